@@ -1,4 +1,4 @@
-"""The head mesh and its shape targets: which vertices go where for an age, a mood, a mouth, a width.
+"""The head mesh and its shape targets: where the vertices go for an age, a mood, a mouth, a width.
 
 Canonical coordinates are those of the undeformed mesh: x to the head's left, y up, z to the front,
 in decimetres; painting (brows, iris, shirt) and masks are defined there, so they follow the shape.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
@@ -44,10 +44,7 @@ class HeadMesh:
 @lru_cache(maxsize=1)
 def load_mesh() -> HeadMesh:
     """Reads the bundled mesh once per process."""
-    with (
-        resources.as_file(resources.files(__package__) / "head.npz") as path,
-        np.load(path) as arrays,
-    ):
+    with np.load(Path(__file__).with_name("head.npz")) as arrays:
         vertices = arrays["vertices"].astype(np.float32)
         faces = arrays["faces"].astype(np.int32)
         materials = arrays["materials"].astype(np.int32)

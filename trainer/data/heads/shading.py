@@ -17,9 +17,22 @@ from .mesh import EYE, HAIR_CAP, HAIR_CURTAIN, LASHES, SKIN, TEETH
 # Rows of the palette passed to `shade`.
 _SKIN, _HAIR, _IRIS, _SHIRT, _BACKGROUND = range(5)
 
-SKIN_TONES = ((1.0, 0.87, 0.79), (0.96, 0.78, 0.66), (0.84, 0.63, 0.48), (0.60, 0.41, 0.29), (0.35, 0.23, 0.17))  # fmt: skip
-HAIR_TONES = ((0.06, 0.05, 0.05), (0.22, 0.12, 0.07), (0.48, 0.24, 0.10), (0.72, 0.36, 0.14), (0.90, 0.72, 0.40), (0.88, 0.87, 0.86))  # fmt: skip
-IRIS_COLOUR = (0.31, 0.302, 0.14)
+SKIN_TONES = (
+    (1.0, 0.87, 0.79),
+    (0.96, 0.78, 0.66),
+    (0.84, 0.63, 0.48),
+    (0.60, 0.41, 0.29),
+    (0.35, 0.23, 0.17),
+)
+HAIR_TONES = (
+    (0.06, 0.05, 0.05),
+    (0.22, 0.12, 0.07),
+    (0.48, 0.24, 0.10),
+    (0.72, 0.36, 0.14),
+    (0.90, 0.72, 0.40),
+    (0.88, 0.87, 0.86),
+)
+IRIS_COLOUR = (0.31, 0.284, 0.14)
 SHIRT_COLOUR = (0.28, 0.488, 0.8)
 
 # Columns of the per-vertex attributes passed to `shade`.
