@@ -52,7 +52,7 @@ def render_heads(factors: np.ndarray, image_size: int) -> np.ndarray:
     Raises:
         ValueError: factors of another shape or out of range, or an image size out of range.
     """
-    _check_size(image_size)
+    check_image_size(image_size)
     rows = check_factors(factors)
     images = np.empty((len(rows), image_size, image_size, 3), dtype=np.uint8)
     for row, image in zip(rows, images, strict=True):
@@ -66,7 +66,7 @@ def render_dataset(
     seed: int,
     out: np.ndarray,
     workers: int | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], object] | None = None,
 ) -> None:
     """Fills `out` with the heads that `sample_factors(num_images, seed)` describes.
 
@@ -81,7 +81,7 @@ def render_dataset(
     Raises:
         ValueError: `out` of another shape or type, or a bad count, size or seed.
     """
-    _check_size(image_size)
+    check_image_size(image_size)
     expected = (num_images, image_size, image_size, 3)
     if out.shape != expected or out.dtype != np.uint8:
         raise ValueError(
@@ -108,7 +108,8 @@ def render_dataset(
             raise
 
 
-def _check_size(image_size: int) -> None:
+def check_image_size(image_size: int) -> None:
+    """Raises a ValueError for a size that the generator does not render."""
     if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
         raise ValueError(
             f"got image_size={image_size}; expected {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}; "

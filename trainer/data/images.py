@@ -1,0 +1,71 @@
+"""Opens a source of training pictures by name: the one door of this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .folder import open_folder
+from .report import DataReport
+
+HEADS = "heads"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Square pictures, decoded and memory-mapped, and what became of the files."""
+
+    images: np.ndarray  # (n, S, S, C) uint8, read-only
+    report: DataReport
+
+
+def open_images(
+    source: str,
+    image_size: int,
+    *,
+    cache_dir: Path,
+    num_images: int | None = None,
+    seed: int = 0,
+    channels: int = 3,
+) -> ImageSet:
+    """Opens pictures, decoding them on the first call and mapping the cache file afterwards.
+
+    Args:
+        source: "heads" (procedural portraits; write "./heads" for a folder of that name), a
+            folder or a .zip file; folders within are searched too.
+        image_size: S.
+        cache_dir: where decoded pixels are kept; a change of the files makes new ones.
+        num_images: heads to render (None: 20000), or the most files to use (None: all), chosen
+            by `seed`.
+        seed: another seed gives heads that share none with this one.
+        channels: C, 3 (RGB) or 1 (grey, not for heads).
+
+    Raises:
+        FileNotFoundError: nothing at `source`.
+        ValueError: a number out of range, or no usable picture.
+        OSError: the cache folder cannot be written.
+        ModuleNotFoundError: "heads" without numba.
+    """
+    if image_size < 1:
+        raise ValueError(f"got image_size={image_size}; expected 1 or more; choose a size like 64")
+    if channels not in (1, 3):
+        raise ValueError(f"got channels={channels}; expected 1 (grey) or 3 (RGB); choose one")
+    if num_images is not None and num_images < 1:
+        raise ValueError(f"got num_images={num_images}; expected 1 or more; leave it out for all")
+    if seed < 0:
+        raise ValueError(f"got seed={seed}; expected 0 or more; choose another seed")
+    if source != HEADS:
+        return ImageSet(*open_folder(source, image_size, channels, cache_dir, num_images, seed))
+
+    if channels != 3:
+        raise ValueError(f"got channels={channels} for 'heads'; they are RGB; pass channels=3")
+    try:
+        from .heads.dataset import open_heads  # numba is optional, and slow to import
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"'heads' needs {error.name}, which is not installed; expected the training extras; "
+            'install them with: python -m pip install -e ".[train]"'
+        ) from error
+    return ImageSet(*open_heads(image_size, cache_dir, num_images, seed))
