@@ -1,0 +1,110 @@
+"""Checks of edits and latents, each with the sentence that a user needs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..editing.latent import Latent
+from .sockets import LoadedModel
+
+EXAMPLE = '{"name": 1.5}'
+
+
+def parse_edits(text: str) -> dict[str, float]:
+    """Reads the JSON object {direction: amount} of CLDis Edit Sliders; empty text is no edit.
+
+    Raises: ValueError for text that is no JSON object, a name given twice, or an amount that is
+        not a finite number.
+    """
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text, object_pairs_hook=_without_duplicates)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"edits is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
+            f"Write an object such as {EXAMPLE}."
+        ) from None
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"edits is {_kind(found)}; expected a JSON object. Write it such as {EXAMPLE}."
+        )
+    return {name: finite_amount(name, amount) for name, amount in found.items()}
+
+
+def finite_amount(name: str, amount: Any) -> float:
+    """The amount as a float; ValueError by the direction's name when it is no finite number."""
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)):
+        raise ValueError(
+            f"The amount of direction '{name}' is {_kind(amount)}; expected a number of standard "
+            f"deviations. Write it such as {EXAMPLE}."
+        )
+    try:
+        number = float(amount)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(
+            f"The amount of direction '{name}' is {number}; expected a finite number of standard "
+            "deviations. Use 0 for no change."
+        )
+    return number
+
+
+def check_directions(model: LoadedModel, names: Mapping[str, Any] | tuple[str, ...]) -> None:
+    """Raises ValueError naming the first direction that the model lacks, and those it has."""
+    known = [direction.name for direction in model.editable.directions]
+    for name in names:
+        if name not in known:
+            has = f"it has: {', '.join(known)}" if known else "it has no directions"
+            raise ValueError(
+                f"Direction '{name}' is not in {model.label}; {has}. Use one of the model's names."
+            )
+
+
+def check_latent(model: LoadedModel, latent: Latent) -> None:
+    """Raises ValueError when the latent cannot come from this model."""
+    config = model.editable.networks.config
+    num_scalars = latent.z.shape[-1]
+    if num_scalars != config.latent_dim:
+        raise ValueError(
+            f"The latent has {num_scalars} scalars per picture and {model.label} works with "
+            f"{config.latent_dim}. Encode the picture with the same model."
+        )
+    expected = (config.in_channels, config.image_size, config.image_size)
+    if latent.x_T is not None and tuple(latent.x_T.shape[1:]) != expected:
+        raise ValueError(
+            f"The latent's noise has shape {tuple(latent.x_T.shape[1:])} and {model.label} works "
+            f"with {expected}. Encode the picture with the same model."
+        )
+
+
+def check_noise(latent: Latent, noise: str) -> None:
+    """Raises ValueError when inverted noise is wanted and the latent has none."""
+    if noise == "inverted" and latent.x_T is None:
+        raise ValueError(
+            "The latent has no inverted noise, because it was encoded with inversion_steps 0. "
+            "Set noise to 'seed', or inversion_steps of CLDis Encode to 1 or more."
+        )
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(
+                f"Direction '{name}' stands twice in edits. Keep one amount for each direction."
+            )
+        found[name] = value
+    return found
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    return json.dumps(value)

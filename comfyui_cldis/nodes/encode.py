@@ -1,0 +1,93 @@
+"""Encoding: pictures become latents, that is factors and the noise that holds the rest."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..editing.framing import RESIZE_RULES, frame
+from ..editing.latent import Latent
+from ..editing.pipeline import encode
+from . import host
+from .batches import join, map_tensors
+from .images import check_pictures, to_library
+from .sockets import CATEGORY_SAMPLING, LATENT, MAXIMUM_STEPS, LoadedModel, model_input
+
+
+class Encode:
+    DESCRIPTION = (
+        "Finds the factors of each picture, and by inversion the noise from which the decoder "
+        "draws just this picture. The slow part of an edit; it runs once for each picture."
+    )
+    CATEGORY = CATEGORY_SAMPLING
+    SEARCH_ALIASES = [
+        "image to latent",
+        "invert image",
+        "ddim inversion",
+        "diffusion autoencoder encode",
+        "face edit encode",
+    ]
+    RETURN_TYPES = (LATENT,)
+    RETURN_NAMES = ("latent",)
+    OUTPUT_TOOLTIPS = ("Factors and noise of each picture, and its size, for the edit nodes.",)
+    FUNCTION = "execute"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model": model_input(),
+                "image": (
+                    "IMAGE",
+                    {
+                        "tooltip": (
+                            "One picture or a batch, of any size. Grey is read as colour; "
+                            "transparency is laid over white."
+                        )
+                    },
+                ),
+                "inversion_steps": (
+                    "INT",
+                    {
+                        "default": 20,
+                        "min": 0,
+                        "max": MAXIMUM_STEPS,
+                        "step": 1,
+                        "tooltip": (
+                            "Passes that search the picture's noise. More reproduces details "
+                            "better; 0 skips the search, and CLDis Decode must then use a seed."
+                        ),
+                    },
+                ),
+                "resize": (
+                    list(RESIZE_RULES),
+                    {
+                        "default": "crop",
+                        "tooltip": (
+                            "How a picture becomes the model's square. crop: the central square. "
+                            "pad: the whole picture with borders. stretch: the whole picture, "
+                            "distorted."
+                        ),
+                    },
+                ),
+            }
+        }
+
+    def execute(
+        self, model: LoadedModel, image: Tensor, inversion_steps: int, resize: str
+    ) -> tuple[Latent]:
+        check_pictures(image)
+        config = model.editable.networks.config
+
+        def encode_part(start, stop, on_step):
+            pixels = to_library(image[start:stop], config.in_channels, model.label)
+            framed, origins = frame(pixels, config.image_size, resize)
+            return encode(
+                model.editable,
+                framed,
+                inversion_steps=inversion_steps,
+                origins=origins,
+                on_step=on_step,
+            )
+
+        parts = host.in_chunks(model, len(image), inversion_steps, encode_part)
+        return (map_tensors(join(parts), host.to_intermediate),)

@@ -1,0 +1,213 @@
+"""Device, memory, progress, preview and interrupt: ComfyUI's when it runs us, plain torch else.
+
+ComfyUI imports its own modules before any node pack, so a look into `sys.modules` tells whether it
+is there, and nothing of it is imported by accident in tests or scripts.
+
+The networks are built from torch.nn and handed to ComfyUI's ModelPatcher whole. ComfyUI decides
+when they are on the GPU; it loads them completely or not at all, because only layers from its own
+`comfy.ops` can be streamed one by one, and our raw parameters could not. At most 0.7 GiB are at
+stake (the largest model, 256 pixels, in float32).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ..diffusion.samplers import Step
+from ..editing.sheet import to_picture
+from .sockets import LoadedModel
+
+T = TypeVar("T")
+
+CHUNK_ON_CPU = 8
+CHUNK_ON_GPU = 64
+ACTIVATION_BYTES_PER_PIXEL = 8192  # float32; generous for the widest U-Net (128 channels)
+PREVIEWS_PER_SEC = 5
+SMALLEST_PREVIEW = 256
+
+
+class Networks(nn.Module):
+    """Holds a model's networks for ModelPatcher, which writes attributes such as `device` to it."""
+
+    def __init__(self, networks: nn.Module) -> None:
+        super().__init__()
+        self.networks = networks
+
+
+def manage(networks: nn.Module) -> Any | None:
+    """Hands freshly loaded networks to ComfyUI's memory management.
+
+    Returns: ComfyUI's patcher; None without ComfyUI, where the networks move to the GPU if any.
+    """
+    management = sys.modules.get("comfy.model_management")
+    patching = sys.modules.get("comfy.model_patcher")
+    if management is None or patching is None:
+        networks.to("cuda" if torch.cuda.is_available() else "cpu")
+        return None
+    offload_device = management.unet_offload_device()
+    networks.to(offload_device)
+    # Newer cores replace CoreModelPatcher when they start, so it is looked up for each model.
+    patcher_class = getattr(patching, "CoreModelPatcher", patching.ModelPatcher)
+    return patcher_class(
+        Networks(networks),
+        load_device=management.get_torch_device(),
+        offload_device=offload_device,
+    )
+
+
+def in_chunks(
+    model: LoadedModel,
+    num_items: int,
+    num_steps: int,
+    work: Callable[[int, int, Callable[[Step], None]], T],
+    *,
+    use_preview: bool = False,
+) -> list[T]:
+    """Calls `work(start, stop, on_step)` for consecutive parts of a batch that fit in memory.
+
+    Every step reports progress and lets the user cancel. When the GPU is full the part is halved
+    and tried again.
+
+    Raises: RuntimeError with sizes and a remedy when not even one item fits.
+    """
+    progress = Progress(num_items, num_steps, use_preview)
+    chunk = min(num_items, _first_chunk(model))
+    results: list[T] = []
+    start = 0
+    while start < num_items:
+        stop = min(start + chunk, num_items)
+        is_full = False
+        try:
+            _load(model, stop - start)
+            results.append(work(start, stop, progress.steps(start, stop - start)))
+        except _out_of_memory():
+            is_full = True
+        # Outside the except block, because the traceback would keep the tensors alive.
+        if not is_full:
+            start = stop
+            continue
+        _empty_cache()
+        if chunk == 1:
+            side = model.editable.networks.config.image_size
+            raise RuntimeError(
+                f"The GPU is out of memory with one picture of {side} x {side} pixels in "
+                f"{model.label}. Close other programs that use it, choose dtype fp16 in CLDis Load "
+                "Model, or start ComfyUI with --cpu."
+            )
+        chunk = max(1, chunk // 2)
+    return results
+
+
+class Progress:
+    """ComfyUI's progress bar, with x0 as preview when the user has previews on.
+
+    Args:
+        num_items: pictures of the whole batch.
+        num_steps: steps that each of them takes.
+        use_preview: whether this node has something to show.
+    """
+
+    def __init__(self, num_items: int, num_steps: int, use_preview: bool) -> None:
+        self._num_steps = max(num_steps, 1)
+        self._total = num_items * self._num_steps
+        self._use_preview = use_preview and _wants_previews()
+        self._next_preview_sec = 0.0
+        utils = sys.modules.get("comfy.utils")
+        self._bar = None if utils is None else utils.ProgressBar(self._total)
+
+    def steps(self, num_done: int, num_items: int) -> Callable[[Step], None]:
+        """The `on_step` for a part of `num_items` pictures after `num_done` finished ones."""
+
+        def on_step(step: Step) -> None:
+            raise_if_interrupted()
+            if self._bar is None:
+                return
+            share = (step.index + 1) / step.total
+            value = num_done * self._num_steps + round(share * num_items * self._num_steps)
+            self._bar.update_absolute(value, self._total, self._preview(step.x0))
+
+        return on_step
+
+    def _preview(self, x0: Tensor) -> tuple[str, Image.Image, int] | None:
+        if not self._use_preview or time.monotonic() < self._next_preview_sec:
+            return None
+        self._next_preview_sec = time.monotonic() + 1 / PREVIEWS_PER_SEC
+        picture = to_picture(x0[0]).convert("RGB")
+        if max(picture.size) < SMALLEST_PREVIEW:
+            picture = picture.resize((SMALLEST_PREVIEW, SMALLEST_PREVIEW), Image.Resampling.BICUBIC)
+        largest = getattr(sys.modules.get("latent_preview"), "MAX_PREVIEW_RESOLUTION", 512)
+        return ("JPEG", picture, largest)
+
+
+def raise_if_interrupted() -> None:
+    """Raises ComfyUI's own exception when the user pressed Cancel; it must not be caught."""
+    management = sys.modules.get("comfy.model_management")
+    if management is not None:
+        management.throw_exception_if_processing_interrupted()
+
+
+def to_intermediate(tensor: Tensor) -> Tensor:
+    """Moves a result to where ComfyUI keeps what travels between nodes."""
+    management = sys.modules.get("comfy.model_management")
+    return tensor if management is None else tensor.to(management.intermediate_device())
+
+
+def _wants_previews() -> bool:
+    """Whether the user's preview method, which may change with every run, is another than none."""
+    previews = sys.modules.get("latent_preview")
+    if previews is None:
+        return False
+    return previews.args.preview_method != previews.LatentPreviewMethod.NoPreviews
+
+
+def _load(model: LoadedModel, num_items: int) -> None:
+    """Makes room for the networks and for `num_items` pictures, and moves the networks there."""
+    management = sys.modules.get("comfy.model_management")
+    if model.patcher is None or management is None:
+        return
+    management.load_models_gpu(
+        [model.patcher],
+        memory_required=num_items * _bytes_per_item(model),
+        force_full_load=True,
+    )
+
+
+def _first_chunk(model: LoadedModel) -> int:
+    """How many pictures to try at once: what should fit by estimate, at most 64; on a CPU 8, so
+    that Cancel and the progress bar act within seconds."""
+    management = sys.modules.get("comfy.model_management")
+    if model.patcher is None or management is None:
+        return CHUNK_ON_GPU if model.editable.networks.device.type == "cuda" else CHUNK_ON_CPU
+    device = model.patcher.load_device
+    if management.is_device_cpu(device):
+        return CHUNK_ON_CPU
+    fitting = int(management.get_total_memory(device) / 2 / _bytes_per_item(model))
+    return max(1, min(CHUNK_ON_GPU, fitting))
+
+
+def _bytes_per_item(model: LoadedModel) -> int:
+    networks = model.editable.networks
+    item_bytes = networks.config.image_size**2 * ACTIVATION_BYTES_PER_PIXEL
+    return item_bytes * networks.dtype.itemsize // 4
+
+
+def _out_of_memory() -> type[BaseException]:
+    """The exception of a full GPU. ComfyUI falls back to Exception where torch has none, and that
+    would catch everything, the user's Cancel included."""
+    found = getattr(sys.modules.get("comfy.model_management"), "OOM_EXCEPTION", Exception)
+    return torch.cuda.OutOfMemoryError if found is Exception else found
+
+
+def _empty_cache() -> None:
+    management = sys.modules.get("comfy.model_management")
+    if management is not None:
+        management.soft_empty_cache()
+    elif torch.cuda.is_available():
+        torch.cuda.empty_cache()

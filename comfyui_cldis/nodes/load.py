@@ -1,0 +1,83 @@
+"""The loader: a model file, or the bundled model, becomes a CLDIS_MODEL."""
+
+from __future__ import annotations
+
+import torch
+
+from ..checkpoint import load_checkpoint
+from . import host
+from .model_files import BUNDLED, find_model, fingerprint, model_names
+from .sockets import CATEGORY_LOADERS, MODEL, LoadedModel
+
+# "auto" is float32 everywhere: the models are small, and inverting a picture adds up rounding
+# errors over all steps. The short types are there for memory.
+DTYPES = {
+    "auto": torch.float32,
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+
+
+class LoadModel:
+    DESCRIPTION = (
+        "Loads a CL-Dis model: the one bundled with the pack (64-pixel heads), or a .safetensors "
+        "file from models/cldis."
+    )
+    CATEGORY = CATEGORY_LOADERS
+    SEARCH_ALIASES = [
+        "cldis loader",
+        "disentangled model",
+        "diffusion autoencoder loader",
+        "face edit model",
+        "attribute sliders",
+    ]
+    RETURN_TYPES = (MODEL,)
+    RETURN_NAMES = ("model",)
+    OUTPUT_TOOLTIPS = ("The model, for the model inputs of all CLDis nodes.",)
+    FUNCTION = "execute"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model_name": (
+                    model_names(),
+                    {
+                        "default": BUNDLED,
+                        "tooltip": (
+                            "A file in models/cldis (or in a folder under the key cldis in "
+                            "extra_model_paths.yaml), or the model bundled with the pack."
+                        ),
+                    },
+                ),
+                "dtype": (
+                    list(DTYPES),
+                    {
+                        "default": "auto",
+                        "tooltip": (
+                            "Number format of the weights. auto is fp32, the most faithful; fp16 "
+                            "and bf16 halve the memory and follow the original less exactly."
+                        ),
+                    },
+                ),
+            }
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model_name):
+        if model_name is None:  # linked: known only when the graph runs
+            return True
+        try:
+            find_model(model_name)
+        except FileNotFoundError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def IS_CHANGED(cls, model_name, dtype):
+        return f"{model_name} {fingerprint(model_name)} {dtype}"
+
+    def execute(self, model_name: str, dtype: str) -> tuple[LoadedModel]:
+        editable = load_checkpoint(find_model(model_name), dtype=DTYPES[dtype])
+        return (LoadedModel(model_name, editable, host.manage(editable.networks)),)

@@ -1,0 +1,93 @@
+"""What travels between the nodes, and the inputs that several nodes share word for word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..diffusion.noise import MAXIMUM_SEED
+from ..diffusion.samplers import SAMPLERS
+from ..editing.editable import EditableModel
+
+MODEL = "CLDIS_MODEL"  # carries a LoadedModel
+LATENT = "CLDIS_LATENT"  # carries a Latent, its tensors on ComfyUI's intermediate device
+
+CATEGORY = "CLDis"
+CATEGORY_LOADERS = "CLDis/loaders"
+CATEGORY_EDIT = "CLDis/edit"
+CATEGORY_SAMPLING = "CLDis/sampling"
+
+SIZES = ["original", "model"]
+NOISES = ["inverted", "seed"]
+MAXIMUM_STEPS = 1000  # the noise schedule has no more steps than this
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model on its way through the graph.
+
+    Attributes:
+        label: what the user chose in the loader; error messages call the model by it.
+        editable: networks, schedule, statistics and directions.
+        patcher: ComfyUI's handle for moving the networks between devices; None without ComfyUI.
+    """
+
+    label: str
+    editable: EditableModel
+    patcher: Any | None = None
+
+
+def model_input() -> tuple[str, dict[str, Any]]:
+    return (MODEL, {"tooltip": "The model from CLDis Load Model."})
+
+
+def latent_input(tooltip: str) -> tuple[str, dict[str, Any]]:
+    return (LATENT, {"tooltip": tooltip})
+
+
+def direction_input() -> tuple[str, dict[str, Any]]:
+    tooltip = (
+        "Name of a direction of the model. CLDis Model Info lists them; a wrong name stops the run "
+        "with a message that lists them too."
+    )
+    return ("STRING", {"default": "", "tooltip": tooltip})
+
+
+def sampler_input() -> tuple[list[str], dict[str, Any]]:
+    tooltip = (
+        "How noise becomes a picture. ddim retraces the inversion and reproduces the original most "
+        "exactly; dpmpp_2m and unipc need fewer steps with seeded noise."
+    )
+    return (list(SAMPLERS), {"default": SAMPLERS[0], "tooltip": tooltip})
+
+
+def steps_input() -> tuple[str, dict[str, Any]]:
+    tooltip = (
+        "Passes of the decoder per picture. More is slower and finer; with inverted noise, use "
+        "about as many as in CLDis Encode."
+    )
+    return ("INT", {"default": 20, "min": 1, "max": MAXIMUM_STEPS, "step": 1, "tooltip": tooltip})
+
+
+def noise_input() -> tuple[list[str], dict[str, Any]]:
+    tooltip = (
+        "inverted: the noise found by CLDis Encode, which keeps details of the picture. "
+        "seed: fresh noise, so details are redrawn and only the coded factors stay."
+    )
+    return (NOISES, {"default": "inverted", "tooltip": tooltip})
+
+
+def seed_input() -> tuple[str, dict[str, Any]]:
+    tooltip = (
+        "Seed of the fresh noise; picture b of a batch uses seed + b. Without effect when noise is "
+        "'inverted'."
+    )
+    return ("INT", {"default": 0, "min": 0, "max": MAXIMUM_SEED, "tooltip": tooltip})
+
+
+def size_input(default: str) -> tuple[list[str], dict[str, Any]]:
+    tooltip = (
+        "original: back to the size of the encoded picture (resize 'crop' gives the central "
+        "square, 'pad' and 'stretch' the whole picture). model: the model's own square size."
+    )
+    return (SIZES, {"default": default, "tooltip": tooltip})

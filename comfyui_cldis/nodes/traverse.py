@@ -1,0 +1,144 @@
+"""Traversal: the same picture at even steps along one direction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from ..diffusion.noise import gaussian_noise
+from ..editing.latent import Latent
+from ..editing.pipeline import traverse
+from .decode import draw
+from .edits import check_directions, check_latent, check_noise, finite_amount
+from .images import grid
+from .sockets import (
+    CATEGORY_EDIT,
+    LoadedModel,
+    direction_input,
+    latent_input,
+    model_input,
+    noise_input,
+    sampler_input,
+    seed_input,
+    size_input,
+    steps_input,
+)
+
+MODES = ["grid", "batch"]
+
+
+class Traverse:
+    DESCRIPTION = (
+        "Draws a latent at even steps along one direction, to see what the direction does: as one "
+        "sheet with a row for each picture, or as a batch for an animation."
+    )
+    CATEGORY = CATEGORY_EDIT
+    SEARCH_ALIASES = [
+        "latent walk",
+        "direction sweep",
+        "slider animation",
+        "contact sheet",
+        "interpolation",
+    ]
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("image",)
+    OUTPUT_TOOLTIPS = (
+        "grid: one sheet. batch: all frames of the first picture, then those of the next.",
+    )
+    FUNCTION = "execute"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model": model_input(),
+                "latent": latent_input("The latent to start from; one row for each picture."),
+                "direction": direction_input(),
+                "from_amount": _amount_input(-2.0, "the first"),
+                "to_amount": _amount_input(2.0, "the last"),
+                "frames": (
+                    "INT",
+                    {
+                        "default": 7,
+                        "min": 1,
+                        "max": 256,
+                        "step": 1,
+                        "tooltip": (
+                            "Frames for each picture, evenly spaced, both ends included. 1 draws "
+                            "the first amount only."
+                        ),
+                    },
+                ),
+                "mode": (
+                    MODES,
+                    {
+                        "default": "grid",
+                        "tooltip": (
+                            "grid: all frames on one sheet, a row for each picture. batch: one "
+                            "image for each frame, such as for a video node."
+                        ),
+                    },
+                ),
+                "sampler": sampler_input(),
+                "steps": steps_input(),
+                "noise": noise_input(),
+                "seed": seed_input(),
+                "size": size_input("model"),
+            }
+        }
+
+    def execute(
+        self,
+        model: LoadedModel,
+        latent: Latent,
+        direction: str,
+        from_amount: float,
+        to_amount: float,
+        frames: int,
+        mode: str,
+        sampler: str,
+        steps: int,
+        noise: str,
+        seed: int,
+        size: str,
+    ) -> tuple[Tensor]:
+        name = direction.strip()
+        check_latent(model, latent)
+        check_directions(model, (name,))
+        check_noise(latent, noise)
+        amounts = spaced(finite_amount(name, from_amount), finite_amount(name, to_amount), frames)
+        if noise == "seed":
+            latent = _with_seeded_noise(model, latent, seed)
+        walk = traverse(model.editable, latent, name, amounts)
+        image = draw(model, walk, sampler, steps, "inverted", 0, size)
+        return (grid(image, frames) if mode == "grid" else image,)
+
+
+def spaced(first: float, last: float, count: int) -> list[float]:
+    """`count` evenly spaced numbers from `first` to `last`; a zero in the middle is exactly 0."""
+    if count == 1:
+        return [first]
+    return [(first * (count - 1 - index) + last * index) / (count - 1) for index in range(count)]
+
+
+def _with_seeded_noise(model: LoadedModel, latent: Latent, seed: int) -> Latent:
+    """Gives each picture its noise before it is repeated, so that all its frames share it."""
+    config = model.editable.networks.config
+    shape = (len(latent.z), config.in_channels, config.image_size, config.image_size)
+    return replace(latent, x_T=gaussian_noise(shape, seed, latent.z.device))
+
+
+def _amount_input(default: float, which: str) -> tuple[str, dict]:
+    tooltip = f"Amount of {which} frame, in standard deviations. 0 is the unedited picture."
+    return (
+        "FLOAT",
+        {
+            "default": default,
+            "min": -10.0,
+            "max": 10.0,
+            "step": 0.05,
+            "round": 0.001,
+            "tooltip": tooltip,
+        },
+    )
