@@ -1,0 +1,98 @@
+"""The project's own files agree with each other."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import comfyui_cldis
+
+ROOT = Path(__file__).resolve().parent.parent
+TEST_COMMAND = 'python -m pip install -e ".[test]" && python -m pytest'
+DEMO_COMMAND = 'python -m pip install -e ".[standalone]" && cldis demo'
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    if sys.version_info < (3, 11):
+        pytest.skip("reading pyproject.toml needs tomllib, which came with Python 3.11")
+    import tomllib
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~\[; ]", line)[0].lower() for line in requirements}
+
+
+def test_requirements_equal_the_dependencies(project: dict[str, Any]) -> None:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    assert listed == project["project"]["dependencies"]
+
+
+def test_torch_is_left_to_the_host(project: dict[str, Any]) -> None:
+    assert not names(project["project"]["dependencies"]) & {"torch", "torchvision", "torchaudio"}
+    assert "torch" in names(project["project"]["optional-dependencies"]["standalone"])
+
+
+def test_no_requirement_is_pinned(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"].values()
+    for line in [
+        *project["project"]["dependencies"],
+        *(each for extra in extras for each in extra),
+    ]:
+        assert re.fullmatch(r"[A-Za-z0-9_-]+>=[0-9.]+(; python_version < '3.1\d')?", line), (
+            f"{line}: give one lower bound"
+        )
+
+
+def test_versions_agree(project: dict[str, Any]) -> None:
+    version = project["project"]["version"]
+    assert version == comfyui_cldis.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", version)
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_registry_fields(project: dict[str, Any]) -> None:
+    name = project["project"]["name"]
+    assert re.fullmatch(r"[a-z][a-z0-9-]{0,98}", name)
+    assert "comfyui" not in name
+    comfy = project["tool"]["comfy"]
+    assert comfy["PublisherId"] and comfy["DisplayName"]
+    assert re.fullmatch(r">=\d+\.\d+\.\d+", comfy["requires-comfyui"])
+    assert project["project"]["urls"]["Repository"].startswith("https://")
+
+
+def test_the_package_brings_its_data_and_not_the_trainer(project: dict[str, Any]) -> None:
+    setuptools = project["tool"]["setuptools"]
+    assert {"py.typed", "assets/**/*", "web/**/*"} <= set(
+        setuptools["package-data"]["comfyui_cldis"]
+    )
+    include = setuptools["packages"]["find"]["include"]
+    assert all(each.startswith("comfyui_cldis") for each in include)
+    assert (ROOT / "comfyui_cldis" / "py.typed").is_file()
+
+
+def test_readme_names_the_two_commands_and_ci_runs_one_of_them() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert readme.count(DEMO_COMMAND) == 1
+    assert readme.count(TEST_COMMAND) == 1
+    assert TEST_COMMAND.split(" && ")[0] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_readme_links_lead_somewhere() -> None:
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#)([^)\s#]+)", text):
+            assert (ROOT / target).exists(), f"{name} links to {target}, which is not there"
+
+
+def test_what_the_registry_gets() -> None:
+    lines = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
+    assert {"tests/", ".ci/", "benchmarks/"} <= set(lines)
+    assert not any(line.startswith(("comfyui_cldis", "trainer", "workflows")) for line in lines)
