@@ -1,0 +1,153 @@
+"""Labelled contact sheets: rows of images, a name on the left, captions above and below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+BACKGROUND = (246, 245, 242)
+INK = (38, 38, 40)
+FAINT_INK = (112, 111, 108)
+HAIRLINE = (222, 220, 214)
+
+FONT_SIZE = 15
+SMALL_FONT_SIZE = 12
+MARGIN = 20
+GAP = 8
+LABEL_GAP = 16
+MAX_LABEL_WIDTH = 220
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a sheet.
+
+    Attributes:
+        label: the name on the left; a second line after a newline is set smaller and fainter.
+        images: (K, C, S, S) in [-1, 1], C 1 or 3.
+        captions: one text under each image, or none at all.
+    """
+
+    label: str
+    images: Tensor
+    captions: tuple[str, ...] = ()
+
+
+def contact_sheet(
+    rows: Sequence[Row], column_labels: Sequence[str] = (), *, scale: int = 2
+) -> Image.Image:
+    """Draws the rows under each other on a light sheet, every image `scale` times its size.
+
+    Args:
+        rows: at least one row; all images of one size, rows may differ in length.
+        column_labels: texts above the columns, or none at all.
+        scale: whole factor of enlargement, at least 1.
+    Returns: an RGB picture that just fits its content.
+    Raises: ValueError for no rows, images of unlike sizes, or a wrong number of captions.
+    """
+    if not rows:
+        raise ValueError("a contact sheet needs at least one row; got none.")
+    if scale < 1:
+        raise ValueError(f"scale is {scale}; it must be a whole number of at least 1.")
+    _check_rows(rows, column_labels)
+    font = ImageFont.load_default(FONT_SIZE)
+    small = ImageFont.load_default(SMALL_FONT_SIZE)
+    num_columns = max(len(row.images) for row in rows)
+    side = rows[0].images.shape[-1] * scale
+    line, small_line = FONT_SIZE + 6, SMALL_FONT_SIZE + 6
+
+    has_labels = any(row.label for row in rows)
+    labels = [_fit(row.label, font, small, MAX_LABEL_WIDTH) for row in rows]
+    label_width = max(_width(text, font, small) for text in labels) if has_labels else 0
+    left = MARGIN + (label_width + LABEL_GAP if has_labels else 0)
+    head = line if column_labels else 0
+    heights = [side + (small_line if row.captions else 0) for row in rows]
+    width = left + num_columns * side + (num_columns - 1) * GAP + MARGIN
+    height = MARGIN + head + sum(heights) + (len(rows) - 1) * GAP + MARGIN
+
+    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for column, text in enumerate(column_labels):
+        center = left + column * (side + GAP) + side // 2
+        text = _shorten(text, small, side)
+        draw.text((center, MARGIN), text, fill=FAINT_INK, font=small, anchor="ma")
+    top = MARGIN + head
+    for row, label, row_height in zip(rows, labels, heights, strict=True):
+        _draw_label(draw, label, MARGIN, top + side // 2, font, small)
+        for column, image in enumerate(row.images):
+            x = left + column * (side + GAP)
+            tile = to_picture(image).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+            draw.rectangle((x - 1, top - 1, x + side, top + side), outline=HAIRLINE)
+            sheet.paste(tile, (x, top))
+            if row.captions:
+                text = _shorten(row.captions[column], small, side)
+                at = (x + side // 2, top + side + 4)
+                draw.text(at, text, fill=FAINT_INK, font=small, anchor="ma")
+        top += row_height + GAP
+    return sheet
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """Turns one image (C, H, W) in [-1, 1], C 1 or 3, into an 8-bit picture, clipping the rest."""
+    levels = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)
+    array = levels.to("cpu", torch.uint8).permute(1, 2, 0).numpy()  # (C, H, W) -> (H, W, C)
+    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+
+
+def _check_rows(rows: Sequence[Row], column_labels: Sequence[str]) -> None:
+    size = rows[0].images.shape[-2:]
+    for row in rows:
+        shape = tuple(row.images.shape)
+        if row.images.ndim != 4 or not shape[0] or shape[1] not in (1, 3) or shape[2] != shape[3]:
+            raise ValueError(
+                f"row '{row.label}' has images of shape {shape}; expected (K, 1 or 3, S, S)."
+            )
+        if row.images.shape[-2:] != size:
+            raise ValueError(
+                f"row '{row.label}' has {shape[-1]}-pixel images, the first row {size[-1]}-pixel "
+                "ones; all images of a sheet must have one size."
+            )
+        if row.captions and len(row.captions) != len(row.images):
+            raise ValueError(
+                f"row '{row.label}' has {len(row.captions)} captions for {len(row.images)} images; "
+                "give one for each or none."
+            )
+    num_columns = max(len(row.images) for row in rows)
+    if column_labels and len(column_labels) != num_columns:
+        raise ValueError(
+            f"got {len(column_labels)} column labels for {num_columns} columns; "
+            "give one for each or none."
+        )
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _fit(label: str, font, small, width: int) -> list[str]:
+    """The label's lines: the first in the large font, the others in the small one."""
+    first, *others = label.split("\n")
+    return [_shorten(first, font, width), *(_shorten(line, small, width) for line in others)]
+
+
+def _width(lines: list[str], font, small) -> int:
+    widths = [font.getlength(lines[0]), *(small.getlength(line) for line in lines[1:])]
+    return int(max(widths)) + 1
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, lines: list[str], x: int, center: int, font, small):
+    """Draws the lines one under another, their block centred on the height `center`."""
+    height = FONT_SIZE + (len(lines) - 1) * (SMALL_FONT_SIZE + 4)
+    y = center - height // 2
+    draw.text((x, y), lines[0], fill=INK, font=font, anchor="la")
+    for index, line in enumerate(lines[1:]):
+        offset = FONT_SIZE + 5 + index * (SMALL_FONT_SIZE + 4)
+        draw.text((x, y + offset), line, fill=FAINT_INK, font=small, anchor="la")
