@@ -1,0 +1,202 @@
+"""The header of a checkpoint file: every fact about a model except its tensors, as JSON strings.
+
+safetensors keeps a map of strings in front of the tensors. This module turns an `EditableModel`
+into that map and back, and owns the format's name and version.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..diffusion.schedule import ScheduleConfig
+from ..editing.directions import Direction
+from ..editing.editable import EditableModel
+from ..model.config import ModelConfig
+
+FORMAT = "cldis"
+FORMAT_VERSION = 1
+HEADER_LIMIT = 1024 * 1024  # bytes; ComfyUI serves no larger header to the browser
+
+
+class CheckpointError(ValueError):
+    """A file that is no usable CL-Dis model: one sentence of fact and one of remedy."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its model.
+
+    Attributes:
+        format_version: version of the file format.
+        config: architecture of the networks.
+        schedule: noise schedule the decoder was trained with.
+        directions: strongest effect first.
+        facts: name, licence, data card, training summary, quality.
+        parameters: number of weights of the networks.
+        stored_dtype: data type of the weights in the file, such as "float16".
+    """
+
+    format_version: int
+    config: ModelConfig
+    schedule: ScheduleConfig
+    directions: tuple[Direction, ...]
+    facts: Mapping[str, Any]
+    parameters: int
+    stored_dtype: str
+
+    @property
+    def image_size(self) -> int:
+        """Side of the model's square picture in pixels."""
+        return self.config.image_size
+
+    @property
+    def latent_dim(self) -> int:
+        """N, the number of scalars in the semantic code."""
+        return self.config.latent_dim
+
+
+def to_metadata(model: EditableModel) -> dict[str, str]:
+    """Returns the header of `model`; the directions' vectors are left to the tensors.
+
+    Raises: CheckpointError for facts that JSON cannot hold.
+    """
+    config = model.networks.config
+    directions = [
+        {
+            "name": direction.name,
+            "min": direction.minimum,
+            "max": direction.maximum,
+            "negative_label": direction.negative_label,
+            "positive_label": direction.positive_label,
+            "effect": direction.effect,
+        }
+        for direction in model.directions
+    ]
+    return {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "image_size": str(config.image_size),
+        "latent_dim": str(config.latent_dim),
+        "architecture": _dump("architecture", config.to_dict()),
+        "schedule": _dump("schedule", model.schedule.config.to_dict()),
+        "directions": _dump("directions", directions),
+        "facts": _dump("facts", dict(model.facts)),
+    }
+
+
+def check_format(metadata: Mapping[str, str] | None, name: str) -> int:
+    """Returns the format version of the file `name`.
+
+    Raises: CheckpointError for another format or a version this package cannot read.
+    """
+    if not metadata or metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{name} is a safetensors file but not a CL-Dis model (its header does not name the "
+            f"format '{FORMAT}'). Choose a file that `cldis train` wrote."
+        )
+    text = metadata.get("format_version", "")
+    if text == str(FORMAT_VERSION):
+        return FORMAT_VERSION
+    if text.isascii() and text.isdigit() and int(text[:9]) > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{name} has format version {text[:9]}, and this version of CL-Dis reads version "
+            f"{FORMAT_VERSION}. Update the pack."
+        )
+    raise CheckpointError(
+        f"{name} has the unknown format version '{text[:40]}'; this version of CL-Dis reads "
+        f"version {FORMAT_VERSION}. Export the model again with `cldis train`."
+    )
+
+
+def read_config(metadata: Mapping[str, str], name: str) -> tuple[ModelConfig, ScheduleConfig]:
+    """Returns the architecture and the schedule; CheckpointError naming the file otherwise."""
+    architecture = _load(metadata, "architecture", Mapping, name)
+    schedule = _load(metadata, "schedule", Mapping, name)
+    try:
+        config = ModelConfig.from_dict(architecture)
+        schedule_config = ScheduleConfig.from_dict(schedule)
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise _damaged(name, f"describes a model that cannot be built: {error}") from error
+    for key, value in (("image_size", config.image_size), ("latent_dim", config.latent_dim)):
+        if metadata.get(key, str(value)) != str(value):
+            raise _damaged(name, f"gives {key} {metadata[key][:40]}, but its architecture {value}")
+    return config, schedule_config
+
+
+def read_facts(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Returns the facts; CheckpointError naming the file otherwise."""
+    return dict(_load(metadata, "facts", Mapping, name))
+
+
+def count_directions(metadata: Mapping[str, str], name: str) -> int:
+    """Returns the number of directions listed; CheckpointError naming the file otherwise."""
+    return len(_load(metadata, "directions", list, name))
+
+
+def read_directions(
+    metadata: Mapping[str, str], vectors: Sequence[Sequence[float]], name: str
+) -> tuple[Direction, ...]:
+    """Joins the header's list of K directions with their vectors (K rows of N numbers).
+
+    Raises: CheckpointError for a missing key, a bad value, or two directions of one name.
+    """
+    entries = _load(metadata, "directions", list, name)
+    directions = []
+    for index, (entry, vector) in enumerate(zip(entries, vectors, strict=True)):
+        try:
+            direction = Direction(
+                name=str(entry["name"]),
+                vector=tuple(float(value) for value in vector),
+                minimum=float(entry["min"]),
+                maximum=float(entry["max"]),
+                negative_label=str(entry["negative_label"]),
+                positive_label=str(entry["positive_label"]),
+                effect=float(entry["effect"]),
+            )
+        except KeyError as error:
+            raise _damaged(name, f"lacks {error} in direction {index}") from error
+        except (TypeError, ValueError) as error:
+            raise _damaged(name, f"has an invalid direction {index}: {error}") from error
+        if not all(map(math.isfinite, (direction.minimum, direction.maximum, direction.effect))):
+            raise _damaged(name, f"gives direction '{direction.name}' numbers that are not finite")
+        if any(direction.name == other.name for other in directions):
+            raise _damaged(name, f"names two directions '{direction.name}'")
+        directions.append(direction)
+    return tuple(directions)
+
+
+def _damaged(name: str, fact: str) -> CheckpointError:
+    return CheckpointError(
+        f"The header of {name} {fact.rstrip('.')}. Download or export the file again."
+    )
+
+
+def _dump(key: str, value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"The model's {key} cannot be written as JSON: {error}. "
+            "Use only text, finite numbers, booleans, lists and dictionaries."
+        ) from error
+
+
+def _load(metadata: Mapping[str, str], key: str, kind: type, name: str) -> Any:
+    text = metadata.get(key)
+    if text is None:
+        raise _damaged(name, f"lacks the entry '{key}'")
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(name, f"has no valid JSON in '{key}': {error}") from error
+    if not isinstance(value, kind):
+        raise _damaged(name, f"has the wrong kind of value in '{key}'")
+    return value
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"the number {text} is not finite")
