@@ -1,0 +1,360 @@
+"""The `cldis` command: demo, edit, traverse, info and train.
+
+Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C.
+Heavy imports happen inside the commands, so that help and errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .checkpoint import Header
+    from .editing.directions import Direction
+    from .editing.editable import EditableModel
+    from .editing.framing import Origin
+
+WRONG_INPUT, CANCELLED = 2, 130
+DEFAULT_STEPS = 20
+NUM_DEMO_ROWS = 6
+SAMPLERS = ("ddim", "dpmpp_2m", "unipc")  # a test compares them with the library's
+RESIZE_RULES = ("crop", "pad", "stretch")  # likewise
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command (default: with the process's arguments) and returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments[:1] == ["train"]:  # its flags are the trainer's own, `--help` included
+            return _train(arguments[1:])
+        options = _parser().parse_args(arguments)
+        return options.run(options)
+    except KeyboardInterrupt:
+        _complain("Cancelled.")
+        return CANCELLED
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in ("", "comfyui_cldis", "trainer"):
+            raise  # an error of ours, not of the installation
+        _complain(f"The package {missing} is not installed. Run: python -m pip install {missing}")
+    except (ValueError, OSError) as error:
+        _complain(str(error) or type(error).__name__)
+    return WRONG_INPUT
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .checkpoint import demo_image_paths, demo_model_path
+    from .picture import check_output, write_picture
+    from .showcase import demo_sheet
+
+    start = time.perf_counter()
+    check_output(options.output)
+    model = _load(demo_model_path(), options.device)
+    images = [_framed(model, path, "crop")[0] for path in demo_image_paths()[:NUM_DEMO_ROWS]]
+    sheet = demo_sheet(model, images, _progress, num_steps=DEFAULT_STEPS)
+    write_picture(options.output, sheet)
+    _report(options.output, sheet.size, start)
+    return 0
+
+
+def _edit(options: argparse.Namespace) -> int:
+    from .editing.framing import unframe
+    from .editing.pipeline import decode, edit, encode
+    from .picture import check_output, write_picture
+
+    start = time.perf_counter()
+    edits = _edits(options.set)
+    output = options.output or Path(f"{options.image.stem}_edited.png")
+    check_output(output, options.image)
+    model = _load(options.model, options.device)
+    for name, amount in edits.items():
+        _warn_outside(model.direction(name), amount)
+    images, origins = _framed(model, options.image, options.resize)
+    inversion_steps = options.steps if options.seed is None else 0
+    with _progress("encode") as on_step:
+        latent = encode(
+            model, images, inversion_steps=inversion_steps, origins=origins, on_step=on_step
+        )
+    latent = edit(model, latent, edits)
+    with _progress("decode") as on_step:
+        edited = decode(
+            model,
+            latent,
+            sampler=options.sampler,
+            num_steps=options.steps,
+            seed=options.seed,
+            on_step=on_step,
+        )
+    result = unframe(edited, latent.origins)[0]
+    write_picture(output, result)
+    _report(output, (result.shape[-1], result.shape[-2]), start)
+    return 0
+
+
+def _traverse(options: argparse.Namespace) -> int:
+    from .picture import check_output, write_picture
+    from .showcase import traverse_sheet
+
+    start = time.perf_counter()
+    output = options.output or Path(f"{options.image.stem}_traverse.png")
+    check_output(output, options.image)
+    model = _load(options.model, options.device)
+    model.direction(options.direction)  # refuse an unknown name before the picture is read
+    image, _ = _framed(model, options.image, options.resize)
+    sheet = traverse_sheet(model, image, options.direction, _progress, num_steps=options.steps)
+    write_picture(output, sheet)
+    _report(output, sheet.size, start)
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from .checkpoint import demo_model_path, read_header
+
+    path = options.model or demo_model_path()
+    header = read_header(path)
+    print(json.dumps(_as_json(header), indent=2) if options.json else _as_text(header, path))
+    return 0
+
+
+def _as_json(header: Header) -> dict[str, Any]:
+    return {
+        "format_version": header.format_version,
+        "image_size": header.image_size,
+        "latent_dim": header.latent_dim,
+        "channels": header.config.in_channels,
+        "parameters": header.parameters,
+        "stored_dtype": header.stored_dtype,
+        "directions": [
+            {
+                "name": each.name,
+                "min": each.minimum,
+                "max": each.maximum,
+                "negative_label": each.negative_label,
+                "positive_label": each.positive_label,
+                "effect": each.effect,
+            }
+            for each in header.directions
+        ],
+        "facts": dict(header.facts),
+    }
+
+
+def _as_text(header: Header, path: Path) -> str:
+    lines = [
+        f"{path.name}: {header.facts.get('name', 'CL-Dis model')}",
+        f"  format version {header.format_version}",
+        f"  images         {header.image_size} x {header.image_size} pixels, "
+        f"{header.config.in_channels} channels",
+        f"  latent         {header.latent_dim} scalars",
+        f"  weights        {header.parameters:,}, stored as {header.stored_dtype}",
+        f"  licence        {header.facts.get('licence', 'not stated')}",
+        "",
+        "Directions, strongest first (safe range in standard deviations):",
+    ]
+    width = max((len(each.name) for each in header.directions), default=0)
+    lines += [
+        f"  {each.name:<{width}}  {each.minimum:+.2f} {each.negative_label} .. "
+        f"{each.maximum:+.2f} {each.positive_label}   (effect {each.effect:.3f})"
+        for each in header.directions
+    ] or ["  none"]
+    for key in ("training", "quality"):
+        values = header.facts.get(key)
+        if isinstance(values, dict) and values:
+            lines += ["", f"{key.capitalize()}:"]
+            lines += [f"  {name}: {value}" for name, value in values.items()]
+    if header.facts.get("data_card"):
+        lines += [
+            "",
+            "Data:",
+            *(f"  {line}" for line in str(header.facts["data_card"]).split("\n")),
+        ]
+    return "\n".join(lines)
+
+
+def _train(arguments: list[str]) -> int:
+    """Hands all arguments to the trainer, which lives beside the package in a checkout."""
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / "trainer" / "__main__.py").is_file():
+        raise FileNotFoundError(
+            "This installation came without the trainer. Clone the repository, install it with "
+            '`python -m pip install -e ".[train]"`, and run `cldis train` again.'
+        )
+    if str(checkout) not in sys.path[:1]:  # first: another `trainer` may be installed
+        sys.path.insert(0, str(checkout))
+    return importlib.import_module("trainer.__main__").main(arguments)
+
+
+def _load(path: Path | None, device: str) -> EditableModel:
+    import torch
+
+    from .checkpoint import demo_model_path, load_checkpoint
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device is cuda, but no CUDA device is there. Use --device cpu.")
+    model = load_checkpoint(path or demo_model_path())
+    model.networks.to(device)
+    return model
+
+
+def _framed(model: EditableModel, path: Path, rule: str) -> tuple[Tensor, tuple[Origin, ...]]:
+    """Reads a picture at the model's size, (1, C, S, S), with what brings it back."""
+    from .editing.framing import frame
+    from .picture import read_picture
+
+    config = model.networks.config
+    if config.in_channels not in (1, 3):
+        raise ValueError(
+            f"This model works on image latents with {config.in_channels} channels, not on "
+            "pictures. Choose a model with 1 or 3 channels."
+        )
+    return frame(read_picture(path, config.in_channels), config.image_size, rule)
+
+
+def _edits(pairs: Sequence[str]) -> dict[str, float]:
+    """Parses NAME=AMOUNT texts; a name may hold spaces and equals signs."""
+    if not pairs:
+        raise ValueError(
+            "No edit was given. Add --set NAME=AMOUNT; `cldis info` lists the names and ranges."
+        )
+    edits: dict[str, float] = {}
+    for pair in pairs:
+        name, _, text = pair.rpartition("=")
+        name = name.strip()
+        try:
+            amount = float(text)
+        except ValueError:
+            amount = math.nan
+        if not name or not math.isfinite(amount):
+            raise ValueError(
+                f"--set got '{pair}'; expected NAME=AMOUNT with a finite number, "
+                "such as --set 'hair length=1.5'."
+            )
+        if name in edits:
+            raise ValueError(f"--set names '{name}' twice. Give each direction once.")
+        edits[name] = amount
+    return edits
+
+
+def _warn_outside(direction: Direction, amount: float) -> None:
+    if not direction.minimum <= amount <= direction.maximum:
+        _complain(
+            f"Note: {amount:g} is outside the safe range of '{direction.name}', "
+            f"{direction.minimum:.2f} to {direction.maximum:.2f}."
+        )
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[Callable[[Any], None]]:
+    """A progress bar on stderr, hidden when that is no terminal; yields the `on_step` callback."""
+    from tqdm import tqdm
+
+    with tqdm(desc=text, unit="step", file=sys.stderr, leave=False, disable=None) as bar:
+
+        def on_step(step: Any) -> None:
+            bar.total = step.total
+            bar.update(1)
+
+        yield on_step
+
+
+def _report(path: Path, size: tuple[int, int], start: float) -> None:
+    print(f"wrote {path} ({size[0]} x {size[1]}) in {time.perf_counter() - start:.1f} s")
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong arguments as one sentence, like every other wrong input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{self.prog}: {message}. Run `{self.prog} --help` for the usage.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="cldis", description="Move the factors of a picture.")
+    parser.add_argument("--version", action="version", version=f"cldis {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    demo = commands.add_parser("demo", help="draw what the bundled model can do, in one picture")
+    demo.add_argument("--output", type=Path, default=Path("cldis_demo.png"), metavar="FILE")
+    demo.set_defaults(run=_demo)
+
+    edit = commands.add_parser("edit", help="move factors of a picture")
+    edit.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=AMOUNT",
+        help="direction and amount in standard deviations; may be given again",
+    )
+    edit.add_argument(
+        "--sampler", choices=SAMPLERS, default="ddim", help="how the picture is drawn"
+    )
+    edit.add_argument(
+        "--seed",
+        type=_seed,
+        metavar="N",
+        help="draw fresh noise from this seed instead of keeping the picture's own",
+    )
+    edit.set_defaults(run=_edit)
+
+    traverse = commands.add_parser("traverse", help="draw a picture along one direction")
+    traverse.add_argument("--direction", required=True, metavar="NAME")
+    traverse.set_defaults(run=_traverse)
+
+    for command in (edit, traverse):
+        command.add_argument("image", type=Path, metavar="IMAGE")
+        command.add_argument(
+            "--model", type=Path, metavar="MODEL", help="a .safetensors file; else the demo model"
+        )
+        command.add_argument("--output", type=Path, metavar="OUT", help="picture file to write")
+        command.add_argument(
+            "--steps", type=_steps, default=DEFAULT_STEPS, metavar="N", help="diffusion steps"
+        )
+        command.add_argument(
+            "--resize",
+            choices=RESIZE_RULES,
+            default="crop",
+            help="how a picture that is not square fits the model",
+        )
+    for command in (demo, edit, traverse):
+        command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+    info = commands.add_parser("info", help="say what a model file holds")
+    info.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    info.add_argument("--json", action="store_true", help="for programs")
+    info.set_defaults(run=_info)
+
+    commands.add_parser("train", help="train a model; the flags are those of `python -m trainer`")
+    return parser
+
+
+def _steps(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 1 to 1000")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 0 to 2^64-1")
+    return value

@@ -1,0 +1,104 @@
+"""Sheets that show what a model does to pictures, for `cldis demo` and `cldis traverse`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .editing.directions import Direction
+from .editing.editable import EditableModel
+from .editing.latent import Latent
+from .editing.pipeline import decode, encode, traverse
+from .editing.sheet import Row, contact_sheet
+
+TILE = 128  # about how many pixels wide an image is drawn
+Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]
+
+
+def demo_sheet(
+    model: EditableModel, images: Sequence[Tensor], progress: Progress, *, num_steps: int
+) -> Image.Image:
+    """Draws one row per direction, strongest first: original, reconstruction, - and + edits.
+
+    Each row shows another picture; there are as many rows as pictures, or directions if fewer.
+
+    Args:
+        images: (1, C, S, S) in [-1, 1] each, at the model's size.
+        progress: opens a progress bar of the given name and yields its `on_step`.
+    """
+    directions = model.directions[: len(images)]
+    originals = torch.cat(list(images[: max(1, len(directions))]))  # (R, C, S, S)
+    with progress("encode") as on_step:
+        latent = encode(model, originals, inversion_steps=num_steps, on_step=on_step)
+    all_amounts = [amounts_over_range(direction, 2) for direction in directions]
+    parts = [
+        traverse(model, latent[row : row + 1], directions[row].name, amounts)
+        for row, amounts in enumerate(all_amounts)
+    ] or [latent]
+    with progress("decode") as on_step:  # one batch: R rows of the amount 0 and four others
+        drawn = decode(model, _joined(parts), num_steps=num_steps, on_step=on_step)
+    scale = max(1, TILE // originals.shape[-1])
+    if not directions:
+        row = Row(str(model.facts.get("name", "")), torch.cat([originals, drawn]))
+        return contact_sheet([row], ["original", "reconstruction"], scale=scale)
+    rows = []
+    for index, tiles in enumerate(drawn.split([len(part.z) for part in parts])):
+        order = [2, 0, 1, 3, 4]  # the amount 0, which is the reconstruction, comes first
+        captions = ["", "", *(_caption(all_amounts[index][at]) for at in order[1:])]
+        tiles = torch.cat([originals[index : index + 1], tiles[order]])
+        rows.append(Row(_label(directions[index]), tiles, tuple(captions)))
+    return contact_sheet(rows, ["original", "reconstruction", "- -", "-", "+", "+ +"], scale=scale)
+
+
+def traverse_sheet(
+    model: EditableModel, image: Tensor, name: str, progress: Progress, *, num_steps: int
+) -> Image.Image:
+    """Draws (1, C, S, S) in [-1, 1], then its edits over the safe range of the direction `name`.
+
+    Raises: ValueError for an unknown direction.
+    """
+    direction = model.direction(name)
+    with progress("encode") as on_step:
+        latent = encode(model, image, inversion_steps=num_steps, on_step=on_step)
+    amounts = amounts_over_range(direction, 3)
+    with progress("decode") as on_step:
+        variants = traverse(model, latent, name, amounts)
+        drawn = decode(model, variants, num_steps=num_steps, on_step=on_step)
+    row = Row(_label(direction), torch.cat([image, drawn]))
+    columns = ["original", *(_caption(amount) for amount in amounts)]
+    return contact_sheet([row], columns, scale=max(1, TILE // image.shape[-1]))
+
+
+def amounts_over_range(direction: Direction, num_steps: int) -> list[float]:
+    """2 * num_steps + 1 amounts from the safe minimum to the maximum, 0 in the middle."""
+    up = [direction.maximum * step / num_steps for step in range(1, num_steps + 1)]
+    down = [direction.minimum * step / num_steps for step in range(num_steps, 0, -1)]
+    return [*down, 0.0, *up]
+
+
+def _joined(latents: Sequence[Latent]) -> Latent:
+    def together(parts: list[Tensor | None]) -> Tensor | None:
+        tensors = [part for part in parts if part is not None]
+        return torch.cat(tensors) if tensors else None
+
+    return Latent(
+        z=torch.cat([each.z for each in latents]),
+        x_T=together([each.x_T for each in latents]),
+        residual=together([each.residual for each in latents]),
+        origins=tuple(origin for each in latents for origin in each.origins),
+    )
+
+
+def _label(direction: Direction) -> str:
+    if direction.negative_label or direction.positive_label:
+        return f"{direction.name}\n{direction.negative_label} ... {direction.positive_label}"
+    return direction.name
+
+
+def _caption(amount: float) -> str:
+    return f"{amount:+.1f} sd" if amount else "0"

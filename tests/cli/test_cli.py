@@ -1,0 +1,376 @@
+"""The `cldis` command in-process: what it writes, what it says, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import comfyui_cldis
+import comfyui_cldis.checkpoint as checkpoint
+from comfyui_cldis import cli
+from comfyui_cldis.checkpoint import save_checkpoint
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.framing import RESIZE_RULES
+from comfyui_cldis.editing.pipeline import SAMPLERS
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    """A 40 x 50 picture of a colour ramp."""
+    path = tmp_path / "in" / "me at home.jpg"
+    path.parent.mkdir()
+    save_ramp(path, 40, 50)
+    return path
+
+
+def save_ramp(path: Path, width: int, height: int) -> None:
+    y, x = np.mgrid[0:height, 0:width]
+    levels = np.stack([x * 255 / width, y * 255 / height, 0 * x + 90], axis=-1)
+    Image.fromarray(levels.astype(np.uint8)).save(path)
+
+
+def run(*arguments: object) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+def assert_wrong_input(capsys: pytest.CaptureFixture[str], code: int, *phrases: str) -> None:
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1, captured.err
+    assert "Traceback" not in captured.err
+    for phrase in phrases:
+        assert phrase in captured.err
+
+
+def test_choices_are_those_of_the_library() -> None:
+    assert cli.SAMPLERS == SAMPLERS
+    assert cli.RESIZE_RULES == RESIZE_RULES
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("--version")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"cldis {comfyui_cldis.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["", "demo", "edit", "traverse", "info"])
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(*filter(None, [command]), "--help")
+    assert caught.value.code == 0
+    assert "usage: cldis" in capsys.readouterr().out
+
+
+def test_edit(
+    portrait: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = portrait.read_bytes()
+    code = run(
+        "edit", portrait, "--set", "yaw=1", "--set", "hair length=-1.5", "--model",
+        tiny_checkpoint, "--steps", 2,
+    )  # fmt: skip
+    captured = capsys.readouterr()
+    assert (code, captured.err) == (0, "")
+    assert captured.out.startswith("wrote me at home_edited.png (40 x 40) in ")
+    assert captured.out.count("\n") == 1
+    with Image.open(tmp_path / "me at home_edited.png") as picture:
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (40, 40))
+    assert portrait.read_bytes() == before
+
+
+@pytest.mark.parametrize(("rule", "size"), [("crop", (40, 40)), ("pad", (40, 50))])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_edit_with_other_settings(
+    portrait: Path, tiny_checkpoint: Path, rule: str, size: tuple[int, int], sampler: str
+) -> None:
+    arguments = ["--model", tiny_checkpoint, "--steps", 3, "--seed", 7, "--resize", rule]
+    for output in ("a.png", "b.png"):
+        code = run(
+            "edit", portrait, "--set", "yaw=0.5", *arguments, "--sampler", sampler,
+            "--output", output,
+        )  # fmt: skip
+        assert code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    with Image.open("a.png") as picture:
+        assert picture.size == size
+
+
+def test_edit_moves_the_picture_and_zero_does_not(portrait: Path, tiny_checkpoint: Path) -> None:
+    for amount in ("0", "-0.0", "1.5"):
+        arguments = ["--model", tiny_checkpoint, "--steps", 2, "--output", f"by {amount}.png"]
+        assert run("edit", portrait, "--set", f"yaw={amount}", *arguments) == 0
+    assert Path("by 0.png").read_bytes() == Path("by -0.0.png").read_bytes()
+    assert Path("by 0.png").read_bytes() != Path("by 1.5.png").read_bytes()
+
+
+def test_edit_beyond_the_safe_range_warns_and_works(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(
+        "edit", portrait, "--set", "yaw=9", "--model", tiny_checkpoint, "--steps", 1
+    )  # fmt: skip
+    assert code == 0
+    assert "Note: 9 is outside the safe range of 'yaw', -1.50 to 1.50." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        ([], "No edit was given"),
+        (["--set", "yaw"], "--set got 'yaw'; expected NAME=AMOUNT"),
+        (["--set", "=1"], "--set got '=1'"),
+        (["--set", "yaw=much"], "finite number"),
+        (["--set", "yaw=nan"], "finite number"),
+        (["--set", "yaw=1e999"], "finite number"),
+        (["--set", "yaw=1", "--set", "yaw=2"], "names 'yaw' twice"),
+        (["--set", "smlie=1"], "'smlie' is not in tiny. It has: hair length, yaw."),
+        (["--set", "yaw=1", "--steps", "0"], "--steps: got '0'; expected a whole number from 1"),
+        (["--set", "yaw=1", "--steps", "many"], "got 'many'"),
+        (["--set", "yaw=1", "--seed", "-1"], "got '-1'"),
+        (["--set", "yaw=1", "--seed", str(2**64)], "expected a whole number from 0 to 2^64-1"),
+        (["--set", "yaw=1", "--sampler", "euler"], "invalid choice: 'euler'"),
+        (["--set", "yaw=1", "--output", "x.gif"], "allowed are .png, .jpg, .jpeg, .webp"),
+        (["--set", "yaw=1", "--output", "no/x.png"], "output folder no does not exist"),
+        (["--set", "yaw=1", "--output", "in.png"], "The output in.png is a folder"),
+        (["--set", "yaw=1", "--frobnicate"], "unrecognized arguments: --frobnicate"),
+    ],
+)
+def test_wrong_edits(
+    portrait: Path,
+    tiny_checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    phrase: str,
+) -> None:
+    Path("in.png").mkdir()
+    before = sorted(os.listdir())
+    code = run("edit", portrait, "--model", tiny_checkpoint, *arguments)
+    assert_wrong_input(capsys, code, phrase)
+    assert sorted(os.listdir()) == before
+
+
+def test_the_input_is_never_overwritten(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = portrait.read_bytes()
+    os.symlink(portrait, "link.jpg")
+    for output in (portrait, "link.jpg", portrait.parent / ".." / "in" / portrait.name):
+        for command in (["edit", "--set", "yaw=1"], ["traverse", "--direction", "yaw"]):
+            code = run(*command, portrait, "--model", tiny_checkpoint, "--output", output)
+            assert_wrong_input(capsys, code, "is the input itself")
+    assert portrait.read_bytes() == before
+
+
+def test_pictures_that_cannot_be_read(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cut.jpg").write_bytes(portrait.read_bytes()[:300])
+    Path("text.png").write_text("no picture")
+    Path("folder.png").mkdir()
+    for name, phrase in {
+        "gone.png": "There is no picture gone.png",
+        "cut.jpg": "cut.jpg cannot be read as a picture",
+        "text.png": "text.png cannot be read as a picture (unknown format)",
+        "folder.png": "folder.png is a folder",
+    }.items():
+        code = run("edit", name, "--set", "yaw=1", "--model", tiny_checkpoint)
+        assert_wrong_input(capsys, code, phrase)
+
+
+def test_models_that_cannot_be_read(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.safetensors").write_bytes(b"abc")
+    for command in (["edit", portrait, "--set", "yaw=1", "--model"], ["info"]):
+        assert_wrong_input(capsys, run(*command, "gone.safetensors"), "There is no model file")
+        assert_wrong_input(capsys, run(*command, "bad.safetensors"), "not a safetensors file")
+
+
+def test_a_model_of_image_latents(
+    portrait: Path,
+    make_model: Callable[..., EditableModel],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_checkpoint("latents.safetensors", make_model(in_channels=4))
+    code = run("edit", portrait, "--set", "yaw=1", "--model", "latents.safetensors")
+    assert_wrong_input(capsys, code, "image latents with 4 channels")
+
+
+def test_a_grey_model(portrait: Path, make_model: Callable[..., EditableModel]) -> None:
+    save_checkpoint("grey.safetensors", make_model(in_channels=1))
+    arguments = ["--model", "grey.safetensors", "--steps", 1, "--output", "out.webp"]
+    assert run("edit", portrait, "--set", "yaw=1", *arguments) == 0
+    with Image.open("out.webp") as picture:
+        assert (picture.format, picture.size) == ("WEBP", (40, 40))
+
+
+def test_traverse(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", tiny_checkpoint, "--steps", 2]
+    assert run("traverse", portrait, "--direction", "hair length", *arguments) == 0
+    assert capsys.readouterr().out.startswith("wrote me at home_traverse.png (")
+    with Image.open("me at home_traverse.png") as picture:
+        assert picture.width > 8 * 128 > 128 < picture.height
+
+
+def test_traverse_an_unknown_direction(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run("traverse", portrait, "--direction", "age", "--model", tiny_checkpoint)
+    assert_wrong_input(capsys, code, "Direction 'age' is not in tiny. It has: hair length, yaw.")
+    assert_wrong_input(capsys, run("traverse", portrait), "--direction")
+
+
+def test_info(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", tiny_checkpoint) == 0
+    text = capsys.readouterr().out
+    for phrase in ("tiny", "32 x 32", "hair length", "-2.00 short", "CC0", "Random weights."):
+        assert phrase in text
+
+
+def test_info_for_programs(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", tiny_checkpoint, "--json") == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["format_version"] == 1
+    assert info["image_size"] == 32
+    assert info["latent_dim"] == 4
+    assert [each["name"] for each in info["directions"]] == ["hair length", "yaw"]
+    assert (info["directions"][0]["min"], info["directions"][0]["max"]) == (-2.0, 2.5)
+    assert info["facts"]["quality"] == {"psnr_db": 12.5}
+
+
+@pytest.mark.parametrize("num_pictures", [1, 3])
+def test_demo_draws_a_sheet(
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    num_pictures: int,
+) -> None:
+    paths = [tmp_path / f"{index}.png" for index in range(num_pictures)]
+    for path in paths:
+        save_ramp(path, 32, 32)
+    monkeypatch.setattr(checkpoint, "demo_model_path", lambda: tiny_checkpoint)
+    monkeypatch.setattr(checkpoint, "demo_image_paths", lambda: paths)
+    monkeypatch.setattr(cli, "DEFAULT_STEPS", 2)
+    assert run("demo") == 0
+    assert capsys.readouterr().out.startswith("wrote cldis_demo.png (")
+    with Image.open("cldis_demo.png") as picture:
+        assert picture.width > 6 * 128
+        assert picture.height > min(num_pictures, 2) * 128
+    assert run("demo", "--output", "no/demo.png") == 2
+
+
+def test_demo_of_a_model_without_directions(make_model: Callable[..., EditableModel]) -> None:
+    from dataclasses import replace
+
+    from comfyui_cldis.showcase import demo_sheet
+
+    images = [torch.zeros(1, 3, 32, 32)]
+    model = replace(make_model(), directions=())
+    sheet = demo_sheet(model, images, cli._progress, num_steps=1)
+    assert sheet.width > 2 * 128
+
+
+def test_without_the_demo_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("comfyui_cldis.checkpoint.demo.ASSETS", tmp_path)
+    assert_wrong_input(capsys, run("info"), "is not part of this installation")
+    assert_wrong_input(capsys, run("demo"), "is not part of this installation")
+
+
+def demo_model_is_there() -> bool:
+    return (checkpoint.demo.ASSETS / "heads64.safetensors").is_file()
+
+
+@pytest.mark.skipif(
+    not demo_model_is_there(), reason="comfyui_cldis/assets/heads64.safetensors is not there"
+)
+def test_the_bundled_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo", "--device", "cpu") == 0
+    with Image.open("cldis_demo.png") as picture:
+        assert picture.width > 6 * 128
+    capsys.readouterr()
+    assert run("info", "--json") == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["image_size"] == 64
+    assert len(info["directions"]) >= 6
+    assert len(checkpoint.demo_image_paths()) >= 6
+
+
+def test_train_hands_over_all_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[list[str]] = []
+
+    class Trainer:
+        @staticmethod
+        def main(arguments: list[str]) -> int:
+            received.append(arguments)
+            return 7
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Trainer)
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    assert run("train", "--data", "heads", "--output", "x", "--help") == 7
+    assert received == [["--data", "heads", "--output", "x", "--help"]]
+
+
+def test_train_without_the_trainer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "site" / "comfyui_cldis" / "cli.py"))
+    code = run("train", "--data", "heads")
+    assert_wrong_input(capsys, code, "came without the trainer", "Clone the repository")
+
+
+def test_cancelling(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "read_header", interrupted)
+    assert run("info", tiny_checkpoint) == 130
+    assert capsys.readouterr().err == "Cancelled.\n"
+
+
+@pytest.mark.parametrize("package", ["torch", "numba"])
+def test_without_a_package(
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    package: str,
+) -> None:
+    def missing(path: Path) -> None:
+        raise ModuleNotFoundError(f"No module named '{package}'", name=f"{package}.core")
+
+    monkeypatch.setattr(checkpoint, "read_header", missing)
+    assert_wrong_input(
+        capsys, run("info", tiny_checkpoint), f"The package {package} is not installed"
+    )
+
+
+def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert_wrong_input(capsys, run(), "COMMAND", "cldis --help")
+    assert_wrong_input(capsys, run("paint"), "invalid choice: 'paint'")
+
+
+def test_help_needs_no_torch() -> None:
+    """`cldis --help` answers at once: the command's module imports nothing heavy."""
+    source = Path(cli.__file__).read_text(encoding="utf-8")
+    top = source.split("if TYPE_CHECKING:")[0]
+    assert not any(f"import {name}" in top for name in ("torch", "numpy", "diffusers"))
