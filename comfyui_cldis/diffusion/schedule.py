@@ -1,0 +1,160 @@
+"""The discrete noise schedule: one table of alpha_bar, taken from diffusers, and its derived values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..model.config import from_mapping, require
+
+Prediction = Literal["v", "eps"]
+Betas = Literal["cosine", "linear"]
+Spacing = Literal["trailing", "leading"]
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Noise schedule of a model.
+
+    Attributes:
+        num_train_steps: T, number of discrete noise levels.
+        betas: "cosine" (Nichol & Dhariwal 2021) or "linear" (Ho et al. 2020, 1e-4 to 2e-2).
+        prediction: what the network predicts, velocity "v" (Salimans & Ho 2022) or noise "eps".
+        zero_terminal_snr: rescale so that alpha_bar at T-1 is 0 (Lin et al. 2023,
+            arXiv:2305.08891); needs "v".
+        spacing: which timesteps a short sampling run visits; "trailing" starts at T-1.
+    """
+
+    num_train_steps: int = 1000
+    betas: Betas = "cosine"
+    prediction: Prediction = "v"
+    zero_terminal_snr: bool = True
+    spacing: Spacing = "trailing"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("betas", Betas), ("prediction", Prediction), ("spacing", Spacing)):
+            values = get_args(allowed)
+            require(
+                getattr(self, name) in values,
+                f"schedule.{name} is '{getattr(self, name)}'",
+                f"Use one of {', '.join(values)}",
+            )
+        require(
+            self.num_train_steps >= 10,
+            f"schedule.num_train_steps is {self.num_train_steps}",
+            "Use 10 or more",
+        )
+        require(
+            not (self.zero_terminal_snr and self.prediction == "eps"),
+            "schedule.zero_terminal_snr cannot be combined with prediction 'eps', which says "
+            "nothing about the image at zero signal",
+            "Use prediction 'v'",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary that `from_dict` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ScheduleConfig:
+        """Build from a mapping; unknown keys are errors. Raises: ValueError."""
+        return from_mapping(cls, values, "the schedule configuration")
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """alpha_bar and friends for timesteps 0 .. T-1, plus conversions between predictions."""
+
+    config: ScheduleConfig
+
+    @cached_property
+    def alphas_bar(self) -> Tensor:
+        """(T,) float64 in [0, 1), decreasing; exactly 0 at the end with zero terminal SNR."""
+        scheduler = self.scheduler("ddim")
+        alphas_bar = scheduler.alphas_cumprod.double().clone()
+        if self.config.zero_terminal_snr:
+            alphas_bar[-1] = 0.0
+        return alphas_bar
+
+    @cached_property
+    def log_snr(self) -> Tensor:
+        """(T,) float64, lambda = ln(alpha_bar / (1 - alpha_bar)); -inf at zero signal."""
+        return torch.log(self.alphas_bar) - torch.log1p(-self.alphas_bar)
+
+    def scheduler(self, name: str) -> Any:
+        """A fresh diffusers scheduler ("ddim", "dpmpp_2m", "unipc") on this schedule.
+
+        Raises:
+            ValueError: unknown name.
+        """
+        from diffusers import (
+            DDIMScheduler,
+            DPMSolverMultistepScheduler,
+            UniPCMultistepScheduler,
+        )
+
+        config = self.config
+        common: dict[str, Any] = {
+            "num_train_timesteps": config.num_train_steps,
+            "beta_schedule": {"cosine": "squaredcos_cap_v2", "linear": "linear"}[config.betas],
+            "beta_start": 1e-4,
+            "beta_end": 2e-2,
+            "prediction_type": {"v": "v_prediction", "eps": "epsilon"}[config.prediction],
+            "timestep_spacing": config.spacing,
+            "rescale_betas_zero_snr": config.zero_terminal_snr,
+        }
+        if name == "ddim":
+            return DDIMScheduler(**common, clip_sample=False, set_alpha_to_one=True)
+        if name == "dpmpp_2m":
+            return DPMSolverMultistepScheduler(
+                **common, algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero"
+            )
+        if name == "unipc":
+            return UniPCMultistepScheduler(**common, solver_order=2, final_sigmas_type="zero")
+        raise ValueError(f"Unknown sampler '{name}'. Use one of ddim, dpmpp_2m, unipc.")
+
+    def add_noise(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """x_t = sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) eps; t (B,) long. Source: DDPM, Eq. 4."""
+        alpha_bar = self._at(t, x0)
+        return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+
+    def target(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """What the network should predict: eps, or v = sqrt(ab) eps - sqrt(1 - ab) x0."""
+        if self.config.prediction == "eps":
+            return eps
+        alpha_bar = self._at(t, x0)
+        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
+
+    def to_x0(self, x_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """The image a prediction implies, not clipped."""
+        alpha_bar = self._at(t, x_t)
+        if self.config.prediction == "eps":
+            return (x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()
+        return alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction
+
+    def to_eps(self, x_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """The noise a prediction implies."""
+        if self.config.prediction == "eps":
+            return prediction
+        alpha_bar = self._at(t, x_t)
+        return alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * x_t
+
+    def nearest_timestep(self, log_snr: Tensor) -> Tensor:
+        """Timestep (long) whose log-SNR is nearest to each value of `log_snr`."""
+        table = self.log_snr.to(log_snr.device)
+        ascending = table.flip(0).clamp(min=-40.0).contiguous()
+        right = torch.searchsorted(ascending, log_snr.to(ascending)).clamp(1, len(ascending) - 1)
+        left = right - 1
+        value = log_snr.to(ascending)
+        nearer_left = (value - ascending[left]) < (ascending[right] - value)
+        return len(ascending) - 1 - torch.where(nearer_left, left, right)
+
+    def _at(self, t: Tensor, like: Tensor) -> Tensor:
+        """alpha_bar at `t` (B,), broadcastable to (B, C, H, W), dtype and device of `like`."""
+        values = self.alphas_bar.to(device=like.device)[t.long()].to(like.dtype)
+        return values.view(-1, *[1] * (like.dim() - 1))
