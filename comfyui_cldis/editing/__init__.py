@@ -1,0 +1,1 @@
+"""Latents and what is done with them: encode, move along directions, interpolate, decode."""

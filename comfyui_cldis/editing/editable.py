@@ -1,0 +1,68 @@
+"""A model together with the facts that editing needs: latent statistics, directions, data card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..diffusion.schedule import NoiseSchedule
+from ..model import DiffusionAutoencoder
+from .directions import Direction, find_direction
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """Statistics of the code over the training set, (N,) float32 each, in raw code units.
+
+    Attributes:
+        mean, std: mean and standard deviation.
+        low, high: 0.5 and 99.5 % quantiles.
+    """
+
+    mean: Tensor
+    std: Tensor
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def from_codes(cls, codes: Tensor) -> LatentStatistics:
+        """Measure on codes (n, N)."""
+        quantiles = torch.quantile(codes.double(), torch.tensor([0.005, 0.995]).double(), dim=0)
+        return cls(
+            mean=codes.double().mean(0).float(),
+            std=codes.double().std(0).float(),
+            low=quantiles[0].float(),
+            high=quantiles[1].float(),
+        )
+
+
+@dataclass(frozen=True)
+class EditableModel:
+    """Everything a checkpoint holds, ready to use.
+
+    Attributes:
+        networks: the networks; their device and dtype are where and how computations run.
+        schedule: the noise schedule they were trained with.
+        statistics: latent statistics.
+        directions: sliders, strongest effect first.
+        facts: JSON-able facts: "name", "licence", "data_card", "training", "quality".
+    """
+
+    networks: DiffusionAutoencoder
+    schedule: NoiseSchedule
+    statistics: LatentStatistics
+    directions: tuple[Direction, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the model, for messages."""
+        return str(self.facts.get("name", "the model"))
+
+    def direction(self, name: str) -> Direction:
+        """The direction called `name`. Raises: ValueError naming the model's directions."""
+        return find_direction(self.directions, name, self.name)

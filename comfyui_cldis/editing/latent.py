@@ -1,0 +1,83 @@
+"""The latent of a picture: semantic code z, noise map x_T, and where the picture came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .framing import Origin
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Codes of a batch; operations return new ones and never change a tensor in place.
+
+    Attributes:
+        z: semantic code (B, N), float32, in the encoder's raw units.
+        x_T: noise map (B, C, S, S) from inversion, or None.
+        residual: residual code (B, R), or None.
+        origins: one Origin per item, or () when unknown.
+    """
+
+    z: Tensor
+    x_T: Tensor | None = None
+    residual: Tensor | None = None
+    origins: tuple[Origin, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.z.dim() != 2:
+            raise ValueError(f"z has shape {tuple(self.z.shape)}. Give (B, N).")
+        for name in ("x_T", "residual", "origins"):
+            value = getattr(self, name)
+            if value is not None and len(value) not in (0, len(self.z)):
+                raise ValueError(
+                    f"{name} has {len(value)} items but z has {len(self.z)}. Give one per item."
+                )
+
+    def __len__(self) -> int:
+        return self.z.shape[0]
+
+    def with_z(self, z: Tensor) -> Latent:
+        """The same latent with another code of the same shape."""
+        return replace(self, z=z)
+
+    def repeat(self, times: int) -> Latent:
+        """Each item `times` times in a row: (B) -> (B * times), item-major."""
+        return Latent(
+            z=self.z.repeat_interleave(times, 0),
+            x_T=None if self.x_T is None else self.x_T.repeat_interleave(times, 0),
+            residual=None if self.residual is None else self.residual.repeat_interleave(times, 0),
+            origins=tuple(origin for origin in self.origins for _ in range(times)),
+        )
+
+    def __getitem__(self, items: slice) -> Latent:
+        """A slice of the batch."""
+        return Latent(
+            z=self.z[items],
+            x_T=None if self.x_T is None else self.x_T[items],
+            residual=None if self.residual is None else self.residual[items],
+            origins=self.origins[items],
+        )
+
+
+def slerp(first: Tensor, second: Tensor, fraction: float) -> Tensor:
+    """Spherical interpolation of noise maps (B, ...), per item; 0 gives `first`, 1 `second`.
+
+    Source: Shoemake 1985; used for x_T in Preechakul et al. 2022, section 4.1.
+    """
+    if fraction == 0:
+        return first
+    if fraction == 1:
+        return second
+    a, b = first.flatten(1).double(), second.flatten(1).double()
+    cosine = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-12)
+    angle = torch.acos(cosine.clamp(-1, 1))[:, None]
+    sine = torch.sin(angle)
+    straight = (1 - fraction) * a + fraction * b
+    round_ = (torch.sin((1 - fraction) * angle) * a + torch.sin(fraction * angle) * b) / sine.clamp(
+        min=1e-12
+    )
+    mixed = torch.where(sine < 1e-6, straight, round_)
+    return mixed.to(first.dtype).view_as(first)

@@ -1,0 +1,212 @@
+"""The five verbs: encode, edit, traverse, interpolate, decode (and preview).
+
+Computations run on the device and in the dtype of the model's networks; latents and pictures are
+float32 on the device of what was passed in. Nothing passed in is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..diffusion.noise import gaussian_noise
+from ..diffusion.samplers import SAMPLERS, Denoiser, OnStep, Step, invert, sample
+from .directions import apply_directions, check_amount
+from .editable import EditableModel
+from .framing import Origin
+from .latent import Latent, slerp
+
+__all__ = ["SAMPLERS", "Step", "decode", "edit", "encode", "interpolate", "preview", "traverse"]
+
+
+def denoiser_for(model: EditableModel, z: Tensor, residual: Tensor | None) -> Denoiser:
+    """The model's U-Net with the code fixed, as a denoiser on the networks' device."""
+    networks = model.networks
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        return networks.predict(x_t, t, z, residual)
+
+    return denoise
+
+
+@torch.no_grad()
+def encode(
+    model: EditableModel,
+    images: Tensor,
+    *,
+    inversion_steps: int = 20,
+    origins: tuple[Origin, ...] = (),
+    on_step: OnStep | None = None,
+) -> Latent:
+    """Code z and noise map x_T of pictures.
+
+    Args:
+        images: (B, C, S, S) in [-1, 1] at the model's size (see `framing.frame`).
+        inversion_steps: steps of the deterministic inversion; 0 leaves x_T out.
+        origins: sizes the pictures had, carried along in the latent.
+        on_step: progress of the inversion; an exception raised in it cancels.
+
+    Raises:
+        ValueError: wrong shape, values that are not finite, or a bad number of steps.
+    """
+    config = model.networks.config
+    expected = (config.in_channels, config.image_size, config.image_size)
+    if images.dim() != 4 or tuple(images.shape[1:]) != expected:
+        raise ValueError(
+            f"The pictures have shape {tuple(images.shape)}; {model.name} needs "
+            f"(B, {', '.join(map(str, expected))}). Frame them to the model's size first."
+        )
+    if not bool(torch.isfinite(images).all()):
+        raise ValueError(
+            "The pictures contain NaN or infinite values. Repair the node or file they come from."
+        )
+    if inversion_steps < 0:
+        raise ValueError(f"inversion_steps is {inversion_steps}. Use 0 (no x_T) or more.")
+    device = images.device
+    x0 = images.float().to(model.networks.device)
+    posterior = model.networks.encode_semantic(x0)
+    x_T = None
+    if inversion_steps:
+        denoiser = denoiser_for(model, posterior.mu, posterior.residual)
+        x_T = invert(denoiser, x0, model.schedule, num_steps=inversion_steps, on_step=on_step)
+        x_T = x_T.to(device)
+    return Latent(
+        z=posterior.mu.to(device),
+        x_T=x_T,
+        residual=None if posterior.residual is None else posterior.residual.to(device),
+        origins=origins,
+    )
+
+
+def edit(model: EditableModel, latent: Latent, edits: Mapping[str, float]) -> Latent:
+    """Move along named directions; amounts in latent standard deviations, 0 changes nothing.
+
+    Raises:
+        ValueError: unknown direction, or an amount that is not a finite number.
+    """
+    for name, amount in edits.items():
+        model.direction(name)
+        check_amount(name, amount)
+    z = apply_directions(latent.z, model.statistics.std, model.directions, edits)
+    return latent.with_z(z)
+
+
+def traverse(model: EditableModel, latent: Latent, name: str, amounts: Sequence[float]) -> Latent:
+    """Each item at each of K amounts along one direction: (B) -> (B * K), item-major.
+
+    Raises:
+        ValueError: unknown direction, no amounts, or one that is not finite.
+    """
+    if not len(amounts):
+        raise ValueError("There are no amounts to traverse. Give at least one.")
+    steps = [edit(model, latent, {name: amount}).z for amount in amounts]
+    z = torch.stack(steps, dim=1).flatten(0, 1)  # K x (B, N) -> (B, K, N) -> (B * K, N)
+    return latent.repeat(len(amounts)).with_z(z)
+
+
+def interpolate(first: Latent, second: Latent, fraction: float) -> Latent:
+    """Between two latents: straight in z, spherical in x_T; 0 gives `first`, 1 `second`.
+
+    Raises:
+        ValueError: different shapes, or a fraction that is not finite.
+
+    Source: Preechakul et al. 2022, section 4.1.
+    """
+    fraction = check_amount("fraction", fraction)
+    if first.z.shape != second.z.shape:
+        raise ValueError(
+            f"The latents have shapes {tuple(first.z.shape)} and {tuple(second.z.shape)}. "
+            "Encode both with the same model and batch size."
+        )
+    if (first.x_T is None) != (second.x_T is None):
+        raise ValueError("Only one of the latents has an x_T. Encode both with inversion steps.")
+    x_T = None
+    if first.x_T is not None and second.x_T is not None:
+        x_T = slerp(first.x_T, second.x_T, fraction)
+
+    def lerp(a: Tensor, b: Tensor) -> Tensor:
+        return a if fraction == 0 else b if fraction == 1 else torch.lerp(a, b, fraction)
+
+    residual = None
+    if first.residual is not None and second.residual is not None:
+        residual = lerp(first.residual, second.residual)
+    return Latent(lerp(first.z, second.z), x_T, residual, first.origins)
+
+
+@torch.no_grad()
+def decode(
+    model: EditableModel,
+    latent: Latent,
+    *,
+    sampler: str = "ddim",
+    num_steps: int = 20,
+    seed: int | None = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Draw the pictures of a latent.
+
+    Args:
+        sampler: one of SAMPLERS.
+        num_steps: sampling steps; use the number of inversion steps to get the picture back.
+        seed: None starts from the latent's own x_T; a number starts from fresh noise, item b
+            from seed + b.
+        on_step: progress; an exception raised in it cancels.
+
+    Returns:
+        (B, C, S, S) float32 in [-1, 1], on the device of the latent.
+
+    Raises:
+        ValueError: the latent has no x_T and no seed is given, its code does not fit the model,
+            or bad sampler settings.
+    """
+    config = model.networks.config
+    if latent.z.shape[1] != config.latent_dim:
+        raise ValueError(
+            f"The latent has {latent.z.shape[1]} scalars but {model.name} has "
+            f"{config.latent_dim}. Encode and decode with the same model."
+        )
+    device = latent.z.device
+    if seed is not None:
+        shape = (len(latent), config.in_channels, config.image_size, config.image_size)
+        x_T = gaussian_noise(shape, seed)
+    elif latent.x_T is not None:
+        x_T = latent.x_T
+        if tuple(x_T.shape[1:]) != (config.in_channels, config.image_size, config.image_size):
+            raise ValueError(
+                f"The noise map has shape {tuple(x_T.shape)}, which does not fit {model.name}. "
+                "Encode and decode with the same model."
+            )
+    else:
+        raise ValueError(
+            "The latent has no inverted noise. Encode with inversion steps above 0, "
+            "or decode from a seed."
+        )
+    target = model.networks.device
+    residual = None if latent.residual is None else latent.residual.to(target)
+    denoiser = denoiser_for(model, latent.z.to(target), residual)
+    images = sample(
+        denoiser,
+        x_T.float().to(target),
+        model.schedule,
+        sampler=sampler,
+        num_steps=num_steps,
+        on_step=on_step,
+    )
+    return images.clamp(-1, 1).to(device)
+
+
+@torch.no_grad()
+def preview(model: EditableModel, latent: Latent) -> Tensor:
+    """A blurry picture of the code in one cheap forward of the co-pilot's decoder.
+
+    Returns:
+        (B, C, S, S) float32 in [-1, 1], on the device of the latent.
+    """
+    networks = model.networks
+    image = networks.copilot.decode(latent.z.to(networks.device, networks.dtype)).float()
+    size = networks.config.image_size
+    if image.shape[-1] != size:
+        image = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear")
+    return image.clamp(-1, 1).to(latent.z.device)
