@@ -64,7 +64,7 @@ class Encode:
                         "default": "crop",
                         "tooltip": (
                             "How a picture becomes the model's square. crop: the central square. "
-                            "pad: the whole picture with borders. stretch: the whole picture, "
+                            "pad: the whole picture, edges extended. stretch: the whole picture, "
                             "distorted."
                         ),
                     },

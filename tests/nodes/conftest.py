@@ -1,0 +1,55 @@
+"""A loaded tiny model and the node classes, as ComfyUI would use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
+from comfyui_cldis.nodes.sockets import LoadedModel
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny_model: EditableModel) -> LoadedModel:
+    return LoadedModel("tiny.safetensors", tiny_model)
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Any]:
+    """`run("CLDIS_Decode", model=..., latent=...)`: one node, defaults for inputs not given."""
+
+    def run_node(node_id: str, **given: Any) -> Any:
+        node = NODE_CLASS_MAPPINGS[node_id]
+        values = {}
+        for name, spec in node.INPUT_TYPES()["required"].items():
+            if name in given:
+                values[name] = given[name]
+            elif "default" in (spec[1] if len(spec) > 1 else {}):
+                values[name] = spec[1]["default"]
+        assert not given.keys() - values.keys(), f"{node_id} has no {given.keys() - values.keys()}"
+        outputs = getattr(node(), node.FUNCTION)(**values)
+        assert len(outputs) == len(node.RETURN_TYPES)
+        return outputs[0]
+
+    return run_node
+
+
+@pytest.fixture(scope="session")
+def pictures() -> torch.Tensor:
+    """Three smooth pictures, wider than high, as ComfyUI passes them: (3, 24, 40, 3) in [0, 1]."""
+    rows, columns = torch.linspace(0, 1, 24)[:, None], torch.linspace(0, 1, 40)[None]
+    return torch.stack(
+        [
+            torch.stack([rows.expand(24, 40), columns.expand(24, 40), rows * columns * k], -1)
+            for k in (0.2, 0.6, 1.0)
+        ]
+    )
+
+
+@pytest.fixture(scope="session")
+def latent(loaded: LoadedModel, run: Callable[..., Any], pictures: torch.Tensor) -> Any:
+    return run("CLDIS_Encode", model=loaded, image=pictures, inversion_steps=3)

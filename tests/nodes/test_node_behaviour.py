@@ -1,0 +1,186 @@
+"""What the nodes promise: zero is no edit, a batch equals singles, inputs stay as they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from comfyui_cldis.nodes.sockets import LoadedModel
+from comfyui_cldis.nodes.traverse import spaced
+
+SAMPLERS = ["ddim", "dpmpp_2m", "unipc"]
+
+
+def tensors(latent):
+    return [value for value in (latent.z, latent.x_T, latent.residual) if value is not None]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("noise", ["inverted", "seed"])
+def test_a_zero_edit_is_bit_identical(loaded, run, latent, sampler, noise) -> None:
+    settings = {"sampler": sampler, "steps": 3, "noise": noise, "seed": 7}
+    plain = run("CLDIS_Decode", model=loaded, latent=latent, **settings)
+    for edited in (
+        run("CLDIS_EditSliders", model=loaded, latent=latent, edits="{}"),
+        run("CLDIS_EditSliders", model=loaded, latent=latent, edits=""),
+        run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 0}'),
+        run("CLDIS_EditDirection", model=loaded, latent=latent, direction="yaw", amount=0.0),
+    ):
+        assert torch.equal(run("CLDIS_Decode", model=loaded, latent=edited, **settings), plain)
+
+
+def test_an_edit_changes_the_picture(loaded, run, latent) -> None:
+    edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 2}')
+    plain = run("CLDIS_Decode", model=loaded, latent=latent, steps=3)
+    assert not torch.equal(run("CLDIS_Decode", model=loaded, latent=edited, steps=3), plain)
+
+
+def test_sliders_equal_a_chain_of_directions(loaded, run, latent) -> None:
+    edits = json.dumps({"yaw": 1.25, "hair length": -0.5})
+    together = run("CLDIS_EditSliders", model=loaded, latent=latent, edits=edits)
+    first = run("CLDIS_EditDirection", model=loaded, latent=latent, direction="yaw", amount=1.25)
+    chained = run(
+        "CLDIS_EditDirection", model=loaded, latent=first, direction=" hair length ", amount=-0.5
+    )
+    assert torch.allclose(together.z, chained.z, atol=1e-6)
+
+
+def test_a_batch_equals_singles(loaded, run, pictures, latent) -> None:
+    whole = run("CLDIS_Decode", model=loaded, latent=latent, steps=3, noise="seed", seed=2**64 - 2)
+    for index in range(len(pictures)):
+        single = run(
+            "CLDIS_Encode",
+            model=loaded,
+            image=pictures[index : index + 1],
+            inversion_steps=3,
+        )
+        assert torch.allclose(single.x_T, latent.x_T[index : index + 1], atol=1e-4)
+        image = run(
+            "CLDIS_Decode",
+            model=loaded,
+            latent=single,
+            steps=3,
+            noise="seed",
+            seed=(2**64 - 2 + index) % 2**64,
+        )
+        assert torch.allclose(image, whole[index : index + 1], atol=1e-4)
+
+
+def test_the_same_seed_draws_the_same_and_leaves_torch_alone(loaded, run, latent) -> None:
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    images = [
+        run("CLDIS_Decode", model=loaded, latent=latent, steps=2, noise="seed", seed=seed)
+        for seed in (5, 5, 6)
+    ]
+    assert torch.equal(images[0], images[1])
+    assert not torch.equal(images[0], images[2])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_inputs_are_not_changed(loaded, run, pictures) -> None:
+    image = pictures.clone()
+    latent = run("CLDIS_Encode", model=loaded, image=image, inversion_steps=2)
+    assert torch.equal(image, pictures)
+    before = [tensor.clone() for tensor in tensors(latent)]
+    weights = {key: value.clone() for key, value in loaded.editable.networks.state_dict().items()}
+    edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1}')
+    run("CLDIS_Decode", model=loaded, latent=edited, steps=2)
+    run("CLDIS_Traverse", model=loaded, latent=latent, direction="yaw", steps=2, frames=2)
+    for tensor, copy in zip(tensors(latent), before, strict=True):
+        assert torch.equal(tensor, copy)
+    for key, value in loaded.editable.networks.state_dict().items():
+        assert torch.equal(value, weights[key])
+
+
+@pytest.mark.parametrize(
+    ("resize", "size", "expected"),
+    [
+        ("crop", "original", (24, 24)),
+        ("pad", "original", (24, 40)),
+        ("stretch", "original", (24, 40)),
+        ("pad", "model", (32, 32)),
+    ],
+)
+def test_size_rules(loaded, run, pictures, resize, size, expected) -> None:
+    latent = run("CLDIS_Encode", model=loaded, image=pictures[:1], inversion_steps=1, resize=resize)
+    image = run("CLDIS_Decode", model=loaded, latent=latent, steps=1, size=size)
+    assert image.shape == (1, *expected, 3)
+    assert image.dtype == torch.float32
+    assert float(image.min()) >= 0 and float(image.max()) <= 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 3), (1, 1, 9, 1), (1, 300, 200, 4), (1, 33, 32, 2)])
+def test_pictures_of_any_shape(loaded, run, shape) -> None:
+    latent = run("CLDIS_Encode", model=loaded, image=torch.rand(shape), inversion_steps=1)
+    image = run("CLDIS_Decode", model=loaded, latent=latent, steps=1)
+    assert image.shape == (1, min(shape[1:3]), min(shape[1:3]), 3)
+
+
+def test_a_grey_model(make_model, run, pictures) -> None:
+    model = LoadedModel("grey.safetensors", make_model(in_channels=1))
+    latent = run("CLDIS_Encode", model=model, image=pictures, inversion_steps=1)
+    assert latent.x_T.shape == (3, 1, 32, 32)
+    assert run("CLDIS_Decode", model=model, latent=latent, steps=1).shape == (3, 24, 24, 3)
+
+
+def test_traverse_batch_equals_single_edits(loaded, run, latent) -> None:
+    walk = run(
+        "CLDIS_Traverse",
+        model=loaded,
+        latent=latent[:2],
+        direction="yaw",
+        from_amount=-1.0,
+        to_amount=1.0,
+        frames=3,
+        mode="batch",
+        steps=2,
+    )
+    assert walk.shape == (6, 32, 32, 3)
+    for index, amount in enumerate((-1.0, 0.0, 1.0)):
+        edited = run(
+            "CLDIS_EditDirection", model=loaded, latent=latent[1:2], direction="yaw", amount=amount
+        )
+        image = run("CLDIS_Decode", model=loaded, latent=edited, steps=2, size="model")
+        assert torch.allclose(walk[3 + index : 4 + index], image, atol=1e-4)
+
+
+def test_traverse_with_a_seed_shares_the_noise(loaded, run, latent) -> None:
+    """All frames of a picture share their noise, or the noise would hide the direction."""
+    bare = dataclasses.replace(latent, x_T=None)
+    settings = {"direction": "yaw", "mode": "batch", "steps": 2, "noise": "seed", "seed": 4}
+    walk = run(
+        "CLDIS_Traverse",
+        model=loaded,
+        latent=bare,
+        from_amount=1.0,
+        to_amount=1.0,
+        frames=2,
+        **settings,
+    )
+    assert torch.allclose(walk[0], walk[1], atol=1e-5)
+    edited = run("CLDIS_EditDirection", model=loaded, latent=bare, direction="yaw", amount=1.0)
+    image = run(
+        "CLDIS_Decode", model=loaded, latent=edited, steps=2, noise="seed", seed=4, size="model"
+    )
+    assert torch.allclose(walk[::2], image, atol=1e-4)
+
+
+def test_traverse_grid(loaded, run, latent) -> None:
+    sheet = run("CLDIS_Traverse", model=loaded, latent=latent, direction="yaw", frames=4, steps=1)
+    assert sheet.shape == (1, 3 * 32 + 2 * 2, 4 * 32 + 3 * 2, 3)
+
+
+def test_spaced_amounts() -> None:
+    assert spaced(-2, 2, 5) == [-2, -1, 0, 1, 2]
+    assert spaced(1, 3, 1) == [1]
+
+
+def test_model_info_tells_all(loaded, run) -> None:
+    text = run("CLDIS_ModelInfo", model=loaded)
+    for part in ("tiny.safetensors", "32 x 32", "yaw: -1.50 to +1.50", "left / right", "CC0"):
+        assert part in text
+    assert "psnr_db: 12.5" in text

@@ -1,0 +1,100 @@
+"""Each wrong input gives one sentence of fact and one of remedy, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
+from comfyui_cldis.nodes.edits import parse_edits
+from comfyui_cldis.nodes.sockets import LoadedModel
+
+UNKNOWN = "Direction 'smlie' is not in tiny.safetensors; it has: hair length, yaw."
+EDITS = [
+    ('{"smlie": 1}', UNKNOWN),
+    ('{"yaw": NaN}', "The amount of direction 'yaw' is nan; expected a finite number"),
+    ('{"yaw": -Infinity}', "The amount of direction 'yaw' is -inf; expected a finite number"),
+    ('{"yaw": 1e999}', "The amount of direction 'yaw' is inf; expected a finite number"),
+    ('{"yaw": 1%s}' % ("0" * 400), "The amount of direction 'yaw' is inf; expected a finite"),
+    ('{"yaw": "1"}', "The amount of direction 'yaw' is \"1\"; expected a number"),
+    ('{"yaw": true}', "The amount of direction 'yaw' is true; expected a number"),
+    ('{"yaw": null}', "The amount of direction 'yaw' is null; expected a number"),
+    ('{"yaw": [1]}', "The amount of direction 'yaw' is a list; expected a number"),
+    ('{"yaw": 1, "yaw": 2}', "Direction 'yaw' stands twice in edits."),
+    ("{yaw: 1}", "edits is not valid JSON: "),
+    ("{'yaw': 1}", "edits is not valid JSON: "),
+    ("[1]", "edits is a list; expected a JSON object."),
+    ("3", "edits is 3; expected a JSON object."),
+]
+
+
+@pytest.mark.parametrize(("edits", "sentence"), EDITS)
+def test_wrong_edits(loaded, run, latent, edits, sentence) -> None:
+    with pytest.raises(ValueError) as caught:
+        run("CLDIS_EditSliders", model=loaded, latent=latent, edits=edits)
+    message = str(caught.value)
+    assert sentence in message
+    assert message.endswith(".") and "\n" not in message
+
+
+@pytest.mark.parametrize(("edits", "sentence"), EDITS[1:])
+def test_wrong_edits_are_refused_before_anything_runs(edits, sentence) -> None:
+    assert sentence in NODE_CLASS_MAPPINGS["CLDIS_EditSliders"].VALIDATE_INPUTS(edits)
+
+
+def test_good_or_linked_edits_pass_validation() -> None:
+    validate = NODE_CLASS_MAPPINGS["CLDIS_EditSliders"].VALIDATE_INPUTS
+    assert validate('{"yaw": 1}') is True
+    assert validate(None) is True
+    assert parse_edits(' {"a": 1, "b": -0.5} ') == {"a": 1.0, "b": -0.5}
+
+
+@pytest.mark.parametrize("direction", ["smlie", ""])
+def test_unknown_direction(loaded, run, latent, direction) -> None:
+    for node_id in ("CLDIS_EditDirection", "CLDIS_Traverse"):
+        with pytest.raises(ValueError, match=f"Direction '{direction}' is not in tiny"):
+            run(node_id, model=loaded, latent=latent, direction=direction)
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+def test_amounts_that_are_not_finite(loaded, run, latent, amount) -> None:
+    with pytest.raises(ValueError, match="The amount of direction 'yaw' is (nan|inf)"):
+        run("CLDIS_EditDirection", model=loaded, latent=latent, direction="yaw", amount=amount)
+    with pytest.raises(ValueError, match="The amount of direction 'yaw' is (nan|inf)"):
+        run("CLDIS_Traverse", model=loaded, latent=latent, direction="yaw", to_amount=amount)
+
+
+def test_a_model_without_directions(make_model, run, latent) -> None:
+    bare = LoadedModel("bare.safetensors", dataclasses.replace(make_model(), directions=()))
+    with pytest.raises(ValueError, match="is not in bare.safetensors; it has no directions"):
+        run("CLDIS_EditSliders", model=bare, latent=latent, edits='{"yaw": 1}')
+    assert "- none" in run("CLDIS_ModelInfo", model=bare)
+
+
+def test_inverted_noise_that_is_not_there(loaded, run, pictures) -> None:
+    latent = run("CLDIS_Encode", model=loaded, image=pictures, inversion_steps=0)
+    assert latent.x_T is None
+    with pytest.raises(ValueError, match="has no inverted noise.*Set noise to 'seed'"):
+        run("CLDIS_Decode", model=loaded, latent=latent, steps=1)
+    with pytest.raises(ValueError, match="has no inverted noise"):
+        run("CLDIS_Traverse", model=loaded, latent=latent, direction="yaw")
+    run("CLDIS_Decode", model=loaded, latent=latent, steps=1, noise="seed")
+
+
+def test_a_latent_of_another_model(make_model, run, latent) -> None:
+    wide = LoadedModel("wide.safetensors", make_model(latent_dim=6))
+    sentence = "The latent has 4 scalars per picture and wide.safetensors works with 6. Encode"
+    with pytest.raises(ValueError, match=sentence):
+        run("CLDIS_Decode", model=wide, latent=latent, steps=1)
+    with pytest.raises(ValueError, match=sentence):
+        run("CLDIS_EditSliders", model=wide, latent=latent, edits="{}")
+    large = LoadedModel("large.safetensors", make_model(image_size=64))
+    with pytest.raises(ValueError, match="large.safetensors works with \\(3, 64, 64\\)"):
+        run("CLDIS_Decode", model=large, latent=latent, steps=1)
+
+
+def test_a_broken_picture(loaded, run) -> None:
+    with pytest.raises(ValueError, match="holds NaN or infinite values"):
+        run("CLDIS_Encode", model=loaded, image=torch.full((1, 8, 8, 3), float("nan")))

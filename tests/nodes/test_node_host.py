@@ -1,0 +1,160 @@
+"""Memory, progress, preview and cancel, with stand-ins for the parts of ComfyUI that do them."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from comfyui_cldis.nodes import host
+from comfyui_cldis.nodes.sockets import LoadedModel
+
+
+class OutOfMemory(Exception):
+    pass
+
+
+class Interrupted(Exception):
+    """As ComfyUI's own, an Exception that no node may swallow."""
+
+
+class Patcher:
+    def __init__(self, model, load_device, offload_device):
+        self.model, self.load_device, self.offload_device = model, load_device, offload_device
+        model.device = offload_device  # as ComfyUI does
+
+
+@pytest.fixture
+def comfyui(monkeypatch):
+    """Records what the nodes ask of ComfyUI; `interrupt_after` cancels after so many checks."""
+    seen = SimpleNamespace(loads=[], updates=[], checks=0, interrupt_after=None, emptied=0)
+
+    def throw_exception_if_processing_interrupted():
+        seen.checks += 1
+        if seen.interrupt_after is not None and seen.checks > seen.interrupt_after:
+            raise Interrupted
+
+    def load_models_gpu(patchers, memory_required, force_full_load):
+        assert force_full_load and memory_required > 0
+        seen.loads.append(patchers)
+
+    def soft_empty_cache():
+        seen.emptied += 1
+
+    cpu = torch.device("cpu")
+    management = SimpleNamespace(
+        OOM_EXCEPTION=OutOfMemory,
+        get_torch_device=lambda: cpu,
+        unet_offload_device=lambda: cpu,
+        intermediate_device=lambda: cpu,
+        is_device_cpu=lambda device: device.type == "cpu",
+        load_models_gpu=load_models_gpu,
+        soft_empty_cache=soft_empty_cache,
+        throw_exception_if_processing_interrupted=throw_exception_if_processing_interrupted,
+    )
+
+    class ProgressBar:
+        def __init__(self, total):
+            self.total = total
+
+        def update_absolute(self, value, total, preview):
+            seen.updates.append((value, total, preview))
+
+    seen.args = SimpleNamespace(preview_method="auto")
+    previews = SimpleNamespace(
+        args=seen.args,
+        LatentPreviewMethod=SimpleNamespace(NoPreviews="none"),
+        MAX_PREVIEW_RESOLUTION=512,
+    )
+    monkeypatch.setitem(sys.modules, "comfy.model_management", management)
+    monkeypatch.setitem(sys.modules, "comfy.model_patcher", SimpleNamespace(ModelPatcher=Patcher))
+    monkeypatch.setitem(sys.modules, "comfy.utils", SimpleNamespace(ProgressBar=ProgressBar))
+    monkeypatch.setitem(sys.modules, "latent_preview", previews)
+    return seen
+
+
+@pytest.fixture
+def managed(comfyui, make_model) -> LoadedModel:
+    model = make_model()
+    return LoadedModel("tiny.safetensors", model, host.manage(model.networks))
+
+
+def test_networks_go_to_comfyui_in_a_wrapper(managed) -> None:
+    assert isinstance(managed.patcher, Patcher)
+    assert managed.patcher.model.networks is managed.editable.networks
+
+
+def test_newer_cores_bring_their_own_patcher(comfyui, make_model) -> None:
+    class Dynamic(Patcher):
+        pass
+
+    sys.modules["comfy.model_patcher"].CoreModelPatcher = Dynamic
+    assert isinstance(host.manage(make_model().networks), Dynamic)
+
+
+def test_progress_reaches_the_end_and_shows_x0(managed, comfyui, run, pictures) -> None:
+    image = pictures.repeat(4, 1, 1, 1)  # 12 pictures: two parts of 8 and 4
+    latent = run("CLDIS_Encode", model=managed, image=image, inversion_steps=2)
+    values = [value for value, _, _ in comfyui.updates]
+    assert values == [8, 16, 20, 24] and comfyui.updates[-1][1] == 24
+    assert all(preview is None for _, _, preview in comfyui.updates)
+    comfyui.updates.clear()
+    run("CLDIS_Decode", model=managed, latent=latent, steps=2)
+    kind, picture, largest = comfyui.updates[0][2]
+    assert (kind, picture.mode, picture.size, largest) == ("JPEG", "RGB", (256, 256), 512)
+    assert len(comfyui.loads) == 4
+
+
+def test_no_preview_when_the_user_has_them_off(managed, comfyui, run, pictures) -> None:
+    comfyui.args.preview_method = "none"
+    latent = run("CLDIS_Encode", model=managed, image=pictures, inversion_steps=1)
+    run("CLDIS_Decode", model=managed, latent=latent, steps=2)
+    assert all(preview is None for _, _, preview in comfyui.updates)
+
+
+def test_cancel_takes_effect_within_one_step(managed, comfyui, run, pictures) -> None:
+    latent = run("CLDIS_Encode", model=managed, image=pictures, inversion_steps=1)
+    comfyui.updates.clear()
+    comfyui.interrupt_after = comfyui.checks + 2
+    with pytest.raises(Interrupted):
+        run("CLDIS_Decode", model=managed, latent=latent, steps=20)
+    assert len(comfyui.updates) == 2
+
+
+def test_a_full_gpu_halves_the_batch(managed, comfyui) -> None:
+    tried = []
+
+    def work(start, stop, on_step):
+        tried.append((start, stop))
+        if stop - start > 2:
+            raise OutOfMemory
+        return list(range(start, stop))
+
+    parts = host.in_chunks(managed, 10, 1, work)
+    assert sum(parts, []) == list(range(10))
+    assert tried[:4] == [(0, 8), (0, 4), (0, 2), (2, 4)]
+    assert comfyui.emptied == 2
+
+
+def test_a_single_picture_that_does_not_fit_is_explained(managed) -> None:
+    def work(start, stop, on_step):
+        raise OutOfMemory
+
+    with pytest.raises(RuntimeError, match="out of memory with one picture of 32 x 32 .* --cpu"):
+        host.in_chunks(managed, 3, 1, work)
+
+
+def test_other_errors_are_not_taken_for_a_full_gpu(managed, comfyui) -> None:
+    """On some systems ComfyUI's OOM_EXCEPTION is plain Exception."""
+    sys.modules["comfy.model_management"].OOM_EXCEPTION = Exception
+    calls = []
+
+    def work(start, stop, on_step):
+        calls.append(start)
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        host.in_chunks(managed, 8, 1, work)
+    assert calls == [0]

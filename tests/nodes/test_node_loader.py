@@ -1,0 +1,138 @@
+"""Finding and loading model files, with a stand-in for ComfyUI's `folder_paths`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS, load, model_files
+from comfyui_cldis.nodes.model_files import BUNDLED
+
+LoadModel = NODE_CLASS_MAPPINGS["CLDIS_LoadModel"]
+
+
+class FolderPaths(SimpleNamespace):
+    """The five names of ComfyUI's folder_paths that the pack uses."""
+
+    def add_model_folder_path(self, key: str, path: str) -> None:
+        paths, _ = self.folder_names_and_paths.setdefault(key, ([], set()))
+        if path not in paths:
+            paths.append(path)
+
+    def get_folder_paths(self, key: str) -> list[str]:
+        return list(self.folder_names_and_paths[key][0])
+
+    def get_filename_list(self, key: str) -> list[str]:
+        paths, extensions = self.folder_names_and_paths[key]
+        found = {file.name for path in paths for file in Path(path).glob("*")}
+        return sorted(name for name in found if Path(name).suffix in extensions or not extensions)
+
+    def get_full_path(self, key: str, name: str) -> str | None:
+        paths = [Path(path) / name for path in self.folder_names_and_paths[key][0]]
+        return next((str(path) for path in paths if path.is_file()), None)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch, tiny_checkpoint) -> FolderPaths:
+    """A models folder with tiny.safetensors in it, and a folder that the user registered."""
+    extra = tmp_path / "extra"
+    models = tmp_path / "models"
+    (models / "cldis").mkdir(parents=True)
+    extra.mkdir()
+    shutil.copy(tiny_checkpoint, models / "cldis" / "tiny.safetensors")
+    shutil.copy(tiny_checkpoint, extra / "own.safetensors")
+    (models / "cldis" / "LICENSE").write_text("text")
+    folder_paths = FolderPaths(
+        models_dir=str(models), folder_names_and_paths={"cldis": ([str(extra)], {".json"})}
+    )
+    monkeypatch.setitem(sys.modules, "folder_paths", folder_paths)
+    return folder_paths
+
+
+def choices() -> list[str]:
+    return LoadModel.INPUT_TYPES()["required"]["model_name"][0]
+
+
+def test_without_comfyui_there_is_the_bundled_model() -> None:
+    assert choices() == [BUNDLED]
+
+
+def test_files_of_all_folders_are_listed(folders) -> None:
+    assert choices() == [BUNDLED, "own.safetensors", "tiny.safetensors"]
+    # The user's own extensions stay.
+    assert folders.folder_names_and_paths["cldis"][1] == {".json", ".safetensors"}
+
+
+def test_a_file_is_loaded_with_its_facts(folders, tiny_model) -> None:
+    (model,) = LoadModel().execute(model_name="tiny.safetensors", dtype="auto")
+    assert model.label == "tiny.safetensors"
+    assert model.patcher is None
+    assert model.editable.directions == tiny_model.directions
+    assert not model.editable.networks.training
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_short_types_stay_close_to_float32(folders, run, pictures, dtype) -> None:
+    images = []
+    for each in ("fp32", dtype):
+        (model,) = LoadModel().execute(model_name="tiny.safetensors", dtype=each)
+        assert model.editable.networks.dtype == load.DTYPES[each]
+        latent = run("CLDIS_Encode", model=model, image=pictures, inversion_steps=2)
+        images.append(run("CLDIS_Decode", model=model, latent=latent, steps=2))
+        assert images[-1].dtype == torch.float32
+    assert (images[0] - images[1]).abs().mean() < {"fp16": 0.01, "bf16": 0.05}[dtype]
+
+
+@pytest.mark.parametrize("name", ["gone.safetensors", "../tiny.safetensors", "LICENSE", ""])
+def test_a_missing_model_is_refused_before_anything_runs(folders, name) -> None:
+    message = LoadModel.VALIDATE_INPUTS(name)
+    assert message.startswith(f"Model '{name}' is not in ")
+    assert str(Path(folders.models_dir) / "cldis") in message
+    assert "there are: cldis_demo (bundled), own.safetensors, tiny.safetensors." in message
+    with pytest.raises(FileNotFoundError, match="is not in"):
+        LoadModel().execute(model_name=name, dtype="auto")
+
+
+def test_models_that_are_there_pass(folders) -> None:
+    assert LoadModel.VALIDATE_INPUTS("tiny.safetensors") is True
+    assert LoadModel.VALIDATE_INPUTS(None) is True
+
+
+def test_a_missing_bundled_model_says_so(folders, monkeypatch, tmp_path) -> None:
+    from comfyui_cldis.checkpoint import demo
+
+    monkeypatch.setattr(demo, "ASSETS", tmp_path)
+    assert "is not part of this installation" in LoadModel.VALIDATE_INPUTS(BUNDLED)
+    assert choices()[0] == BUNDLED  # listing never fails
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda data: b"", "tiny.safetensors is empty"),
+        (lambda data: b"no model at all", "tiny.safetensors is not a safetensors file"),
+        (lambda data: data[: len(data) // 2], "tiny.safetensors is damaged or incomplete"),
+    ],
+)
+def test_a_corrupt_file_is_named(folders, damage, sentence) -> None:
+    path = Path(folders.models_dir) / "cldis" / "tiny.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=sentence):
+        LoadModel().execute(model_name="tiny.safetensors", dtype="auto")
+
+
+def test_a_changed_file_is_read_again(folders) -> None:
+    path = Path(folders.models_dir) / "cldis" / "tiny.safetensors"
+    first = LoadModel.IS_CHANGED("tiny.safetensors", "auto")
+    assert LoadModel.IS_CHANGED("tiny.safetensors", "auto") == first
+    os.utime(path, ns=(1, 1))
+    assert LoadModel.IS_CHANGED("tiny.safetensors", "auto") != first
+    path.unlink()
+    assert "missing" in LoadModel.IS_CHANGED("tiny.safetensors", "auto")
+    assert model_files.fingerprint("never there") == "missing"

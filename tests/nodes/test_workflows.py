@@ -1,0 +1,97 @@
+"""The shipped workflows: the one for people and the one for the API describe the same graph."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comfyui_cldis.checkpoint import demo_model_path, read_header
+from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+API_FILES = sorted(WORKFLOWS.glob("*.api.json"))
+# Widgets of ComfyUI's own nodes, in the order in which workflows store them.
+CORE_WIDGETS = {
+    "LoadImage": ["image", None],
+    "SaveImage": ["filename_prefix"],
+    "PreviewImage": [],
+    "PreviewAny": [],
+}
+NOTES = {"MarkdownNote", "Note"}
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def widgets_of(node_type: str) -> list[str | None]:
+    """Names of a node's widgets in stored order; None for one that the API does not have."""
+    if node_type in CORE_WIDGETS:
+        return CORE_WIDGETS[node_type]
+    names: list[str | None] = []
+    for name, (kind, *_) in NODE_CLASS_MAPPINGS[node_type].INPUT_TYPES()["required"].items():
+        if isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN"):
+            names.append(name)
+            if name == "seed":  # the browser adds "control after generate"
+                names.append(None)
+    return names
+
+
+def to_api(workflow: dict[str, Any]) -> dict[str, Any]:
+    """What the browser sends for a workflow without subgraphs, switched-off nodes and titles."""
+    sources = {link[0]: [str(link[1]), link[2]] for link in workflow["links"]}
+    prompt = {}
+    for node in workflow["nodes"]:
+        if node["type"] in NOTES:
+            continue
+        names = widgets_of(node["type"])
+        values = node["widgets_values"]
+        assert len(values) == len(names), f"{node['type']} stores {values} for {names}"
+        inputs = {name: value for name, value in zip(names, values, strict=True) if name}
+        for slot in node["inputs"]:
+            if slot["link"] is not None:
+                inputs[slot["name"]] = sources[slot["link"]]
+        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+    return prompt
+
+
+def without_titles(prompt: dict[str, Any]) -> dict[str, Any]:
+    return {key: {k: v for k, v in node.items() if k != "_meta"} for key, node in prompt.items()}
+
+
+def test_there_are_workflows() -> None:
+    assert API_FILES
+
+
+@pytest.mark.parametrize("path", API_FILES, ids=lambda path: path.name)
+def test_both_forms_describe_the_same_graph(path: Path) -> None:
+    workflow = load(path.with_name(path.name.replace(".api.json", ".json")))
+    assert to_api(workflow) == without_titles(load(path))
+
+
+@pytest.mark.parametrize("path", API_FILES, ids=lambda path: path.name)
+def test_the_form_for_people_is_sound(path: Path) -> None:
+    workflow = load(path.with_name(path.name.replace(".api.json", ".json")))
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    for number, source, source_slot, target, target_slot, kind in workflow["links"]:
+        output = nodes[source]["outputs"][source_slot]
+        entry = nodes[target]["inputs"][target_slot]
+        assert number in output["links"] and entry["link"] == number
+        assert output["type"] == entry["type"] == kind
+    assert any(node["type"] in NOTES for node in workflow["nodes"])
+
+
+@pytest.mark.parametrize("path", API_FILES, ids=lambda path: path.name)
+def test_the_sliders_move_directions_of_the_bundled_model(path: Path) -> None:
+    try:
+        known = {direction.name for direction in read_header(demo_model_path()).directions}
+    except FileNotFoundError as error:
+        pytest.skip(f"the bundled model is not there: {error}")
+    for node in load(path).values():
+        if node["class_type"] == "CLDIS_EditSliders":
+            edits = json.loads(node["inputs"]["edits"])
+            assert any(edits.values())
+            assert set(edits) <= known
