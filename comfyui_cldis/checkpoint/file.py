@@ -111,7 +111,10 @@ def save_checkpoint(
     _check_finite(tensors, f"The model in {_short(dtype)}")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
+        with open(temporary, "xb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
         save_file(tensors, temporary, metadata=metadata)
+        os.chmod(temporary, mode)  # safetensors would leave it readable to its owner only
         _check_header_size(temporary, path.name)
         with open(temporary, "r+b") as written:
             os.fsync(written.fileno())

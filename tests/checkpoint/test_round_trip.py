@@ -185,6 +185,13 @@ def test_writing_replaces_an_older_file(
     assert os.listdir(tmp_path) == ["model.safetensors"]
 
 
+def test_the_file_has_the_usual_permissions(tiny_model: EditableModel, tmp_path: Path) -> None:
+    usual, path = tmp_path / "usual", tmp_path / "model.safetensors"
+    usual.touch()
+    save_checkpoint(path, tiny_model)
+    assert path.stat().st_mode == usual.stat().st_mode
+
+
 def broken(model: EditableModel, what: str) -> EditableModel:
     if what == "facts that are no JSON":
         return replace(model, facts={"name": object()})
