@@ -100,6 +100,13 @@ def test_zero_and_empty_edits_give_the_same_file(comfy) -> None:
     assert pixels[0] != pixels[2]
 
 
+def test_edits_may_come_over_a_link(comfy) -> None:
+    for text, status in (('{"yaw": 1}', "success"), ("yaw=1", "error")):
+        graph = tiny_graph(["7", 0])
+        graph["7"] = {"class_type": "PrimitiveString", "inputs": {"value": text}}
+        assert comfy.run(graph).status == status
+
+
 def test_traverse_and_info(comfy) -> None:
     graph = tiny_graph()
     graph["7"] = {
