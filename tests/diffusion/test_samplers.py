@@ -1,0 +1,93 @@
+"""Samplers against a denoiser whose exact answer is known, inversion, progress and cancelling."""
+
+import pytest
+import torch
+
+from comfyui_cldis.diffusion.samplers import SAMPLERS, invert, sample
+from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+
+SCHEDULE = NoiseSchedule(ScheduleConfig())
+MEAN, STD = 0.3, 0.5
+
+
+def gaussian_denoiser(x_t, t):
+    """Exact velocity when the data are N(MEAN, STD^2) per pixel."""
+    alpha_bar = SCHEDULE.alphas_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
+    signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    gain = signal * STD**2 / (alpha_bar * STD**2 + 1 - alpha_bar)
+    x0 = MEAN + gain * (x_t - signal * MEAN)
+    eps = (x_t - signal * x0) / noise
+    return signal * eps - noise * x0
+
+
+@pytest.mark.parametrize(
+    ("sampler", "tolerance"), [("ddim", 0.08), ("dpmpp_2m", 0.004), ("unipc", 0.002)]
+)
+def test_maps_noise_to_the_data_distribution(sampler, tolerance):
+    x_T = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    images = sample(gaussian_denoiser, x_T, SCHEDULE, sampler=sampler, num_steps=50)
+    # the exact flow of a Gaussian is affine: x0 = MEAN + STD * x_T
+    assert torch.allclose(images, MEAN + STD * x_T, atol=tolerance)
+    assert sampler in SAMPLERS
+
+
+def test_pinned_ddim_numbers():
+    x_T = torch.linspace(-2, 2, 3 * 8 * 8).view(1, 3, 8, 8)
+    images = sample(gaussian_denoiser, x_T, SCHEDULE, num_steps=10)
+    assert float(images.sum()) == pytest.approx(57.6, abs=1e-2)
+    assert float(images.abs().mean()) == pytest.approx(0.4815, abs=1e-4)
+
+
+@pytest.mark.parametrize("num_steps", [5, 20])
+def test_inversion_comes_back_and_beats_the_usual_one(num_steps):
+    x0 = MEAN + STD * torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def error(corrections):
+        x_T = invert(
+            gaussian_denoiser, x0, SCHEDULE, num_steps=num_steps, num_corrections=corrections
+        )
+        back = sample(gaussian_denoiser, x_T, SCHEDULE, num_steps=num_steps)
+        return float((back - x0).abs().mean())
+
+    assert error(5) < 1e-4
+    assert error(1) < 0.2 * error(0)
+
+
+def test_progress_cancel_and_no_mutation():
+    x_T = torch.randn(1, 3, 8, 8)
+    before = x_T.clone()
+    seen = []
+    sample(gaussian_denoiser, x_T, SCHEDULE, num_steps=6, on_step=seen.append)
+    assert [step.index for step in seen] == list(range(6)) and seen[0].total == 6
+    assert seen[0].x0.shape == x_T.shape
+    assert torch.equal(x_T, before)
+
+    class Cancelled(Exception):
+        pass
+
+    calls = []
+
+    def cancel(step):
+        calls.append(step.index)
+        if step.index == 2:
+            raise Cancelled
+
+    for run in (sample, invert):
+        calls.clear()
+        with pytest.raises(Cancelled):
+            run(gaussian_denoiser, x_T, SCHEDULE, num_steps=6, on_step=cancel)
+        assert calls == [0, 1, 2]
+
+
+def test_global_random_state_is_untouched():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    for sampler in SAMPLERS:
+        sample(gaussian_denoiser, torch.zeros(1, 3, 8, 8), SCHEDULE, sampler=sampler, num_steps=3)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("num_steps", [0, 1001, -3])
+def test_bad_number_of_steps(num_steps):
+    with pytest.raises(ValueError, match=f"number of steps is {num_steps}. Use 1 to 1000"):
+        sample(gaussian_denoiser, torch.zeros(1, 3, 8, 8), SCHEDULE, num_steps=num_steps)

@@ -1,0 +1,75 @@
+"""Pinned schedule values, conversions and loss weights."""
+
+import pytest
+import torch
+
+from comfyui_cldis.diffusion.noise import gaussian_noise
+from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+from comfyui_cldis.diffusion.weighting import loss_weight
+
+OURS = NoiseSchedule(ScheduleConfig())
+OFFICIAL = NoiseSchedule(
+    ScheduleConfig(betas="linear", prediction="eps", zero_terminal_snr=False, spacing="leading")
+)
+
+
+def test_pinned_values():
+    ours, official = OURS.alphas_bar, OFFICIAL.alphas_bar
+    assert ours.shape == official.shape == (1000,)
+    assert float(ours[-1]) == 0.0
+    assert float(ours[0]) == pytest.approx(0.999959, abs=1e-5)
+    assert float(ours[500]) == pytest.approx(0.492265, abs=1e-5)
+    # closed form of the linear schedule: product of 1 - beta
+    betas = torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64)
+    assert torch.allclose(official, (1 - betas).cumprod(0), atol=1e-5)
+    assert bool((ours.diff() < 0).all()) and bool((official.diff() < 0).all())
+
+
+def test_shapes_of_timesteps():
+    for schedule, first in ((OURS, 999), (OFFICIAL, 950)):
+        scheduler = schedule.scheduler("ddim")
+        scheduler.set_timesteps(20)
+        assert int(scheduler.timesteps[0]) == first and len(scheduler.timesteps) == 20
+
+
+@pytest.mark.parametrize("schedule", [OURS, OFFICIAL], ids=["v", "eps"])
+def test_conversions_agree(schedule):
+    x0, eps = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8)
+    t = torch.tensor([0, 300, 700, 990])
+    x_t, target = schedule.add_noise(x0, eps, t), schedule.target(x0, eps, t)
+    assert torch.allclose(schedule.to_eps(x_t, target, t), eps, atol=1e-4)
+    assert torch.allclose(schedule.to_x0(x_t, target, t)[:3], x0[:3], atol=1e-3)
+
+
+def test_loss_weight_in_image_terms():
+    t = torch.arange(1000)
+    snr = OURS.alphas_bar / (1 - OURS.alphas_bar)
+    plain = loss_weight(OURS, t, gamma=5.0, floor=0.0)
+    assert torch.allclose(plain.double(), snr.clamp(max=5) / (snr + 1), atol=1e-6)
+    assert float(plain[-1]) == 0.0  # plain min-SNR ignores the step where only z speaks
+    floored = loss_weight(OURS, t, gamma=5.0, floor=1.0)
+    assert float(floored[-1]) == 1.0 and bool((floored >= plain).all())
+
+
+def test_nearest_timestep():
+    levels = OURS.log_snr[[0, 5, 400, 998]]
+    assert OURS.nearest_timestep(levels).tolist() == [0, 5, 400, 998]
+
+
+def test_noise_depends_on_the_seed_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    batch = gaussian_noise((3, 2, 4, 4), seed=7)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(batch[2:], gaussian_noise((1, 2, 4, 4), seed=9))
+    with pytest.raises(ValueError, match="Seed -1"):
+        gaussian_noise((1, 1), seed=-1)
+
+
+def test_bad_values_are_named():
+    with pytest.raises(ValueError, match="'sigmoid'.*cosine, linear"):
+        ScheduleConfig(betas="sigmoid")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="prediction 'v'"):
+        ScheduleConfig(prediction="eps")
+    with pytest.raises(ValueError, match="Unknown sampler 'euler'.*ddim, dpmpp_2m, unipc"):
+        OURS.scheduler("euler")

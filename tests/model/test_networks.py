@@ -1,0 +1,125 @@
+"""Shapes, the null condition, batch independence and refusals of the networks."""
+
+import pytest
+import torch
+
+from comfyui_cldis.model import CopilotConfig, DecoderConfig, DiffusionAutoencoder, EncoderConfig
+from comfyui_cldis.model.config import ModelConfig
+
+
+def small(**changes) -> ModelConfig:
+    decoder = DecoderConfig(
+        base_channels=16,
+        channel_mults=(1, 2),
+        attention_sizes=(8,),
+        embed_dim=32,
+        token_dim=8,
+        conditioner=changes.pop("conditioner", "tokens"),
+    )
+    values = {
+        "image_size": 32,
+        "latent_dim": 5,
+        "patch_size": 2,
+        "encoder": EncoderConfig(base_channels=8, channel_mults=(1, 2), hidden_dim=16),
+        "decoder": decoder,
+        "copilot": CopilotConfig(image_size=16, base_channels=4, hidden_dim=16),
+        **changes,
+    }
+    return ModelConfig(**values)
+
+
+def build(config: ModelConfig) -> DiffusionAutoencoder:
+    torch.manual_seed(0)
+    networks = DiffusionAutoencoder(config)
+    for parameter in networks.parameters():  # zero-initialised layers would hide mistakes
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return networks.train(False)
+
+
+@pytest.mark.parametrize("conditioner", ["adagn", "tokens"])
+@pytest.mark.parametrize("patch_size", [1, 2])
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("residual_dim", [0, 6])
+def test_shapes(conditioner, patch_size, channels, residual_dim):
+    config = small(
+        conditioner=conditioner,
+        patch_size=patch_size,
+        in_channels=channels,
+        residual_dim=residual_dim,
+    )
+    networks = build(config)
+    x = torch.rand(2, channels, 32, 32) * 2 - 1
+    posterior = networks.encode_semantic(x)
+    assert posterior.mu.shape == posterior.logvar.shape == (2, 5)
+    assert (posterior.residual is None) == (residual_dim == 0)
+    t = torch.tensor([0, 999])
+    out = networks.predict(x, t, posterior.mu, posterior.residual)
+    assert out.shape == x.shape and out.dtype == torch.float32
+    small_x = networks.copilot.resize(x)
+    assert small_x.shape[-1] == 16
+    mu, logvar = networks.copilot.encode(small_x)
+    assert networks.copilot.decode(mu).shape == (2, channels, 16, 16)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+def test_all_image_sizes_run(size):
+    networks = build(small(image_size=size, patch_size=2))
+    x = torch.zeros(1, 3, size, size)
+    assert networks.predict(x, torch.tensor([5]), torch.zeros(1, 5)).shape == x.shape
+
+
+@pytest.mark.parametrize("conditioner", ["adagn", "tokens"])
+def test_null_condition_hides_the_code(conditioner):
+    networks = build(small(conditioner=conditioner, residual_dim=3))
+    x, t = torch.randn(2, 3, 32, 32), torch.tensor([500, 500])
+    keep = torch.tensor([True, False])
+    with torch.no_grad():
+        one = networks.predict(x, t, torch.zeros(2, 5), torch.zeros(2, 3), keep)
+        other = networks.predict(x, t, torch.ones(2, 5), torch.ones(2, 3), keep)
+    assert not torch.allclose(one[0], other[0])
+    assert torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("conditioner", ["adagn", "tokens"])
+def test_items_of_a_batch_do_not_touch_each_other(conditioner):
+    networks = build(small(conditioner=conditioner))
+    x, z = torch.randn(3, 3, 32, 32), torch.randn(3, 5)
+    t = torch.tensor([10, 500, 999])
+    with torch.no_grad():
+        together = networks.predict(x, t, z)
+        single = networks.predict(x[1:2], t[1:2], z[1:2])
+    assert torch.allclose(together[1:2], single, atol=1e-5)
+
+
+def test_every_scalar_reaches_the_output():
+    networks = build(small())
+    z = torch.zeros(1, 5, requires_grad=True)
+    out = networks.predict(torch.randn(1, 3, 32, 32), torch.tensor([999]), z)
+    (gradient,) = torch.autograd.grad(out.square().sum(), z)
+    assert bool((gradient.abs() > 0).all())
+
+
+def test_config_round_trip_and_unknown_key():
+    config = small(conditioner="adagn")
+    assert ModelConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(ValueError, match="'patchsize'.*Did you mean 'patch_size'"):
+        ModelConfig.from_dict({**config.to_dict(), "patchsize": 2})
+    with pytest.raises(ValueError, match="'conditoner' in the decoder.*'conditioner'"):
+        ModelConfig.from_dict({"decoder": {"conditoner": "tokens"}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image_size": 512}, "image_size is 512"),
+        ({"image_size": 33, "patch_size": 2}, "image_size 33 is not divisible by 4"),
+        ({"patch_size": 3}, "patch_size is 3"),
+        ({"in_channels": 2}, "in_channels is 2"),
+        ({"latent_dim": 0}, "latent_dim is 0"),
+        ({"conditioner": "film"}, "conditioner is 'film'.*adagn, tokens"),
+    ],
+)
+def test_bad_values_are_named(changes, words):
+    with pytest.raises(ValueError, match=words):
+        small(**changes)
