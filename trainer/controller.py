@@ -1,0 +1,107 @@
+"""The controller that closes the loop: pure functions from measurements to C and kl_weight.
+
+All quantities are nats per image. Nothing here draws random numbers or touches a network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from .config import LoopConfig
+
+KL_WEIGHT_RANGE = (0.05, 2000.0)
+INFORMATION_DECAY = 0.95
+KL_DECAY = 0.99
+GAIN = 0.05
+MARGIN = 0.15
+LARGEST_MOVE = 0.2
+COLD_START = 1.0
+WEIGHT_GAIN = 0.01
+WEIGHT_CLIP = 5.0
+
+
+@dataclass(frozen=True)
+class ControllerState:
+    """State between two updates; JSON-able through `dataclasses.asdict`.
+
+    Attributes:
+        capacity: C, the co-pilot's target KL.
+        kl_weight: current weight of the co-pilot's KL.
+        information: moving average of the calibrated estimate of I(x; z), 0 before the first.
+        num_information: how many estimates went into it.
+        kl: moving average of the co-pilot's KL.
+    """
+
+    capacity: float
+    kl_weight: float = 1.0
+    information: float = 0.0
+    num_information: int = 0
+    kl: float = 0.0
+
+    @property
+    def used(self) -> float:
+        """Share of the co-pilot's KL that the diffusion decoder uses, I / KL."""
+        return self.information / (self.kl + 1e-3)
+
+
+def ramp(config: LoopConfig, progress: float) -> float:
+    """Upper envelope of C at `progress` in [0, 1]: linear from C_min to C_max.
+
+    Source: Burgess et al. 2018, section 5 (arXiv:1804.03599).
+    """
+    share = 1.0 if config.ramp_fraction <= 0 else min(progress / config.ramp_fraction, 1.0)
+    return config.capacity_minimum + share * (config.capacity_maximum - config.capacity_minimum)
+
+
+def start(config: LoopConfig) -> ControllerState:
+    """State before the first step."""
+    fixed = config.feedback == "fixed"
+    return ControllerState(config.capacity_maximum if fixed else config.capacity_minimum)
+
+
+def observe_kl(state: ControllerState, kl: float) -> ControllerState:
+    """Take one step's KL in and move kl_weight so that KL follows C.
+
+    Multiplicative integral rule kl_weight <- kl_weight * exp(.01 * clip(KL - C, -5, 5)), clipped
+    to its range, which is also the anti-windup. After Shao et al. 2020 (ControlVAE), whose
+    additive rule was too slow here: one nat of KL buys hundreds of nats of reconstruction.
+    """
+    low, high = KL_WEIGHT_RANGE
+    error = max(-WEIGHT_CLIP, min(WEIGHT_CLIP, kl - state.capacity))
+    kl_weight = max(low, min(high, state.kl_weight * math.exp(WEIGHT_GAIN * error)))
+    average = kl if state.kl == 0 else KL_DECAY * state.kl + (1 - KL_DECAY) * kl
+    return replace(state, kl=average, kl_weight=kl_weight)
+
+
+def observe_information(
+    state: ControllerState, orthogonal: float, direct: float, encoder_kl: float
+) -> ControllerState:
+    """Take an information estimate in.
+
+    The orthogonal form counts the errors of both branches as information and the direct form
+    those of the null branch, and I <= KL of the semantic encoder always holds; so the smallest of
+    the three is used, and never less than 0.
+    """
+    calibrated = max(0.0, min(orthogonal, direct, encoder_kl))
+    first = state.num_information == 0
+    decay = INFORMATION_DECAY
+    average = calibrated if first else decay * state.information + (1 - decay) * calibrated
+    return replace(state, information=average, num_information=state.num_information + 1)
+
+
+def update_capacity(state: ControllerState, config: LoopConfig, progress: float) -> ControllerState:
+    """Set C for the next interval.
+
+    C <- clip(C + clip(.05 * (1.15 * I - C), -.2, .2), C_min, ramp); until I exceeds 1 nat C is
+    the ramp itself, so that a decoder that does not use z yet cannot lock the capacity at zero.
+    """
+    if config.feedback == "fixed":
+        return replace(state, capacity=config.capacity_maximum)
+    envelope = ramp(config, progress)
+    if config.feedback == "ramp" or state.information <= COLD_START:
+        return replace(state, capacity=envelope)
+    wanted = GAIN * ((1 + MARGIN) * state.information - state.capacity)
+    move = max(-LARGEST_MOVE, min(LARGEST_MOVE, wanted))
+    capacity = min(max(state.capacity + move, config.capacity_minimum), envelope)
+    return replace(state, capacity=capacity)

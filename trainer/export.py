@@ -1,0 +1,122 @@
+"""From a run to the checkpoint file: averaged weights, statistics, directions, quality."""
+
+from __future__ import annotations
+
+import copy
+import platform
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from comfyui_cldis.checkpoint import save_checkpoint
+from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.editing.axes import VISIBLE_EFFECT, find_axes
+from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
+from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.model import DiffusionAutoencoder
+
+from .batches import to_tensor
+from .config import TrainConfig
+from .quality import measure_quality
+
+STATISTICS_IMAGES = 4096
+BASE_IMAGES = 8
+SMALLEST_EFFECT = VISIBLE_EFFECT
+UNSEEN_IMAGES = 256
+UNSEEN_SEED_OFFSET = 1_000_003
+LICENCES = {
+    "heads": "MIT (weights). Head shapes: MakeHuman base mesh and targets, CC0 1.0.",
+}
+UNKNOWN_LICENCE = "Not stated: it follows the licence of the pictures the model was trained on."
+
+
+@torch.no_grad()
+def measure_statistics(
+    networks: DiffusionAutoencoder, images: np.ndarray, batch_size: int = 128
+) -> tuple[LatentStatistics, Tensor]:
+    """Latent statistics and mean picture over evenly spaced training images (at most 4096)."""
+    count = min(len(images), STATISTICS_IMAGES)
+    chosen = np.linspace(0, len(images) - 1, count).round().astype(int)
+    codes, total = [], torch.zeros(images.shape[3], *images.shape[1:3], dtype=torch.float64)
+    for start in range(0, count, batch_size):
+        batch = to_tensor(images[chosen[start : start + batch_size]], networks.device)
+        codes.append(networks.encode_semantic(batch).mu.cpu())
+        total += batch.double().sum(0).cpu()
+    return LatentStatistics.from_codes(torch.cat(codes)), (total / count).float()
+
+
+def unseen_images(source: str, config: TrainConfig) -> Tensor | None:
+    """256 pictures kept out of training: fresh heads from another seed; None for other sources."""
+    if source != "heads":
+        return None
+    from .data.heads import render_heads, sample_factors
+
+    factors = sample_factors(UNSEEN_IMAGES, config.seed + UNSEEN_SEED_OFFSET)
+    return to_tensor(render_heads(factors, config.model.image_size))
+
+
+def assemble(
+    networks: DiffusionAutoencoder,
+    config: TrainConfig,
+    images: np.ndarray,
+    facts: dict[str, Any],
+    unseen: Tensor | None = None,
+) -> EditableModel:
+    """Measure everything the checkpoint's header holds and put the model together.
+
+    Args:
+        networks: averaged weights; copied, so the run is not disturbed.
+        images: training images, uint8 (n, S, S, C).
+        facts: name, licence, data card, training summary; "quality" is added here.
+        unseen: pictures kept out of training, for the quality figures; None measures nothing.
+    """
+    networks = copy.deepcopy(networks)
+    networks.train(False)
+    statistics, mean = measure_statistics(networks, images)
+    model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
+    chosen = np.linspace(0, len(images) - 1, min(BASE_IMAGES, len(images))).round().astype(int)
+    bases = encode(model, to_tensor(images[chosen]), inversion_steps=10)
+    with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
+        directions = find_axes(
+            model, bases, smallest_effect=SMALLEST_EFFECT, on_axis=lambda _: bar.update()
+        )
+    model = EditableModel(networks, model.schedule, statistics, directions, facts)
+    if unseen is None:
+        return model
+    quality = measure_quality(model, unseen, mean)
+    return EditableModel(
+        networks, model.schedule, statistics, directions, {**facts, "quality": quality}
+    )
+
+
+def describe_run(
+    config: TrainConfig, *, source: str, num_images: int, step: int, seconds: float, command: str
+) -> dict[str, Any]:
+    """The facts of a checkpoint as far as the run knows them."""
+    source_name = source if source == "heads" else Path(source).name
+    return {
+        "name": f"{source_name} {config.model.image_size}",
+        "licence": LICENCES.get(source, UNKNOWN_LICENCE),
+        "data_card": f"{num_images} pictures from {source_name}, {config.model.image_size} px.",
+        "training": {
+            "command": command,
+            "steps": step,
+            "images": step * config.batch_size,
+            "seed": config.seed,
+            "hours": round(seconds / 3600, 2),
+            "hardware": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "date": date.today().isoformat(),
+            "config": config.to_dict(),
+        },
+    }
+
+
+def export_model(model: EditableModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write the checkpoint file; float16 weights by default."""
+    save_checkpoint(path, model, dtype=dtype)
