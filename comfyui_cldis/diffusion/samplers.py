@@ -137,8 +137,7 @@ def invert(
             x_t = (x + sine * v) / cosine
         x, phi_s = x_t, phi[level]
         if on_step is not None:
-            t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
-            alpha_bar = schedule.alphas_bar[level].to(torch.float32)
-            image = alpha_bar.sqrt().item() * x - (1 - alpha_bar).sqrt().item() * v
+            alpha_bar = float(schedule.alphas_bar[level])
+            image = alpha_bar**0.5 * x - (1 - alpha_bar) ** 0.5 * v
             on_step(Step(index, len(timesteps), image))
     return x

@@ -1,4 +1,4 @@
-"""The discrete noise schedule: one table of alpha_bar, taken from diffusers, and its derived values."""
+"""The discrete noise schedule: one table of alpha_bar, from diffusers, and its derived values."""
 
 from __future__ import annotations
 

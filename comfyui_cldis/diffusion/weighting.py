@@ -1,4 +1,4 @@
-"""Loss weight of each timestep, stated as a weight on the squared error of the image estimate x0."""
+"""Loss weight of each timestep, stated as a weight on the squared error of the x0 estimate."""
 
 from __future__ import annotations
 

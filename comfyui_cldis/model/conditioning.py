@@ -1,4 +1,4 @@
-"""How the semantic code z reaches the U-Net: one embedding (adagn) or one token per scalar (tokens).
+"""How the code z reaches the U-Net: one embedding (adagn) or one token per scalar (tokens).
 
 Both conditioners hold a learned null condition that stands for "no code" per item, which the
 information estimate and guidance need.

@@ -37,7 +37,9 @@ def test_gaussian_channel():
 def test_a_code_that_is_not_used_carries_nothing():
     x = torch.randn(64, 8)
     generator = torch.Generator().manual_seed(0)
-    estimate = estimate_information(x, lambda a, _: 0.1 * a, lambda a, _: 0.1 * a, generator=generator)
+    estimate = estimate_information(
+        x, lambda a, _: 0.1 * a, lambda a, _: 0.1 * a, generator=generator
+    )
     assert estimate.orthogonal == estimate.direct == 0.0
 
 

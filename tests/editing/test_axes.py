@@ -33,7 +33,7 @@ def test_names_follow_what_changes():
     red[:, 0] += 0.4
     red[:, 1] -= 0.2
     name, _, positive = describe_change(base, red)
-    assert name == "colour whole" and positive == "more red"
+    assert name == "colour whole" and positive == "redder"
     moved_from, moved_to = base.clone(), base.clone()
     moved_from[..., 12:18, 10:14] = 1
     moved_to[..., 12:18, 15:19] = 1
