@@ -41,7 +41,7 @@ def demo_sheet(
         for row, amounts in enumerate(all_amounts)
     ] or [latent]
     with progress("decode") as on_step:  # one batch: R rows of the amount 0 and four others
-        drawn = decode(model, _joined(parts), num_steps=num_steps, on_step=on_step)
+        drawn = decode(model, Latent.cat(parts), num_steps=num_steps, on_step=on_step)
     scale = max(1, TILE // originals.shape[-1])
     if not directions:
         row = Row(str(model.facts.get("name", "")), torch.cat([originals, drawn]))
@@ -79,19 +79,6 @@ def amounts_over_range(direction: Direction, num_steps: int) -> list[float]:
     up = [direction.maximum * step / num_steps for step in range(1, num_steps + 1)]
     down = [direction.minimum * step / num_steps for step in range(num_steps, 0, -1)]
     return [*down, 0.0, *up]
-
-
-def _joined(latents: Sequence[Latent]) -> Latent:
-    def together(parts: list[Tensor | None]) -> Tensor | None:
-        tensors = [part for part in parts if part is not None]
-        return torch.cat(tensors) if tensors else None
-
-    return Latent(
-        z=torch.cat([each.z for each in latents]),
-        x_T=together([each.x_T for each in latents]),
-        residual=together([each.residual for each in latents]),
-        origins=tuple(origin for each in latents for origin in each.origins),
-    )
 
 
 def _label(direction: Direction) -> str:

@@ -116,6 +116,7 @@ def finish(trainer: Trainer, path: Path, source: str, command: str) -> None:
         step=trainer.step,
         seconds=trainer.seconds,
         command=command,
+        device=trainer.device,
     )
     unseen = unseen_images(source, config)
     model = assemble(trainer.average.module, config, trainer.images, facts, unseen)

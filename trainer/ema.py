@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+M = TypeVar("M", bound=nn.Module)
 
-class WeightAverage:
+
+class WeightAverage(Generic[M]):
     """Average of a module's parameters; `module` is a frozen copy that holds it."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    def __init__(self, module: M, decay: float) -> None:
         self.decay = decay
         self.num_updates = 0
-        self.module = copy.deepcopy(module).requires_grad_(False)
-        self.module.train(False)
+        self.module: M = copy.deepcopy(module)
+        self.module.requires_grad_(False).train(False)
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:

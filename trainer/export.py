@@ -94,8 +94,29 @@ def assemble(
     )
 
 
+def describe_hardware(device: torch.device) -> str:
+    """Name of the processor or the graphics card that did the work."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    return f"{name or platform.machine()}, {torch.get_num_threads()} threads"
+
+
 def describe_run(
-    config: TrainConfig, *, source: str, num_images: int, step: int, seconds: float, command: str
+    config: TrainConfig,
+    *,
+    source: str,
+    num_images: int,
+    step: int,
+    seconds: float,
+    command: str,
+    device: torch.device,
 ) -> dict[str, Any]:
     """The facts of a checkpoint as far as the run knows them."""
     source_name = source if source == "heads" else Path(source).name
@@ -109,8 +130,7 @@ def describe_run(
             "images": step * config.batch_size,
             "seed": config.seed,
             "hours": round(seconds / 3600, 2),
-            "hardware": platform.processor() or platform.machine(),
-            "threads": torch.get_num_threads(),
+            "hardware": describe_hardware(device),
             "date": date.today().isoformat(),
             "config": config.to_dict(),
         },

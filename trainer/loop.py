@@ -235,7 +235,7 @@ class Trainer:
         self,
         folder: Path,
         on_log: Callable[[dict[str, Any]], None],
-        on_sample: Callable[[Trainer], None] | None = None,
+        on_sample: Callable[[Trainer], object] | None = None,
     ) -> bool:
         """Train to the end of the run, saving states in `folder`; True when it got there."""
         config = self.config

@@ -1,1 +1,1 @@
-"""Noise schedule, samplers, loss weights and the information estimate; take any callable denoiser."""
+"""Noise schedule, samplers, loss weights and information estimate, for any callable denoiser."""

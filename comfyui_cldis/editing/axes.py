@@ -63,7 +63,7 @@ def find_axes(
     *,
     num_steps: int = 10,
     smallest_effect: float = VISIBLE_EFFECT,
-    on_axis: Callable[[int], None] | None = None,
+    on_axis: Callable[[int], object] | None = None,
 ) -> tuple[Direction, ...]:
     """The axes with a visible effect as directions, strongest first.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,6 +51,32 @@ class Latent:
             x_T=None if self.x_T is None else self.x_T.repeat_interleave(times, 0),
             residual=None if self.residual is None else self.residual.repeat_interleave(times, 0),
             origins=tuple(origin for origin in self.origins for _ in range(times)),
+        )
+
+    @classmethod
+    def cat(cls, parts: Sequence[Latent]) -> Latent:
+        """The batches of `parts`, one after the other.
+
+        Raises:
+            ValueError: no parts, or only some of them have x_T, a residual code or origins.
+        """
+
+        def together(tensors: list[Tensor | None], name: str) -> Tensor | None:
+            given = [tensor for tensor in tensors if tensor is not None]
+            if given and len(given) != len(tensors):
+                raise ValueError(f"Only some of the latents have {name}. Encode all alike.")
+            return torch.cat(given) if given else None
+
+        if not parts:
+            raise ValueError("There are no latents to join. Give at least one.")
+        origins = tuple(origin for part in parts for origin in part.origins)
+        if origins and not all(part.origins for part in parts):
+            raise ValueError("Only some of the latents have origins. Encode all alike.")
+        return cls(
+            z=torch.cat([part.z for part in parts]),
+            x_T=together([part.x_T for part in parts], "x_T"),
+            residual=together([part.residual for part in parts], "a residual code"),
+            origins=origins,
         )
 
     def __getitem__(self, items: slice) -> Latent:

@@ -95,6 +95,13 @@ def test_interpolate(latent):
     assert torch.allclose(middle.z[0], latent.z.mean(0), atol=1e-6)
 
 
+def test_cat_joins_what_slices_cut(latent):
+    joined = Latent.cat([latent[:1], latent[1:]])
+    assert torch.equal(joined.z, latent.z) and torch.equal(joined.x_T, latent.x_T)
+    with pytest.raises(ValueError, match="Only some of the latents have x_T"):
+        Latent.cat([latent, Latent(latent.z, residual=latent.residual)])
+
+
 def test_slerp_keeps_the_length_of_noise():
     a, b = torch.randn(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     middle = slerp(a, b, 0.5)

@@ -1,0 +1,76 @@
+"""The model card of a checkpoint file, as Markdown: `python -m trainer.card MODEL`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from comfyui_cldis.checkpoint import read_header
+
+
+def write_card(path: Path) -> str:
+    """Markdown text from the facts in the header of the checkpoint at `path`.
+
+    Raises:
+        FileNotFoundError, CheckpointError: no such file, or not a model file.
+    """
+    header = read_header(path)
+    facts: dict[str, Any] = dict(header.facts)
+    training, quality = dict(facts.get("training", {})), dict(facts.get("quality", {}))
+    shares = quality.pop("monotone_share", {})
+    training.pop("config", None)
+    lines = [
+        f"# Model card: {facts.get('name', path.stem)}",
+        "",
+        f"Printed by `python -m trainer.card` from the header of `{path.name}`.",
+        "",
+        str(facts.get("data_card", "")),
+        "",
+        f"- Licence: {facts.get('licence', 'not stated')}",
+        f"- Pictures: {header.image_size} x {header.image_size}; code: {header.latent_dim} scalars",
+        f"- Weights: {header.parameters:,}, stored as {header.stored_dtype}",
+        "",
+        "## Training",
+        "",
+        *(f"- {key}: {value}" for key, value in training.items()),
+        "",
+        "## Measured quality",
+        "",
+        *(f"- {key.replace('_', ' ')}: {value}" for key, value in quality.items()),
+        "",
+        "## Directions",
+        "",
+        "Effect: mean absolute change between -1 and +1 sd, in [0, 2] image units, inverted noise",
+        "kept. Monotone: share of unseen pictures on which the change grows along the whole range.",
+        "",
+        "| direction | ends | safe range (sd) | effect | monotone |",
+        "|---|---|---|---|---|",
+    ]
+    for direction in header.directions:
+        share = shares.get(direction.name, "not measured")
+        lines.append(
+            f"| {direction.name} | {direction.negative_label} ... {direction.positive_label} "
+            f"| {direction.minimum:+.2f} to {direction.maximum:+.2f} | {direction.effect:.4f} "
+            f"| {share} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the card of the file given on the command line; 0, or 2 for wrong input."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m trainer.card MODEL\n")
+        return 2
+    try:
+        sys.stdout.write(write_card(Path(arguments[0])))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
