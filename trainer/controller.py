@@ -28,14 +28,18 @@ class ControllerState:
     Attributes:
         capacity: C, the co-pilot's target KL.
         kl_weight: current weight of the co-pilot's KL.
-        information: moving average of the calibrated estimate of I(x; z), 0 before the first.
-        num_information: how many estimates went into it.
+        information: calibrated estimate of I(x; z), 0 before the first.
+        orthogonal, direct, encoder_kl: moving averages it is made from.
+        num_information: how many estimates went into them.
         kl: moving average of the co-pilot's KL.
     """
 
     capacity: float
     kl_weight: float = 1.0
     information: float = 0.0
+    orthogonal: float = 0.0
+    direct: float = 0.0
+    encoder_kl: float = 0.0
     num_information: int = 0
     kl: float = 0.0
 
@@ -81,13 +85,25 @@ def observe_information(
 
     The orthogonal form counts the errors of both branches as information and the direct form
     those of the null branch, and I <= KL of the semantic encoder always holds; so the smallest of
-    the three is used, and never less than 0.
+    the three counts, and never less than 0. Each is averaged first: the single estimates are so
+    noisy that the average of their minima would be far too low.
     """
-    calibrated = max(0.0, min(orthogonal, direct, encoder_kl))
     first = state.num_information == 0
-    decay = INFORMATION_DECAY
-    average = calibrated if first else decay * state.information + (1 - decay) * calibrated
-    return replace(state, information=average, num_information=state.num_information + 1)
+
+    def average(before: float, now: float) -> float:
+        return now if first else INFORMATION_DECAY * before + (1 - INFORMATION_DECAY) * now
+
+    averages = {
+        "orthogonal": average(state.orthogonal, orthogonal),
+        "direct": average(state.direct, direct),
+        "encoder_kl": average(state.encoder_kl, encoder_kl),
+    }
+    return replace(
+        state,
+        **averages,
+        information=max(0.0, min(averages.values())),
+        num_information=state.num_information + 1,
+    )
 
 
 def update_capacity(state: ControllerState, config: LoopConfig, progress: float) -> ControllerState:

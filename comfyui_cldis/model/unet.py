@@ -30,7 +30,13 @@ class Stage(nn.Module):
 
 
 class ConditionalUNet(nn.Module):
-    """U-Net with time and code conditioning; see `DecoderConfig` for the two conditioners."""
+    """U-Net with time and code conditioning; see `DecoderConfig` for the two conditioners.
+
+    The input also reaches the output directly, scaled per channel by a gain learned as a function
+    of time (zero at the start). A velocity contains the noise itself, which a narrow first level
+    cannot carry through its nonlinearity; with the direct path it need not. The idea of a skip
+    that depends on the noise level is from Karras et al. 2022 (EDM, arXiv:2206.00364), section 5.
+    """
 
     def __init__(self, config: ModelConfig, operations: Any = nn) -> None:
         super().__init__()
@@ -97,6 +103,7 @@ class ConditionalUNet(nn.Module):
                 self.up.append(Upsample(channels, operations))
                 size *= 2
         assert not skips, "every skip connection is used exactly once"
+        self.passthrough = zeroed(operations.Linear(part.embed_dim, pixels))
         self.norm = GroupNorm(channels, operations)
         self.out = zeroed(operations.Conv2d(channels, pixels, 3, padding=1))
 
@@ -126,8 +133,8 @@ class ConditionalUNet(nn.Module):
             code = self.code_embedding(z, residual, keep)
         if self.code_tokens is not None:
             tokens = self.code_tokens(z, residual, keep)
-        h = F.pixel_unshuffle(x_t, self.patch_size) if self.patch_size > 1 else x_t
-        h = self.stem(h) + self.position.to(h)
+        pixels = F.pixel_unshuffle(x_t, self.patch_size) if self.patch_size > 1 else x_t
+        h = self.stem(pixels) + self.position.to(pixels)
         skips = [h]
         for layer in self.down:
             h = layer(h, time, code, tokens) if isinstance(layer, Stage) else layer(h)
@@ -139,5 +146,6 @@ class ConditionalUNet(nn.Module):
                 h = layer(torch.cat([h, skips.pop()], dim=1), time, code, tokens)
             else:
                 h = layer(h)
-        h = self.out(F.silu(self.norm(h)))
+        gain = self.passthrough(F.silu(time))[:, :, None, None]  # (B, pixels, 1, 1)
+        h = self.out(F.silu(self.norm(h))) + gain * pixels
         return F.pixel_shuffle(h, self.patch_size) if self.patch_size > 1 else h

@@ -47,6 +47,10 @@ def test_the_smallest_bound_counts():
     assert controller.observe_information(state, 70.0, 40.0, 25.0).information == 25.0
     assert controller.observe_information(state, 7.0, 40.0, 25.0).information == 7.0
     assert controller.observe_information(state, 7.0, -3.0, 25.0).information == 0.0
+    noisy = state  # alternating -30 and 50 averages to about 10, not to 0
+    for index in range(400):
+        noisy = controller.observe_information(noisy, 90.0, (-30.0, 50.0)[index % 2], 25.0)
+    assert noisy.information == pytest.approx(10.0, abs=1.5)
     once = controller.observe_information(state, 10.0, 10.0, 10.0)
     twice = controller.observe_information(once, 20.0, 20.0, 20.0)
     assert twice.information == pytest.approx(10.5)
