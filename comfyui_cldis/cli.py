@@ -120,6 +120,19 @@ def _traverse(options: argparse.Namespace) -> int:
     return 0
 
 
+def _rename(options: argparse.Namespace) -> int:
+    import torch
+
+    from .checkpoint import load_checkpoint, read_header, save_checkpoint
+
+    stored = getattr(torch, read_header(options.model).stored_dtype, torch.float32)
+    model = load_checkpoint(options.model)
+    labels = tuple(options.labels) if options.labels else None
+    save_checkpoint(options.model, model.renamed(options.old, options.new, labels), dtype=stored)
+    print(f"{options.model}: '{options.old}' is now '{options.new}'")
+    return 0
+
+
 def _info(options: argparse.Namespace) -> int:
     from .checkpoint import demo_model_path, read_header
 
@@ -341,6 +354,15 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("model", nargs="?", type=Path, metavar="MODEL")
     info.add_argument("--json", action="store_true", help="for programs")
     info.set_defaults(run=_info)
+
+    rename = commands.add_parser("rename", help="give a direction of a model file another name")
+    rename.add_argument("model", type=Path, metavar="MODEL")
+    rename.add_argument("old", metavar="OLD")
+    rename.add_argument("new", metavar="NEW")
+    rename.add_argument(
+        "--labels", nargs=2, metavar=("NEGATIVE", "POSITIVE"), help="what the two ends look like"
+    )
+    rename.set_defaults(run=_rename)
 
     commands.add_parser("train", help="train a model; the flags are those of `python -m trainer`")
     return parser

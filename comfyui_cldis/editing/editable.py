@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -66,3 +66,28 @@ class EditableModel:
     def direction(self, name: str) -> Direction:
         """The direction called `name`. Raises: ValueError naming the model's directions."""
         return find_direction(self.directions, name, self.name)
+
+    def renamed(self, old: str, new: str, labels: tuple[str, str] | None = None) -> EditableModel:
+        """The same model with direction `old` called `new`, with other end labels if given.
+
+        Raises:
+            ValueError: no direction `old`, or another one is called `new` already.
+        """
+        direction = self.direction(old)
+        if new != old and any(other.name == new for other in self.directions):
+            raise ValueError(f"Another direction of {self.name} is called '{new}'. Choose another.")
+        negative, positive = labels or (direction.negative_label, direction.positive_label)
+        changed = replace(direction, name=new, negative_label=negative, positive_label=positive)
+        facts = dict(self.facts)
+        quality = facts.get("quality")
+        if isinstance(quality, Mapping) and isinstance(quality.get("monotone_share"), Mapping):
+            shares = {
+                new if name == old else name: share
+                for name, share in quality["monotone_share"].items()
+            }
+            facts["quality"] = {**quality, "monotone_share": shares}
+        return replace(
+            self,
+            directions=tuple(changed if d is direction else d for d in self.directions),
+            facts=facts,
+        )

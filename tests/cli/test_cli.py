@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -374,3 +375,25 @@ def test_help_needs_no_torch() -> None:
     source = Path(cli.__file__).read_text(encoding="utf-8")
     top = source.split("if TYPE_CHECKING:")[0]
     assert not any(f"import {name}" in top for name in ("torch", "numpy", "diffusers"))
+
+
+def test_rename_keeps_weights_and_moves_the_quality_figure(
+    make_model: Callable[..., EditableModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model(seed=3)
+    facts = {**model.facts, "quality": {"monotone_share": {"yaw": 1.0, "hair length": 0.5}}}
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, dataclasses.replace(model, facts=facts), dtype=torch.float16)
+    before = checkpoint.load_checkpoint(path)
+    assert run("rename", path, "yaw", "turn", "--labels", "to the left", "to the right") == 0
+    after = checkpoint.load_checkpoint(path)
+    assert [each.name for each in after.directions] == ["hair length", "turn"]
+    assert after.direction("turn").positive_label == "to the right"
+    assert after.facts["quality"]["monotone_share"] == {"turn": 1.0, "hair length": 0.5}
+    assert checkpoint.read_header(path).stored_dtype == "float16"
+    for name, tensor in before.networks.state_dict().items():
+        assert torch.equal(tensor, after.networks.state_dict()[name])
+    capsys.readouterr()
+    code = run("rename", path, "turn", "hair length")
+    assert_wrong_input(capsys, code, "Another direction", "'hair length'", "Choose another")
+    assert_wrong_input(capsys, run("rename", path, "yaw", "x"), "'yaw' is not in", "turn")
