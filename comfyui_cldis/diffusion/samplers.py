@@ -5,6 +5,7 @@ A denoiser takes (x_t (B, C, H, W), t (B,) long) and returns the schedule's pred
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from .schedule import NoiseSchedule
 
+LARGEST_TANGENT = 0.5  # of the angle of one step; beyond it the fixed point may not exist
 SAMPLERS = ("ddim", "dpmpp_2m", "unipc")
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -91,7 +93,8 @@ def invert(
     v taken at (x_s, s). Here each step is corrected by fixed-point iteration with v at (x_t, t),
     which is what the sampler will use; the last evaluation doubles as the next step's first
     guess, so one correction costs no more than the usual inversion. At zero terminal SNR the
-    usual form is far off, because the last level sees no signal at all.
+    usual form is far off, because the last level sees no signal at all. Runs of very few steps
+    turn by too large an angle for a fixed point to exist and use the usual form.
 
     Args:
         x0: images (B, C, H, W) in [-1, 1]; not changed.
@@ -124,18 +127,20 @@ def invert(
         return alpha_bar**0.5 * eps - (1 - alpha_bar) ** 0.5 * image
 
     x = x0.clone()
-    phi_s = 0.0  # the clean image
-    v = velocity(x, 0)
+    phi_s, level_s = 0.0, 0  # the clean image
+    v, is_current = velocity(x, 0), True
     for index, level in enumerate(timesteps):
-        delta = torch.tensor(phi[level] - phi_s, dtype=torch.float64)
-        cosine, sine = float(delta.cos()), float(delta.sin())
-        if num_corrections == 0 and index:
-            v = velocity(x, timesteps[index - 1])
-        x_t = (x + sine * v) / cosine if num_corrections else cosine * x + sine * v
-        for _ in range(num_corrections):
+        delta = phi[level] - phi_s
+        cosine, sine = math.cos(delta), math.sin(delta)
+        corrections = num_corrections if math.tan(delta) < LARGEST_TANGENT else 0
+        if not corrections and not is_current:
+            v = velocity(x, level_s)
+        x_t = (x + sine * v) / cosine if corrections else cosine * x + sine * v
+        for _ in range(corrections):
             v = velocity(x_t, level)
             x_t = (x + sine * v) / cosine
-        x, phi_s = x_t, phi[level]
+        is_current = False
+        x, phi_s, level_s = x_t, phi[level], level
         if on_step is not None:
             alpha_bar = float(schedule.alphas_bar[level])
             image = alpha_bar**0.5 * x - (1 - alpha_bar) ** 0.5 * v

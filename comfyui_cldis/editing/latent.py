@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -51,6 +51,15 @@ class Latent:
             x_T=None if self.x_T is None else self.x_T.repeat_interleave(times, 0),
             residual=None if self.residual is None else self.residual.repeat_interleave(times, 0),
             origins=tuple(origin for origin in self.origins for _ in range(times)),
+        )
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Latent:
+        """A new latent with `function` applied to every tensor."""
+        return replace(
+            self,
+            z=function(self.z),
+            x_T=None if self.x_T is None else function(self.x_T),
+            residual=None if self.residual is None else function(self.residual),
         )
 
     @classmethod

@@ -143,6 +143,7 @@ def decode(
     sampler: str = "ddim",
     num_steps: int = 20,
     seed: int | None = None,
+    freedom: float = 1.0,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Draw the pictures of a latent.
@@ -152,6 +153,9 @@ def decode(
         num_steps: sampling steps; use the number of inversion steps to get the picture back.
         seed: None starts from the latent's own x_T; a number starts from fresh noise, item b
             from seed + b.
+        freedom: with a seed, how far to go from the latent's own x_T (0) to the fresh noise (1),
+            on the sphere. A large edit may need some: the inverted noise holds on to the details
+            of the picture it came from.
         on_step: progress; an exception raised in it cancels.
 
     Returns:
@@ -168,11 +172,15 @@ def decode(
             f"{config.latent_dim}. Encode and decode with the same model."
         )
     device = latent.z.device
-    if seed is not None:
-        shape = (len(latent), config.in_channels, config.image_size, config.image_size)
+    if not 0 <= freedom <= 1:
+        raise ValueError(f"freedom is {freedom}. Use 0 (keep the noise) to 1 (fresh noise).")
+    shape = (len(latent), config.in_channels, config.image_size, config.image_size)
+    if seed is not None and freedom == 1:
         x_T = gaussian_noise(shape, seed)
     elif latent.x_T is not None:
         x_T = latent.x_T
+        if seed is not None:
+            x_T = slerp(x_T.float(), gaussian_noise(shape, seed, x_T.device), freedom)
         if tuple(x_T.shape[1:]) != (config.in_channels, config.image_size, config.image_size):
             raise ValueError(
                 f"The noise map has shape {tuple(x_T.shape)}, which does not fit {model.name}. "

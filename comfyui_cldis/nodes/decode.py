@@ -54,7 +54,23 @@ class Decode:
                 "noise": noise_input(),
                 "seed": seed_input(),
                 "size": size_input("original"),
-            }
+            },
+            "optional": {
+                "freedom": (
+                    "FLOAT",
+                    {
+                        "default": 0.0,
+                        "min": 0.0,
+                        "max": 1.0,
+                        "step": 0.05,
+                        "tooltip": (
+                            "With inverted noise: how far it moves towards the noise of the seed. "
+                            "0 keeps the picture's own noise and its details, and switches this "
+                            "off; 0.2 to 0.5 lets a large edit go further."
+                        ),
+                    },
+                ),
+            },
         }
 
     def execute(
@@ -66,8 +82,9 @@ class Decode:
         noise: str,
         seed: int,
         size: str,
+        freedom: float = 0.0,
     ) -> tuple[Tensor]:
-        return (draw(model, latent, sampler, steps, noise, seed, size),)
+        return (draw(model, latent, sampler, steps, noise, seed, size, freedom),)
 
 
 def draw(
@@ -78,6 +95,7 @@ def draw(
     noise: str,
     seed: int,
     size: str,
+    freedom: float = 0.0,
 ) -> Tensor:
     """Decodes a batch in parts that fit in memory.
 
@@ -85,6 +103,7 @@ def draw(
     """
     check_latent(model, latent)
     check_noise(latent, noise)
+    is_seeded = noise == "seed" or freedom > 0
 
     def draw_part(start, stop, on_step):
         items = latent[start:stop]
@@ -93,7 +112,8 @@ def draw(
             items,
             sampler=sampler,
             num_steps=steps,
-            seed=(seed + start) % (MAXIMUM_SEED + 1) if noise == "seed" else None,
+            seed=(seed + start) % (MAXIMUM_SEED + 1) if is_seeded else None,
+            freedom=1.0 if noise == "seed" else freedom,
             on_step=on_step,
         )
         if size == "original" and items.origins:

@@ -8,7 +8,6 @@ from ..editing.framing import RESIZE_RULES, frame
 from ..editing.latent import Latent
 from ..editing.pipeline import encode
 from . import host
-from .batches import join, map_tensors
 from .images import check_pictures, to_library
 from .sockets import CATEGORY_SAMPLING, LATENT, MAXIMUM_STEPS, LoadedModel, model_input
 
@@ -90,4 +89,4 @@ class Encode:
             )
 
         parts = host.in_chunks(model, len(image), inversion_steps, encode_part)
-        return (map_tensors(join(parts), host.to_intermediate),)
+        return (Latent.cat(parts).map(host.to_intermediate),)

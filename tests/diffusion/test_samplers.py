@@ -53,6 +53,13 @@ def test_inversion_comes_back_and_beats_the_usual_one(num_steps):
     assert error(1) < 0.2 * error(0)
 
 
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 4])
+def test_inversion_of_very_few_steps_stays_finite(num_steps):
+    x0 = MEAN + STD * torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    x_T = invert(gaussian_denoiser, x0, SCHEDULE, num_steps=num_steps)
+    assert bool(torch.isfinite(x_T).all()) and float(x_T.abs().max()) < 10
+
+
 def test_progress_cancel_and_no_mutation():
     x_T = torch.randn(1, 3, 8, 8)
     before = x_T.clone()

@@ -80,6 +80,18 @@ def test_same_seed_same_picture_and_global_state_untouched(tiny_model, latent):
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_freedom_goes_from_the_own_noise_to_the_seed(tiny_model, latent):
+    own = decode(tiny_model, latent, num_steps=2)
+    fresh = decode(tiny_model, latent, num_steps=2, seed=3)
+    assert torch.equal(decode(tiny_model, latent, num_steps=2, seed=3, freedom=0.0), own)
+    assert torch.equal(decode(tiny_model, latent, num_steps=2, seed=3, freedom=1.0), fresh)
+    between = decode(tiny_model, latent, num_steps=2, seed=3, freedom=0.3)
+    assert not torch.equal(between, own) and not torch.equal(between, fresh)
+    for wrong in (-0.1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="freedom is"):
+            decode(tiny_model, latent, num_steps=2, seed=3, freedom=wrong)
+
+
 def test_traverse_is_item_major(tiny_model, latent):
     walked = traverse(tiny_model, latent, "yaw", [-1.0, 0.0, 1.0])
     assert len(walked) == 6

@@ -1,6 +1,6 @@
 """Node ids, inputs, their order, defaults and outputs are API: saved workflows depend on them.
 
-After an intended change: `python tests/nodes/test_signatures.py` writes the files anew.
+After an intended change `PYTHONPATH=. python tests/nodes/test_signatures.py` writes them anew.
 """
 
 from __future__ import annotations
