@@ -114,35 +114,53 @@ def invert(
     scheduler = schedule.scheduler("ddim")
     scheduler.set_timesteps(num_steps)
     timesteps = [int(t) for t in scheduler.timesteps.tolist()][::-1]
-    is_eps = schedule.config.prediction == "eps"
-    phi = torch.acos(schedule.alphas_bar.sqrt()).tolist()
+    alphas_bar = schedule.alphas_bar.tolist()
 
-    def velocity(x: Tensor, level: int) -> Tensor:
-        t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
-        prediction = denoiser(x, t)
-        if not is_eps:
-            return prediction
-        eps, image = prediction, schedule.to_x0(x, prediction, t)
-        alpha_bar = float(schedule.alphas_bar[level])
-        return alpha_bar**0.5 * eps - (1 - alpha_bar) ** 0.5 * image
+    def predict(x: Tensor, level: int) -> Tensor:
+        return denoiser(x, torch.full((x.shape[0],), level, dtype=torch.long, device=x.device))
 
     x = x0.clone()
-    phi_s, level_s = 0.0, 0  # the clean image
-    v, is_current = velocity(x, 0), True
+    prediction, is_current = predict(x, 0), True
+    alpha_bar, level_s = 1.0, 0  # the clean image
     for index, level in enumerate(timesteps):
-        delta = phi[level] - phi_s
-        cosine, sine = math.cos(delta), math.sin(delta)
-        corrections = num_corrections if math.tan(delta) < LARGEST_TANGENT else 0
+        step = _InverseStep(schedule.config.prediction, alpha_bar, alphas_bar[level])
+        corrections = num_corrections if step.has_fixed_point else 0
         if not corrections and not is_current:
-            v = velocity(x, level_s)
-        x_t = (x + sine * v) / cosine if corrections else cosine * x + sine * v
+            prediction = predict(x, level_s)
+        x_t = step.solve(x, prediction) if corrections else step.extrapolate(x, prediction)
         for _ in range(corrections):
-            v = velocity(x_t, level)
-            x_t = (x + sine * v) / cosine
+            prediction = predict(x_t, level)
+            x_t = step.solve(x, prediction)
         is_current = False
-        x, phi_s, level_s = x_t, phi[level], level
+        x, alpha_bar, level_s = x_t, alphas_bar[level], level
         if on_step is not None:
-            alpha_bar = float(schedule.alphas_bar[level])
-            image = alpha_bar**0.5 * x - (1 - alpha_bar) ** 0.5 * v
-            on_step(Step(index, len(timesteps), image))
+            t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
+            on_step(Step(index, len(timesteps), schedule.to_x0(x, prediction, t)))
     return x
+
+
+class _InverseStep:
+    """From the cleaner level s to the noisier level t, for a prediction of v or of eps."""
+
+    def __init__(self, prediction: str, alpha_bar_s: float, alpha_bar_t: float) -> None:
+        self.is_eps = prediction == "eps"
+        if self.is_eps:
+            self.ratio = math.sqrt(alpha_bar_t / alpha_bar_s)
+            self.gain = math.sqrt(1 - alpha_bar_t) - self.ratio * math.sqrt(1 - alpha_bar_s)
+            self.has_fixed_point = True
+        else:
+            angle = math.acos(math.sqrt(alpha_bar_t)) - math.acos(math.sqrt(alpha_bar_s))
+            self.cosine, self.sine = math.cos(angle), math.sin(angle)
+            self.has_fixed_point = math.tan(angle) < LARGEST_TANGENT
+
+    def solve(self, x_s: Tensor, prediction: Tensor) -> Tensor:
+        """x_t such that the sampler's step gives x_s, for the prediction at (x_t, t)."""
+        if self.is_eps:
+            return self.ratio * x_s + self.gain * prediction
+        return (x_s + self.sine * prediction) / self.cosine
+
+    def extrapolate(self, x_s: Tensor, prediction: Tensor) -> Tensor:
+        """x_t along the prediction at (x_s, s): the usual DDIM inversion."""
+        if self.is_eps:
+            return self.ratio * x_s + self.gain * prediction
+        return self.cosine * x_s + self.sine * prediction

@@ -53,6 +53,26 @@ def test_inversion_comes_back_and_beats_the_usual_one(num_steps):
     assert error(1) < 0.2 * error(0)
 
 
+def test_inversion_with_noise_prediction():
+    config = ScheduleConfig(
+        betas="linear", prediction="eps", zero_terminal_snr=False, spacing="trailing"
+    )
+    schedule = NoiseSchedule(config)
+
+    def denoiser(x_t, t):
+        alpha_bar = schedule.alphas_bar[t].to(x_t.dtype).view(-1, 1, 1, 1)
+        gain = alpha_bar.sqrt() * STD**2 / (alpha_bar * STD**2 + 1 - alpha_bar)
+        x0 = MEAN + gain * (x_t - alpha_bar.sqrt() * MEAN)
+        return (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+
+    x0 = MEAN + STD * torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    errors = []
+    for corrections in (0, 1, 4):
+        x_T = invert(denoiser, x0, schedule, num_steps=20, num_corrections=corrections)
+        errors.append(float((sample(denoiser, x_T, schedule, num_steps=20) - x0).abs().mean()))
+    assert errors[1] < 0.5 * errors[0] and errors[2] < 2e-3, errors
+
+
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 4])
 def test_inversion_of_very_few_steps_stays_finite(num_steps):
     x0 = MEAN + STD * torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
