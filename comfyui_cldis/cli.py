@@ -187,7 +187,11 @@ def _as_text(header: Header, path: Path) -> str:
         values = header.facts.get(key)
         if isinstance(values, dict) and values:
             lines += ["", f"{key.capitalize()}:"]
-            lines += [f"  {name}: {value}" for name, value in values.items()]
+            lines += [
+                f"  {name}: {value}"
+                for name, value in values.items()
+                if not isinstance(value, dict)  # in --json and in the model card
+            ]
     if header.facts.get("data_card"):
         lines += [
             "",
