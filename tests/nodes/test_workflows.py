@@ -32,7 +32,8 @@ def widgets_of(node_type: str) -> list[str | None]:
     if node_type in CORE_WIDGETS:
         return CORE_WIDGETS[node_type]
     names: list[str | None] = []
-    for name, (kind, *_) in NODE_CLASS_MAPPINGS[node_type].INPUT_TYPES()["required"].items():
+    types = NODE_CLASS_MAPPINGS[node_type].INPUT_TYPES()
+    for name, (kind, *_) in {**types["required"], **types.get("optional", {})}.items():
         if isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN"):
             names.append(name)
             if name == "seed":  # the browser adds "control after generate"
