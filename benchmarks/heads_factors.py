@@ -1,6 +1,6 @@
 """Which slider follows which factor of the heads: absolute correlation on heads never trained on.
 
-    python benchmarks/heads_factors.py [MODEL] [--count 1000] [--seed 2027]
+    python -m benchmarks.heads_factors [MODEL] [--count 1000] [--seed 2027]
 
 Rank correlation (Spearman) between each direction's coordinate of the code and each factor. The
 model never saw the factors; this only tells people what the sliders do.

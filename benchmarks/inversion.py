@@ -1,6 +1,6 @@
 """How well pictures come back from inverted noise: the usual DDIM inversion against the corrected.
 
-    python benchmarks/inversion.py [MODEL]
+    python -m benchmarks.inversion [MODEL]
 
 Prints one table: corrections per step, network evaluations, PSNR, seconds.
 """

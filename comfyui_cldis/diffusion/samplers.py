@@ -92,9 +92,9 @@ def invert(
     d = phi_t - phi_s and cos(phi) = sqrt(alpha_bar). The usual inversion solves this for x_t with
     v taken at (x_s, s). Here each step is corrected by fixed-point iteration with v at (x_t, t),
     which is what the sampler will use; the last evaluation doubles as the next step's first
-    guess, so one correction costs no more than the usual inversion. At zero terminal SNR the
-    usual form is far off, because the last level sees no signal at all. Runs of very few steps
-    turn by too large an angle for a fixed point to exist and use the usual form.
+    guess, so one correction costs one evaluation more than the usual inversion in all (measured
+    in docs/results.md). Runs of very few steps turn by too large an angle for a fixed point to
+    exist and use the usual form. For a network that predicts eps the same is done with eps.
 
     Args:
         x0: images (B, C, H, W) in [-1, 1]; not changed.
