@@ -67,6 +67,11 @@ def train(arguments: argparse.Namespace) -> int:
 
     config = load_preset(arguments.preset).with_overrides(arguments.steps, arguments.seed)
     device = choose_device(arguments.device)
+    if arguments.data != "heads" and not Path(arguments.data).exists():
+        raise FileNotFoundError(
+            f"There is no folder or file {arguments.data}. Give a folder or .zip of pictures, or "
+            "'heads'."
+        )
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     source = arguments.data if arguments.data == "heads" else str(Path(arguments.data).resolve())
@@ -83,7 +88,7 @@ def train(arguments: argparse.Namespace) -> int:
     trainer = Trainer(config, images.images, device)
     resumed = trainer.resume(folder)
     model_path = folder / MODEL_NAME
-    if trainer.step >= config.steps and model_path.is_file():
+    if trainer.step >= config.steps and is_export_of(model_path, trainer):
         say(f"This run is finished: {model_path} (step {trainer.step}).")
         return 0
     if resumed:
@@ -97,11 +102,23 @@ def train(arguments: argparse.Namespace) -> int:
         return 130
     command = (
         f"python -m trainer --data {arguments.data if source == 'heads' else Path(source).name} "
-        f"--preset {arguments.preset} --steps {config.steps} --seed {config.seed}"
+        f"--preset {Path(arguments.preset).name} --steps {config.steps} --seed {config.seed}"
     )
     finish(trainer, model_path, source, command)
     say(f"Finished: {model_path}")
     return 0
+
+
+def is_export_of(path: Path, trainer: Trainer) -> bool:
+    """Whether the file at `path` was exported from this run at its present step."""
+    from comfyui_cldis.checkpoint import read_header
+
+    if not path.is_file():
+        return False
+    training = read_header(path).facts.get("training")
+    if not isinstance(training, dict):
+        return False
+    return (training.get("steps"), training.get("seed")) == (trainer.step, trainer.config.seed)
 
 
 def finish(trainer: Trainer, path: Path, source: str, command: str) -> None:
@@ -121,6 +138,11 @@ def finish(trainer: Trainer, path: Path, source: str, command: str) -> None:
     unseen = unseen_images(source, config)
     model = assemble(trainer.average.module, config, trainer.images, facts, unseen)
     export_model(model, path)
+    if not model.directions:
+        say(
+            "Note: no axis of the code changes the picture visibly yet, so the model has no "
+            "sliders. Run again with more --steps; the same folder goes on."
+        )
 
 
 def say(text: str) -> None:
@@ -133,6 +155,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return train(arguments)
+    except KeyboardInterrupt:
+        say("Stopped. Run the same command to go on from the last saved state.")
+        return 130
+    except ModuleNotFoundError as error:
+        say(f'trainer: {error}. Install what training needs: python -m pip install -e ".[train]"')
+        return 2
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
         say(f"trainer: {error}")
         return 2

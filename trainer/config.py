@@ -34,7 +34,8 @@ class LoopConfig:
         code_dropout: probability that a training item gets the null condition.
         residual_dropout: probability that the residual code is dropped.
         snr_clip, snr_floor: clip of the SNR in the loss weight (`diffusion.weighting`).
-        copilot_warmup_steps: steps at the start that train only the co-pilot.
+        copilot_warmup_steps: steps at the start that train only the co-pilot; a short run uses
+            at most a quarter of its steps.
         information_every_steps: distance between two information estimates.
         control_every_steps: distance between two updates of C.
     """
@@ -121,6 +122,11 @@ class TrainConfig:
             value = getattr(self, name)
             require(value > 0, f"{name} is {value}", "Use a positive number")
         require(0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}", "Use a value in (0, 1)")
+
+    @property
+    def copilot_warmup_steps(self) -> int:
+        """Steps that train only the co-pilot: as configured, at most a quarter of the run."""
+        return min(self.loop.copilot_warmup_steps, self.steps // 4)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary that `from_dict` reads back."""

@@ -78,17 +78,17 @@ class Trainer:
         device: where to train.
 
     Raises:
-        ValueError: no images, or images that do not fit the model.
+        ValueError: fewer than two images, or images that do not fit the model.
     """
 
     def __init__(
         self, config: TrainConfig, images: np.ndarray, device: torch.device | str = "cpu"
     ) -> None:
         size, channels = config.model.image_size, config.model.in_channels
-        if images.ndim != 4 or images.shape[1:] != (size, size, channels) or not len(images):
+        if images.ndim != 4 or images.shape[1:] != (size, size, channels) or len(images) < 2:
             raise ValueError(
                 f"The images have shape {images.shape}; the model needs (n, {size}, {size}, "
-                f"{channels}) with n at least 1. Choose other data or another preset."
+                f"{channels}) with n at least 2. Choose other data or another preset."
             )
         self.config = config
         self.images = images
@@ -174,10 +174,10 @@ class Trainer:
         x0 = self.batch(self.step)
         draws = draw(config, generator).to(self.device)
         progress = self.step / config.steps
-        first_steps = (loop.copilot_warmup_steps, 0)  # of the diffusion branch and the co-pilot
+        first_steps = (config.copilot_warmup_steps, 0)  # of the diffusion branch and the co-pilot
         for group, first in zip(self.optimizer.param_groups, first_steps, strict=True):
             group["lr"] = group["base"] * rate_factor(config, self.step, first)
-        warming_up = self.step < loop.copilot_warmup_steps
+        warming_up = self.step < config.copilot_warmup_steps
         parts = self._warmup_losses(x0, draws) if warming_up else self._joint(x0, draws)
         kl = parts.kl.sum()
         warmup = max(loop.distillation_warmup, 1e-9)
@@ -185,13 +185,12 @@ class Trainer:
         bottleneck = self.control.kl_weight * kl
         total = parts.diffusion + weight * parts.distillation + parts.reconstruction + bottleneck
         if not bool(torch.isfinite(total)):
-            raise FloatingPointError(
-                f"A loss is not finite at step {self.step}. The last saved state is intact: "
-                "lower the learning rate and run the same command again."
-            )
+            raise self._not_finite("A loss")
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, config.clip_norm)
+        if not bool(torch.isfinite(norm)):
+            raise self._not_finite("A gradient")
         self.optimizer.step()
         self.average.update(self.networks)
         self.control = controller.observe_kl(self.control, float(kl.detach()))
@@ -210,6 +209,12 @@ class Trainer:
             "gradient_norm": float(norm),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
+
+    def _not_finite(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} is not finite at step {self.step}; the last saved state is kept. Start a new "
+            "--output with a lower learning_rate in a copy of the preset, or another --seed."
+        )
 
     def _joint(self, x0: Tensor, draws: Draws) -> Losses:
         return self._losses(self.networks, self.schedule, self.config.loop, x0, draws)

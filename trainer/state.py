@@ -72,12 +72,20 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
     path = folder / CONFIG_NAME
     now = {"data": source, **config.to_dict()}
     if path.is_file() and (folder / STATE_NAME).is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}). Choose another --output, or delete {path.name} and "
+                "give the settings the run was started with."
+            ) from error
         old, new = json.loads(json.dumps(before)), json.loads(json.dumps(now))
         changed = sorted(key for key in {*old, *new} - {"steps"} if old.get(key) != new.get(key))
         if changed:
             raise ValueError(
-                f"{folder} holds a run with other settings ({', '.join(changed)} differ). "
+                f"{folder} holds a run with other settings (different: {', '.join(changed)}). "
                 "Give the settings it was started with, or choose another --output."
             )
-    path.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

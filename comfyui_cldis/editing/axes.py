@@ -76,22 +76,15 @@ def find_axes(
         smallest_effect: axes below are dropped as dead.
         on_axis: progress, called with the index of each axis measured.
 
-    Raises:
-        ValueError: no axis has a visible effect.
+    Returns:
+        Empty when no axis has a visible effect.
     """
     found: list[AxisEffect] = []
-    strongest = 0.0
     for measured in measure_axes(model, latent, num_steps=num_steps):
-        strongest = max(strongest, measured.effect)
         if measured.effect >= smallest_effect:
             found.append(measured)
         if on_axis is not None:
             on_axis(measured.axis)
-    if not found:
-        raise ValueError(
-            f"No axis of the code changes the picture visibly (strongest {strongest:.4f}, "
-            f"needed {smallest_effect:.4f}). Train longer."
-        )
     found.sort(key=lambda item: -item.effect)
     statistics = model.statistics
     low = ((statistics.low - statistics.mean) / statistics.std).tolist()

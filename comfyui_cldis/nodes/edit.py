@@ -97,7 +97,7 @@ class EditSliders:
                         "multiline": True,
                         "tooltip": (
                             'A JSON object {"direction": amount}, amounts in standard deviations, '
-                            'such as {"yaw": 1.5, "light": -1}. {} is no edit. CLDis Model Info '
+                            'such as {"skin": 1.5, "light": -1}. {} is no edit. CLDis Model Info '
                             "lists the directions."
                         ),
                     },

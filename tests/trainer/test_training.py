@@ -96,10 +96,50 @@ def test_command_trains_exports_and_says_that_it_is_finished(folder, tmp_path, c
     assert model.facts["training"]["images"] == 64
     latent = encode(model, torch.zeros(1, 3, 32, 32), inversion_steps=2)
     assert decode(model, latent, num_steps=2).shape == (1, 3, 32, 32)
+    # a run that was made longer is not finished by the model of the shorter one
+    longer = [*command[:-4], "--steps", "5", "--device", "cpu"]
+    assert main(longer) == 0
+    model = load_checkpoint(output / "model.safetensors")
+    assert model.facts["training"]["steps"] == 5
+    command = longer
     # another seed in the same folder is refused, and nothing is lost
     assert main([*command, "--seed", "9"]) == 2
-    assert "other settings (seed differ)" in capfd.readouterr().err
+    assert "other settings (different: seed)" in capfd.readouterr().err
     assert load_checkpoint(output / "model.safetensors").facts == model.facts
+
+
+def test_a_run_too_short_for_sliders_still_gives_a_model(folder, tmp_path, capfd):
+    output = tmp_path / "run"
+    command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32"]
+    assert main([*command, "--steps", "2", "--device", "cpu"]) == 0
+    assert "no sliders" in capfd.readouterr().err
+    assert load_checkpoint(output / "model.safetensors").directions == ()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), ModuleNotFoundError("No module 'numba'")])
+def test_interrupt_and_missing_package_are_sentences(folder, tmp_path, capfd, monkeypatch, stop):
+    def raise_it(arguments):
+        raise stop
+
+    monkeypatch.setattr("trainer.__main__.train", raise_it)
+    code = main(["--data", str(folder), "--output", str(tmp_path / "run")])
+    error = capfd.readouterr().err
+    assert code == (130 if isinstance(stop, KeyboardInterrupt) else 2)
+    assert "Traceback" not in error and ("same command" in error or "pip install" in error)
+
+
+def test_one_picture_is_refused_before_training(images):
+    with pytest.raises(ValueError, match="n at least 2"):
+        Trainer(SCREEN, images[:1])
+
+
+def test_damaged_config_is_named(folder, tmp_path, capfd):
+    output = tmp_path / "run"
+    command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32"]
+    assert main([*command, "--steps", "2", "--device", "cpu"]) == 0
+    (output / "config.json").write_text("{")
+    assert main([*command, "--steps", "2", "--device", "cpu"]) == 2
+    assert "config.json is damaged" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
