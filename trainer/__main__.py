@@ -123,7 +123,11 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
 
 def finish(trainer: Trainer, path: Path, source: str, command: str) -> None:
     """Measure the trained model and write its checkpoint file."""
-    from .export import assemble, describe_run, export_model, unseen_images
+    import torch
+
+    from comfyui_cldis.checkpoint import save_checkpoint
+
+    from .export import assemble, describe_run, unseen_images
 
     config = trainer.config
     facts = describe_run(
@@ -137,7 +141,7 @@ def finish(trainer: Trainer, path: Path, source: str, command: str) -> None:
     )
     unseen = unseen_images(source, config)
     model = assemble(trainer.average.module, config, trainer.images, facts, unseen)
-    export_model(model, path)
+    save_checkpoint(path, model, dtype=torch.float16)
     if not model.directions:
         say(
             "Note: no axis of the code changes the picture visibly yet, so the model has no "

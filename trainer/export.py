@@ -1,4 +1,4 @@
-"""From a run to the checkpoint file: averaged weights, statistics, directions, quality."""
+"""From a run to the model it exports: averaged weights, statistics, directions, quality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.editing.axes import VISIBLE_EFFECT, find_axes
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
@@ -147,8 +146,3 @@ def describe_run(
             "config": config.to_dict(),
         },
     }
-
-
-def export_model(model: EditableModel, path: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write the checkpoint file; float16 weights by default."""
-    save_checkpoint(path, model, dtype=dtype)

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from .batches import BatchOrder, step_generator, to_tensor
 from .config import TrainConfig
 from .ema import WeightAverage
 from .losses import gaussian_kl
-from .state import controller_to_dict, load_state, save_state
+from .state import load_state, save_state
 from .step import Draws, Losses, copilot_losses, draw, losses, measure_information
 
 LEARNING_RATE_FLOOR = 0.1
@@ -133,7 +133,7 @@ class Trainer:
             "average": self.average.module.state_dict(),
             "average_updates": self.average.num_updates,
             "optimizer": self.optimizer.state_dict(),
-            "controller": controller_to_dict(self.control),
+            "controller": asdict(self.control),
             "information": [self.orthogonal, self.direct],
         }
 

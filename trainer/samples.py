@@ -29,7 +29,7 @@ def draw_samples(trainer: Trainer, num_steps: int = 10):
     statistics, _ = measure_statistics(networks, trainer.images[:1024])
     model = EditableModel(networks, trainer.schedule, statistics, ())
     chosen = np.linspace(0, len(trainer.images) - 1, NUM_COLUMNS).round().astype(int)
-    images = to_tensor(trainer.images[chosen], trainer.device)
+    images = to_tensor(trainer.images[chosen])  # the pipeline moves them to the networks
     latent = encode(model, images, inversion_steps=num_steps)
     rows = [
         Row("original", images),

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .config import TrainConfig
-from .controller import ControllerState
 
 STATE_NAME = "state.pt"
 CONFIG_NAME = "config.json"
@@ -56,11 +54,6 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def controller_to_dict(state: ControllerState) -> dict[str, Any]:
-    """Plain numbers for the state file and the log."""
-    return asdict(state)
-
-
 def check_config(folder: Path, config: TrainConfig, source: str) -> None:
     """Write the resolved configuration, or compare it with the one the run was started with.
 
@@ -79,8 +72,10 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
                 f"{path} is damaged ({error}). Choose another --output, or delete {path.name} and "
                 "give the settings the run was started with."
             ) from error
-        old, new = json.loads(json.dumps(before)), json.loads(json.dumps(now))
-        changed = sorted(key for key in {*old, *new} - {"steps"} if old.get(key) != new.get(key))
+        new = json.loads(json.dumps(now))  # tuples become lists, as they are in the file
+        changed = sorted(
+            key for key in {*before, *new} - {"steps"} if before.get(key) != new.get(key)
+        )
         if changed:
             raise ValueError(
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}). "

@@ -37,12 +37,12 @@ class AxisEffect(NamedTuple):
 
 
 def measure_axes(
-    model: EditableModel, latent: Latent, *, num_steps: int = 10, seed: int | None = None
+    model: EditableModel, latent: Latent, *, num_steps: int = 10
 ) -> Iterator[AxisEffect]:
     """Move along every axis from -1 to +1 sd and compare the pictures; one at a time.
 
     Args:
-        latent: base pictures; with `seed` None their inverted noise is kept, as in an edit.
+        latent: base pictures; their inverted noise is kept, as in an edit.
         num_steps: DDIM steps per decode.
     """
     batch = len(latent)
@@ -52,7 +52,7 @@ def measure_axes(
         pair = latent.repeat(2).with_z(
             torch.stack([latent.z - shift, latent.z + shift], dim=1).flatten(0, 1)
         )
-        images = decode(model, pair, num_steps=num_steps, seed=seed)
+        images = decode(model, pair, num_steps=num_steps)
         low, high = images.view(batch, 2, *images.shape[1:]).unbind(1)
         yield AxisEffect(axis, float((high - low).abs().mean()), low, high)
 

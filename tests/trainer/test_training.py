@@ -15,6 +15,7 @@ from trainer.__main__ import main
 from trainer.batches import BatchOrder, step_generator, to_tensor
 from trainer.config import TrainConfig, load_preset, preset_names
 from trainer.loop import Trainer, rate_factor
+from trainer.samples import write_samples
 
 SCREEN = replace(load_preset("tiny32"), steps=8, batch_size=4, save_every_steps=3)
 SCREEN = replace(SCREEN, loop=replace(SCREEN.loop, copilot_warmup_steps=2))
@@ -66,6 +67,14 @@ def test_training_reduces_the_losses(images):
     last = np.mean([record["diffusion"] for record in records[-6:]])
     assert last < 0.8 * first
     assert records[-1]["reconstruction"] < records[2]["reconstruction"]
+
+
+def test_sample_sheet_is_drawn(images, tmp_path):
+    trainer = Trainer(SCREEN, images)
+    trainer.train_step()
+    path = write_samples(trainer, tmp_path)
+    with Image.open(path) as sheet:
+        assert path.name == "step_000001.png" and sheet.width > 8 * 32
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(images):
