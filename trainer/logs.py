@@ -1,32 +1,74 @@
-"""What a run tells: a progress bar on stderr and one line of JSON per interval in stats.jsonl."""
+"""What a run tells while it goes on: statistics, progress, TensorBoard, and events for programs."""
 
 from __future__ import annotations
 
 import json
+import re
+import sys
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from tqdm import tqdm
+from .board import open_board
+from .display import Progress, open_display
+from .stats import (
+    STATS_NAME,
+    append_record,
+    drop_records_after,
+    images_per_second,
+    number,
+    seconds_per_step,
+)
 
-STATS_NAME = "stats.jsonl"
+if TYPE_CHECKING:
+    from PIL import Image
+
+SAMPLES_NAME = "samples"
+SPEED_RECORDS = 20
 
 
 class RunLog:
-    """Progress bar and statistics file of a run; a context manager."""
+    """Everything a run writes down about itself; a context manager.
 
-    def __init__(self, folder: Path, first_step: int, num_steps: int, batch_size: int) -> None:
+    Statistics go to `folder`/stats.jsonl and, unless switched off, to `folder`/tensorboard; what
+    an interrupted run logged beyond `first_step` is dropped from both. Progress goes to stderr.
+
+    Args:
+        folder: the folder of the run; it exists.
+        first_step: the step the run starts or resumes from.
+        num_steps: steps of the whole run.
+        batch_size: images per step, for records that do not count their images.
+        use_tensorboard: write for TensorBoard if the package is there.
+        events: a text stream for a program that watches the run, such as stdout: one JSON object
+            per line, {"event": "step", "step", "steps", "images_per_sec", "eta_sec", and the
+            numbers of the record} or {"event": "picture", "name", "step", "path"}. What is
+            not known, or not a finite number, is null. Pictures are saved for it in
+            `folder`/samples.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        first_step: int,
+        num_steps: int,
+        batch_size: int,
+        *,
+        use_tensorboard: bool = True,
+        events: TextIO | None = None,
+    ) -> None:
+        self.folder = folder
         self.path = folder / STATS_NAME
+        self.num_steps = num_steps
         self.batch_size = batch_size
-        self.last_step = first_step
-        _drop_records_after(self.path, first_step)
-        self.bar = tqdm(
-            total=num_steps * batch_size,
-            initial=first_step * batch_size,
-            unit="img",
-            dynamic_ncols=True,
-            smoothing=0.05,
-        )
+        self.events = events
+        kept = [self._counted(record) for record in drop_records_after(self.path, first_step)]
+        if first_step == 0:
+            kept = [{"step": 0, "images": 0, "seconds": 0.0}]
+        self.recent = deque(kept[-1:], maxlen=SPEED_RECORDS + 1)
+        self.board = open_board(folder, first_step) if use_tensorboard else None
+        self.display = open_display(num_steps, first_step)
 
     def __enter__(self) -> RunLog:
         return self
@@ -37,30 +79,67 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bar.close()
+        self.display.close()
+        if self.board is not None:
+            self.board.close()
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append a record and move the bar."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        self.bar.update((record["step"] - self.last_step) * self.batch_size)
-        self.last_step = record["step"]
-        self.bar.set_postfix_str(
-            f"diff {record['diffusion']:.3f} KL {record['kl']:.1f} "
-            f"C {record['capacity']:.1f} I {record['information']:.1f}"
+        """Take one record in: a "step" and whatever was measured there (see stats.jsonl)."""
+        append_record(self.path, record)
+        counted = self._counted(record)
+        self.recent.append(counted)
+        speed = images_per_second(self.recent[0], counted)
+        step_time = seconds_per_step(self.recent[0], counted)
+        eta = None if step_time is None else step_time * max(0, self.num_steps - record["step"])
+        self.display.show(Progress(record["step"], self.num_steps, speed, eta, record))
+        if self.board is not None:
+            self.board.write(record, speed)
+        measured = {
+            key: number(record, key)
+            for key, value in record.items()
+            if value is None or isinstance(value, (int, float))
+        }
+        self._tell(
+            {
+                "event": "step",
+                **measured,
+                "step": record["step"],
+                "steps": self.num_steps,
+                "images_per_sec": None if speed is None else round(speed, 2),
+                "eta_sec": None if eta is None else round(eta, 1),
+            }
         )
 
+    def picture(self, name: str, picture: Image.Image, step: int) -> None:
+        """Show a picture in TensorBoard; with events, save it as well and tell its path."""
+        if self.board is not None:
+            self.board.picture(name, picture, step)
+        if self.events is not None:
+            file_name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}_{step:06d}.png"
+            path = self.folder / SAMPLES_NAME / file_name
+            path.parent.mkdir(exist_ok=True)
+            picture.save(path)
+            self._tell(
+                {"event": "picture", "name": name, "step": step, "path": str(path.resolve())}
+            )
 
-def _drop_records_after(path: Path, step: int) -> None:
-    """Cut off what an interrupted run logged beyond the state it resumes from."""
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    def _counted(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "step": record["step"],
+            "images": record.get("images", record["step"] * self.batch_size),
+            "seconds": record.get("seconds"),
+        }
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if self.events is None:
+            return
+        line = json.dumps(event, allow_nan=False) + "\n"
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # the line that was being written when the run was killed
-        if record["step"] <= step:
-            kept.append(line)
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            self.events.write(line)
+            self.events.flush()
+        except (OSError, ValueError) as error:  # the reader went away; the training need not
+            self.events = None
+            sys.stderr.write(
+                f"Nobody reads the events of this run any more ({error}); the training goes on. "
+                "Stop it with Ctrl+C or SIGTERM, which saves it.\n"
+            )
