@@ -1,6 +1,8 @@
-"""Where training pictures come from: folders and zip files of pictures, or procedural heads."""
+"""Where training pictures come from: folders and zip files, procedural heads, factor data sets."""
 
+from .decode import RESIZE_RULES
 from .images import ImageSet, open_images
 from .report import DataReport
+from .report_files import write_report
 
-__all__ = ["DataReport", "ImageSet", "open_images"]
+__all__ = ["RESIZE_RULES", "DataReport", "ImageSet", "open_images", "write_report"]

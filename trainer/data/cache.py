@@ -1,7 +1,8 @@
 """A folder of finished data sets: pixels in a .npy file, and beside it the report in a .json file.
 
-A data set is found by a key that hashes everything its pixels depend on. The .json file is written
-last: without it a data set does not count as finished.
+Files are named `<slot>-<key>`. The key hashes everything the pixels depend on; the slot only where
+they come from and how they are wanted, so that a changed folder replaces its older copy. The .json
+file is written last: without it a data set does not count as finished.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,53 +24,104 @@ import numpy as np
 from .report import DataReport
 
 
-def make_key(facts: dict[str, Any]) -> str:
-    """Hashes JSON-able facts to 20 hexadecimal digits."""
-    text = json.dumps(facts, sort_keys=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:20]
+@dataclass(frozen=True)
+class CacheEntry:
+    """The place of a data set in a cache folder."""
+
+    folder: Path  # made if it is not there
+    slot: str
+    key: str
+    shape: tuple[int, int, int, int]  # (capacity, S, S, C); the report's `used` rows count
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path,
+        shape: tuple[int, int, int, int],
+        *,
+        origin: str,
+        wanted: dict[str, Any],
+        state: dict[str, Any],
+    ) -> CacheEntry:
+        """Names the place.
+
+        Args:
+            folder: the cache folder.
+            shape: of the pixels.
+            origin: the folder, file or built-in set; a copy elsewhere finds the same key.
+            wanted: JSON-able settings.
+            state: JSON-able facts that make new pixels when they change.
+        """
+        slot = _hash({"origin": origin, "wanted": wanted})[:12]
+        return cls(folder, slot, _hash({"wanted": wanted, "state": state})[:20], shape)
+
+    def path(self, ending: str) -> Path:
+        """The file with that ending, which need not exist."""
+        return self.folder / f"{self.slot}-{self.key}{ending}"
 
 
 def load_or_build(
-    cache_dir: Path,
-    key: str,
-    shape: tuple[int, int, int, int],
-    source: str,
-    build: Callable[[np.ndarray], DataReport],
+    entry: CacheEntry, source: str, build: Callable[[np.ndarray], DataReport]
 ) -> tuple[np.ndarray, DataReport]:
     """Maps the cached pixels, read-only; builds them first when they are missing.
 
     Args:
-        cache_dir: made if it is not there.
-        key: of `make_key`.
-        shape: (capacity, S, S, C); the report's `used` says how many rows count.
+        entry: of `CacheEntry.of`.
         source: named in the report.
         build: fills the array from the front and reports what it did.
 
     Raises:
         OSError: the folder cannot be written, or the disk is too full.
     """
-    pixels_path, report_path = cache_dir / f"{key}.npy", cache_dir / f"{key}.json"
-    report = _read_report(report_path)
-    pixels = _map_pixels(pixels_path, shape) if report is not None else None
-    if report is None or pixels is None:
-        report = _build(cache_dir, pixels_path, report_path, shape, build)
-        pixels = _map_pixels(pixels_path, shape)
-        if pixels is None:
-            raise OSError(f"{pixels_path} was changed while it was in use; run the same again")
+    for report_path in sorted(entry.folder.glob(f"*-{entry.key}.json")):
+        report = _read_report(report_path)
+        pixels = _map_pixels(report_path.with_suffix(".npy"), entry.shape)
+        if report is not None and pixels is not None:
+            return pixels[: report.used], replace(report, source=source)
+    report = _build(entry, build)
+    pixels = _map_pixels(entry.path(".npy"), entry.shape)
+    if pixels is None:
+        raise OSError(f"{entry.path('.npy')} was changed while it was in use; run the same again")
+    _remove_older(entry)
     return pixels[: report.used], replace(report, source=source)
+
+
+def create_map(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """Makes a .npy file of uint8 zeros, mapped for writing.
+
+    Raises:
+        OSError: its folder cannot be written, or has too little room.
+    """
+    num_bytes = math.prod(shape)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        # Writing to a memory map on a full disk would kill the process without a word.
+        if free < num_bytes:
+            raise OSError(
+                f"got cache folder {str(path.parent)!r} with {free / 2**30:.2f} GiB free; the "
+                f"pictures need {num_bytes / 2**30:.2f} GiB; free space there or choose another "
+                "folder"
+            )
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(
+            f"got cache folder {str(path.parent)!r}, which cannot be written "
+            f"({error.strerror or error}); choose a folder you may write to"
+        ) from error
+
+
+def _hash(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def _read_report(path: Path) -> DataReport | None:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return DataReport(
-            source=facts["source"],
-            found=int(facts["found"]),
-            used=int(facts["used"]),
-            skipped=tuple((str(name), str(reason)) for name, reason in facts["skipped"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # missing or damaged: it is built again
+        return DataReport.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # missing, damaged or of another version: it is built again
 
 
 def _map_pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray | None:
@@ -79,54 +132,28 @@ def _map_pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray | No
     return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
 
 
-def _build(
-    cache_dir: Path,
-    pixels_path: Path,
-    report_path: Path,
-    shape: tuple[int, int, int, int],
-    build: Callable[[np.ndarray], DataReport],
-) -> DataReport:
+def _build(entry: CacheEntry, build: Callable[[np.ndarray], DataReport]) -> DataReport:
     unique = uuid.uuid4().hex
-    pixels_part = cache_dir / f"{unique}.npy.part"
-    report_part = cache_dir / f"{unique}.json.part"
-    _make_room(cache_dir, math.prod(shape))
+    pixels_part = entry.folder / f"{unique}.npy.part"
+    report_part = entry.folder / f"{unique}.json.part"
     try:
-        pixels = _create_map(pixels_part, shape)
+        pixels = create_map(pixels_part, entry.shape)
         report = build(pixels)
         pixels.flush()
         del pixels  # Windows renames only closed files
-        report_part.write_text(json.dumps(asdict(report)), encoding="utf-8")
-        os.replace(pixels_part, pixels_path)
-        os.replace(report_part, report_path)
+        report_part.write_text(report.to_json(), encoding="utf-8")
+        os.replace(pixels_part, entry.path(".npy"))
+        os.replace(report_part, entry.path(".json"))
     finally:
-        pixels_part.unlink(missing_ok=True)
-        report_part.unlink(missing_ok=True)
+        for part in (pixels_part, report_part):
+            with suppress(OSError):  # not there any more, or never
+                part.unlink()
     return report
 
 
-def _make_room(cache_dir: Path, num_bytes: int) -> None:
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(cache_dir).free
-    except OSError as error:
-        raise _unwritable(cache_dir, error) from error
-    # Writing to a memory map on a full disk would kill the process without a word.
-    if free < num_bytes:
-        raise OSError(
-            f"got cache folder {str(cache_dir)!r} with {free / 2**30:.2f} GiB free; the pictures "
-            f"need {num_bytes / 2**30:.2f} GiB; free space there or choose another folder"
-        )
-
-
-def _create_map(path: Path, shape: tuple[int, int, int, int]) -> np.memmap:
-    try:
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    except OSError as error:
-        raise _unwritable(path.parent, error) from error
-
-
-def _unwritable(cache_dir: Path, error: OSError) -> OSError:
-    return OSError(
-        f"got cache folder {str(cache_dir)!r}, which cannot be written "
-        f"({error.strerror or error}); choose a folder you may write to"
-    )
+def _remove_older(entry: CacheEntry) -> None:
+    """Removes what the same folder gave before it changed."""
+    for path in entry.folder.glob(f"{entry.slot}-*"):
+        if not path.name.startswith(f"{entry.slot}-{entry.key}"):
+            with suppress(OSError):  # on Windows, while another process still reads it
+                path.unlink()

@@ -1,53 +1,123 @@
 """Turns the bytes of one picture file into a square of uint8 pixels.
 
-The rule, in order: the first frame; turned upright as EXIF says; transparent parts on white; other
-modes (palette, CMYK, 16-bit, ...) to 8-bit RGB or grey; the largest central square; Lanczos
-resampling, which averages over the area when it shrinks. Colour profiles are not applied.
+The rule, in order: the first frame; turned upright as EXIF says; other modes (palette, CMYK,
+16-bit, ...) to 8-bit RGB or grey, transparent parts on white; brought to a square by the resize
+rule; Lanczos resampling, which averages over the area when it shrinks. Colour profiles are not
+applied.
 """
 
 from __future__ import annotations
 
 import io
+import threading
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
-RULE_VERSION = 1  # raise it when the same file gives other pixels
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+RULE_VERSION = 2  # raise it when the same file gives other pixels
+EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+RESIZE_RULES = ("crop", "pad", "stretch")  # as comfyui_cldis.editing.framing.RESIZE_RULES
+MAX_PIXELS = 2**26  # to be decoded at once, 8192 x 8192; takes about 1 GB
+
+ResizeRule = Literal["crop", "pad", "stretch"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_ORIENTATION = 0x0112
+# Threads decode side by side, but only one large picture at a time: that bounds the memory.
+_LARGE_PIXELS = 2**23
+_large_picture = threading.Lock()
 
 
-def decode_picture(data: bytes, image_size: int, channels: int) -> np.ndarray:
+@dataclass(frozen=True)
+class Decoded:
+    """A picture brought to the model's square, and what it was before."""
+
+    pixels: np.ndarray  # (S, S, C) uint8
+    width: int  # of the upright original
+    height: int
+    mode: str  # Pillow's name: RGB, L, P, CMYK, ...
+
+
+def decode_picture(
+    data: bytes, image_size: int, channels: int, resize: ResizeRule = "crop"
+) -> Decoded:
     """Decodes a picture to (S, S, C) uint8, C = 1 (grey) or 3 (RGB).
+
+    Resize rules: "crop" keeps the largest central square; "pad" extends the short side by
+    repeating its edge, so that no colour is added which the picture does not have; "stretch"
+    ignores the aspect ratio.
 
     Raises:
         Exception: whatever Pillow raises for a damaged, unknown or oversized file.
     """
+    if not data:
+        raise ValueError("the file is empty (0 bytes)")
     with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-        if picture.mode in ("L", "RGB"):
-            # JPEG can decode at a half, a quarter or an eighth; twice the size keeps all detail.
-            picture.draft(None, (2 * image_size, 2 * image_size))
-        upright = ImageOps.exif_transpose(picture)
-    flat = _to_eight_bits(upright).convert("L" if channels == 1 else "RGB")
-    side = min(flat.size)
-    left, top = (flat.width - side) // 2, (flat.height - side) // 2
-    # Cropped first: `resize(box=...)` lets the pixels around the box bleed in.
-    square = flat.crop((left, top, left + side, top + side))
-    small = square.resize((image_size, image_size), Image.Resampling.LANCZOS)
-    return np.asarray(small, dtype=np.uint8).reshape(image_size, image_size, channels)
+        width, height = picture.size
+        # JPEG can decode at a half, a quarter or an eighth; twice the size keeps all detail.
+        picture.draft(None, (2 * image_size, 2 * image_size))
+        is_drafted = picture.size != (width, height)
+        num_pixels = picture.width * picture.height
+        if num_pixels > MAX_PIXELS:
+            raise ValueError(
+                f"{width} x {height} pixels; at most {MAX_PIXELS:,} pixels are decoded; "
+                "save a smaller copy"
+            )
+        mode, orientation = picture.mode, picture.getexif().get(_ORIENTATION)
+        if num_pixels > _LARGE_PIXELS:
+            with _large_picture:
+                square, upright_size = _to_square(picture, image_size, channels, resize)
+        else:
+            square, upright_size = _to_square(picture, image_size, channels, resize)
+    if not is_drafted:
+        width, height = upright_size
+    elif orientation in (5, 6, 7, 8):
+        width, height = height, width
+    pixels = np.asarray(square, dtype=np.uint8).reshape(image_size, image_size, channels)
+    return Decoded(pixels, width, height, mode)
+
+
+def _to_square(
+    picture: Image.Image, image_size: int, channels: int, resize: ResizeRule
+) -> tuple[Image.Image, tuple[int, int]]:
+    ImageOps.exif_transpose(picture, in_place=True)
+    size = width, height = picture.size
+    if resize == "crop":  # before the modes are converted, which costs memory for each pixel
+        side = min(size)
+        left, top = (width - side) // 2, (height - side) // 2
+        # Not `resize(box=...)`, which lets the pixels around the box bleed in.
+        picture = picture.crop((left, top, left + side, top + side))
+    flat = _to_eight_bits(picture).convert("L" if channels == 1 else "RGB")
+    if resize == "pad":
+        return _pad(flat, image_size), size
+    return flat.resize((image_size, image_size), Image.Resampling.LANCZOS), size
+
+
+def _pad(flat: Image.Image, image_size: int) -> Image.Image:
+    """Repeats the edge up to a square and resizes it; never holds that square at full size.
+
+    Lanczos works axis by axis, so the long axis may shrink before the short one is extended.
+    """
+    width, height = flat.size
+    side = max(width, height)
+    if width == height:
+        return flat.resize((image_size, image_size), Image.Resampling.LANCZOS)
+    left, top = (side - width) // 2, (side - height) // 2
+    if width > height:
+        thin, margins = (image_size, height), ((top, side - height - top), (0, 0))
+    else:
+        thin, margins = (width, image_size), ((0, 0), (left, side - width - left))
+    shrunk = np.asarray(flat.resize(thin, Image.Resampling.LANCZOS))
+    padded = np.pad(shrunk, (*margins, *((0, 0),) * (shrunk.ndim - 2)), mode="edge")
+    return Image.fromarray(padded).resize((image_size, image_size), Image.Resampling.LANCZOS)
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
     """Removes what `convert` would get wrong: deep grey (it clips) and transparency (it drops)."""
     if picture.mode.startswith("I"):
-        values = np.asarray(picture).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(
-                f"grey values from {values.min()} to {values.max()} do not fit 16 bits; "
-                "save it with 8 or 16 bits"
-            )
-        return Image.fromarray(np.round(values / 257).astype(np.uint8))
+        return _deep_to_grey(picture)
     if picture.mode == "F":
         values = np.asarray(picture)
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
@@ -58,3 +128,17 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, with_alpha)
     return picture
+
+
+def _deep_to_grey(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise ValueError(
+            f"grey values from {low} to {high} do not fit 16 bits; save it with 8 or 16 bits"
+        )
+    grey = np.round(values / np.float32(257)).astype(np.uint8)
+    transparent = picture.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)

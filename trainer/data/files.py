@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
+from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +30,8 @@ class PictureFiles(Protocol):
     """A collection of picture files that is open for reading; `read` may be called by threads."""
 
     listed: list[PictureFile]
-    unreadable: list[tuple[str, str]]  # folders that could not be listed, with the reason
+    unreadable: list[tuple[str, str]]  # what could not be listed, with the reason
+    ignored: Counter[str]  # endings of files that are no pictures to us, with their number
 
     def read(self, file: PictureFile) -> bytes: ...
 
@@ -62,14 +65,21 @@ def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
 
 
 def printable(name: str) -> str:
-    """Escapes what a file name may hold but a terminal or a JSON file may not."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Escapes what a file name may hold but a terminal, a picture or a JSON file may not."""
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in name
+    )
 
 
-def _is_picture(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     parts = name.split("/")
-    hidden = any(part.startswith(".") for part in parts) or parts[0] == "__MACOSX"
-    return not hidden and name.lower().endswith(EXTENSIONS)
+    return any(part.startswith(".") for part in parts) or parts[0] == "__MACOSX"
+
+
+def _ending(name: str) -> str:
+    """The ending in small letters with its dot; "" when there is none or it is not a plain one."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending if len(ending) <= 9 and ending[1:].isalnum() else ""
 
 
 def _check_length(num_bytes: int) -> None:
@@ -80,11 +90,11 @@ def _check_length(num_bytes: int) -> None:
 @dataclass
 class _Folder(AbstractContextManager["_Folder"]):
     root: Path
-    listed: list[PictureFile] = field(init=False)
+    listed: list[PictureFile] = field(init=False, default_factory=list)
     unreadable: list[tuple[str, str]] = field(init=False, default_factory=list)
+    ignored: Counter[str] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.listed = []
         seen: set[str] = set()
         # Linked folders are followed, each real folder once, so that a loop ends.
         for folder, subfolders, names in os.walk(self.root, onerror=self._note, followlinks=True):
@@ -94,20 +104,27 @@ class _Folder(AbstractContextManager["_Folder"]):
                 continue
             seen.add(real)
             subfolders.sort()
+            relative = Path(folder).relative_to(self.root).as_posix()
+            prefix = "" if relative == "." else f"{relative}/"
             for name in names:
-                self._add(Path(folder, name))
+                self._add(prefix + name, os.path.join(folder, name))
         self.listed.sort(key=lambda file: file.name)
 
-    def _add(self, path: Path) -> None:
-        name = path.relative_to(self.root).as_posix()
-        if not _is_picture(name):
+    def _add(self, name: str, path: str) -> None:
+        if _is_hidden(name):
+            return
+        if not name.lower().endswith(EXTENSIONS):
+            self.ignored[_ending(name)] += 1
             return
         try:
-            status = path.stat()
+            status = os.stat(path)
         except OSError as error:  # a broken link
             self.unreadable.append((printable(name), error.strerror or str(error)))
             return
-        self.listed.append(PictureFile(name, status.st_size, status.st_mtime_ns))
+        if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            self.listed.append(PictureFile(name, status.st_size, status.st_mtime_ns))
+        else:
+            self.unreadable.append((printable(name), "not a plain file"))
 
     def _note(self, error: OSError) -> None:
         self.unreadable.append((printable(str(error.filename)), error.strerror or str(error)))
@@ -128,11 +145,15 @@ class _Folder(AbstractContextManager["_Folder"]):
 class _Zip(AbstractContextManager["_Zip"]):
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
-        self._entries = {
-            entry.filename: entry
-            for entry in self._archive.infolist()
-            if not entry.is_dir() and _is_picture(entry.filename)
-        }
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        self.ignored: Counter[str] = Counter()
+        for entry in self._archive.infolist():
+            if entry.is_dir() or _is_hidden(entry.filename):
+                continue
+            if entry.filename.lower().endswith(EXTENSIONS):
+                self._entries[entry.filename] = entry
+            else:
+                self.ignored[_ending(entry.filename)] += 1
         self.listed = [
             PictureFile(name, entry.file_size, entry.CRC)
             for name, entry in sorted(self._entries.items())

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
-from .cache import load_or_build, make_key
-from .decode import EXTENSIONS, RULE_VERSION, decode_picture
+from .cache import CacheEntry, load_or_build
+from .decode import EXTENSIONS, RULE_VERSION, Decoded, ResizeRule, decode_picture
 from .files import PictureFile, PictureFiles, open_files, printable
 from .report import DataReport
+from .survey import Fingerprint, Survey, take_fingerprint
 
 _BATCH_FILES = 64  # decoded at once; bounds what is held in memory
 _MAX_REASON = 200  # characters
@@ -27,6 +31,7 @@ def open_folder(
     cache_dir: Path,
     num_images: int | None,
     seed: int,
+    resize: ResizeRule,
 ) -> tuple[np.ndarray, DataReport]:
     """Opens the pictures of a folder or zip file, in the order of their names.
 
@@ -37,69 +42,94 @@ def open_folder(
         ValueError: not a folder or zip file, or no usable picture in it.
         OSError: the cache folder cannot be written.
     """
-    with open_files(Path(source).expanduser()) as files:
+    path = Path(source).expanduser()
+    with open_files(path) as files:
         if not files.listed:
-            raise ValueError(_nothing_usable(source, 0, files.unreadable))
+            raise ValueError(_nothing_usable(source, 0, files.unreadable, files.ignored))
         chosen = files.listed
         if num_images is not None:
             order = np.random.default_rng(seed).permutation(len(chosen))
             chosen = [chosen[index] for index in order]
         capacity = min(len(chosen), num_images or len(chosen))
-        key = make_key(
-            {
+        entry = CacheEntry.of(
+            cache_dir,
+            (capacity, image_size, image_size, channels),
+            origin=str(path.resolve()),
+            wanted={
                 "kind": "files",
-                "rule": RULE_VERSION,
                 "image_size": image_size,
                 "channels": channels,
+                "resize": resize,
                 "num_images": num_images,
                 "seed": None if num_images is None else seed,
-                "listing": _hash_listing(files.listed),
-            }
+            },
+            state={"rule": RULE_VERSION, "listing": _hash_listing(files.listed)},
         )
 
         def build(pixels: np.ndarray) -> DataReport:
-            used, skipped = _decode_into(pixels, files, chosen)
+            survey = Survey(capacity)
+            rows, skipped = _decode_into(pixels, files, chosen, resize, survey)
             skipped = files.unreadable + skipped
-            if used == 0:
-                raise ValueError(_nothing_usable(source, len(chosen), skipped))
-            return DataReport(source, len(chosen), used, tuple(skipped))
+            if not rows:
+                raise ValueError(_nothing_usable(source, len(chosen), skipped, files.ignored))
+            return DataReport(
+                source=source,
+                found=len(chosen),
+                used=len(rows),
+                skipped=tuple(skipped),
+                image_size=image_size,
+                resize=resize,
+                findings=survey.sum_up(
+                    image_size, resize, lambda row: printable(chosen[rows[row]].name)
+                ),
+            )
 
-        shape = (capacity, image_size, image_size, channels)
-        return load_or_build(cache_dir, key, shape, source, build)
+        pixels, report = load_or_build(entry, source, build)
+        return pixels, replace(report, ignored=tuple(files.ignored.most_common()))
 
 
 def _decode_into(
-    pixels: np.ndarray, files: PictureFiles, chosen: list[PictureFile]
-) -> tuple[int, list[tuple[str, str]]]:
+    pixels: np.ndarray,
+    files: PictureFiles,
+    chosen: list[PictureFile],
+    resize: ResizeRule,
+    survey: Survey,
+) -> tuple[list[int], list[tuple[str, str]]]:
+    """Fills `pixels`; returns which file each row came from, and what was skipped."""
     capacity, image_size, _, channels = pixels.shape
-    used = 0
+    rows: list[int] = []
     skipped: list[tuple[str, str]] = []
 
-    def decode(file: PictureFile) -> np.ndarray | str:
+    def decode(file: PictureFile) -> tuple[Decoded, Fingerprint] | str:
         try:
-            return decode_picture(files.read(file), image_size, channels)
+            decoded = decode_picture(files.read(file), image_size, channels, resize)
         except UnidentifiedImageError:
             return "not a picture of an accepted format"
         except Exception as error:  # a damaged file can raise anything
-            return f"{type(error).__name__}: {error}"[:_MAX_REASON]
+            return printable(f"{type(error).__name__}: {error}"[:_MAX_REASON])
+        return decoded, take_fingerprint(decoded.pixels)
 
     with (
+        warnings.catch_warnings(),
         ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
         tqdm(total=capacity, desc="decoding pictures", unit="img", mininterval=0.5) as progress,
     ):
+        # Pillow warns of odd metadata, and of large pictures, for which there is a limit here.
+        warnings.filterwarnings("ignore", module="PIL")
         start = 0
-        while used < capacity and start < len(chosen):
+        while len(rows) < capacity and start < len(chosen):
             # Never more than are still wanted, so that the result ends with the last one visited.
-            batch = chosen[start : start + min(_BATCH_FILES, capacity - used)]
-            start += len(batch)
-            for file, result in zip(batch, pool.map(decode, batch), strict=True):
+            batch = chosen[start : start + min(_BATCH_FILES, capacity - len(rows))]
+            for index, result in enumerate(pool.map(decode, batch), start):
                 if isinstance(result, str):
-                    skipped.append((printable(file.name), result))
+                    skipped.append((printable(chosen[index].name), result))
                     continue
-                pixels[used] = result
-                used += 1
+                pixels[len(rows)] = result[0].pixels
+                survey.add(*result)
+                rows.append(index)
                 progress.update()
-    return used, skipped
+            start += len(batch)
+    return rows, skipped
 
 
 def _hash_listing(listed: list[PictureFile]) -> str:
@@ -111,10 +141,17 @@ def _hash_listing(listed: list[PictureFile]) -> str:
     return digest.hexdigest()
 
 
-def _nothing_usable(source: str, found: int, skipped: list[tuple[str, str]]) -> str:
-    fact = f"got data {source!r} with {found} picture files, none of them usable"
+def _nothing_usable(
+    source: str, found: int, skipped: list[tuple[str, str]], ignored: Counter[str]
+) -> str:
+    fact = f"got data {source!r} with {found} picture files"
+    if found:
+        fact += ", none of them usable"
     if skipped:
         fact += f" ({'; '.join(f'{name}: {reason}' for name, reason in skipped[:3])})"
+    if ignored:
+        others = [f"{count} {ending or 'without'}" for ending, count in ignored.most_common(3)]
+        fact += f", and {ignored.total()} files of other endings ({', '.join(others)})"
     return (
         f"{fact}; expected at least one undamaged file ending in {', '.join(EXTENSIONS)}, "
         "nested folders included; check the path or convert the pictures"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .decode import RESIZE_RULES, ResizeRule
 from .folder import open_folder
 from .report import DataReport
 
@@ -29,6 +30,7 @@ def open_images(
     num_images: int | None = None,
     seed: int = 0,
     channels: int = 3,
+    resize: ResizeRule = "crop",
 ) -> ImageSet:
     """Opens pictures, decoding them on the first call and mapping the cache file afterwards.
 
@@ -41,6 +43,8 @@ def open_images(
             by `seed`.
         seed: another seed gives heads that share none with this one.
         channels: C, 3 (RGB) or 1 (grey, not for heads).
+        resize: how a picture becomes a square: "crop" (the largest central square), "pad" (the
+            edge repeated) or "stretch".
 
     Raises:
         FileNotFoundError: nothing at `source`.
@@ -56,8 +60,12 @@ def open_images(
         raise ValueError(f"got num_images={num_images}; expected 1 or more; leave it out for all")
     if seed < 0:
         raise ValueError(f"got seed={seed}; expected 0 or more; choose another seed")
+    if resize not in RESIZE_RULES:
+        raise ValueError(f"got resize={resize!r}; expected one of {', '.join(RESIZE_RULES)}")
     if source != HEADS:
-        return ImageSet(*open_folder(source, image_size, channels, cache_dir, num_images, seed))
+        return ImageSet(
+            *open_folder(source, image_size, channels, cache_dir, num_images, seed, resize)
+        )
 
     if channels != 3:
         raise ValueError(f"got channels={channels} for 'heads'; they are RGB; pass channels=3")

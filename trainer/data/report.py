@@ -1,10 +1,14 @@
-"""What became of the pictures of a source: how many were used, and why others were not."""
+"""What became of the pictures of a source: how many were used, what they are like, what failed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
 
-_MAX_NAMED = 10
+from .survey import MAX_NAMED, Findings
+
+REPORT_VERSION = 2  # raise it when the fields change; cached data sets are then built again
 
 
 @dataclass(frozen=True)
@@ -12,16 +16,110 @@ class DataReport:
     """The outcome of opening a source."""
 
     source: str
-    found: int  # files with an accepted extension, or heads asked for
+    found: int  # files with an accepted extension, or pictures asked for
     used: int
     skipped: tuple[tuple[str, str], ...] = ()  # (name, reason)
+    ignored: tuple[tuple[str, int], ...] = ()  # endings of other files, with their number
+    image_size: int = 0
+    resize: str = "crop"
+    findings: Findings | None = None  # of the pictures used; None when they were not looked at
 
     def describe(self) -> str:
-        """Tells it in a few lines, naming at most ten skipped files."""
+        """Tells it in a few lines; the skipped files come last, at most ten by name."""
         lines = [f"{self.source}: {self.used:,} of {self.found:,} pictures used"]
+        lines += _describe_findings(self.findings, self.image_size) if self.findings else []
+        if self.ignored:
+            lines.append(f"  other files, not looked at: {_listed(self.ignored)}")
         if self.skipped:
-            lines[0] += f", {len(self.skipped):,} skipped:"
-        lines += [f"  {name}: {reason}" for name, reason in self.skipped[:_MAX_NAMED]]
-        if len(self.skipped) > _MAX_NAMED:
-            lines.append(f"  and {len(self.skipped) - _MAX_NAMED:,} more")
+            lines[0] += f", {len(self.skipped):,} skipped"
+            lines.append("  skipped:")
+        lines += [f"    {name}: {reason}" for name, reason in self.skipped[:MAX_NAMED]]
+        if len(self.skipped) > MAX_NAMED:
+            lines.append(f"    and {len(self.skipped) - MAX_NAMED:,} more")
         return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """All fields as JSON text."""
+        facts = {"format": "cldis data report", "version": REPORT_VERSION, **asdict(self)}
+        return json.dumps(facts, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> DataReport:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError: not JSON, another version, or fields of other kinds.
+        """
+        facts = json.loads(text)
+        if not isinstance(facts, dict) or facts.get("version") != REPORT_VERSION:
+            raise ValueError(
+                f"got a data report that is not of version {REPORT_VERSION}; open the data again"
+            )
+        try:
+            return _from_facts(facts)
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"got a damaged data report ({type(error).__name__}: {error}); open the data again"
+            ) from error
+
+
+def _describe_findings(findings: Findings, image_size: int) -> list[str]:
+    sizes = [f"{width} x {height}" for width, height in (findings.smallest, findings.largest)]
+    if sizes[0] == sizes[1]:
+        line = f"  size {sizes[0]}"
+    else:
+        median = f"{findings.median[0]} x {findings.median[1]}"
+        line = f"  sizes {sizes[0]} to {sizes[1]}, median {median}"
+    if findings.num_enlarged:
+        line += f"; {findings.num_enlarged:,} smaller than {image_size} pixels, enlarged"
+    lines = [line, f"  modes: {_listed(findings.modes)}"]
+    if findings.num_duplicates:
+        first, repeated = findings.duplicates[0]
+        lines.append(
+            f"  {findings.num_duplicates:,} repeat an earlier picture pixel by pixel"
+            f" ({repeated} = {first}{', ...' if findings.num_duplicates > 1 else ''})"
+        )
+    if findings.num_near_constant:
+        more = ", ..." if findings.num_near_constant > 1 else ""
+        lines.append(
+            f"  {findings.num_near_constant:,} of nearly one colour"
+            f" ({findings.near_constant[0]}{more})"
+        )
+    return lines
+
+
+def _listed(counts: tuple[tuple[str, int], ...]) -> str:
+    listed = [f"{count:,} {name or 'without ending'}" for name, count in counts[:MAX_NAMED]]
+    return ", ".join([*listed, "..."] if len(counts) > MAX_NAMED else listed)
+
+
+def _from_facts(facts: dict[str, Any]) -> DataReport:
+    found = facts["findings"]
+    return DataReport(
+        source=str(facts["source"]),
+        found=int(facts["found"]),
+        used=int(facts["used"]),
+        skipped=tuple((str(name), str(reason)) for name, reason in facts["skipped"]),
+        ignored=tuple((str(name), int(count)) for name, count in facts["ignored"]),
+        image_size=int(facts["image_size"]),
+        resize=str(facts["resize"]),
+        findings=None
+        if found is None
+        else Findings(
+            smallest=_size(found["smallest"]),
+            median=_size(found["median"]),
+            largest=_size(found["largest"]),
+            num_enlarged=int(found["num_enlarged"]),
+            modes=tuple((str(name), int(count)) for name, count in found["modes"]),
+            num_duplicates=int(found["num_duplicates"]),
+            duplicates=tuple((str(a), str(b)) for a, b in found["duplicates"]),
+            num_near_constant=int(found["num_near_constant"]),
+            near_constant=tuple(str(name) for name in found["near_constant"]),
+            samples=tuple((int(row), str(name)) for row, name in found["samples"]),
+        ),
+    )
+
+
+def _size(pair: list[int]) -> tuple[int, int]:
+    width, height = pair
+    return int(width), int(height)

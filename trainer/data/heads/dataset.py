@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..cache import load_or_build, make_key
+from ..cache import CacheEntry, load_or_build
 from ..report import DataReport
+from ..survey import survey_drawn
 from .generator import GENERATOR_VERSION, check_image_size, render_dataset
 
 DEFAULT_NUM_IMAGES = 20000
@@ -25,19 +26,18 @@ def open_heads(
     """
     check_image_size(image_size)
     count = DEFAULT_NUM_IMAGES if num_images is None else num_images
-    key = make_key(
-        {
-            "kind": "heads",
-            "generator": GENERATOR_VERSION,
-            "image_size": image_size,
-            "num_images": count,
-            "seed": seed,
-        }
+    entry = CacheEntry.of(
+        cache_dir,
+        (count, image_size, image_size, 3),
+        origin="heads",
+        wanted={"kind": "heads", "image_size": image_size, "num_images": count, "seed": seed},
+        state={"generator": GENERATOR_VERSION},
     )
 
     def build(pixels: np.ndarray) -> DataReport:
         with tqdm(total=count, desc="rendering heads", unit="img", mininterval=0.5) as progress:
             render_dataset(count, image_size, seed, pixels, on_progress=progress.update)
-        return DataReport("heads", count, count)
+        findings = survey_drawn(pixels, lambda row: f"head {row + 1}")
+        return DataReport("heads", count, count, image_size=image_size, findings=findings)
 
-    return load_or_build(cache_dir, key, (count, image_size, image_size, 3), "heads", build)
+    return load_or_build(entry, "heads", build)

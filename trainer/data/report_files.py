@@ -1,0 +1,72 @@
+"""Writes the data report into a run's folder: figures, a sample sheet, the skipped files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .images import ImageSet
+
+REPORT_NAME = "data_report.json"
+SHEET_NAME = "data_report.png"
+SKIPPED_NAME = "skipped_files.txt"
+
+_COLUMNS = 8
+_TILE_PIXELS = 128
+
+
+def write_report(image_set: ImageSet, folder: Path) -> None:
+    """Writes `data_report.json`, `data_report.png` and, when files were skipped, their list.
+
+    Reads at most 64 pictures. A list of an earlier call is removed when nothing was skipped.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    report = image_set.report
+    (folder / REPORT_NAME).write_text(report.to_json() + "\n", encoding="utf-8")
+    skipped_path = folder / SKIPPED_NAME
+    if report.skipped:
+        lines = [f"{name}\t{reason}\n" for name, reason in report.skipped]
+        skipped_path.write_text("".join(lines), encoding="utf-8")
+    else:
+        skipped_path.unlink(missing_ok=True)
+    _draw_sheet(image_set).save(folder / SHEET_NAME)
+
+
+def _draw_sheet(image_set: ImageSet) -> Image.Image:
+    """Up to 64 evenly spaced pictures, each with its file's name, in rows of eight."""
+    import torch  # only the sheet needs it, and it is slow to import
+
+    from comfyui_cldis.editing.sheet import Row, contact_sheet
+
+    findings = image_set.report.findings
+    if findings is None:
+        raise ValueError("got a report without findings; open the data with open_images")
+    size = image_set.images.shape[1]
+    rows: list[Row] = []
+    for start in range(0, len(findings.samples), _COLUMNS):
+        samples = findings.samples[start : start + _COLUMNS]
+        tiles = np.stack([_shrink(image_set.images[row]) for row, _ in samples])
+        tensor = torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 127.5 - 1
+        rows.append(
+            Row(
+                label=f"{samples[0][0] + 1:,}\nto {samples[-1][0] + 1:,}",
+                images=tensor,
+                captions=tuple(name.rsplit("/", 1)[-1] for _, name in samples),
+            )
+        )
+    return contact_sheet(rows, scale=max(1, _TILE_PIXELS // size))
+
+
+def _shrink(pixels: np.ndarray) -> np.ndarray:
+    """Brings (S, S, C) to the size of a tile when it is larger."""
+    if len(pixels) <= _TILE_PIXELS:
+        return np.array(pixels)
+    channels = pixels.shape[2]
+    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    small = picture.resize((_TILE_PIXELS, _TILE_PIXELS), Image.Resampling.LANCZOS)
+    return np.array(small).reshape(_TILE_PIXELS, _TILE_PIXELS, channels)
