@@ -162,7 +162,7 @@ def test_total_correlation_against_explicit_loops(sampling):
 def test_total_correlation_of_a_correlated_gaussian():
     # Codes of almost no variance of their own around means that are N(0, [[1, r], [r, 1]]);
     # the posterior's width acts as the kernel of the density estimate.
-    r, width, b = 0.9, 0.15, 1000
+    r, width, b = 0.9, 0.15, 500
     torch.manual_seed(1)
     covariance = torch.tensor([[1.0, r], [r, 1.0]])
     mu = MultivariateNormal(torch.zeros(2), covariance).sample((b,))
@@ -171,10 +171,10 @@ def test_total_correlation_of_a_correlated_gaussian():
     correlation = r / (1 + width**2)  # of q(z), whose variances are 1 + width^2
     expected = -0.5 * math.log(1 - correlation**2)
     stratified = float(total_correlation(z, mu, logvar, log_weights(b, b, "stratified")))
-    assert stratified == pytest.approx(expected, abs=0.06)
+    assert stratified == pytest.approx(expected, abs=0.12)
     # Two dimensions: weighted sampling shifts the estimate by (2 - 1) ln N.
     weighted = float(total_correlation(z, mu, logvar, log_weights(b, 9000, "weighted")))
-    assert weighted - math.log(9000) == pytest.approx(expected, abs=0.06)
+    assert weighted - math.log(9000) == pytest.approx(expected, abs=0.12)
 
 
 def test_stratified_weights_sum_to_one_with_the_own_item_on_the_diagonal():
@@ -248,10 +248,10 @@ def test_no_gradient_leaks_between_factor_and_its_discriminator():
 
 def test_discriminator_learns_a_dependence():
     torch.manual_seed(0)
-    objective = Factor(1.0, latent_dim=2, width=32, num_layers=2)
-    optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
+    objective = Factor(1.0, latent_dim=2, width=16, num_layers=2)
+    optimizer = torch.optim.Adam(objective.parameters(), 1e-2)
     r = 0.95
-    for _ in range(200):
+    for _ in range(80):
         z = torch.randn(128, 1) * math.sqrt(r) + torch.randn(128, 2) * math.sqrt(1 - r)
         optimizer.zero_grad()
         objective.cross_entropy(z, torch.rand(128, 2)).backward()
@@ -425,7 +425,7 @@ def test_entropy_of_orthonormal_and_of_collapsed_codes():
     # Three of four codes on one axis: eigenvalues .75 and .25.
     codes = torch.eye(2)[[0, 0, 0, 1]]
     expected = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
-    assert float(von_neumann_entropy(codes)) == pytest.approx(expected, rel=1e-5)
+    assert von_neumann_entropy(codes).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_entropy_is_added_to_any_penalty_and_pulls_duplicates_apart():
@@ -435,7 +435,7 @@ def test_entropy_is_added_to_any_penalty_and_pulls_duplicates_apart():
     expected = code.penalty - 0.3 * von_neumann_entropy(mu)
     assert both.penalty.item() == pytest.approx(float(expected), rel=1e-6)
     codes = (torch.randn(64, 1) + 0.1 * torch.randn(64, 4)).requires_grad_()
-    before = float(von_neumann_entropy(codes))
+    before = von_neumann_entropy(codes).item()
     von_neumann_entropy(codes).backward()
     assert codes.grad.isfinite().all()
-    assert float(von_neumann_entropy(codes.detach() + codes.grad)) > before
+    assert von_neumann_entropy(codes.detach() + codes.grad).item() > before
