@@ -1,32 +1,36 @@
-"""`python -m trainer`: train a model from a folder of pictures or from procedural heads."""
+"""`python -m trainer`: train a model from pictures, and the commands about training runs."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .loop import Trainer
+    from .config import TrainConfig
+    from .run import RunSettings
 
-MODEL_NAME = "model.safetensors"
+COMMANDS = "commands: export DIR, report DIR, sweep FILE (each with --help)"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line of the trainer."""
+    """The command line of a training run."""
     from .config import preset_names
 
     parser = argparse.ArgumentParser(
         prog="python -m trainer",
         description="Train a CL-Dis model. The same command again resumes a stopped run.",
+        epilog=COMMANDS,
     )
     parser.add_argument(
         "--data",
         required=True,
-        metavar="PATH|heads",
-        help="folder or .zip of pictures, or 'heads' for procedural portraits",
+        metavar="PATH|NAME",
+        help="folder or .zip of pictures, or a procedural set: heads, shapes3d-equivalent, "
+        "dsprites-equivalent",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
@@ -37,116 +41,128 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps of the whole run")
     parser.add_argument("--seed", type=int, metavar="S", help="seed of everything random")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the preset, such as loop.feedback=ramp; may be given again",
+    )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print settings, sizes and estimates; train nothing"
+    )
+    parser.add_argument(
+        "--events", action="store_true", help="print a line of JSON per record on stdout"
+    )
+    parser.add_argument("--no-tensorboard", action="store_true", help="write no TensorBoard files")
     return parser
 
 
-def choose_device(name: str) -> str:
-    """Resolve "auto"; "cuda" without a usable GPU is an error, never a fallback.
+def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[str]) -> TrainConfig:
+    """The configuration of a run from its command line; the flags win over --set."""
+    from .config import load_preset, parse_setting
 
-    Raises:
-        ValueError: "cuda" was asked for and there is none.
-    """
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("There is no usable CUDA device. Use --device cpu or --device auto.")
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
+    config = load_preset(preset).with_values(dict(parse_setting(text) for text in texts))
+    return config.with_overrides(steps, seed)
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
-    from .config import load_preset
-    from .data import open_images
-    from .logs import RunLog
-    from .loop import Trainer
-    from .samples import write_samples
-    from .state import check_config
+    config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
+    from .devices import choose_device
+    from .run import RunSettings
+    from .run import train as run
 
-    config = load_preset(arguments.preset).with_overrides(arguments.steps, arguments.seed)
-    device = choose_device(arguments.device)
-    if arguments.data != "heads" and not Path(arguments.data).exists():
-        raise FileNotFoundError(
-            f"There is no folder or file {arguments.data}. Give a folder or .zip of pictures, or "
-            "'heads'."
-        )
-    folder = Path(arguments.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    source = arguments.data if arguments.data == "heads" else str(Path(arguments.data).resolve())
-    check_config(folder, config, source)
-    images = open_images(
-        arguments.data,
-        config.model.image_size,
-        cache_dir=folder / "cache",
-        num_images=config.num_images or None,
-        seed=config.seed,
-        channels=config.model.in_channels,
+    settings = RunSettings(
+        data=arguments.data,
+        output=Path(arguments.output),
+        config=config,
+        device=choose_device(arguments.device),
+        preset=Path(arguments.preset).name,
+        overrides=tuple(arguments.set),
+        use_tensorboard=not arguments.no_tensorboard,
     )
-    say(images.report.describe())
-    trainer = Trainer(config, images.images, device)
-    resumed = trainer.resume(folder)
-    model_path = folder / MODEL_NAME
-    if trainer.step >= config.steps and is_export_of(model_path, trainer):
-        say(f"This run is finished: {model_path} (step {trainer.step}).")
+    if arguments.dry_run:
+        from .plan import describe_plan
+
+        print(describe_plan(settings))
         return 0
-    if resumed:
-        say(f"Resuming at step {trainer.step} of {config.steps}.")
-    with RunLog(folder, trainer.step, config.steps, config.batch_size) as log:
-        finished = trainer.run(
-            folder, on_log=log.write, on_sample=lambda run: write_samples(run, folder)
-        )
-    if not finished:
-        say(f"Stopped and saved at step {trainer.step}. Run the same command to go on.")
-        return 130
-    command = (
-        f"python -m trainer --data {arguments.data if source == 'heads' else Path(source).name} "
-        f"--preset {Path(arguments.preset).name} --steps {config.steps} --seed {config.seed}"
+    outcome = run(settings, say, events=sys.stdout if arguments.events else None)
+    if outcome.finished:
+        say(f"Finished: {outcome.model}")
+        return 0
+    say(f"To open it as it is now: python -m trainer export {arguments.output}")
+    return 130
+
+
+def export(argv: Sequence[str]) -> int:
+    """`export DIR`: write the model of a run that was stopped before its end."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer export",
+        description="Write DIR/model.safetensors from the last saved state of a run.",
     )
-    finish(trainer, model_path, source, command)
-    say(f"Finished: {model_path}")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the --output folder of the run")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    arguments = parser.parse_args(argv)
+    from .run import export_stopped
+
+    say(f"Wrote {export_stopped(stored_settings(arguments.folder, arguments.device), say)}")
     return 0
 
 
-def is_export_of(path: Path, trainer: Trainer) -> bool:
-    """Whether the file at `path` was exported from this run at its present step."""
-    from comfyui_cldis.checkpoint import read_header
-
-    if not path.is_file():
-        return False
-    training = read_header(path).facts.get("training")
-    if not isinstance(training, dict):
-        return False
-    return (training.get("steps"), training.get("seed")) == (trainer.step, trainer.config.seed)
-
-
-def finish(trainer: Trainer, path: Path, source: str, command: str) -> None:
-    """Measure the trained model and write its checkpoint file."""
-    import torch
-
-    from comfyui_cldis.checkpoint import save_checkpoint
-
-    from .export import assemble, describe_run, unseen_images
-
-    config = trainer.config
-    facts = describe_run(
-        config,
-        source=source,
-        num_images=len(trainer.images),
-        step=trainer.step,
-        seconds=trainer.seconds,
-        command=command,
-        device=trainer.device,
+def report(argv: Sequence[str]) -> int:
+    """`report DIR`: write report.html from what a run has logged so far."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer report",
+        description="Write DIR/report.html from a run's statistics.",
     )
-    unseen = unseen_images(source, config)
-    model = assemble(trainer.average.module, config, trainer.images, facts, unseen)
-    save_checkpoint(path, model, dtype=torch.float16)
-    if not model.directions:
-        say(
-            "Note: no axis of the code changes the picture visibly yet, so the model has no "
-            "sliders. Run again with more --steps; the same folder goes on."
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the --output folder of the run")
+    arguments = parser.parse_args(argv)
+    from comfyui_cldis.checkpoint import load_checkpoint
+
+    from .report import write_report
+    from .run import MODEL_NAME, report_facts
+
+    model_path = arguments.folder / MODEL_NAME
+    facts = report_facts(load_checkpoint(model_path)) if model_path.is_file() else None
+    say(f"Wrote {write_report(arguments.folder, facts, [])}")
+    return 0
+
+
+def sweep(argv: Sequence[str]) -> int:
+    """`sweep FILE`: train the rows of an ablation and write one table."""
+    from .sweep import main as run_sweep
+
+    return run_sweep(argv, say)
+
+
+def stored_settings(folder: Path, device: str) -> RunSettings:
+    """The settings a run was started with, from its config.json.
+
+    Raises:
+        ValueError: no run in `folder`, or a damaged config.json.
+    """
+    from .config import TrainConfig
+    from .devices import choose_device
+    from .run import RunSettings
+    from .state import CONFIG_NAME
+
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} is no training run: there is no {CONFIG_NAME}. Give the "
+            "--output folder of a run."
         )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        data = values.pop("data")
+    except (json.JSONDecodeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Give the folder of another run, or train again."
+        ) from error
+    config = TrainConfig.from_dict(values)
+    return RunSettings(data, folder, config, choose_device(device), preset=CONFIG_NAME)
 
 
 def say(text: str) -> None:
@@ -156,9 +172,16 @@ def say(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0 done, 2 wrong input, 130 stopped."""
-    arguments = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "export": export,
+        "report": report,
+        "sweep": sweep,
+    }
     try:
-        return train(arguments)
+        if words and words[0] in commands:
+            return commands[words[0]](words[1:])
+        return train(build_parser().parse_args(words))
     except KeyboardInterrupt:
         say("Stopped. Run the same command to go on from the last saved state.")
         return 130
@@ -168,6 +191,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
         say(f"trainer: {error}")
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        say(
+            "trainer: Out of memory; the last saved state is kept. Run the same command with "
+            "--set accumulation_steps=2 (or more), which computes the batch in parts, or choose "
+            "a smaller preset."
+        )
+        return 2
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the machine or of the GPU, ran out."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error)
+    return "not enough memory" in text or "can't allocate memory" in text
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     return tensor.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # permuted view keeps channels last
 
 
-def step_generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
-    """A CPU generator that depends on (seed, step, stream) alone."""
+def step_generator(
+    seed: int, step: int, stream: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A generator that depends on (seed, step, stream) alone; a GPU draws other numbers."""
     entropy = np.random.SeedSequence([seed, step, stream]).generate_state(2, np.uint32)
-    return torch.Generator("cpu").manual_seed(int(entropy[0]) << 32 | int(entropy[1]))
+    return torch.Generator(device).manual_seed(int(entropy[0]) << 32 | int(entropy[1]))

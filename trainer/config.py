@@ -11,13 +11,24 @@ from typing import Any, Literal, get_args
 from comfyui_cldis.diffusion.schedule import ScheduleConfig
 from comfyui_cldis.model.config import ModelConfig, from_mapping, require
 
+from .objectives.config import ObjectiveConfig
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # pragma: no cover - the standard library has it from 3.11
     import tomli as tomllib
 
 PRESETS_FOLDER = Path(__file__).parent / "presets"
-FeedbackMode = Literal["information", "ramp", "fixed"]
+FeedbackMode = Literal["information", "schedule", "ramp", "fixed"]
+Bottleneck = Literal["controller", "distance", "constant"]
+Precision = Literal["fp32", "bf16"]
+AverageProfile = Literal["constant", "power"]
+ResizeRule = Literal["crop", "pad", "stretch"]
+
+
+def _one_of(name: str, value: object, allowed: Any) -> None:
+    values = get_args(allowed)
+    require(value in values, f"{name} is '{value}'", f"Use one of {', '.join(map(str, values))}")
 
 
 @dataclass(frozen=True)
@@ -26,51 +37,75 @@ class LoopConfig:
 
     Attributes:
         feedback: how the co-pilot's capacity C is set: "information" (from what the decoder
-            uses of z), "ramp" (linear, Burgess et al. 2018), "fixed" (C_max from the start).
+            uses of z), "schedule" (the shape of the reverse posterior's KL, from noisy to clean),
+            "ramp" (linear, Burgess et al. 2018), "fixed" (C_max from the start).
+        bottleneck: how the co-pilot's KL is held: "controller" (kl_weight moves until KL follows
+            C), "distance" (distance_weight * |KL - C|, Burgess et al. 2018), "constant"
+            (kl_weight * KL, Higgins et al. 2017; C plays no part).
+        kl_weight: weight of the KL with bottleneck "constant", its first value with "controller".
+        distance_weight: per nat, with bottleneck "distance".
         capacity_minimum, capacity_maximum: range of C in nats per image.
         ramp_fraction: share of the run over which the ramp goes from minimum to maximum.
-        distillation_weight: weight of L_dt (mean over latent dimensions, nats).
+        distillation_weight: weight of L_dt (mean over latent dimensions, nats); 0 trains the
+            plain diffusion autoencoder, with a co-pilot that it does not listen to.
         distillation_warmup: share of the run over which that weight grows from 0.
+        distillation_gradient_share: share of the gradient of L_dt that reaches the co-pilot.
+        free_bits: nats at which a co-pilot dimension counts half in L_dt.
         code_dropout: probability that a training item gets the null condition.
         residual_dropout: probability that the residual code is dropped.
+        skip_dropout: probability that a skip connection of the U-Net is dropped for an item.
         snr_clip, snr_floor: clip of the SNR in the loss weight (`diffusion.weighting`).
         copilot_warmup_steps: steps at the start that train only the co-pilot; a short run uses
             at most a quarter of its steps.
+        copilot_only: train nothing but the co-pilot (a row of the ablations).
         information_every_steps: distance between two information estimates.
         control_every_steps: distance between two updates of C.
     """
 
     feedback: FeedbackMode = "information"
+    bottleneck: Bottleneck = "controller"
+    kl_weight: float = 1.0
+    distance_weight: float = 1000.0
     capacity_minimum: float = 1.0
     capacity_maximum: float = 25.0
     ramp_fraction: float = 0.4
     distillation_weight: float = 0.05
     distillation_warmup: float = 0.05
+    distillation_gradient_share: float = 0.0
+    free_bits: float = 0.05
     code_dropout: float = 0.15
     residual_dropout: float = 0.5
+    skip_dropout: float = 0.0
     snr_clip: float = 5.0
     snr_floor: float = 1.0
     copilot_warmup_steps: int = 0
+    copilot_only: bool = False
     information_every_steps: int = 10
     control_every_steps: int = 50
 
     def __post_init__(self) -> None:
-        require(
-            self.feedback in get_args(FeedbackMode),
-            f"loop.feedback is '{self.feedback}'",
-            f"Use one of {', '.join(get_args(FeedbackMode))}",
-        )
+        _one_of("loop.feedback", self.feedback, FeedbackMode)
+        _one_of("loop.bottleneck", self.bottleneck, Bottleneck)
         require(
             0 < self.capacity_minimum <= self.capacity_maximum,
             f"loop.capacity ranges from {self.capacity_minimum} to {self.capacity_maximum}",
             "The minimum must be positive and not above the maximum",
         )
-        for name in ("code_dropout", "residual_dropout"):
+        for name in ("code_dropout", "residual_dropout", "skip_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"loop.{name} is {value}", "Use a value in [0, 1)")
+        for name in ("distillation_gradient_share", "ramp_fraction", "distillation_warmup"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"loop.{name} is {value}", "Use a value in [0, 1]")
+        for name in ("kl_weight", "distance_weight", "free_bits", "snr_clip"):
+            value = getattr(self, name)
+            require(value > 0, f"loop.{name} is {value}", "Use a positive number")
         for name in ("information_every_steps", "control_every_steps"):
             value = getattr(self, name)
             require(value >= 1, f"loop.{name} is {value}", "Use 1 or more")
+        for name in ("copilot_warmup_steps", "distillation_weight", "snr_floor"):
+            value = getattr(self, name)
+            require(value >= 0, f"loop.{name} is {value}", "Use 0 or more")
 
 
 @dataclass(frozen=True)
@@ -79,53 +114,83 @@ class TrainConfig:
 
     Attributes:
         steps: optimizer steps of the run.
-        batch_size: images per step.
+        batch_size: images per optimizer step, over all devices and accumulation steps together,
+            so that a run means the same on any hardware.
+        accumulation_steps: parts a device cuts its share of the batch into, one after the other;
+            more parts need less memory.
+        precision: "fp32", or "bf16" (mixed precision; weights and optimizer stay in fp32).
         seed: everything random derives from (seed, step).
         num_images: how many images to take from the source (heads: to render); 0 means all.
+        resize: how a picture that is not square becomes square: "crop", "pad" or "stretch".
+        flip: mirror each training picture left to right with probability 1/2. Off by default:
+            a mirrored picture turns the head the other way.
         learning_rate, copilot_learning_rate: of AdamW for the diffusion branch and the co-pilot.
         warmup_steps: linear growth of both rates at the start.
         decay_fraction: share of the run, at its end, over which both rates fall to a tenth
             along a cosine.
         weight_decay, clip_norm: of the diffusion branch.
-        ema_decay: decay of the weight average; the warm-up min(ema_decay, (1+n)/(10+n)) applies.
+        ema: profile of the weight average (`trainer.ema`): "constant" or "power".
+        ema_decay: decay of the constant profile, after the warm-up (1 + n) / (10 + n).
+        ema_gamma: exponent of the power profile; 6.94 averages about the last tenth of the run.
         save_every_steps, sample_every_steps, log_every_steps: intervals; 0 switches samples off.
+        keep_states: how many states stay in the run's folder, the newest included.
         use_compile: torch.compile the training step.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     steps: int = 20_000
     batch_size: int = 32
+    accumulation_steps: int = 1
+    precision: Precision = "fp32"
     seed: int = 0
     num_images: int = 0
+    resize: ResizeRule = "crop"
+    flip: bool = False
     learning_rate: float = 3e-4
     copilot_learning_rate: float = 5e-4
     warmup_steps: int = 200
     decay_fraction: float = 0.3
     weight_decay: float = 0.01
     clip_norm: float = 1.0
+    ema: AverageProfile = "constant"
     ema_decay: float = 0.999
+    ema_gamma: float = 6.94
     save_every_steps: int = 500
     sample_every_steps: int = 1000
     log_every_steps: int = 10
+    keep_states: int = 2
     use_compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "save_every_steps", "log_every_steps"):
+        for name in ("precision", "resize", "ema"):
+            allowed = {"precision": Precision, "resize": ResizeRule, "ema": AverageProfile}[name]
+            _one_of(name, getattr(self, name), allowed)
+        positive = ("steps", "batch_size", "accumulation_steps", "save_every_steps")
+        for name in (*positive, "log_every_steps", "keep_states"):
             value = getattr(self, name)
             require(value >= 1, f"{name} is {value}", "Use 1 or more")
         for name in ("num_images", "sample_every_steps", "warmup_steps", "seed"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}", "Use 0 or more")
-        for name in ("learning_rate", "copilot_learning_rate", "clip_norm"):
+        for name in ("learning_rate", "copilot_learning_rate", "clip_norm", "ema_gamma"):
             value = getattr(self, name)
             require(value > 0, f"{name} is {value}", "Use a positive number")
         require(0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}", "Use a value in (0, 1)")
+        require(
+            self.batch_size % self.accumulation_steps == 0,
+            f"batch_size {self.batch_size} is not divisible by accumulation_steps "
+            f"{self.accumulation_steps}",
+            "Choose a divisor",
+        )
 
     @property
     def copilot_warmup_steps(self) -> int:
         """Steps that train only the co-pilot: as configured, at most a quarter of the run."""
+        if self.loop.copilot_only:
+            return self.steps
         return min(self.loop.copilot_warmup_steps, self.steps // 4)
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,12 +207,60 @@ class TrainConfig:
             parts["schedule"] = ScheduleConfig.from_dict(parts["schedule"])
         if isinstance(parts.get("loop"), Mapping):
             parts["loop"] = from_mapping(LoopConfig, parts["loop"], "the loop configuration")
+        if isinstance(parts.get("objective"), Mapping):
+            parts["objective"] = from_mapping(
+                ObjectiveConfig, parts["objective"], "the objective configuration"
+            )
         return from_mapping(cls, parts, "the training configuration")
 
     def with_overrides(self, steps: int | None, seed: int | None) -> TrainConfig:
         """The same run with another number of steps or seed where they are given."""
         config = self if steps is None else replace(self, steps=steps)
         return config if seed is None else replace(config, seed=seed)
+
+    def with_values(self, values: Mapping[str, Any]) -> TrainConfig:
+        """The same run with values set by dotted key, such as {"loop.feedback": "ramp"}.
+
+        Raises:
+            ValueError: an unknown key (names the nearest valid one) or a value out of range.
+        """
+        tree = self.to_dict()
+        for key, value in values.items():
+            *path, last = key.split(".")
+            branch = tree
+            for name in path:
+                if not isinstance(branch.get(name), dict):
+                    tables = ", ".join(k for k, v in branch.items() if isinstance(v, dict))
+                    raise ValueError(
+                        f"The setting '{key}' names no table '{name}'. Use one of {tables}, or "
+                        "a key without a dot."
+                    )
+                branch = branch[name]
+            branch[last] = value
+        return TrainConfig.from_dict(tree)
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """Read KEY=VALUE, VALUE as in TOML or a bare word: "loop.feedback=ramp" -> (key, value).
+
+    Raises:
+        ValueError: no equals sign, or a value that TOML does not know.
+    """
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ValueError(
+            f"The setting '{text}' is not KEY=VALUE. Write it like loop.feedback=ramp."
+        )
+    word = value.strip()
+    try:
+        return key.strip(), tomllib.loads(f"value = {word}")["value"]
+    except tomllib.TOMLDecodeError:
+        if word.replace("_", "").replace("-", "").isalnum():
+            return key.strip(), word
+        raise ValueError(
+            f"The value of '{text}' cannot be read. Write numbers, true, false, words, or lists "
+            "like [16, 8]."
+        ) from None
 
 
 def preset_names() -> list[str]:
@@ -167,10 +280,12 @@ def load_preset(name: str) -> TrainConfig:
             f"There is no preset '{name}'. Use one of {', '.join(preset_names())}, "
             "or the path of a .toml file."
         )
+    return TrainConfig.from_dict(read_toml(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises: ValueError naming the file when it is not valid."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(
-            f"The preset {path.name} is not valid TOML: {error}. Correct it."
-        ) from error
-    return TrainConfig.from_dict(values)
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is not valid TOML: {error}. Correct it.") from error

@@ -49,32 +49,25 @@ class ControllerState:
         return self.information / (self.kl + 1e-3)
 
 
-def ramp(config: LoopConfig, progress: float) -> float:
-    """Upper envelope of C at `progress` in [0, 1]: linear from C_min to C_max.
-
-    Source: Burgess et al. 2018, section 5 (arXiv:1804.03599).
-    """
-    share = 1.0 if config.ramp_fraction <= 0 else min(progress / config.ramp_fraction, 1.0)
-    return config.capacity_minimum + share * (config.capacity_maximum - config.capacity_minimum)
+def start(config: LoopConfig, capacity: float) -> ControllerState:
+    """State before the first step; `capacity` is the envelope's value there."""
+    weight = config.distance_weight if config.bottleneck == "distance" else config.kl_weight
+    return ControllerState(capacity, kl_weight=weight)
 
 
-def start(config: LoopConfig) -> ControllerState:
-    """State before the first step."""
-    fixed = config.feedback == "fixed"
-    return ControllerState(config.capacity_maximum if fixed else config.capacity_minimum)
-
-
-def observe_kl(state: ControllerState, kl: float) -> ControllerState:
-    """Take one step's KL in and move kl_weight so that KL follows C.
+def observe_kl(state: ControllerState, config: LoopConfig, kl: float) -> ControllerState:
+    """Take one step's KL in; with bottleneck "controller" move kl_weight so that KL follows C.
 
     Multiplicative integral rule kl_weight <- kl_weight * exp(.01 * clip(KL - C, -5, 5)), clipped
     to its range, which is also the anti-windup. After Shao et al. 2020 (ControlVAE), whose
     additive rule was too slow here: one nat of KL buys hundreds of nats of reconstruction.
     """
+    average = kl if state.kl == 0 else KL_DECAY * state.kl + (1 - KL_DECAY) * kl
+    if config.bottleneck != "controller":
+        return replace(state, kl=average)
     low, high = KL_WEIGHT_RANGE
     error = max(-WEIGHT_CLIP, min(WEIGHT_CLIP, kl - state.capacity))
     kl_weight = max(low, min(high, state.kl_weight * math.exp(WEIGHT_GAIN * error)))
-    average = kl if state.kl == 0 else KL_DECAY * state.kl + (1 - KL_DECAY) * kl
     return replace(state, kl=average, kl_weight=kl_weight)
 
 
@@ -106,16 +99,14 @@ def observe_information(
     )
 
 
-def update_capacity(state: ControllerState, config: LoopConfig, progress: float) -> ControllerState:
-    """Set C for the next interval.
+def update_capacity(state: ControllerState, config: LoopConfig, envelope: float) -> ControllerState:
+    """Set C for the next interval, given the open-loop course's value there (`trainer.capacity`).
 
-    C <- clip(C + clip(.05 * (1.15 * I - C), -.2, .2), C_min, ramp); until I exceeds 1 nat C is
-    the ramp itself, so that a decoder that does not use z yet cannot lock the capacity at zero.
+    With feedback "information" C <- clip(C + clip(.05 * (1.15 * I - C), -.2, .2), C_min, envelope);
+    until I exceeds 1 nat C is the envelope itself, so that a decoder that does not use z yet cannot
+    lock the capacity at zero. The other modes follow their envelope.
     """
-    if config.feedback == "fixed":
-        return replace(state, capacity=config.capacity_maximum)
-    envelope = ramp(config, progress)
-    if config.feedback == "ramp" or state.information <= COLD_START:
+    if config.feedback != "information" or state.information <= COLD_START:
         return replace(state, capacity=envelope)
     wanted = GAIN * ((1 + MARGIN) * state.information - state.capacity)
     move = max(-LARGEST_MOVE, min(LARGEST_MOVE, wanted))

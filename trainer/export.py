@@ -26,8 +26,8 @@ from .quality import measure_quality
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
 SMALLEST_EFFECT = VISIBLE_EFFECT
-UNSEEN_IMAGES = 256
-UNSEEN_SEED_OFFSET = 1_000_003
+UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
+JUDGED_SEED_OFFSET = 1_000_003
 LICENCES = {
     "heads": "MIT (weights). Head shapes: MakeHuman base mesh and targets, CC0 1.0.",
 }
@@ -56,14 +56,20 @@ def measure_statistics(
     return LatentStatistics.from_codes(torch.cat(codes)), (total / count).float()
 
 
-def unseen_images(source: str, config: TrainConfig) -> Tensor | None:
-    """256 pictures kept out of training: fresh heads from another seed; None for other sources."""
-    if source != "heads":
-        return None
-    from .data.heads import render_heads, sample_factors
+def judged_images(source: str, config: TrainConfig, images: np.ndarray) -> tuple[Tensor, str]:
+    """Pictures to measure quality on, (n, C, S, S), and in words whether training saw them.
 
-    factors = sample_factors(UNSEEN_IMAGES, config.seed + UNSEEN_SEED_OFFSET)
-    return to_tensor(render_heads(factors, config.model.image_size))
+    Heads: 256 fresh ones from another seed. Other sources hold nothing back, so they are judged
+    on 64 training pictures, evenly spaced.
+    """
+    if source == "heads":
+        from .data.heads import render_heads, sample_factors
+
+        factors = sample_factors(UNSEEN_IMAGES, config.seed + JUDGED_SEED_OFFSET)
+        return to_tensor(render_heads(factors, config.model.image_size)), "unseen"
+    count = min(len(images), SEEN_IMAGES)
+    chosen = np.linspace(0, len(images) - 1, count).round().astype(int)
+    return to_tensor(images[chosen]), "seen in training"
 
 
 def assemble(
@@ -71,7 +77,7 @@ def assemble(
     config: TrainConfig,
     images: np.ndarray,
     facts: dict[str, Any],
-    unseen: Tensor | None = None,
+    judged: tuple[Tensor, str],
 ) -> EditableModel:
     """Measure everything the checkpoint's header holds and put the model together.
 
@@ -79,7 +85,7 @@ def assemble(
         networks: averaged weights; copied, so the run is not disturbed.
         images: training images, uint8 (n, S, S, C).
         facts: name, licence, data card, training summary; "quality" is added here.
-        unseen: pictures kept out of training, for the quality figures; None measures nothing.
+        judged: pictures the quality is measured on, and whether training saw them.
     """
     networks = copy.deepcopy(networks)
     networks.train(False)
@@ -92,9 +98,8 @@ def assemble(
             model, bases, smallest_effect=SMALLEST_EFFECT, on_axis=lambda _: bar.update()
         )
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
-    if unseen is None:
-        return model
-    quality = measure_quality(model, unseen, mean)
+    pictures, seen = judged
+    quality = {"pictures": seen, **measure_quality(model, pictures, mean)}
     return EditableModel(
         networks, model.schedule, statistics, directions, {**facts, "quality": quality}
     )

@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,17 @@ from comfyui_cldis.model import DiffusionAutoencoder
 
 from . import controller
 from .batches import BatchOrder, step_generator, to_tensor
+from .capacity import envelope
 from .config import TrainConfig
+from .devices import Mean, open_accelerator
 from .ema import WeightAverage
-from .losses import gaussian_kl
+from .objectives import build_objective
 from .state import load_state, save_state
-from .step import Draws, Losses, copilot_losses, draw, losses, measure_information
+from .step import Draws, Losses, TrainingLosses, draw, measure_information
 
 LEARNING_RATE_FLOOR = 0.1
+STATE_VERSION = 2
+LOSS_NAMES = ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty")
 
 
 def rate_factor(config: TrainConfig, step: int, first_step: int = 0) -> float:
@@ -72,13 +76,17 @@ def stop_on_signals():
 class Trainer:
     """A run in progress: networks, average, optimizer and controller state.
 
+    With several processes (`accelerate launch`) each computes its share of every batch; the draws
+    are made for the whole batch, so the result does not depend on how many there are.
+
     Args:
         config: the run.
         images: uint8 (n, S, S, C).
-        device: where to train.
+        device: where to train, "cpu" or "cuda".
 
     Raises:
-        ValueError: fewer than two images, or images that do not fit the model.
+        ValueError: fewer than two images, images that do not fit the model, or a batch that the
+            processes cannot share evenly.
     """
 
     def __init__(
@@ -92,44 +100,80 @@ class Trainer:
             )
         self.config = config
         self.images = images
-        self.device = torch.device(device)
+        self.accelerator = open_accelerator(
+            torch.device(device), config.precision, has_idle_parts=config.copilot_warmup_steps > 0
+        )
+        self.device = self.accelerator.device
+        shares = self.accelerator.num_processes * config.accumulation_steps
+        if config.batch_size % shares:
+            raise ValueError(
+                f"batch_size {config.batch_size} cannot be shared by "
+                f"{self.accelerator.num_processes} processes with {config.accumulation_steps} "
+                f"accumulation steps. Use a multiple of {shares}."
+            )
+        self.part_size = config.batch_size // shares
         self.order = BatchOrder(len(images), config.batch_size, config.seed)
         self.schedule = NoiseSchedule(config.schedule)
+        self.envelope = envelope(config.loop, self.schedule)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             networks = DiffusionAutoencoder(config.model)
+            objective = build_objective(config.objective, config.model.latent_dim, len(images))
         self.networks = networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = WeightAverage(self.networks, config.ema_decay)
+        self.objective = objective.to(self.device)
+        gamma = config.ema_gamma if config.ema == "power" else None
+        self.average = WeightAverage(self.networks, config.ema_decay, gamma)
         copilot = list(self.networks.copilot.parameters())
         own = {id(parameter) for parameter in copilot}
         self.diffusion_parameters = [p for p in self.networks.parameters() if id(p) not in own]
+        rest = [*(p for p in copilot if p.ndim < 2), *self.objective.parameters()]
         self.optimizer = torch.optim.AdamW(
             [
-                {"params": self.diffusion_parameters, "base": config.learning_rate},
-                {"params": copilot, "base": config.copilot_learning_rate, "weight_decay": 0.0},
+                {
+                    "params": self.diffusion_parameters,
+                    "base": config.learning_rate,
+                    "first_step": config.copilot_warmup_steps,
+                },
+                {
+                    "params": [p for p in copilot if p.ndim >= 2],
+                    "base": config.copilot_learning_rate,
+                    "first_step": 0,
+                    "weight_decay": self.objective.copilot_weight_decay,
+                },
+                {
+                    "params": rest,
+                    "base": config.copilot_learning_rate,
+                    "first_step": 0,
+                    "weight_decay": 0.0,
+                },
             ],
             lr=config.learning_rate,
             betas=(0.9, 0.99),
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self.control = controller.start(config.loop)
+        self.mean = Mean(self.accelerator)
+        losses = TrainingLosses(
+            self.networks, self.objective, self.schedule, config.loop, config.flip, self.mean
+        )
+        if config.use_compile:
+            losses.compile()
+        self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
+        self.control = controller.start(config.loop, self.envelope(0.0))
         self.step = 0
         self.seconds = 0.0
         self.orthogonal = self.direct = 0.0
-        self._losses: Callable[..., Losses] = losses
-        if config.use_compile:
-            self._losses = torch.compile(losses)
 
     # -- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on exactly as if never stopped."""
         return {
-            "version": 1,
+            "version": STATE_VERSION,
             "step": self.step,
             "seconds": self.seconds,
             "networks": self.networks.state_dict(),
+            "objective": self.objective.state_dict(),
             "average": self.average.module.state_dict(),
             "average_updates": self.average.num_updates,
             "optimizer": self.optimizer.state_dict(),
@@ -138,28 +182,51 @@ class Trainer:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+        """Continue from what `state` returned.
+
+        Raises:
+            ValueError: a state of another version of the trainer.
+        """
+        if state.get("version") != STATE_VERSION:
+            raise ValueError(
+                f"The training state has version {state.get('version')}; this trainer reads "
+                f"version {STATE_VERSION}. Go on with the release that wrote it, or choose "
+                "another --output."
+            )
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.networks.load_state_dict(state["networks"])
+        self.objective.load_state_dict(state["objective"])
         self.average.module.load_state_dict(state["average"])
         self.average.num_updates = state["average_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.control = controller.ControllerState(**state["controller"])
         self.orthogonal, self.direct = state["information"]
 
-    def resume(self, folder: Path) -> bool:
-        """Load the state in `folder` if there is one; True when it did."""
-        state = load_state(folder)
-        if state is not None:
-            self.load(state)
-        return state is not None
+    def resume(self, folder: Path) -> list[str] | None:
+        """Load the newest readable state in `folder`.
+
+        Returns:
+            A sentence per newer state that could not be read; None when there is no state.
+        """
+        found = load_state(folder)
+        if found is None:
+            return None
+        self.load(found[0])
+        return found[1]
 
     # -- one step ------------------------------------------------------------------------------
 
-    def batch(self, step: int) -> Tensor:
-        """Images of `step`, (B, C, S, S) in [-1, 1]."""
-        indices = self.order.indices(step)
+    def part(self, step: int, index: int) -> slice:
+        """Items of the step's batch that this process computes as its part `index`."""
+        first = (index * self.accelerator.num_processes + self.accelerator.process_index) * (
+            self.part_size
+        )
+        return slice(first, first + self.part_size)
+
+    def batch(self, step: int, items: slice = slice(None)) -> Tensor:
+        """Images of `step`, or some of its items, (B, C, S, S) in [-1, 1]."""
+        indices = self.order.indices(step)[items]
         images = self.images[np.sort(indices)][np.argsort(np.argsort(indices))]
         return to_tensor(images, self.device)
 
@@ -167,48 +234,72 @@ class Trainer:
         """Do one optimizer step and return its measurements.
 
         Raises:
-            FloatingPointError: a loss is NaN or infinite; nothing was updated.
+            FloatingPointError: a loss or a gradient is NaN or infinite; nothing was updated.
         """
         config, loop = self.config, self.config.loop
-        generator = step_generator(config.seed, self.step)
-        x0 = self.batch(self.step)
-        draws = draw(config, generator).to(self.device)
-        progress = self.step / config.steps
-        first_steps = (config.copilot_warmup_steps, 0)  # of the diffusion branch and the co-pilot
-        for group, first in zip(self.optimizer.param_groups, first_steps, strict=True):
-            group["lr"] = group["base"] * rate_factor(config, self.step, first)
-        warming_up = self.step < config.copilot_warmup_steps
-        parts = self._warmup_losses(x0, draws) if warming_up else self._joint(x0, draws)
-        kl = parts.kl.sum()
-        warmup = max(loop.distillation_warmup, 1e-9)
-        weight = loop.distillation_weight * min(1.0, progress / warmup)
-        bottleneck = self.control.kl_weight * kl
-        total = parts.diffusion + weight * parts.distillation + parts.reconstruction + bottleneck
-        if not bool(torch.isfinite(total)):
-            raise self._not_finite("A loss")
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * rate_factor(config, self.step, group["first_step"])
+        copilot_only = self.step < config.copilot_warmup_steps
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        x0, values = self._backward(copilot_only)
         norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, config.clip_norm)
-        if not bool(torch.isfinite(norm)):
-            raise self._not_finite("A gradient")
+        num_losses = len(LOSS_NAMES)
+        total, *losses, norm_value = torch.cat(
+            [values[: num_losses + 1], norm[None].to(values)]
+        ).tolist()
+        for what, value in (("A loss", total), ("A gradient", norm_value)):
+            if not math.isfinite(value):
+                raise self._not_finite(what)
         self.optimizer.step()
         self.average.update(self.networks)
-        self.control = controller.observe_kl(self.control, float(kl.detach()))
+        kl, encoder_kl = values[num_losses + 1 :].view(2, -1).double().cpu()
+        self.control = controller.observe_kl(self.control, loop, float(kl.sum()))
         self.step += 1
-        if not warming_up and self.step % loop.information_every_steps == 0:
-            self._observe_information(x0, float(parts.encoder_kl.detach().sum()))
+        if not copilot_only and self.step % loop.information_every_steps == 0:
+            self._observe_information(x0, float(encoder_kl.sum()))
         if self.step % loop.control_every_steps == 0:
-            self.control = controller.update_capacity(self.control, loop, self.step / config.steps)
+            capacity = self.envelope(self.step / config.steps)
+            self.control = controller.update_capacity(self.control, loop, capacity)
         return {
-            "diffusion": float(parts.diffusion.detach()),
-            "distillation": float(parts.distillation.detach()),
-            "reconstruction": float(parts.reconstruction.detach()),
-            "kl": float(kl.detach()),
-            "encoder_kl": float(parts.encoder_kl.detach().sum()),
-            "kl_per_dimension": [round(v, 4) for v in parts.kl.detach().tolist()],
-            "gradient_norm": float(norm),
+            **dict(zip(LOSS_NAMES, losses, strict=True)),
+            "kl": float(kl.sum()),
+            "encoder_kl": float(encoder_kl.sum()),
+            "kl_per_dimension": [round(v, 4) for v in kl.tolist()],
+            "gradient_norm": norm_value,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
+
+    def _backward(self, copilot_only: bool) -> tuple[Tensor, Tensor]:
+        """Gradients of this step's batch; the last part's images and the mean loss values.
+
+        The values are total, those of LOSS_NAMES, KL and encoder KL per dimension, in one row.
+        """
+        config, loop = self.config, self.config.loop
+        draws = self._draw()
+        warmup = max(loop.distillation_warmup, 1e-9)
+        weight = loop.distillation_weight * min(1.0, self.step / config.steps / warmup)
+        settings = [self.control.kl_weight, self.control.capacity, weight]
+        scalars = torch.tensor(settings, device=self.device).unbind()
+        num_parts = config.accumulation_steps
+        sums: Tensor | None = None
+        x0 = torch.empty(0)
+        for index in range(num_parts):
+            items = self.part(self.step, index)
+            x0 = self.batch(self.step, items)
+            is_last = index == num_parts - 1
+            wait = nullcontext() if is_last else self.accelerator.no_sync(self.losses)
+            with wait:
+                parts = self.losses(x0, draws.part(items, self.device), *scalars, copilot_only)
+                self.accelerator.backward(parts.total / num_parts)
+            row = torch.cat([value.detach().float().reshape(-1) for value in parts])
+            sums = row if sums is None else sums + row
+        assert sums is not None
+        return x0, self.mean(sums / num_parts)
+
+    def _draw(self) -> Draws:
+        """The step's draws: on a GPU made there, since noise for a whole batch is slow on a CPU."""
+        generator = step_generator(self.config.seed, self.step, device=self.device)
+        return draw(self.config, generator, self.networks.unet.num_skips)
 
     def _not_finite(self, what: str) -> FloatingPointError:
         return FloatingPointError(
@@ -216,20 +307,16 @@ class Trainer:
             "--output with a lower learning_rate in a copy of the preset, or another --seed."
         )
 
-    def _joint(self, x0: Tensor, draws: Draws) -> Losses:
-        return self._losses(self.networks, self.schedule, self.config.loop, x0, draws)
-
-    def _warmup_losses(self, x0: Tensor, draws: Draws) -> Losses:
-        reconstruction, kl, mu, logvar = copilot_losses(self.networks, x0, draws.copilot_noise)
-        zero = torch.zeros((), device=x0.device)
-        return Losses(zero, zero, reconstruction, kl, gaussian_kl(mu, logvar).detach())
-
     def _observe_information(self, x0: Tensor, encoder_kl: float) -> None:
         quarter = max(1, len(x0) // 4)
         generator = step_generator(self.config.seed, self.step, stream=1)
-        self.orthogonal, self.direct = measure_information(
-            self.networks, self.schedule, x0[:quarter], generator
-        )
+        share = (self.accelerator.process_index, self.accelerator.num_processes)
+        with self.accelerator.autocast():
+            estimates = measure_information(
+                self.networks, self.schedule, x0[:quarter], generator, share
+            )
+        mean = self.mean(torch.tensor(estimates, device=self.device))
+        self.orthogonal, self.direct = mean.tolist()
         self.control = controller.observe_information(
             self.control, self.orthogonal, self.direct, encoder_kl
         )
@@ -241,23 +328,40 @@ class Trainer:
         folder: Path,
         on_log: Callable[[dict[str, Any]], None],
         on_sample: Callable[[Trainer], object] | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> bool:
-        """Train to the end of the run, saving states in `folder`; True when it got there."""
+        """Train to the end of the run, saving states in `folder`; True when it got there.
+
+        SIGINT, SIGTERM or `should_stop` end it after the step in progress, with the state saved.
+        Only the main process writes and calls back.
+        """
         config = self.config
+        is_main = self.accelerator.is_main_process
         with stop_on_signals() as stop:
-            while self.step < config.steps and not stop.requested:
+            while self.step < config.steps:
+                if self._agree(stop.requested or bool(should_stop is not None and should_stop())):
+                    break
                 began = time.perf_counter()
                 measured = self.train_step()
                 self.seconds += time.perf_counter() - began
+                if not is_main:
+                    continue
                 if self.step % config.log_every_steps == 0 or self.step == config.steps:
                     on_log(self.record(measured))
                 if self.step % config.save_every_steps == 0:
-                    save_state(folder, self.state())
+                    save_state(folder, self.state(), config.keep_states)
                 interval = config.sample_every_steps
                 if on_sample is not None and interval and self.step % interval == 0:
                     on_sample(self)
-            save_state(folder, self.state())
+            if is_main:
+                save_state(folder, self.state(), config.keep_states)
         return self.step >= config.steps
+
+    def _agree(self, stop: bool) -> bool:
+        """Whether any process wants to stop."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        return float(self.mean(torch.tensor(float(stop), device=self.device))) > 0
 
     def record(self, measured: dict[str, Any]) -> dict[str, Any]:
         """One line of the statistics file."""

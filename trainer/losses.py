@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 DISTILLATION_LOGVAR_RANGE = (-6.0, 1.0)
-FREE_BITS = 0.05
+Average = Callable[[Tensor], Tensor]
+
+
+def alone(value: Tensor) -> Tensor:
+    """The mean over all processes when there is only one."""
+    return value
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -16,29 +22,70 @@ def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).mean(0)
 
 
-def gaussian_nll(image: Tensor, target: Tensor) -> Tensor:
+def gaussian_nll(image: Tensor, target: Tensor, average: Average = alone) -> Tensor:
     """Gaussian negative log-likelihood with the optimal shared sigma, nats per image.
 
     Summed over the D pixels, mean over the batch: D / 2 * (ln(2 pi MSE) + 1).
     Source: Rybkin et al. 2021 (sigma-VAE, arXiv:2006.13202), Eq. 4.
+
+    Args:
+        average: mean of a detached value over all processes, so that sigma is shared by the
+            whole batch; the gradients of all processes then average to those of one.
     """
     num_values = target[0].numel()
-    error = (image.float() - target.float()).square().mean().clamp(min=1e-6)
-    return 0.5 * num_values * (math.log(2 * math.pi) + error.log() + 1)
+    error = (image.float() - target.float()).square().mean()
+    variance = average(error.detach()).clamp(min=1e-6)
+    return 0.5 * num_values * (math.log(2 * math.pi) + variance.log() + error / variance)
 
 
-def distillation(mu: Tensor, logvar: Tensor, copilot_mu: Tensor, copilot_logvar: Tensor) -> Tensor:
+def distillation(
+    mu: Tensor,
+    logvar: Tensor,
+    target_mu: Tensor,
+    target_logvar: Tensor,
+    target_kl: Tensor,
+    free_bits: float,
+    gradient_share: float = 0.0,
+) -> Tensor:
     """L_dt = mean over dimensions of w_i KL(q_s,i || q_d,i), nats per dimension, batch mean.
 
-    The co-pilot's side is a constant (no gradient); its log-variance is clamped to [-6, 1] and
-    dimensions it does not use get the free-bit weight w_i = KL_i / (KL_i + 0.05).
+    The co-pilot's log-variance is clamped to [-6, 1] and dimensions it does not use get the
+    free-bit weight w_i = KL_i / (KL_i + free_bits).
     Source: VAE-latent distillation of CL-Dis (arXiv:2402.02346); the exact form is ours.
+
+    Args:
+        mu, logvar: of the semantic encoder, (B, N).
+        target_mu, target_logvar: of the co-pilot, (B, N).
+        target_kl: the co-pilot's KL per dimension, (N,) nats; no gradient passes here.
+        gradient_share: share of the gradient that reaches the co-pilot; 0 makes it a constant.
     """
-    target_mu = copilot_mu.detach()
-    target_logvar = copilot_logvar.detach()
-    weight = gaussian_kl(target_mu, target_logvar)
-    weight = weight / (weight + FREE_BITS)  # (N,)
-    target_logvar = target_logvar.clamp(*DISTILLATION_LOGVAR_RANGE)
+    weight = target_kl.detach()
+    weight = weight / (weight + free_bits)  # (N,)
+    target_mu = _pass_share(target_mu, gradient_share)
+    target_logvar = _pass_share(target_logvar, gradient_share).clamp(*DISTILLATION_LOGVAR_RANGE)
     distance = (mu - target_mu).square()
     kl = 0.5 * (target_logvar - logvar + (logvar.exp() + distance) * torch.exp(-target_logvar) - 1)
     return (weight * kl.mean(0)).mean()
+
+
+def _pass_share(value: Tensor, share: float) -> Tensor:
+    """The same value, with `share` of its gradient."""
+    constant = value.detach()
+    return constant + share * (value - constant) if share else constant
+
+
+def bottleneck(
+    kl: Tensor,
+    mode: str,
+    kl_weight: Tensor | float,
+    capacity: Tensor | float,
+    average: Average = alone,
+) -> Tensor:
+    """The co-pilot's KL term, nats per image, from its KL (nats per image, batch mean).
+
+    "controller" and "constant": kl_weight * KL. "distance": kl_weight * |KL - C| (Burgess et al.
+    2018, arXiv:1804.03599, Eq. 8), with the side of C judged on the whole batch.
+    """
+    if mode != "distance":
+        return kl_weight * kl
+    return kl_weight * torch.sign(average(kl.detach()) - capacity) * (kl - capacity)

@@ -1,4 +1,4 @@
-"""The resumable state of a run: written to a temporary file, then renamed.
+"""The resumable states of a run: written to a temporary file, then renamed; the last few are kept.
 
 A state holds tensors, numbers and strings only, so torch reads it with weights_only=True.
 """
@@ -16,55 +16,104 @@ from .config import TrainConfig
 
 STATE_NAME = "state.pt"
 CONFIG_NAME = "config.json"
+FREE_TO_CHANGE = {
+    "steps",
+    "save_every_steps",
+    "sample_every_steps",
+    "log_every_steps",
+    "keep_states",
+    "accumulation_steps",
+    "use_compile",
+}
 
 
-def save_state(folder: Path, content: dict[str, Any]) -> None:
-    """Write the state of a run atomically.
+def state_files(folder: Path) -> list[Path]:
+    """The states in `folder`, newest first: state.pt, state_1.pt, state_2.pt, ..."""
+    numbered = [
+        path for path in folder.glob("state_*.pt") if path.stem.removeprefix("state_").isdigit()
+    ]
+    numbered.sort(key=lambda path: int(path.stem.removeprefix("state_")))
+    return [path for path in [folder / STATE_NAME, *numbered] if path.is_file()]
+
+
+def save_state(folder: Path, content: dict[str, Any], keep: int = 2) -> None:
+    """Write the state of a run; the older ones move up by one number and `keep` stay.
+
+    At every moment at least one complete state lies in the folder under its name, once one was
+    written.
 
     Raises:
-        OSError: the folder cannot be written, or the disk is full; the last state stays.
+        OSError: the folder cannot be written, or the disk is full; the earlier states stay.
     """
     target = folder / STATE_NAME
     temporary = target.with_suffix(".tmp")
     try:
-        with open(temporary, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(temporary, content)
+        _move_up(folder, keep)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def load_state(folder: Path) -> dict[str, Any] | None:
-    """The state in `folder`, or None when there is none.
+def _write(path: Path, content: dict[str, Any]) -> None:
+    try:
+        with open(path, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+        reason = (error.strerror if isinstance(error, OSError) else None) or "the write failed"
+        raise OSError(
+            f"The training state could not be written to {path.parent} ({reason}); the last saved "
+            "state is kept. Free space or choose a folder you may write to, then run the same "
+            "command again."
+        ) from error
+
+
+def _move_up(folder: Path, keep: int) -> None:
+    files = state_files(folder)
+    for path in files[max(keep - 1, 1) :]:
+        path.unlink()
+    if keep < 2:
+        return
+    # from the oldest to the newest, so that no file is replaced by a newer one it should follow
+    for number, path in reversed(list(enumerate(files[: keep - 1], start=1))):
+        os.replace(path, folder / f"state_{number}.pt")
+
+
+def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
+    """The newest readable state in `folder` and a sentence per newer one that is not; None if none.
 
     Raises:
-        ValueError: the file cannot be read as a state.
+        ValueError: there are states, but none of them can be read.
     """
-    path = folder / STATE_NAME
-    if not path.is_file():
-        return None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+    damaged: list[str] = []
+    for path in state_files(folder):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            damaged.append(f"{path} cannot be read as a training state ({type(error).__name__}).")
+            continue
+        return state, damaged
+    if damaged:
         raise ValueError(
-            f"{path} cannot be read as a training state ({type(error).__name__}). "
-            "Delete it to start over, or choose another --output."
-        ) from error
+            f"{' '.join(damaged)} Delete it to start over, or choose another --output."
+        )
+    return None
 
 
 def check_config(folder: Path, config: TrainConfig, source: str) -> None:
     """Write the resolved configuration, or compare it with the one the run was started with.
 
-    Only `steps` may change between two commands on the same folder.
+    Only `FREE_TO_CHANGE` may differ between two commands on the same folder: the length of the
+    run, its intervals, and how a step is computed.
 
     Raises:
         ValueError: the folder holds a run with another configuration or data source.
     """
     path = folder / CONFIG_NAME
-    now = {"data": source, **config.to_dict()}
-    if path.is_file() and (folder / STATE_NAME).is_file():
+    now = json.loads(json.dumps({"data": source, **config.to_dict()}))  # tuples become lists
+    if path.is_file() and state_files(folder):
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
@@ -72,10 +121,7 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
                 f"{path} is damaged ({error}). Choose another --output, or delete {path.name} and "
                 "give the settings the run was started with."
             ) from error
-        new = json.loads(json.dumps(now))  # tuples become lists, as they are in the file
-        changed = sorted(
-            key for key in {*before, *new} - {"steps"} if before.get(key) != new.get(key)
-        )
+        changed = sorted(_differences(before, now) - FREE_TO_CHANGE)
         if changed:
             raise ValueError(
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}). "
@@ -84,3 +130,13 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _differences(before: Any, now: Any, prefix: str = "") -> set[str]:
+    """Dotted keys at which two nested dictionaries differ."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return set() if before == now else {prefix.rstrip(".")}
+    found: set[str] = set()
+    for key in {*before, *now}:
+        found |= _differences(before.get(key), now.get(key), f"{prefix}{key}.")
+    return found

@@ -1,11 +1,11 @@
-"""One training step of the closed loop: draw, forward, losses by name."""
+"""One training step of the closed loop: what is drawn, and all loss terms by name."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from comfyui_cldis.diffusion.information import LOG_SNR_WINDOW, estimate_information
 from comfyui_cldis.diffusion.information import stratified_log_snr as draw_log_snr
@@ -14,95 +14,154 @@ from comfyui_cldis.diffusion.weighting import loss_weight
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from .config import LoopConfig, TrainConfig
-from .losses import distillation, gaussian_kl, gaussian_nll
+from .losses import Average, alone, bottleneck, distillation, gaussian_kl, gaussian_nll
+from .objectives import Objective, ObjectiveDraws
 
 
 class Draws(NamedTuple):
-    """Everything random in a step, drawn on the CPU from the step's own generator."""
+    """Everything random in a step, drawn from the step's own generator; first axis: items."""
 
     t: Tensor
     eps: Tensor
     code_noise: Tensor
     copilot_noise: Tensor
+    copilot_uniform: Tensor
     keep: Tensor
     keep_residual: Tensor
+    keep_skips: Tensor
+    flip: Tensor
 
-    def to(self, device: torch.device) -> Draws:
-        """The same draws on another device."""
-        return Draws(*(value.to(device) for value in self))
+    def part(self, items: slice, device: torch.device) -> Draws:
+        """The draws of some items, on a device."""
+        return Draws(*(value[items].to(device, non_blocking=True) for value in self))
 
 
 class Losses(NamedTuple):
     """Loss terms of a step and what the controller needs.
 
-    diffusion: weighted squared error, mean per element. distillation: nats per dimension.
-    reconstruction: nats per image. kl, encoder_kl: (N,) nats per dimension, batch mean.
+    total: what is minimised. diffusion: weighted squared error, mean per element. distillation:
+    nats per dimension. reconstruction, bottleneck, penalty: nats per image. kl, encoder_kl: (N,)
+    nats per dimension, batch mean.
     """
 
+    total: Tensor
     diffusion: Tensor
     distillation: Tensor
     reconstruction: Tensor
+    bottleneck: Tensor
+    penalty: Tensor
     kl: Tensor
     encoder_kl: Tensor
 
 
-def draw(config: TrainConfig, generator: torch.Generator) -> Draws:
-    """Draw a step's timesteps (stratified), noises and dropout masks."""
+def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Draws:
+    """Draw the timesteps (stratified), noises and dropout masks of a step's whole batch.
+
+    Raises nothing; all tensors lie on the generator's device.
+    """
     model, loop, b = config.model, config.loop, config.batch_size
-    strata = (torch.randperm(b, generator=generator) + torch.rand(b, generator=generator)) / b
+    on = {"generator": generator, "device": generator.device}
+    strata = (torch.randperm(b, **on) + torch.rand(b, **on)) / b
     total = config.schedule.num_train_steps
     shape = (b, model.in_channels, model.image_size, model.image_size)
     return Draws(
         t=(strata * total).long().clamp(max=total - 1),
-        eps=torch.randn(shape, generator=generator),
-        code_noise=torch.randn(b, model.latent_dim, generator=generator),
-        copilot_noise=torch.randn(b, model.latent_dim, generator=generator),
-        keep=torch.rand(b, generator=generator) >= loop.code_dropout,
-        keep_residual=torch.rand(b, generator=generator) >= loop.residual_dropout,
+        eps=torch.randn(shape, **on).contiguous(memory_format=torch.channels_last),
+        code_noise=torch.randn(b, model.latent_dim, **on),
+        copilot_noise=torch.randn(b, model.latent_dim, **on),
+        copilot_uniform=torch.rand(b, model.latent_dim, **on),
+        keep=torch.rand(b, **on) >= loop.code_dropout,
+        keep_residual=torch.rand(b, **on) >= loop.residual_dropout,
+        keep_skips=torch.rand(b, num_skips, **on) >= loop.skip_dropout,
+        flip=torch.rand(b, **on) < (0.5 if config.flip else 0.0),
     )
 
 
-def copilot_losses(
-    networks: DiffusionAutoencoder, x0: Tensor, noise: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Reconstruction (nats per image), KL per dimension (N,), and the posterior (mu, logvar)."""
-    small = networks.copilot.resize(x0)
-    mu, logvar = networks.copilot.encode(small)
-    image = networks.copilot.decode(mu + (0.5 * logvar).exp() * noise)
-    return gaussian_nll(image, small), gaussian_kl(mu, logvar), mu, logvar
+class TrainingLosses(nn.Module):
+    """Networks and objective under one forward, so that one wrapper can distribute or compile it.
 
-
-def losses(
-    networks: DiffusionAutoencoder,
-    schedule: NoiseSchedule,
-    loop: LoopConfig,
-    x0: Tensor,
-    draws: Draws,
-) -> Losses:
-    """All loss terms for a batch x0 (B, C, S, S) in [-1, 1].
-
-    The prior KL is kept off the diffusion branch on purpose: a diffusion decoder models p(x)
-    without z as well, and the code would collapse (docs/method.md).
+    Args:
+        flip: mirror the images that the draws choose.
+        average: mean of a detached value over all processes.
     """
-    reconstruction, kl, copilot_mu, copilot_logvar = copilot_losses(
-        networks, x0, draws.copilot_noise
-    )
-    posterior = networks.encode_semantic(x0)
-    z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
-    residual = posterior.residual
-    if residual is not None:
-        residual = residual * draws.keep_residual[:, None]
-    x_t = schedule.add_noise(x0, draws.eps, draws.t)
-    prediction = networks.predict(x_t, draws.t, z, residual, draws.keep)
-    error = (prediction - schedule.target(x0, draws.eps, draws.t)).square().flatten(1).mean(1)
-    weight = loss_weight(schedule, draws.t, gamma=loop.snr_clip, floor=loop.snr_floor)
-    return Losses(
-        diffusion=(weight * error).mean(),
-        distillation=distillation(posterior.mu, posterior.logvar, copilot_mu, copilot_logvar),
-        reconstruction=reconstruction,
-        kl=kl,
-        encoder_kl=gaussian_kl(posterior.mu, posterior.logvar),
-    )
+
+    def __init__(
+        self,
+        networks: DiffusionAutoencoder,
+        objective: Objective,
+        schedule: NoiseSchedule,
+        loop: LoopConfig,
+        flip: bool = False,
+        average: Average = alone,
+    ) -> None:
+        super().__init__()
+        self.networks = networks
+        self.objective = objective
+        self.schedule = schedule
+        self.loop = loop
+        self.flip = flip
+        self.average = average
+
+    def forward(
+        self,
+        x0: Tensor,
+        draws: Draws,
+        kl_weight: Tensor,
+        capacity: Tensor,
+        distillation_weight: Tensor,
+        copilot_only: bool,
+    ) -> Losses:
+        """All loss terms for images x0 (B, C, S, S) in [-1, 1].
+
+        The prior KL is kept off the diffusion branch on purpose: a diffusion decoder models p(x)
+        without z as well, and the code would collapse (docs/method.md).
+        """
+        networks, loop = self.networks, self.loop
+        if self.flip:
+            x0 = torch.where(draws.flip[:, None, None, None], x0.flip(-1), x0)
+        copilot = networks.copilot
+        small = copilot.resize(x0)
+        mu, logvar = copilot.encode(small)
+        objective_draws = ObjectiveDraws(draws.copilot_noise, draws.copilot_uniform)
+        code = self.objective(mu, logvar, objective_draws)
+        reconstruction = gaussian_nll(copilot.decode(code.z), small, self.average)
+        held = bottleneck(code.kl.sum(), loop.bottleneck, kl_weight, capacity, self.average)
+        copilot_total = reconstruction + held + code.penalty
+        zero = torch.zeros((), device=x0.device)
+        if copilot_only:
+            terms = (reconstruction, held, code.penalty, code.kl, gaussian_kl(mu, logvar).detach())
+            return Losses(copilot_total, zero, zero, *terms)
+        posterior = networks.encode_semantic(x0)
+        z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
+        residual = posterior.residual
+        if residual is not None:
+            residual = residual * draws.keep_residual[:, None]
+        x_t = self.schedule.add_noise(x0, draws.eps, draws.t)
+        keep_skips = draws.keep_skips if loop.skip_dropout else None
+        prediction = networks.predict(x_t, draws.t, z, residual, draws.keep, keep_skips)
+        target = self.schedule.target(x0, draws.eps, draws.t)
+        error = (prediction - target).square().flatten(1).mean(1)
+        weight = loss_weight(self.schedule, draws.t, gamma=loop.snr_clip, floor=loop.snr_floor)
+        diffusion = (weight * error).mean()
+        distilled = distillation(
+            posterior.mu,
+            posterior.logvar,
+            code.mu,
+            code.logvar,
+            code.kl,
+            loop.free_bits,
+            loop.distillation_gradient_share,
+        )
+        return Losses(
+            total=copilot_total + diffusion + distillation_weight * distilled,
+            diffusion=diffusion,
+            distillation=distilled,
+            reconstruction=reconstruction,
+            bottleneck=held,
+            penalty=code.penalty,
+            kl=code.kl,
+            encoder_kl=gaussian_kl(posterior.mu, posterior.logvar),
+        )
 
 
 @torch.no_grad()
@@ -111,15 +170,26 @@ def measure_information(
     schedule: NoiseSchedule,
     x0: Tensor,
     generator: torch.Generator,
+    share: tuple[int, int] = (0, 1),
 ) -> tuple[float, float]:
     """Both forms of the estimate of I(x; z) on a batch, in nats: (orthogonal, direct).
 
     Log-SNR draws are stratified over the window and snapped to the schedule's levels.
+
+    Args:
+        x0: images of this process (b, C, S, S).
+        generator: the same on every process.
+        share: (index, count) of this process; the draws are made for count * b images, and the
+            mean of the results over the processes is the estimate for all of them.
     """
+    index, count = share
+    own = slice(index * len(x0), (index + 1) * len(x0))
     posterior = networks.encode_semantic(x0)
-    noise = torch.randn(posterior.mu.shape, generator=generator).to(x0.device)
+    total = count * len(x0)
+    noise = torch.randn(total, posterior.mu.shape[1], generator=generator)[own].to(x0.device)
     z = posterior.mu + (0.5 * posterior.logvar).exp() * noise
-    log_snr = draw_log_snr(x0.shape[0], LOG_SNR_WINDOW, generator)
+    log_snr = draw_log_snr(total, LOG_SNR_WINDOW, generator)[own]
+    eps = torch.randn((total, *x0.shape[1:]), generator=generator)[own].to(x0.device)
     t = schedule.nearest_timestep(log_snr).to(x0.device)
     levels = schedule.log_snr.to(x0.device)[t]
     none = torch.zeros(x0.shape[0], dtype=torch.bool, device=x0.device)
@@ -130,5 +200,5 @@ def measure_information(
     def without(x: Tensor, _: Tensor) -> Tensor:
         return schedule.to_eps(x, networks.predict(x, t, z, posterior.residual, none), t)
 
-    estimate = estimate_information(x0, with_code, without, generator=generator, log_snr=levels)
+    estimate = estimate_information(x0, with_code, without, log_snr=levels, eps=eps)
     return estimate.orthogonal, estimate.direct

@@ -42,9 +42,10 @@ def estimate_information(
     predict_with_code: NoisePredictor,
     predict_without: NoisePredictor,
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
     window: tuple[float, float] = LOG_SNR_WINDOW,
     log_snr: Tensor | None = None,
+    eps: Tensor | None = None,
 ) -> InformationEstimate:
     """Estimate I(x; z) on a batch, in float32 with one log-SNR per item.
 
@@ -52,16 +53,19 @@ def estimate_information(
         x0: images (B, ...), any scale the denoisers expect.
         predict_with_code: (x_lambda, log_snr (B,)) -> noise estimate given z.
         predict_without: the same under the null condition.
-        generator: CPU generator for the log-SNR draws and the noise.
+        generator: CPU generator for the draws that are not given.
         window: log-SNR range integrated over; what lies outside is not counted.
         log_snr: (B,) draws to use in place of stratified ones (levels of a discrete schedule).
+        eps: noise of the shape of x0 to use in place of fresh noise.
 
     Returns:
         Both forms of the estimate, mean over the batch.
     """
     if log_snr is None:
+        assert generator is not None, "log-SNR draws need a generator"
         log_snr = stratified_log_snr(x0.shape[0], window, generator)
-    eps = torch.randn(x0.shape, generator=generator, dtype=torch.float32).to(x0.device)
+    if eps is None:
+        eps = torch.randn(x0.shape, generator=generator, dtype=torch.float32).to(x0.device)
     shape = (-1, *[1] * (x0.dim() - 1))
     level = log_snr.to(x0.device)
     signal = torch.sigmoid(level).sqrt().view(shape).to(x0.dtype)

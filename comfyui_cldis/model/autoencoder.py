@@ -52,8 +52,9 @@ class DiffusionAutoencoder(nn.Module):
         z: Tensor,
         residual: Tensor | None = None,
         keep: Tensor | None = None,
+        keep_skips: Tensor | None = None,
     ) -> Tensor:
         """Noise or velocity for (B, C, S, S) at timesteps (B,), float32; see `ConditionalUNet`."""
         dtype = self.dtype
         residual = None if residual is None else residual.to(dtype)
-        return self.unet(x_t.to(dtype), t, z.to(dtype), residual, keep).float()
+        return self.unet(x_t.to(dtype), t, z.to(dtype), residual, keep, keep_skips).float()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
 
 Conditioner = Literal["adagn", "tokens"]
@@ -26,10 +26,27 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else f" Allowed: {', '.join(known)}."
             raise ValueError(f"Unknown key '{key}' in {where}.{hint}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for f in fields(cls):  # type: ignore[arg-type]
+        if f.name in values and f.default is not MISSING:
+            values[f.name] = _checked(f"{f.name} in {where}", values[f.name], f.default)
     try:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return cls(**values)
     except TypeError as error:
         raise ValueError(f"Incomplete {where}: {error}. Give the missing value.") from error
+
+
+def _checked(name: str, value: Any, default: Any) -> Any:
+    """`value` if it is of the kind of `default`; a whole number may stand for a number."""
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    kinds[tuple] = "a list of whole numbers"
+    kind = type(default)
+    if kind is float and type(value) is int:
+        return float(value)
+    is_right = type(value) is kind and (kind is not tuple or all(type(v) is int for v in value))
+    if kind in kinds and not is_right:
+        raise ValueError(f"{name} is {value!r}. Give {kinds[kind]}.")
+    return value
 
 
 def require(condition: bool, fact: str, remedy: str) -> None:
@@ -80,6 +97,8 @@ class DecoderConfig:
         token_dim: width of one token.
         num_heads: attention heads.
         dropout: in residual blocks, during training only.
+        narrow_upsampling: the convolution after each doubling already has the next level's
+            width; cheaper where it is narrower. False is the width of Diff-AE.
     """
 
     base_channels: int = 32
@@ -91,6 +110,7 @@ class DecoderConfig:
     token_dim: int = 32
     num_heads: int = 4
     dropout: float = 0.0
+    narrow_upsampling: bool = False
 
     def __post_init__(self) -> None:
         _check_levels("decoder", self.base_channels, self.channel_mults, self.num_res_blocks)

@@ -124,10 +124,10 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Double height and width: nearest neighbour, then a convolution."""
 
-    def __init__(self, channels: int, operations: Any = nn) -> None:
+    def __init__(self, in_channels: int, out_channels: int, operations: Any = nn) -> None:
         super().__init__()
-        self.conv = operations.Conv2d(channels, channels, 3, padding=1)
+        self.conv = operations.Conv2d(in_channels, out_channels, 3, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, 2H, 2W)."""
+        """(B, C_in, H, W) -> (B, C_out, 2H, 2W)."""
         return self.conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))

@@ -93,6 +93,7 @@ class ConditionalUNet(nn.Module):
                 self.down.append(stage(channels, width, size))
                 channels = width
                 skips.append(channels)
+        self.num_skips = len(skips)
         self.middle = nn.ModuleList([stage(channels, channels, size) for _ in range(2)])
         self.up = nn.ModuleList()
         for level in reversed(range(len(widths))):
@@ -100,7 +101,9 @@ class ConditionalUNet(nn.Module):
                 self.up.append(stage(channels + skips.pop(), widths[level], size))
                 channels = widths[level]
             if level:
-                self.up.append(Upsample(channels, operations))
+                out_channels = widths[level - 1] if part.narrow_upsampling else channels
+                self.up.append(Upsample(channels, out_channels, operations))
+                channels = out_channels
                 size *= 2
         assert not skips, "every skip connection is used exactly once"
         self.passthrough = zeroed(operations.Linear(part.embed_dim, pixels))
@@ -114,6 +117,7 @@ class ConditionalUNet(nn.Module):
         z: Tensor,
         residual: Tensor | None = None,
         keep: Tensor | None = None,
+        keep_skips: Tensor | None = None,
     ) -> Tensor:
         """Predict noise or velocity.
 
@@ -123,6 +127,8 @@ class ConditionalUNet(nn.Module):
             z: code (B, N).
             residual: residual code (B, R) or None.
             keep: (B,) bool; where False the learned null condition replaces the code.
+            keep_skips: (B, num_skips) bool, in training only: where False a skip connection
+                carries zeros for that item, so that the decoder has to rely on the code.
 
         Returns:
             (B, C, S, S), dtype of `x_t`.
@@ -139,6 +145,9 @@ class ConditionalUNet(nn.Module):
         for layer in self.down:
             h = layer(h, time, code, tokens) if isinstance(layer, Stage) else layer(h)
             skips.append(h)
+        if keep_skips is not None:
+            masks = keep_skips.to(h.dtype)[:, :, None, None, None].unbind(1)  # (B, 1, 1, 1) each
+            skips = [skip * mask for skip, mask in zip(skips, masks, strict=True)]
         for layer in self.middle:
             h = layer(h, time, code, tokens)
         for layer in self.up:

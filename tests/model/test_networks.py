@@ -1,5 +1,7 @@
 """Shapes, the null condition, batch independence and refusals of the networks."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -123,3 +125,28 @@ def test_config_round_trip_and_unknown_key():
 def test_bad_values_are_named(changes, words):
     with pytest.raises(ValueError, match=words):
         small(**changes)
+
+
+def test_dropped_skips_change_only_their_items_and_none_dropped_is_the_usual_pass():
+    networks = build(small())
+    x, t, z = torch.randn(2, 3, 32, 32), torch.tensor([10, 900]), torch.randn(2, 5)
+    plain = networks.predict(x, t, z)
+    keep = torch.ones(2, networks.unet.num_skips, dtype=torch.bool)
+    assert torch.equal(networks.predict(x, t, z, keep_skips=keep), plain)
+    for skip in range(networks.unet.num_skips):
+        keep = torch.ones_like(keep)
+        keep[1, skip] = False
+        dropped = networks.predict(x, t, z, keep_skips=keep)
+        assert torch.equal(dropped[0], plain[0]) and not torch.equal(dropped[1], plain[1])
+
+
+def test_narrow_upsampling_is_smaller_and_a_file_without_the_setting_means_wide():
+    wide = small()
+    narrow = replace(wide, decoder=replace(wide.decoder, narrow_upsampling=True))
+    sizes = [sum(p.numel() for p in build(config).parameters()) for config in (narrow, wide)]
+    assert sizes[0] < sizes[1]
+    out = build(narrow).predict(torch.randn(1, 3, 32, 32), torch.tensor([5]), torch.randn(1, 5))
+    assert out.shape == (1, 3, 32, 32)
+    values = wide.to_dict()
+    del values["decoder"]["narrow_upsampling"]
+    assert ModelConfig.from_dict(values) == wide

@@ -72,9 +72,10 @@ def test_training_reduces_the_losses(images):
 def test_sample_sheet_is_drawn(images, tmp_path):
     trainer = Trainer(SCREEN, images)
     trainer.train_step()
-    path = write_samples(trainer, tmp_path)
-    with Image.open(path) as sheet:
-        assert path.name == "step_000001.png" and sheet.width > 8 * 32
+    strips = write_samples(trainer, tmp_path)
+    assert len(strips) >= 2 and all(picture.width > 8 * 32 for _, picture in strips)
+    with Image.open(tmp_path / "samples" / "step_000001.png") as sheet:
+        assert sheet.width > 8 * 32
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(images):
@@ -103,6 +104,8 @@ def test_command_trains_exports_and_says_that_it_is_finished(folder, tmp_path, c
     model = load_checkpoint(output / "model.safetensors")
     assert model.networks.config.image_size == 32 and model.directions
     assert model.facts["training"]["images"] == 64
+    assert model.facts["quality"]["pictures"] == "seen in training"
+    assert (output / "report.html").is_file() and (output / "data_report.png").is_file()
     latent = encode(model, torch.zeros(1, 3, 32, 32), inversion_steps=2)
     assert decode(model, latent, num_steps=2).shape == (1, 3, 32, 32)
     # a run that was made longer is not finished by the model of the shorter one
@@ -127,10 +130,10 @@ def test_a_run_too_short_for_sliders_still_gives_a_model(folder, tmp_path, capfd
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), ModuleNotFoundError("No module 'numba'")])
 def test_interrupt_and_missing_package_are_sentences(folder, tmp_path, capfd, monkeypatch, stop):
-    def raise_it(arguments):
+    def raise_it(*arguments, **more):
         raise stop
 
-    monkeypatch.setattr("trainer.__main__.train", raise_it)
+    monkeypatch.setattr("trainer.run.train", raise_it)
     code = main(["--data", str(folder), "--output", str(tmp_path / "run")])
     error = capfd.readouterr().err
     assert code == (130 if isinstance(stop, KeyboardInterrupt) else 2)

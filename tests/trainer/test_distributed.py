@@ -1,0 +1,87 @@
+"""Two processes (gloo) and accumulated parts against one process, with the same whole batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.config import load_preset
+from trainer.loop import Trainer
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STEPS = 8
+SETTINGS = {
+    "steps": STEPS,
+    "batch_size": 8,
+    "flip": True,
+    "warmup_steps": 0,
+    "learning_rate": 5e-3,
+    "loop.copilot_warmup_steps": 2,
+    "loop.information_every_steps": 2,
+    "loop.control_every_steps": 2,
+    "loop.skip_dropout": 0.2,
+    "model.residual_dim": 4,
+}
+SCRIPT = """
+import json, sys
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import test_distributed
+for record in test_distributed.train():
+    print(json.dumps(record))
+"""
+NAMES = ("diffusion", "reconstruction", "bottleneck", "kl", "encoder_kl", "gradient_norm")
+
+
+def train(**more) -> list[dict]:
+    """Records of a short run; on the main process only."""
+    config = load_preset("tiny32").with_values({**SETTINGS, **more})
+    colours = np.random.default_rng(0).integers(0, 255, (20, 2, 2, 3), dtype=np.uint8)
+    trainer = Trainer(config, colours.repeat(16, axis=1).repeat(16, axis=2))
+    records = [trainer.record(trainer.train_step()) for _ in range(STEPS)]
+    return records if trainer.accelerator.is_main_process else []
+
+
+def compare(first: list[dict], second: list[dict], names: tuple[str, ...]) -> None:
+    assert len(first) == len(second) == STEPS
+    for a, b in zip(first, second, strict=True):
+        for name in names:
+            assert b[name] == pytest.approx(a[name], rel=2e-3, abs=2e-4), (a["step"], name)
+
+
+def test_two_processes_train_like_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29541"]
+    run = subprocess.run(
+        [sys.executable, *launch, str(script), str(ROOT), str(Path(__file__).parent)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
+    one = train()
+    two = [json.loads(line) for line in lines]
+    compare(one, two, (*NAMES, "capacity"))
+    for name in ("information_orthogonal", "information_direct"):  # hundredths of a nat so early
+        assert two[-1][name] == pytest.approx(one[-1][name], rel=0.05, abs=0.02)
+    assert one[-1]["reconstruction"] != one[0]["reconstruction"]
+    assert one[-1]["information_orthogonal"] != 0  # the estimate was made and shared
+
+
+def test_accumulated_parts_give_the_same_diffusion_branch():
+    """Every part has an optimal sigma of its own, so the co-pilot is not exactly the same."""
+    alone = {"loop.distillation_weight": 0.0}
+    compare(train(**alone), train(accumulation_steps=2, **alone), ("diffusion", "gradient_norm"))
+
+
+def test_a_batch_that_cannot_be_shared_is_a_sentence():
+    with pytest.raises(ValueError, match=r"batch_size 9 is not divisible by accumulation_steps 2"):
+        train(batch_size=9, accumulation_steps=2)

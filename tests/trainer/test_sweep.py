@@ -1,0 +1,125 @@
+"""A sweep: its file, its order, its table; with a stand-in for the training of a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer import sweep as module
+from trainer.run import Outcome
+from trainer.sweep import flatten, load_sweep, run_sweep, table
+
+FILE = """
+data = "heads"
+preset = "tiny32"
+seeds = [0, 3]
+
+[settings]
+steps = 20
+loop.ramp_fraction = 0.5
+
+[rows.ramp]
+loop.feedback = "ramp"
+
+[rows."Diff-AE only"]
+loop.distillation_weight = 0.0
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_are_configurations(tmp_path):
+    sweep = load_sweep(write(tmp_path / "s.toml", FILE))
+    assert sweep.seeds == (0, 3) and list(sweep.rows) == ["ramp", "Diff-AE only"]
+    ramp, plain = sweep.rows.values()
+    assert ramp.loop.feedback == "ramp" and ramp.steps == plain.steps == 20
+    assert plain.loop.feedback == "information" and plain.loop.distillation_weight == 0.0
+    assert ramp.loop.ramp_fraction == plain.loop.ramp_fraction == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data = 'x'", "needs `data` and at least one"),
+        ("[rows.a]\nsteps = 1", "needs `data`"),
+        ("data = 'x'\nrow = 1\n[rows.a]", "unknown keys ['row']"),
+        ("data = 'x'\nseeds = 1\n[rows.a]", "Give a list of whole numbers"),
+        ("data = 'x'\n[rows.a]\nloop.feedbak = 'ramp'", "Row 'a' of s.toml: Unknown key 'feedbak'"),
+        ("data =", "not valid TOML"),
+    ],
+)
+def test_wrong_files_are_sentences(tmp_path, text, words):
+    with pytest.raises(ValueError) as caught:
+        load_sweep(write(tmp_path / "s.toml", text))
+    assert words in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"no sweep file .*nowhere\.toml"):
+        load_sweep(tmp_path / "nowhere.toml")
+
+
+def test_flatten():
+    assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": 3}) == {"a.b.c": 1, "a.d": [2], "e": 3}
+
+
+class StandIn:
+    """Finishes each run with figures that depend on the row and the seed."""
+
+    def __init__(self, stop_at: int | None = None):
+        self.trained, self.stop_at = [], stop_at
+
+    def __call__(self, settings, say):
+        if self.stop_at == len(self.trained):
+            return Outcome(False, 3, None)
+        self.trained.append((settings.output.name, settings.output.parent.name, settings.config))
+        settings.output.mkdir(parents=True, exist_ok=True)
+        base = 1.0 if settings.config.loop.feedback == "ramp" else 5.0
+        records = []
+        for step in range(20):
+            value = base + settings.config.seed + (100 if step < 18 else 0)
+            record = {name: value for name in module.RUN_COLUMNS}
+            records.append(json.dumps({**record, "kl_per_dimension": [0.5, 0.05, 0.2]}))
+        (settings.output / "stats.jsonl").write_text("\n".join(records) + "\n")
+        return Outcome(True, 20, settings.output / "model.safetensors")
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    class Header:
+        facts = {"quality": {"psnr_inverted_noise_db": 30.0}, "training": {"hours": 0.5}}
+        directions = (1, 2)
+
+    monkeypatch.setattr("comfyui_cldis.checkpoint.read_header", lambda path: Header)
+    return load_sweep(write(tmp_path / "s.toml", FILE))
+
+
+def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
+    stand_in = StandIn()
+    results = run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, stand_in)
+    assert [(name, row, config.seed) for name, row, config in stand_in.trained] == [
+        ("seed_0", "ramp", 0),
+        ("seed_3", "ramp", 3),
+        ("seed_0", "diff_ae_only", 0),
+        ("seed_3", "diff_ae_only", 3),
+    ]
+    assert results[0]["diffusion"] == 1.0  # the last tenth only
+    assert results[0]["used_dimensions"] == 2 and results[0]["num_directions"] == 2
+    lines = table(results, sweep).splitlines()
+    # mean and sample standard deviation of 1 and 4; of 5 and 8
+    assert lines[-2].startswith("| ramp | 2.5 ± 2.1 |")
+    assert lines[-1].startswith("| Diff-AE only | 6.5 ± 2.1 |")
+    assert "not measured" in lines[-1] and "30 ± 0" in lines[-1]
+
+
+def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):
+    stand_in = StandIn(stop_at=1)
+    assert run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, stand_in) is None
+    assert len(stand_in.trained) == 1
+
+
+def test_rows_that_share_a_folder_are_refused(tmp_path):
+    text = 'data = "heads"\n[rows."a b"]\nsteps = 1\n[rows."A-b"]\nsteps = 2\n'
+    shared = load_sweep(write(tmp_path / "s.toml", text))
+    with pytest.raises(ValueError, match="share a folder"):
+        run_sweep(shared, tmp_path, "cpu", lambda text: None, StandIn())

@@ -1,0 +1,250 @@
+"""A run from its settings to the exported model: what the command and the ComfyUI node share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from .config import TrainConfig
+from .data import ImageSet, open_images, write_report
+from .logs import RunLog
+from .loop import Trainer
+from .state import check_config, load_state
+
+MODEL_NAME = "model.safetensors"
+REPORT_NAME = "report.html"
+PROCEDURAL = ("heads", "shapes3d-equivalent", "dsprites-equivalent")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What to train, from what, and where to put it.
+
+    Attributes:
+        data: a folder or .zip of pictures, a factor file, or one of `PROCEDURAL`.
+        output: folder of the run.
+        device: "cpu" or "cuda".
+        preset: name of the preset, for the record.
+        overrides: KEY=VALUE texts given on top of it, for the record.
+        use_tensorboard: write TensorBoard files.
+        cache: folder of the decoded pictures; None: within `output`.
+    """
+
+    data: str
+    output: Path
+    config: TrainConfig
+    device: str = "cpu"
+    preset: str = ""
+    overrides: tuple[str, ...] = ()
+    use_tensorboard: bool = True
+    cache: Path | None = None
+
+    @property
+    def source(self) -> str:
+        """The data, independent of the current folder."""
+        return self.data if self.data in PROCEDURAL else str(Path(self.data).resolve())
+
+    @property
+    def source_name(self) -> str:
+        """The data, as it may be written into a model file."""
+        return self.data if self.data in PROCEDURAL else Path(self.data).name
+
+    @property
+    def command(self) -> str:
+        """The command that trains the same model."""
+        parts = [f"python -m trainer --data {self.source_name} --preset {self.preset}"]
+        parts.append(f"--steps {self.config.steps} --seed {self.config.seed}")
+        parts += [f"--set {text}" for text in self.overrides]
+        return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run: whether it reached its last step, where, and its model file if so."""
+
+    finished: bool
+    step: int
+    model: Path | None
+
+
+def train(
+    settings: RunSettings,
+    say: Callable[[str], None],
+    *,
+    events: TextIO | None = None,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
+    on_picture: Callable[[str, Any], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Outcome:
+    """Start or resume a run and take it as far as it goes; a finished one is exported.
+
+    Args:
+        say: told one sentence at a time what happens.
+        events: a stream that gets one line of JSON per record, for programs.
+        on_record, on_picture: called with each record of the statistics and each sample picture.
+        should_stop: asked before each step.
+
+    Raises:
+        ValueError, FileNotFoundError: settings or data that cannot be used.
+        OSError: the output folder cannot be written.
+        FloatingPointError: a loss is not finite.
+    """
+    from .samples import write_samples
+
+    config, folder = settings.config, settings.output
+    trainer, resumed = open_run(settings, say)
+    is_main = trainer.accelerator.is_main_process
+    tell = say if is_main else _silence
+    model_path = folder / MODEL_NAME
+    if trainer.step >= config.steps and is_export_of(model_path, trainer):
+        tell(f"This run is finished: {model_path} (step {trainer.step}).")
+        return Outcome(True, trainer.step, model_path)
+    if resumed:
+        tell(f"Resuming at step {trainer.step} of {config.steps}.")
+    if is_main:
+        with RunLog(
+            folder,
+            trainer.step,
+            config.steps,
+            config.batch_size,
+            use_tensorboard=settings.use_tensorboard,
+            events=events,
+        ) as log:
+
+            def on_log(record: dict[str, Any]) -> None:
+                log.write(record)
+                if on_record is not None:
+                    on_record(record)
+
+            def on_sample(run: Trainer) -> None:
+                for name, picture in write_samples(run, folder):
+                    log.picture(name, picture, run.step)
+                    if on_picture is not None:
+                        on_picture(name, picture)
+
+            finished = trainer.run(folder, on_log, on_sample, should_stop)
+    else:
+        finished = trainer.run(folder, lambda record: None, None, should_stop)
+    if not finished:
+        tell(f"Stopped and saved at step {trainer.step}. Run the same command to go on.")
+        return Outcome(False, trainer.step, None)
+    if is_main:
+        export(trainer, settings, model_path, tell)
+    trainer.accelerator.wait_for_everyone()
+    return Outcome(True, trainer.step, model_path)
+
+
+def open_run(settings: RunSettings, say: Callable[[str], None]) -> tuple[Trainer, bool]:
+    """Open the data and the newest state of a run; True when there was one."""
+    from accelerate import PartialState
+
+    config, folder = settings.config, settings.output
+    if settings.data not in PROCEDURAL and not Path(settings.data).exists():
+        raise FileNotFoundError(
+            f"There is no folder or file {settings.data}. Give a folder or .zip of pictures, or "
+            f"one of {', '.join(PROCEDURAL)}."
+        )
+    process = PartialState(cpu=settings.device == "cpu")
+    with process.main_process_first():  # it decodes the pictures; the others map the result
+        if process.is_main_process:
+            folder.mkdir(parents=True, exist_ok=True)
+            check_config(folder, config, settings.source)
+        images = open_data(settings)
+    if process.is_main_process:
+        say(images.report.describe())
+        write_report(images, folder)
+    trainer = Trainer(config, images.images, settings.device)
+    damaged = trainer.resume(folder)
+    for sentence in damaged or []:
+        say(f"{sentence} Going on from the state before it.")
+    return trainer, damaged is not None
+
+
+def open_data(settings: RunSettings) -> ImageSet:
+    """The pictures of a run, decoded once into the run's own cache."""
+    config = settings.config
+    return open_images(
+        settings.data,
+        config.model.image_size,
+        cache_dir=settings.cache or settings.output / "cache",
+        num_images=config.num_images or None,
+        seed=config.seed,
+        channels=config.model.in_channels,
+        resize=config.resize,
+    )
+
+
+def is_export_of(path: Path, trainer: Trainer) -> bool:
+    """Whether the file at `path` was exported from this run at its present step."""
+    from comfyui_cldis.checkpoint import read_header
+
+    if not path.is_file():
+        return False
+    training = read_header(path).facts.get("training")
+    if not isinstance(training, dict):
+        return False
+    return (training.get("steps"), training.get("seed")) == (trainer.step, trainer.config.seed)
+
+
+def export(trainer: Trainer, settings: RunSettings, path: Path, say: Callable[[str], None]) -> None:
+    """Measure the model as it is now, write its file, and write the report beside it."""
+    import torch
+
+    from comfyui_cldis.checkpoint import save_checkpoint
+
+    from .export import assemble, describe_run, judged_images
+    from .report import write_report as write_run_report
+    from .samples import write_samples
+
+    config = trainer.config
+    facts = describe_run(
+        config,
+        source=settings.source,
+        num_images=len(trainer.images),
+        step=trainer.step,
+        seconds=trainer.seconds,
+        command=settings.command,
+        device=trainer.device,
+    )
+    judged = judged_images(settings.source, config, trainer.images)
+    model = assemble(trainer.average.module, config, trainer.images, facts, judged)
+    save_checkpoint(path, model, dtype=torch.float16)
+    if not model.directions:
+        say(
+            "Note: no axis of the code changes the picture visibly yet, so the model has no "
+            "sliders. Run again with more --steps; the same folder goes on."
+        )
+    report = write_run_report(
+        settings.output, report_facts(model), write_samples(trainer, settings.output)
+    )
+    say(f"Report: {report}")
+
+
+def report_facts(model: Any) -> dict[str, Any]:
+    """Facts of a model with its directions, as the report shows them."""
+    from dataclasses import asdict
+
+    directions = [asdict(direction) for direction in model.directions]
+    return {**model.facts, "directions": directions}
+
+
+def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:
+    """Export a run that is not finished, at the state it was stopped in.
+
+    Raises:
+        ValueError: no state in the folder.
+    """
+    if load_state(settings.output) is None:
+        raise ValueError(
+            f"{settings.output} holds no training state. Give the --output folder of a run."
+        )
+    trainer, _ = open_run(settings, say)
+    path = settings.output / MODEL_NAME
+    export(trainer, settings, path, say)
+    return path
+
+
+def _silence(text: str) -> None:
+    """Say nothing: another process does."""
