@@ -186,6 +186,13 @@ class TrainConfig:
             "Choose a divisor",
         )
 
+        require(
+            self.objective.name != "qlae" or self.loop.bottleneck == "constant",
+            f"objective.name is 'qlae', whose code has no KL that loop.bottleneck "
+            f"'{self.loop.bottleneck}' could hold",
+            "Use loop.bottleneck 'constant'",
+        )
+
     @property
     def copilot_warmup_steps(self) -> int:
         """Steps that train only the co-pilot: as configured, at most a quarter of the run."""

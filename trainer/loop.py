@@ -308,12 +308,11 @@ class Trainer:
         )
 
     def _observe_information(self, x0: Tensor, encoder_kl: float) -> None:
-        quarter = max(1, len(x0) // 4)
         generator = step_generator(self.config.seed, self.step, stream=1)
         share = (self.accelerator.process_index, self.accelerator.num_processes)
         with self.accelerator.autocast():
             estimates = measure_information(
-                self.networks, self.schedule, x0[:quarter], generator, share
+                self.networks, self.schedule, x0[::4], generator, share
             )
         mean = self.mean(torch.tensor(estimates, device=self.device))
         self.orthogonal, self.direct = mean.tolist()
