@@ -1,0 +1,124 @@
+"""A run from outside: stopped and exported, out of memory, watched by a program."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comfyui_cldis.checkpoint import read_header
+from trainer.__main__ import main, stored_settings
+from trainer.config import load_preset
+from trainer.loop import Trainer
+from trainer.run import RunSettings, train
+from trainer.state import load_state
+
+CONFIG = replace(load_preset("tiny32"), steps=4, save_every_steps=2, log_every_steps=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        colours = rng.integers(0, 255, (2, 2, 3), dtype=np.uint8)
+        Image.fromarray(colours).resize((32, 32)).save(path / f"{index:02d}.png")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def quick_export(monkeypatch):
+    """Measuring the model is tested elsewhere; here it may cost nothing."""
+    monkeypatch.setattr("trainer.export.find_axes", lambda *arguments, **more: ())
+    monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: {})
+    monkeypatch.setattr("trainer.samples.write_samples", lambda trainer, folder: [])
+
+
+def run_command(folder: Path, output: Path, *more: str) -> int:
+    command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32"]
+    settings = ["--set=save_every_steps=2", "--set=log_every_steps=1", "--steps", "4"]
+    return main([*command, *settings, "--device", "cpu", "--no-tensorboard", *more])
+
+
+def test_a_stopped_run_can_be_exported_and_goes_on(folder, tmp_path):
+    settings = RunSettings(str(folder), tmp_path / "run", CONFIG, use_tensorboard=False)
+    said: list[str] = []
+    records: list[dict] = []
+    outcome = train(
+        settings, said.append, on_record=records.append, should_stop=lambda: len(records) == 3
+    )
+    assert (outcome.finished, outcome.step, outcome.model) == (False, 3, None)
+    assert "Stopped and saved at step 3. Run the same command to go on." in said
+    assert main(["export", str(tmp_path / "run"), "--device", "cpu"]) == 0
+    model = tmp_path / "run" / "model.safetensors"
+    assert read_header(model).facts["training"]["steps"] == 3
+    outcome = train(settings, said.append)
+    assert outcome.finished and outcome.model == model and "Resuming at step 3 of 4." in said
+    assert read_header(model).facts["training"]["steps"] == 4
+
+
+def test_settings_are_read_back_from_the_folder(folder, tmp_path):
+    assert run_command(folder, tmp_path / "run", "--set", "loop.feedback=ramp") == 0
+    stored = stored_settings(tmp_path / "run", "cpu")
+    assert stored.config.loop.feedback == "ramp" and stored.config.steps == 4
+    assert stored.source == str(folder.resolve())
+    assert main(["report", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.parametrize("command", ["export", "report"])
+def test_a_folder_without_a_run_is_a_sentence(tmp_path, capfd, command):
+    assert main([command, str(tmp_path)]) == 2
+    error = capfd.readouterr().err
+    assert str(tmp_path) in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_keeps_the_last_state(folder, tmp_path, capfd, monkeypatch, error):
+    step = Trainer.train_step
+
+    def fail_at_three(self):
+        if self.step == 3:
+            raise error
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", fail_at_three)
+    assert run_command(folder, tmp_path / "run") == 2
+    said = capfd.readouterr().err
+    assert "Out of memory; the last saved state is kept" in said and "accumulation_steps=2" in said
+    state, _ = load_state(tmp_path / "run")
+    assert state["step"] == 2
+    monkeypatch.setattr(Trainer, "train_step", step)  # and the advice works in the same folder
+    assert run_command(folder, tmp_path / "run", "--set", "accumulation_steps=2") == 0
+
+
+def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):
+    def fail(self):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(Trainer, "train_step", fail)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run_command(folder, tmp_path / "run")
+
+
+def test_a_program_can_follow_the_run(folder, tmp_path, capfd):
+    assert run_command(folder, tmp_path / "run", "--events") == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if line]
+    events = [json.loads(line) for line in lines]
+    steps = [event["step"] for event in events if event["event"] == "step"]
+    assert steps == [1, 2, 3, 4]
+
+
+def test_an_output_folder_that_is_a_file_is_a_sentence(folder, tmp_path, capfd):
+    (tmp_path / "run").write_text("")
+    assert run_command(folder, tmp_path / "run") == 2
+    assert "Traceback" not in capfd.readouterr().err
