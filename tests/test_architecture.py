@@ -20,9 +20,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diffusion": {"model"},
     "editing": {"model", "diffusion"},
     "checkpoint": {"model", "diffusion", "editing", "__init__"},
-    "nodes": {"model", "diffusion", "editing", "checkpoint", "__init__"},
+    "trainer_door": set(),
+    "nodes": {"model", "diffusion", "editing", "checkpoint", "trainer_door", "__init__"},
 } | {
-    part: {"model", "diffusion", "editing", "checkpoint", "__init__", *FRONT} - {part}
+    part: {"model", "diffusion", "editing", "checkpoint", "trainer_door", "__init__", *FRONT}
+    - {part}
     for part in FRONT
 }
 # Foreign packages of the lower parts; the others may use any dependency.

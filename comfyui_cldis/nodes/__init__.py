@@ -10,6 +10,7 @@ from .edit import EditDirection, EditSliders
 from .encode import Encode
 from .info import ModelInfo
 from .load import LoadModel
+from .train import Train
 from .traverse import Traverse
 
 NODES = (
@@ -21,6 +22,7 @@ NODES = (
     ("CLDIS_Decode", Decode, "CLDis Decode Image"),
     ("CLDIS_Traverse", Traverse, "CLDis Traverse Direction"),
     ("CLDIS_ModelInfo", ModelInfo, "CLDis Model Info"),
+    ("CLDIS_Train", Train, "CLDis Train Model"),
 )
 
 NODE_CLASS_MAPPINGS = {node_id: node for node_id, node, _ in NODES}

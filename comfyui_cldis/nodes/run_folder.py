@@ -1,0 +1,209 @@
+"""Where a training run started by a node keeps its files: its own folder, and the model it makes.
+
+output/cldis_runs/NAME/                     the run: states, statistics, samples, report
+output/cldis_runs/NAME/NAME pictures/       a batch that came over a link, as PNG files
+output/cldis_runs/NAME/published.txt        SHA-256 of each model file this run has put out
+models/cldis/NAME.safetensors               the finished model
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ..editing.sheet import to_picture
+from .images import check_pictures, to_library
+from .model_files import EXTENSION, FOLDER, find_model
+
+RUNS = "cldis_runs"
+LONGEST_NAME = 64
+NAME = re.compile(r"\w([\w .-]*\w)?")
+PROCEDURAL = ("heads", "shapes3d-equivalent", "dsprites-equivalent")  # a test compares them
+BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of one run; nothing is made before it is needed.
+
+    Attributes:
+        name: as given to the node.
+        folder: of the run, in ComfyUI's output folder.
+        model: the file in models/cldis.
+    """
+
+    name: str
+    folder: Path
+    model: Path
+
+    @property
+    def pictures(self) -> Path:
+        """Its last part is what the model file calls the data."""
+        return self.folder / f"{self.name} pictures"
+
+    @property
+    def published(self) -> Path:
+        return self.folder / "published.txt"
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError unless `name` can name a folder and a file on any system."""
+    if len(name) > LONGEST_NAME or not NAME.fullmatch(name):
+        raise ValueError(
+            f"The name '{name}' cannot name a file. Use up to {LONGEST_NAME} letters, digits, "
+            "spaces, dots, - or _, with a letter or digit at both ends."
+        )
+
+
+def open_run(name: str) -> RunFolder:
+    """The places of the run `name`.
+
+    Raises:
+        ValueError: a name that cannot be a file's.
+        RuntimeError: without ComfyUI, which says where the folders are.
+    """
+    check_name(name)
+    paths = _folder_paths()
+    return RunFolder(
+        name,
+        Path(paths.get_output_directory(), RUNS, name),
+        Path(paths.models_dir, FOLDER, name + EXTENSION),
+    )
+
+
+def find_data(text: str) -> str:
+    """What the input `folder` means: a drawn data set by name, else an absolute path.
+
+    Raises: FileNotFoundError naming the place that was looked at.
+    """
+    if text in PROCEDURAL:
+        return text
+    path = Path(_folder_paths().get_input_directory(), Path(text).expanduser())
+    if not path.exists():
+        raise FileNotFoundError(
+            f"There is no folder or file {path}. Give a folder or .zip of pictures, by its whole "
+            f"path or as it is called in ComfyUI's input folder, or one of {', '.join(PROCEDURAL)}."
+        )
+    return str(path)
+
+
+def keep_pictures(run: RunFolder, images: Tensor, has_started: bool) -> None:
+    """Write a batch into the run's folder, or see that the same batch is there.
+
+    Args:
+        images: ComfyUI's (B, H, W, C) in [0, 1].
+        has_started: whether the run has a state, so that its pictures must stay.
+
+    Raises:
+        ValueError: fewer than two pictures, broken ones, or others than the run was started with.
+    """
+    check_pictures(images)
+    if len(images) < 2:
+        raise ValueError(
+            f"images holds {len(images)} picture; training needs at least 2, and some hundreds to "
+            "learn something. Make a batch of more, or give a folder."
+        )
+    if run.pictures.is_dir():
+        if _holds(run.pictures, images):
+            return
+        if has_started:
+            raise ValueError(
+                f"The run '{run.name}' was started with other pictures than these "
+                f"{len(images)}. Connect the same batch, or choose another name."
+            )
+        shutil.rmtree(run.pictures)
+    part = run.folder / "pictures.part"  # so that half a batch never passes for a whole one
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for file_name, picture in _pictures(images):
+        picture.save(part / file_name)
+    os.replace(part, run.pictures)
+
+
+def check_free(run: RunFolder) -> None:
+    """Raises FileExistsError when the model's name belongs to a file this run has not made."""
+    try:
+        found = find_model(run.model.name)
+    except FileNotFoundError:
+        found = run.model  # in the folder, but perhaps not listed yet
+    if not found.is_file():
+        return
+    is_elsewhere = found.resolve() != run.model.resolve()
+    if is_elsewhere or _digest(found) not in _published(run):
+        raise FileExistsError(
+            f"{found} is there already, and it is not as the run '{run.name}' made it. Choose "
+            "another name, or move that file away; CLDis Load Model opens it as it is."
+        )
+
+
+def publish(run: RunFolder, trained: Path) -> None:
+    """Copy the trained model to models/cldis in one move, unless it is there already."""
+    digest = _digest(trained)
+    if run.model.is_file() and _digest(run.model) == digest:
+        return
+    run.model.parent.mkdir(parents=True, exist_ok=True)
+    # Noted first: killed in between, the run knows the file all the same.
+    with open(run.published, "a", encoding="ascii") as file:
+        file.write(digest + "\n")
+    part = run.model.with_name(f".{run.model.name}.part")
+    try:
+        shutil.copyfile(trained, part)
+        os.replace(part, run.model)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _pictures(images: Tensor) -> Iterator[tuple[str, Image.Image]]:
+    """File names and 8-bit RGB pictures of a batch, in its order."""
+    for index in range(len(images)):
+        pixels = to_library(images[index : index + 1], 3, "the trainer")
+        yield f"{index:05d}.png", to_picture(pixels[0])
+
+
+def _holds(folder: Path, images: Tensor) -> bool:
+    """Whether the folder holds just this batch, pixel by pixel."""
+    if len(list(folder.iterdir())) != len(images):
+        return False
+    for file_name, picture in _pictures(images):
+        try:
+            with Image.open(folder / file_name) as stored:
+                if not np.array_equal(np.asarray(stored), np.asarray(picture)):
+                    return False
+        except OSError:
+            return False
+    return True
+
+
+def _published(run: RunFolder) -> set[str]:
+    if not run.published.is_file():
+        return set()
+    return set(run.published.read_text(encoding="ascii", errors="replace").split())
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _folder_paths():
+    """ComfyUI's `folder_paths`."""
+    found = sys.modules.get("folder_paths")
+    if found is None:
+        raise RuntimeError(
+            "CLDis Train keeps its files in ComfyUI's folders, and ComfyUI is not there. "
+            "Run it in ComfyUI, or use the command `cldis train`."
+        )
+    return found
