@@ -1,0 +1,362 @@
+"""The report page and its figures, and the sample pictures it shows."""
+
+import base64
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.model import DiffusionAutoencoder
+from trainer.config import load_preset
+from trainer.curves import draw_curves, warmup_end
+from trainer.figures import smooth
+from trainer.page import encode_picture
+from trainer.report import write_report
+from trainer.samples import draw_samples, rank_axes, spread, traverse_rows, write_samples
+from trainer.stats import read_records
+
+REAL_RUN = Path(__file__).parents[2] / "docs" / "heads64_stats.jsonl"
+HOSTILE = "<script>alert('x')</script>&\"'"
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Collects text and attributes, and checks that every element is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if data.strip() and self.open[-1] != "style":
+            self.texts.append(" ".join(data.split()))
+
+    @property
+    def text(self) -> str:
+        return " | ".join(self.texts)
+
+
+def fact(page: Page, name: str) -> str:
+    return page.texts[page.texts.index(name) + 1]
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    shutil.copy(REAL_RUN, tmp_path / "stats.jsonl")
+    config = {"data": "/home/somebody/private/faces", **load_preset("heads64").to_dict()}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def noise(width: int, height: int) -> Image.Image:
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3))
+    return Image.fromarray(values.astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return draw_curves(read_records(REAL_RUN))
+
+
+@pytest.fixture
+def quick(monkeypatch, curves):
+    """The figures take a second or two; pages are tested with those drawn once."""
+    monkeypatch.setattr("trainer.report.draw_curves", lambda records: curves)
+
+
+# -- the page ------------------------------------------------------------------------------------
+
+
+def test_report_of_a_real_run(run, quick):
+    directions = [
+        Direction("yaw", (1.0, 0.0), -2.41, 2.34, "left", "right", 0.27327),
+        {"name": "hair", "minimum": -2.0, "maximum": 1.5, "effect": 0.1},
+    ]
+    facts = {
+        "name": "heads 64",
+        "training": {"hardware": "a small computer", "steps": 4000, "command": "train it"},
+        "quality": {"explained_variance_random_noise": 0.7592, "monotone_share": {"yaw": 0.5625}},
+        "directions": directions,
+    }
+    path = write_report(run, facts, [("traversals", Image.new("RGB", (40, 20), "red"))])
+    page = Page(path.read_text(encoding="utf-8"))
+    assert path == run / "report.html" and path.stat().st_size < 5_000_000
+    assert "Training of heads 64" in page.texts and "a small computer" in page.text
+    # the last record: step 4000, 128000 images, 4178.98 s; eight dimensions above 0.1 nat
+    assert fact(page, "Steps") == "4,000" and "of 4,000" in page.texts
+    assert fact(page, "Pictures seen") == "128,000"
+    assert fact(page, "Training time") == "1 h 10 min"
+    assert fact(page, "Dimensions used") == "8"
+    assert fact(page, "Code explains") == "76 %"
+    assert fact(page, "Sliders") == "2"
+    assert "The picture loss still fell by 20 % over the last quarter" in page.text
+    assert "yaw | left … right | -2.41 to +2.34 | 0.273 | 56 %" in page.text
+    assert "hair | … | -2.00 to +1.50 | 0.100 | not measured" in page.text
+    assert "No warnings." in page.texts
+    pictures = page.tags.count("img")
+    assert pictures == 6 + 1 and len(page.addresses) == pictures
+    assert not list(run.glob("*.new"))
+
+
+def test_the_page_needs_nothing_but_itself(run, quick):
+    text = write_report(run, {"name": "x"}, [("sheet", noise(30, 30))]).read_text("utf-8")
+    page = Page(text)
+    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert "/home/somebody" not in text and "faces" in text
+
+
+def test_all_text_is_escaped(run, quick):
+    (run / "config.json").write_text(json.dumps({"data": HOSTILE, HOSTILE: HOSTILE}))
+    direction = {"name": HOSTILE, "negative_label": HOSTILE, "positive_label": HOSTILE}
+    facts = {
+        "name": HOSTILE,
+        "data_card": HOSTILE,
+        "licence": HOSTILE,
+        "training": dict.fromkeys(("hardware", "date", "command", "steps"), HOSTILE),
+        "quality": {"monotone_share": {HOSTILE: HOSTILE}},
+        "directions": [direction],
+    }
+    text = write_report(run, facts, [(HOSTILE, Image.new("RGB", (4, 4)))]).read_text("utf-8")
+    page = Page(text)
+    assert "script" not in page.tags and "<script" not in text
+    assert page.text.count("alert('x')") >= 8
+
+
+@pytest.mark.parametrize(
+    "facts", [None, {}, {"training": None, "quality": 3, "directions": None}, {"directions": [7]}]
+)
+def test_missing_and_foreign_facts(run, quick, facts):
+    page = Page(write_report(run, facts, []).read_text("utf-8"))
+    assert "Training of faces" in page.texts and "Pictures" not in page.texts
+
+
+def test_the_last_sheet_is_shown_when_no_pictures_are_given(run, quick):
+    (run / "samples").mkdir()
+    for step, colour in ((500, "red"), (999_500, "blue"), (1_000_000, "lime")):
+        Image.new("RGB", (6, 4), colour).save(run / "samples" / f"step_{step:06d}.png")
+    Image.new("RGB", (6, 4)).save(run / "samples" / "traversals_2000000.png")
+    page = Page(write_report(run, None, []).read_text("utf-8"))
+    assert "Samples at step 1000000" in page.texts
+    content = base64.b64decode(page.addresses[0].split(",", 1)[1])
+    with Image.open(io.BytesIO(content)) as sheet:
+        assert sheet.getpixel((0, 0)) == (0, 255, 0)
+
+
+def test_a_model_of_another_step_is_said_to_be_so(run, quick):
+    page = Page(write_report(run, {"training": {"steps": 3000}}, []).read_text("utf-8"))
+    assert "the model file and its figures are of step 3000" in page.text
+    page = Page(write_report(run, {"training": {"steps": 4000}}, []).read_text("utf-8"))
+    assert "the model file" not in page.text
+
+
+def test_warnings_come_first_and_replace_the_good_news(run, quick):
+    lines = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["kl_per_dimension"] = [2.0] * 3 + [0.0] * 17
+    (run / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = Page(write_report(run, None, []).read_text("utf-8"))
+    assert "No warnings." not in page.texts
+    assert page.texts.index("Warning.") < page.texts.index("Note.")
+    assert "The co-pilot uses 3 of 20 dimensions" in page.text
+
+
+def test_a_folder_without_statistics_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Give the --output folder of a run"):
+        write_report(tmp_path, None, [])
+    (tmp_path / "stats.jsonl").write_text('{"torn')
+    page = Page(write_report(tmp_path, None, []).read_text("utf-8"))
+    assert "There are no statistics yet." in page.text and "Curves" not in page.texts
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        write_report(tmp_path, None, [])
+
+
+def test_large_pictures_are_made_to_fit(run, quick):
+    # noise does not compress: 2 x 4.8 MB of it as PNG, a third more as text
+    path = write_report(run, None, [("a", noise(1265, 1265)), ("b", noise(1265, 1265))])
+    assert 1_000_000 < path.stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(40_000, ((80, 40), "PNG")), (5_000, ((80, 40), "JPEG")), (700, ((10, 5), "PNG"))],
+)
+def test_encoded_picture_keeps_its_limit_and_shape(limit, expected):
+    address = encode_picture(noise(80, 40), limit)
+    assert len(address) <= limit
+    with Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1]))) as picture:
+        assert (picture.size, picture.format) == expected
+    assert encode_picture(noise(3, 3), 1).startswith("data:image/")  # ends in any case
+
+
+# -- the figures ---------------------------------------------------------------------------------
+
+
+def test_the_figures_of_a_real_run(curves):
+    assert [curve.title for curve in curves] == [
+        "Losses",
+        "The closed loop",
+        "Weight and use of the code",
+        "Dimensions over time",
+        "Dimensions at the end",
+        "Speed and steps",
+    ]
+    assert "8 of 20 dimensions carry more than 0.1 nat" in curves[4].caption
+    for curve in curves:
+        with Image.open(io.BytesIO(curve.png)) as picture:
+            colours = picture.convert("RGB").getcolors(1 << 20)
+            assert picture.width > 600 and colours is not None and len(colours) > 10
+    assert sum(len(curve.png) for curve in curves) < 1_000_000
+    assert warmup_end(read_records(REAL_RUN)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("records", "titles"),
+    [
+        ([], []),
+        ([{"step": 1}], []),
+        ([{"step": 1, "used": 0.5}], ["Weight and use of the code"]),
+        ([{"step": 1, "kl": 2.0}, {"step": 2, "kl": float("nan")}], ["The closed loop"]),
+        ([{"step": 1, "gradient_norm": None, "learning_rate": 0.0}], []),
+        ([{"step": 5, "kl_per_dimension": [1.0]}], ["Dimensions at the end"]),
+        (
+            [{"step": i, "kl_per_dimension": [0.0] * 40} for i in (1, 2)],
+            ["Dimensions over time", "Dimensions at the end"],
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_figures_are_left_out_when_nothing_is_known(records, titles):
+    assert [curve.title for curve in draw_curves(records)] == titles
+
+
+def test_running_mean_by_hand():
+    values = np.arange(100.0)
+    values[50] = 60.0  # a window of 3: one to each side
+    smoothed = smooth(values)
+    assert smoothed[0] == 0.5 and smoothed[99] == 98.5 and smoothed[10] == 10.0
+    assert smoothed[49] == pytest.approx((48 + 49 + 60) / 3)
+    assert smooth(np.array([3.0])).tolist() == [3.0]
+
+
+# -- samples -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Any:
+    config = load_preset("tiny32")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        networks = DiffusionAutoencoder(config.model)
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8)
+    return SimpleNamespace(
+        average=SimpleNamespace(module=networks),
+        schedule=NoiseSchedule(config.schedule),
+        images=images,
+        step=200,
+        config=SimpleNamespace(copilot_warmup_steps=50),
+    )
+
+
+def like(trainer: Any, **changes) -> Any:
+    return SimpleNamespace(**{**vars(trainer), **changes})
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    monkeypatch.setattr("trainer.samples.NUM_ROWS", 2)
+    monkeypatch.setattr("trainer.samples.NUM_COLUMNS", 3)
+
+
+def test_samples_are_two_strips_and_one_saved_sheet(trainer, tmp_path, few_rows):
+    before = [parameter.clone() for parameter in trainer.average.module.parameters()]
+    strips = write_samples(trainer, tmp_path)
+    assert [strip.name for strip in strips] == ["reconstruction", "traversals"]
+    with Image.open(tmp_path / "samples" / "step_000200.png") as sheet:
+        pictures = [strip.picture for strip in strips]
+        assert sheet.height == sum(picture.height for picture in pictures)
+        assert sheet.width == max(picture.width for picture in pictures)
+        below = sheet.crop((0, pictures[0].height, pictures[1].width, sheet.height))
+        assert below.tobytes() == pictures[1].tobytes()
+    # drawing has no chance in it, and leaves the networks as they are
+    for a, b in zip(strips, draw_samples(trainer), strict=True):
+        assert a.picture.tobytes() == b.picture.tobytes()
+    after = trainer.average.module.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_warmup_shows_the_copilot_alone(trainer, monkeypatch, few_rows):
+    def refuse(*arguments, **named):
+        raise AssertionError("the diffusion branch was drawn")
+
+    monkeypatch.setattr("trainer.samples.decode", refuse)
+    monkeypatch.setattr("trainer.samples.encode", refuse)
+    early = like(trainer, step=50)
+    strips = draw_samples(early)
+    assert [strip.name for strip in strips] == ["reconstruction", "traversals"]
+    with pytest.raises(AssertionError, match="was drawn"):
+        draw_samples(like(trainer, step=51))
+
+
+def test_few_or_like_pictures_are_enough(trainer, few_rows):
+    small = like(trainer, images=trainer.images[:2])
+    alike = like(trainer, images=np.repeat(trainer.images[:1], 2, axis=0))
+    (_, wide), (_, narrow) = (draw_samples(item, num_steps=1)[1] for item in (small, alike))
+    assert narrow.width < 0.7 * wide.width  # one base picture instead of two
+
+
+def paint(z: torch.Tensor) -> torch.Tensor:
+    """(K, M, N) -> (K, M, 1, 2, 2): pixel 0 shows 3 z_1, pixel 1 z_0, the third 0.01 z_2."""
+    pixels = torch.stack([3 * z[..., 1], z[..., 0], 0.01 * z[..., 2], 0 * z[..., 0]], dim=-1)
+    return pixels.view(*z.shape[:2], 1, 2, 2)
+
+
+def test_latents_are_ranked_by_what_they_change():
+    z, std = torch.zeros(2, 3), torch.tensor([1.0, 0.5, 1.0])
+    # changes from -1 to +1 sd: axis 0 by 2, axis 1 by 3, axis 2 by .02, less than a twentieth of 3
+    assert rank_axes(z, std, paint) == [1, 0]
+    assert rank_axes(z, torch.tensor([1.0, 0.5, 10.0]), paint) == [1, 0, 2]
+    many = torch.zeros(1, 30)
+    assert len(rank_axes(many, torch.ones(30), lambda codes: codes[..., None, None])) == 8
+
+
+def test_a_traversal_goes_through_its_base_pictures():
+    z = torch.tensor([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
+    centres = torch.full((2, 1, 2, 2), 9.0)
+    (row,) = traverse_rows(z, torch.tensor([0.5, 1.0, 1.0]), [0], centres, paint)
+    # pixel 1 is z_0 = base + amount * .5; the middle one is the picture drawn before
+    assert row.images[:, 0, 0, 1].tolist() == [0, 0.5, 9, 1.5, 2, 1, 1.5, 9, 2.5, 3]
+    assert row.label == "latent 0"
+
+
+def test_unlike_base_pictures():
+    assert spread(torch.tensor([[0.0, 0.0], [1.0, 0.0], [-3.0, 0.0]])) == [0, 2]
+    assert spread(torch.zeros(3, 2)) == [0]
