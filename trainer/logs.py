@@ -95,7 +95,7 @@ class RunLog:
         if self.board is not None:
             self.board.write(record, speed)
         measured = {
-            key: number(record, key)
+            key: None if number(record, key) is None else value
             for key, value in record.items()
             if value is None or isinstance(value, (int, float))
         }

@@ -204,6 +204,7 @@ def test_one_event_per_record_with_speed_and_time_left(tmp_path):
         log.write({"step": 20})
     first, second = read_events(stream)
     assert (first["event"], first["step"], first["steps"]) == ("step", 10, 100)
+    assert '"images": 320,' in stream.getvalue()  # a count stays a whole number
     assert first["images_per_sec"] == 64.0  # 320 images in 5 s
     assert first["eta_sec"] == 45.0  # 90 steps of 0.5 s
     assert first["kl"] is None and first["diffusion"] == 0.0617 and first["extra"] == 3
