@@ -16,6 +16,11 @@ from .decode import EXTENSIONS
 
 MAX_FILE_BYTES = 256 * 2**20
 
+_SOURCES = (
+    "a folder or a .zip file of pictures, 'heads', 'shapes3d-equivalent', 'dsprites-equivalent' "
+    "or a factor data file (.h5, .npz)"
+)
+
 
 @dataclass(frozen=True)
 class PictureFile:
@@ -47,13 +52,11 @@ def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
         return _Folder(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"got data {str(path)!r}, which does not exist; expected 'heads', a folder or a .zip "
-            "file of pictures; check the path"
+            f"got data {str(path)!r}, which does not exist; expected {_SOURCES}; check the path"
         )
     if path.suffix.lower() != ".zip":
         raise ValueError(
-            f"got data {str(path)!r}; expected 'heads', a folder or a .zip file of pictures; "
-            "put single pictures into a folder"
+            f"got data {str(path)!r}; expected {_SOURCES}; put single pictures into a folder"
         )
     try:
         return _Zip(path)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .decode import RESIZE_RULES, ResizeRule
+from .factors.dataset import open_factor_images
+from .factors.opening import is_factor_source
 from .folder import open_folder
 from .report import DataReport
 
@@ -35,22 +37,24 @@ def open_images(
     """Opens pictures, decoding them on the first call and mapping the cache file afterwards.
 
     Args:
-        source: "heads" (procedural portraits; write "./heads" for a folder of that name), a
-            folder or a .zip file; folders within are searched too.
+        source: "heads" (procedural portraits), "shapes3d-equivalent" or "dsprites-equivalent"
+            (write "./heads" for a folder of such a name), a folder or a .zip file (folders within
+            are searched too), or a file of `factors.open_factor_data`.
         image_size: S.
         cache_dir: where decoded pixels are kept; a change of the files makes new ones.
-        num_images: heads to render (None: 20000), or the most files to use (None: all), chosen
-            by `seed`.
-        seed: another seed gives heads that share none with this one.
-        channels: C, 3 (RGB) or 1 (grey, not for heads).
+        num_images: pictures to draw (None: 20000), or the most files or stored pictures to use
+            (None: all), chosen by `seed`.
+        seed: another seed gives heads that share none with this one, and other combinations of
+            factors.
+        channels: C, 3 (RGB) or 1 (grey, not for heads and coloured factor data).
         resize: how a picture becomes a square: "crop" (the largest central square), "pad" (the
-            edge repeated) or "stretch".
+            edge repeated) or "stretch". Drawn and stored pictures are square already.
 
     Raises:
         FileNotFoundError: nothing at `source`.
         ValueError: a number out of range, or no usable picture.
         OSError: the cache folder cannot be written.
-        ModuleNotFoundError: "heads" without numba.
+        ModuleNotFoundError: "heads" without numba, .h5 files without h5py, .mat without scipy.
     """
     if image_size < 1:
         raise ValueError(f"got image_size={image_size}; expected 1 or more; choose a size like 64")
@@ -62,6 +66,10 @@ def open_images(
         raise ValueError(f"got seed={seed}; expected 0 or more; choose another seed")
     if resize not in RESIZE_RULES:
         raise ValueError(f"got resize={resize!r}; expected one of {', '.join(RESIZE_RULES)}")
+    if is_factor_source(source):
+        return ImageSet(
+            *open_factor_images(source, image_size, channels, cache_dir, num_images, seed)
+        )
     if source != HEADS:
         return ImageSet(
             *open_folder(source, image_size, channels, cache_dir, num_images, seed, resize)

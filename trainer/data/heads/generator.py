@@ -39,12 +39,13 @@ _MAX_TURN = 0.85  # radians for a yaw of 1
 _CHUNK_IMAGES = 16
 
 
-def render_heads(factors: np.ndarray, image_size: int) -> np.ndarray:
+def render_heads(factors: np.ndarray, image_size: int, workers: int | None = 1) -> np.ndarray:
     """Renders one head for each row of factors.
 
     Args:
         factors: (n, 11), columns in the order of FACTORS, each within its range.
         image_size: S, 16 to 512.
+        workers: threads; None means one per core.
 
     Returns:
         (n, S, S, 3) uint8 RGB.
@@ -55,8 +56,7 @@ def render_heads(factors: np.ndarray, image_size: int) -> np.ndarray:
     check_image_size(image_size)
     rows = check_factors(factors)
     images = np.empty((len(rows), image_size, image_size, 3), dtype=np.uint8)
-    for row, image in zip(rows, images, strict=True):
-        _render(row, image)
+    _render_rows(rows, images, workers, None)
     return images
 
 
@@ -88,24 +88,7 @@ def render_dataset(
             f"got an output of shape {out.shape} and type {out.dtype}; expected {expected} and "
             "uint8; allocate it to fit"
         )
-    factors = sample_factors(num_images, seed)
-
-    def render_chunk(start: int) -> int:
-        stop = min(start + _CHUNK_IMAGES, num_images)
-        for index in range(start, stop):
-            _render(factors[index], out[index])
-        return stop - start
-
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count()) as pool:
-        chunks = [pool.submit(render_chunk, start) for start in range(0, num_images, _CHUNK_IMAGES)]
-        try:
-            for chunk in as_completed(chunks):
-                finished = chunk.result()
-                if on_progress is not None:
-                    on_progress(finished)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    _render_rows(sample_factors(num_images, seed), out, workers, on_progress)
 
 
 def check_image_size(image_size: int) -> None:
@@ -115,6 +98,31 @@ def check_image_size(image_size: int) -> None:
             f"got image_size={image_size}; expected {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}; "
             "choose a size in that range"
         )
+
+
+def _render_rows(
+    factors: np.ndarray,
+    out: np.ndarray,
+    workers: int | None,
+    on_progress: Callable[[int], object] | None,
+) -> None:
+    def render_chunk(start: int) -> int:
+        stop = min(start + _CHUNK_IMAGES, len(factors))
+        for index in range(start, stop):
+            _render(factors[index], out[index])
+        return stop - start
+
+    starts = range(0, len(factors), _CHUNK_IMAGES)
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count()) as pool:
+        chunks = [pool.submit(render_chunk, start) for start in starts]
+        try:
+            for chunk in as_completed(chunks):
+                finished = chunk.result()
+                if on_progress is not None:
+                    on_progress(finished)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _render(row: np.ndarray, image: np.ndarray) -> None:
