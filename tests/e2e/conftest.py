@@ -74,17 +74,17 @@ class Comfy:
         assert status == 200 and not answer["node_errors"], answer
         return answer["prompt_id"]
 
-    def wait(self, prompt_id: str) -> Run:
-        deadline = time.monotonic() + RUN_SEC
+    def wait(self, prompt_id: str, limit_sec: float = RUN_SEC) -> Run:
+        deadline = time.monotonic() + limit_sec
         while time.monotonic() < deadline:
             history = self.get(f"/history/{prompt_id}")
             if prompt_id in history:
                 return Run(history[prompt_id], self.base)
             time.sleep(0.1)
-        raise AssertionError(f"the run took more than {RUN_SEC} s")
+        raise AssertionError(f"the run took more than {limit_sec} s")
 
-    def run(self, prompt: dict[str, Any]) -> Run:
-        return self.wait(self.submit(prompt))
+    def run(self, prompt: dict[str, Any], limit_sec: float = RUN_SEC) -> Run:
+        return self.wait(self.submit(prompt), limit_sec)
 
     def refusal(self, prompt: dict[str, Any]) -> str:
         """The reason for which a prompt is refused before anything runs."""
