@@ -1,4 +1,4 @@
-"""The `cldis` command: demo, edit, traverse, info and train.
+"""The `cldis` command: demo, edit, traverse, info, rename, evaluate and train.
 
 Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C.
 Heavy imports happen inside the commands, so that help and errors come at once.
@@ -7,7 +7,6 @@ Heavy imports happen inside the commands, so that help and errors come at once.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import math
 import sys
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 WRONG_INPUT, CANCELLED = 2, 130
 DEFAULT_STEPS = 20
 NUM_DEMO_ROWS = 6
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 SAMPLERS = ("ddim", "dpmpp_2m", "unipc")  # a test compares them with the library's
 RESIZE_RULES = ("crop", "pad", "stretch")  # likewise
 
@@ -201,17 +201,60 @@ def _as_text(header: Header, path: Path) -> str:
     return "\n".join(lines)
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from .evaluating import evaluate_arrays, evaluate_model, score_table
+    from .metrics import METRICS
+
+    metrics = options.metrics.split(",") if options.metrics else list(METRICS)
+    if (options.model is None) == (options.representation is None):
+        raise ValueError(
+            "cldis evaluate scores either a model or arrays. Give MODEL with --dataset NAME, or "
+            "--representation FILE.npz."
+        )
+    with tqdm(total=1.0, file=sys.stderr, leave=False, disable=None, bar_format=BAR) as bar:
+
+        def on_progress(name: str, done: float) -> None:
+            bar.set_description_str(name)
+            bar.n = done
+            bar.refresh()
+
+        common: dict[str, Any] = {
+            "seed": options.seed or 0,
+            "fast": options.fast,
+            "with_controls": not options.no_controls,
+            "on_progress": on_progress,
+        }
+        if options.representation is not None:
+            result = evaluate_arrays(options.representation, metrics, **common)
+        else:
+            if options.dataset is None:
+                raise ValueError(
+                    "No data set was given. Add --dataset shapes3d-equivalent, "
+                    "dsprites-equivalent, heads, or the path of a factor file."
+                )
+            model = _load(options.model, options.device)
+            result = evaluate_model(
+                model,
+                options.dataset,
+                metrics,
+                codes=options.codes,
+                with_sampled=not options.no_sampled,
+                **common,
+            )
+    print(score_table(result))
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {options.json}")
+    return 0
+
+
 def _train(arguments: list[str]) -> int:
     """Hands all arguments to the trainer, which lives beside the package in a checkout."""
-    checkout = Path(__file__).resolve().parent.parent
-    if not (checkout / "trainer" / "__main__.py").is_file():
-        raise FileNotFoundError(
-            "This installation came without the trainer. Clone the repository, install it with "
-            '`python -m pip install -e ".[train]"`, and run `cldis train` again.'
-        )
-    if str(checkout) not in sys.path[:1]:  # first: another `trainer` may be installed
-        sys.path.insert(0, str(checkout))
-    return importlib.import_module("trainer.__main__").main(arguments)
+    from .trainer_door import load_trainer
+
+    return load_trainer("__main__").main(arguments)
 
 
 def _load(path: Path | None, device: str) -> EditableModel:
@@ -358,6 +401,26 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("model", nargs="?", type=Path, metavar="MODEL")
     info.add_argument("--json", action="store_true", help="for programs")
     info.set_defaults(run=_info)
+
+    evaluate = commands.add_parser("evaluate", help="score how well the code matches known factors")
+    evaluate.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    evaluate.add_argument(
+        "--dataset",
+        metavar="NAME|FILE",
+        help="shapes3d-equivalent, dsprites-equivalent, heads, or a file of a factor data set",
+    )
+    evaluate.add_argument(
+        "--representation", type=Path, metavar="FILE.npz", help="arrays `codes` and `factors`"
+    )
+    evaluate.add_argument("--metrics", metavar="A,B,...", help="all by default")
+    evaluate.add_argument("--fast", action="store_true", help="fewer samples; labelled as such")
+    evaluate.add_argument("--codes", choices=("semantic", "copilot"), default="semantic")
+    evaluate.add_argument("--no-controls", action="store_true", help="leave out the two controls")
+    evaluate.add_argument("--no-sampled", action="store_true", help="score the mean codes only")
+    evaluate.add_argument("--seed", type=_seed, metavar="N")
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="for programs")
+    evaluate.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    evaluate.set_defaults(run=_evaluate)
 
     rename = commands.add_parser("rename", help="give a direction of a model file another name")
     rename.add_argument("model", type=Path, metavar="MODEL")

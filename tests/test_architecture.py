@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = "comfyui_cldis"
-FRONT = ("cli", "__main__", "picture", "showcase")  # the command line: all but the nodes
+FRONT = ("cli", "__main__", "evaluating", "picture", "showcase")  # all but the nodes
 
 # Part of the library -> the parts it may import, itself not counted.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -20,11 +20,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diffusion": {"model"},
     "editing": {"model", "diffusion"},
     "checkpoint": {"model", "diffusion", "editing", "__init__"},
+    "metrics": set(),
+    "tracking": {"model", "diffusion", "editing"},
     "trainer_door": set(),
     "nodes": {"model", "diffusion", "editing", "checkpoint", "trainer_door", "__init__"},
 } | {
     part: {"model", "diffusion", "editing", "checkpoint", "trainer_door", "__init__", *FRONT}
-    - {part}
+    | {"metrics", "tracking"} - {part}
     for part in FRONT
 }
 # Foreign packages of the lower parts; the others may use any dependency.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from PIL import Image
 
 import comfyui_cldis
 import comfyui_cldis.checkpoint as checkpoint
-from comfyui_cldis import cli
+from comfyui_cldis import cli, trainer_door
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import RESIZE_RULES
@@ -323,9 +322,7 @@ def test_train_hands_over_all_arguments(monkeypatch: pytest.MonkeyPatch) -> None
             received.append(arguments)
             return 7
 
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Trainer)
-    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    monkeypatch.setattr(trainer_door, "load_trainer", lambda name: Trainer)
     assert run("train", "--data", "heads", "--output", "x", "--help") == 7
     assert received == [["--data", "heads", "--output", "x", "--help"]]
 
@@ -333,9 +330,55 @@ def test_train_hands_over_all_arguments(monkeypatch: pytest.MonkeyPatch) -> None
 def test_train_without_the_trainer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "site" / "comfyui_cldis" / "cli.py"))
+    monkeypatch.setattr(trainer_door, "CHECKOUT", tmp_path / "site")
     code = run("train", "--data", "heads")
     assert_wrong_input(capsys, code, "came without the trainer", "Clone the repository")
+
+
+def test_evaluate_arrays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 4, (600, 3))
+    path, output = tmp_path / "codes.npz", tmp_path / "scores.json"
+    np.savez(path, codes=factors.astype(np.float32), factors=factors)
+    options = ("--metrics", "mig,modularity,active_dims", "--json", str(output))
+    assert run("evaluate", "--representation", str(path), *options) == 0
+    table = capsys.readouterr().out
+    assert "| mig |" in table and "oracle" in table and "random rotation" in table
+    result = json.loads(output.read_text())
+    assert result["mig"] > 0.95 and result["active_dims"] == 3
+    assert result["controls"]["random_rotation"]["mig"] < 0.5
+
+
+def test_evaluate_a_model_on_drawn_factors(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "scores.json"
+    options = ("--metrics", "active_dims", "--fast", "--no-controls", "--json", str(output))
+    dataset = ("--dataset", "shapes3d-equivalent", "--device", "cpu")
+    assert run("evaluate", str(tiny_checkpoint), *dataset, *options) == 0
+    result = json.loads(output.read_text())
+    assert result["dataset"] == "shapes3d-equivalent" and result["protocol"] == "fast"
+    assert set(result["sampled"]) >= {"active_dims"} and "controls" not in result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Give MODEL with --dataset NAME, or --representation FILE.npz"),
+        (("MODEL",), "No data set was given"),
+        (("MODEL", "--dataset", "nowhere"), "nowhere"),
+        (("--representation", "nowhere.npz"), "There is no file nowhere.npz"),
+        (("MODEL", "--dataset", "heads", "--metrics", "mug"), "no metric named mug"),
+    ],
+)
+def test_evaluate_refuses(
+    tiny_checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    given = [str(tiny_checkpoint) if word == "MODEL" else word for word in arguments]
+    assert_wrong_input(capsys, run("evaluate", *given), words)
 
 
 def test_cancelling(
