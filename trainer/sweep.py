@@ -25,7 +25,8 @@ QUALITY_COLUMNS = (
     "num_visible_monotone",
 )
 COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, "hours")
-KEYS = ("data", "preset", "seeds", "settings", "rows")
+KEYS = ("data", "preset", "seeds", "metrics", "settings", "rows")
+SCORES_NAME = "scores.json"
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,34 @@ class Sweep:
     Attributes:
         data, preset: as on the command line of a run.
         seeds: every row is trained with each.
+        metrics: labelled metrics (`comfyui_cldis.metrics`) that score each model's mean codes on
+            `data`, with the fast protocol; a row that trains the co-pilot alone is scored on its.
         rows: name of the row -> its configuration, without the seed.
     """
 
     data: str
     preset: str
     seeds: tuple[int, ...]
+    metrics: tuple[str, ...]
     rows: Mapping[str, TrainConfig]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table: the scores first."""
+        return (*score_keys(self.metrics), *COLUMNS)
+
+
+def score_keys(metrics: Sequence[str]) -> list[str]:
+    """The numbers that metrics give."""
+    if not metrics:
+        return []
+    from comfyui_cldis.metrics import METRICS
+
+    return [key for name in metrics for key in METRICS[name].keys]
 
 
 def load_sweep(path: Path) -> Sweep:
-    """Read a sweep from TOML: data, preset, seeds, [settings] for all rows, [rows.NAME] for each.
+    """Read a sweep from TOML: data, preset, seeds, metrics, [settings] for all, [rows.NAME] each.
 
     Raises:
         FileNotFoundError: no such file.
@@ -62,6 +80,11 @@ def load_sweep(path: Path) -> Sweep:
         raise ValueError(f"{path.name} needs `data` and at least one [rows.NAME]. Add them.")
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int for s in seeds):
         raise ValueError(f"{path.name} has seeds {seeds!r}. Give a list of whole numbers.")
+    metrics = values.get("metrics", [])
+    if metrics:
+        from comfyui_cldis.metrics.evaluation import checked_names
+
+        metrics = checked_names(metrics)
     preset = values.get("preset", "tiny32")
     base = load_preset(preset).with_values(flatten(values.get("settings", {})))
     configs = {}
@@ -70,7 +93,7 @@ def load_sweep(path: Path) -> Sweep:
             configs[name] = base.with_values(flatten(settings))
         except ValueError as error:
             raise ValueError(f"Row '{name}' of {path.name}: {error}") from error
-    return Sweep(values["data"], preset, tuple(seeds), configs)
+    return Sweep(values["data"], preset, tuple(seeds), tuple(metrics), configs)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -120,8 +143,57 @@ def run_sweep(
             outcome = trainer(settings, say)
             if not outcome.finished:
                 return None
-            results.append({"row": row, "seed": seed, **measure(folder, outcome.model)})
+            result = {"row": row, "seed": seed, **measure(folder, outcome.model)}
+            if sweep.metrics:
+                say(f"scoring {', '.join(sweep.metrics)}")
+                result |= score(sweep, config, outcome.model, device)
+            results.append(result)
     return results
+
+
+def score(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[str, Any]:
+    """Labelled scores of a model (fast protocol, mean codes); kept beside it for the next time."""
+    from comfyui_cldis.checkpoint import load_checkpoint
+    from comfyui_cldis.evaluating import evaluate_model
+
+    path = model.parent / SCORES_NAME
+    asked = {"metrics": list(sweep.metrics), "model": model.stat().st_mtime_ns}
+    if path.is_file():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["asked"] == asked:
+            return stored["scores"]
+    loaded = load_checkpoint(model)
+    loaded.networks.to(device)
+    found = evaluate_model(
+        loaded,
+        sweep.data,
+        sweep.metrics,
+        codes="copilot" if config.loop.copilot_only else "semantic",
+        fast=True,
+        with_controls=False,
+        with_sampled=False,
+        cache_dir=model.parent,
+    )
+    scores = {key: found[key] for key in score_keys(sweep.metrics)}
+    path.write_text(json.dumps({"asked": asked, "scores": scores}) + "\n", encoding="utf-8")
+    return scores
+
+
+def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
+    """The scores of the two controls, as rows of the table: an oracle code and its rotation."""
+    if not sweep.metrics:
+        return []
+    import numpy as np
+
+    from comfyui_cldis.metrics import FactorRepresentation, controls
+
+    from .data.factors import open_factor_data
+
+    data = open_factor_data(sweep.data, next(iter(sweep.rows.values())).model.image_size)
+    sizes = tuple(data.space.sizes)
+    source = FactorRepresentation(sizes, lambda factors: factors.astype(np.float64))
+    found = controls(source, sweep.metrics, fast=True)
+    return [{"row": name.replace("_", " "), "seed": 0, **found[name]} for name in found]
 
 
 def measure(folder: Path, model: Path) -> dict[str, Any]:
@@ -145,17 +217,22 @@ def measure(folder: Path, model: Path) -> dict[str, Any]:
 
 def table(results: Sequence[Mapping[str, Any]], sweep: Sweep) -> str:
     """Markdown: one line per row, mean and standard deviation over the seeds (n - 1)."""
-    lines = [
+    text = (
         f"Rows: mean ± sd over seeds {list(sweep.seeds)}; data {Path(sweep.data).name}, preset "
         f"{Path(sweep.preset).name}. Losses, KL, capacity and information: mean of the last tenth "
-        "of the run; nats per image.",
+        "of the run; nats per image. A dash: not measured."
+    )
+    if sweep.metrics:
+        text += " Scores: mean codes, fast protocol; the last two rows are the controls."
+    lines = [
+        text,
         "",
-        "| row | " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
+        "| row | " + " | ".join(name.replace("_", " ") for name in sweep.columns) + " |",
+        "|---" * (len(sweep.columns) + 1) + "|",
     ]
-    for row in sweep.rows:
+    for row in dict.fromkeys(result["row"] for result in results):
         runs = [result for result in results if result["row"] == row]
-        cells = [_cell([run[name] for run in runs]) for name in COLUMNS]
+        cells = [_cell([run.get(name) for run in runs]) for name in sweep.columns]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -163,7 +240,7 @@ def table(results: Sequence[Mapping[str, Any]], sweep: Sweep) -> str:
 def _cell(values: Sequence[float | None]) -> str:
     known = [float(value) for value in values if value is not None]
     if len(known) < len(values) or not known:
-        return "not measured"
+        return "-"
     mean = f"{statistics.fmean(known):.4g}"
     return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.2g}"
 
@@ -186,6 +263,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     if results is None:
         say("The sweep was stopped. Run the same command to go on.")
         return 130
+    results += control_rows(sweep)
     text = table(results, sweep)
     (arguments.output / "table.json").write_text(json.dumps(results, indent=2) + "\n")
     (arguments.output / "table.md").write_text(text, encoding="utf-8")

@@ -49,6 +49,7 @@ def test_rows_are_configurations(tmp_path):
         ("data = 'x'\nseeds = 1\n[rows.a]", "Give a list of whole numbers"),
         ("data = 'x'\n[rows.a]\nloop.feedbak = 'ramp'", "Row 'a' of s.toml: Unknown key 'feedbak'"),
         ("data =", "not valid TOML"),
+        ("data = 'x'\nmetrics = ['mug']\n[rows.a]", "no metric named mug"),
     ],
 )
 def test_wrong_files_are_sentences(tmp_path, text, words):
@@ -109,7 +110,7 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
     # mean and sample standard deviation of 1 and 4; of 5 and 8
     assert lines[-2].startswith("| ramp | 2.5 ± 2.1 |")
     assert lines[-1].startswith("| Diff-AE only | 6.5 ± 2.1 |")
-    assert "not measured" in lines[-1] and "30 ± 0" in lines[-1]
+    assert "| - |" in lines[-1] and "30 ± 0" in lines[-1]
 
 
 def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):
@@ -123,3 +124,14 @@ def test_rows_that_share_a_folder_are_refused(tmp_path):
     shared = load_sweep(write(tmp_path / "s.toml", text))
     with pytest.raises(ValueError, match="share a folder"):
         run_sweep(shared, tmp_path, "cpu", lambda text: None, StandIn())
+
+
+def test_scores_come_first_and_the_controls_last(tmp_path):
+    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
+    scored = load_sweep(write(tmp_path / "s.toml", text))
+    assert scored.columns[0] == "mig"
+    rows = module.control_rows(scored)
+    assert [row["row"] for row in rows] == ["oracle", "random rotation"]
+    assert rows[0]["mig"] > 0.95 and rows[1]["mig"] < 0.5
+    lines = table([{"row": "ramp", "seed": 0, "mig": 0.25}, *rows], scored).splitlines()
+    assert lines[-3].startswith("| ramp | 0.25 |") and lines[-1].startswith("| random rotation |")
