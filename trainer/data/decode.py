@@ -9,25 +9,24 @@ applied.
 from __future__ import annotations
 
 import io
-import threading
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from .budget import Budget
+
 RULE_VERSION = 2  # raise it when the same file gives other pixels
 EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 RESIZE_RULES = ("crop", "pad", "stretch")  # as comfyui_cldis.editing.framing.RESIZE_RULES
-MAX_PIXELS = 2**26  # to be decoded at once, 8192 x 8192; takes about 1 GB
+MAX_PIXELS = 2**26  # 8192 x 8192, of all pictures that are being decoded; takes 1.3 GB
 
 ResizeRule = Literal["crop", "pad", "stretch"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _ORIENTATION = 0x0112
-# Threads decode side by side, but only one large picture at a time: that bounds the memory.
-_LARGE_PIXELS = 2**23
-_large_picture = threading.Lock()
+_pixels_in_memory = Budget(MAX_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,22 @@ def decode_picture(
         picture.draft(None, (2 * image_size, 2 * image_size))
         is_drafted = picture.size != (width, height)
         num_pixels = picture.width * picture.height
-        if num_pixels > MAX_PIXELS:
+        if picture.info.get("progressive"):  # all of it is held, at a third of a pixel's bytes
+            num_pixels = max(num_pixels, width * height // 3)
+        if num_pixels > _pixels_in_memory.total:
             raise ValueError(
-                f"{width} x {height} pixels; at most {MAX_PIXELS:,} pixels are decoded; "
+                f"{width} x {height} pixels; at most {_pixels_in_memory.total:,} are decoded; "
                 "save a smaller copy"
             )
-        mode, orientation = picture.mode, picture.getexif().get(_ORIENTATION)
-        if num_pixels > _LARGE_PIXELS:
-            with _large_picture:
-                square, upright_size = _to_square(picture, image_size, channels, resize)
-        else:
+        mode = picture.mode
+        # Asked of JPEG alone: of PNG, the question decodes the picture.
+        is_turned = is_drafted and picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+        with _pixels_in_memory.lend(num_pixels):
             square, upright_size = _to_square(picture, image_size, channels, resize)
+            picture.close()  # frees its pixels
     if not is_drafted:
         width, height = upright_size
-    elif orientation in (5, 6, 7, 8):
+    elif is_turned:
         width, height = height, width
     pixels = np.asarray(square, dtype=np.uint8).reshape(image_size, image_size, channels)
     return Decoded(pixels, width, height, mode)

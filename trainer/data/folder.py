@@ -14,14 +14,16 @@ import numpy as np
 from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
+from .budget import Budget
 from .cache import CacheEntry, load_or_build
 from .decode import EXTENSIONS, RULE_VERSION, Decoded, ResizeRule, decode_picture
-from .files import PictureFile, PictureFiles, open_files, printable
+from .files import MAX_FILE_BYTES, PictureFile, PictureFiles, open_files, printable
 from .report import DataReport
 from .survey import Fingerprint, Survey, take_fingerprint
 
 _BATCH_FILES = 64  # decoded at once; bounds what is held in memory
 _MAX_REASON = 200  # characters
+_bytes_in_memory = Budget(MAX_FILE_BYTES)  # of the files that are being read
 
 
 def open_folder(
@@ -102,7 +104,8 @@ def _decode_into(
 
     def decode(file: PictureFile) -> tuple[Decoded, Fingerprint] | str:
         try:
-            decoded = decode_picture(files.read(file), image_size, channels, resize)
+            with _bytes_in_memory.lend(min(file.num_bytes, MAX_FILE_BYTES)):
+                decoded = decode_picture(files.read(file), image_size, channels, resize)
         except UnidentifiedImageError:
             return "not a picture of an accepted format"
         except Exception as error:  # a damaged file can raise anything

@@ -11,6 +11,7 @@ from PIL import Image
 from comfyui_cldis.editing import framing
 from trainer.data import RESIZE_RULES
 from trainer.data import decode as module
+from trainer.data.budget import Budget
 from trainer.data.decode import decode_picture
 
 ORANGE = (250, 128, 10)
@@ -324,17 +325,18 @@ def test_huge_dimensions_are_refused_before_they_are_decoded():
 
 
 def test_more_pixels_than_memory_is_meant_for_are_refused(monkeypatch):
-    monkeypatch.setattr(module, "MAX_PIXELS", 100 * 100)
+    monkeypatch.setattr(module, "_pixels_in_memory", Budget(100 * 100))
     picture = Image.new("RGB", (200, 100))
-    with pytest.raises(ValueError, match="200 x 100 pixels; at most 10,000 pixels.*smaller copy"):
+    with pytest.raises(ValueError, match="200 x 100 pixels; at most 10,000 are .*smaller copy"):
         decode_picture(encoded(picture), 8, 3)
     # A JPEG of that size is decoded at an eighth and fits.
     assert decode_picture(encoded(picture, "JPEG"), 8, 3).width == 200
 
 
-def test_large_pictures_give_the_same_pixels_one_at_a_time(monkeypatch):
-    data = encoded(Image.effect_noise((90, 60), 50))
-    expected = pixels_of(data)
-    monkeypatch.setattr(module, "_LARGE_PIXELS", 100)
-    assert np.array_equal(pixels_of(data), expected)
-    assert not module._large_picture.locked()
+def test_pixels_are_given_back_after_success_and_failure(monkeypatch):
+    monkeypatch.setattr(module, "_pixels_in_memory", Budget(64 * 64))
+    whole = encoded(Image.effect_noise((64, 64), 50))
+    for _ in range(3):
+        assert decode_picture(whole, 8, 3).width == 64
+        with pytest.raises(OSError, match="truncated"):
+            decode_picture(whole[:900], 8, 3)

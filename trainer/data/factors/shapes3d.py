@@ -102,7 +102,8 @@ class Shapes3D:
                 layers = _add_object(room, SHAPES[shape], float(SCALES[scale]))
                 # (S * 4 * S * 4, 5) -> sums over each pixel's 4 rows, then 4 columns -> (S * S, 5)
                 tall = layers.reshape(size, _SAMPLES, -1).sum(axis=1)
-                sums = tall.reshape(size * size, _SAMPLES, _NUM_LAYERS).sum(axis=1)
+                parts = tall.reshape(size * size, _SAMPLES, _NUM_LAYERS)
+                sums = sum(parts[:, sample] for sample in range(_SAMPLES))
                 self._layers[geometry] = np.round(sums * (_LEVELS / _SAMPLES**2))
                 self._is_cast[geometry] = True
 
@@ -161,12 +162,14 @@ def _add_object(room: _Background, solid: Solid, scale: float) -> np.ndarray:
     centre, radius = bounding_sphere(solid, scale)
 
     from_floor = room.floor_points + [0, 1e-4, 0]
-    near = _passes(from_floor, _TO_LIGHT, centre, radius)
+    offset = centre - from_floor
+    near = _passes((offset * offset).sum(axis=1), offset @ _TO_LIGHT, radius)
     toward = np.broadcast_to(_TO_LIGHT, (len(near), 3))
     distance, _ = hit_solid(solid, scale, from_floor[near], toward)
     layers[room.floor[near[np.isfinite(distance)]], _FLOOR] = 0.33
 
-    near = _passes(room.eye, room.rays, centre, radius)
+    offset = centre - room.eye
+    near = _passes(offset @ offset, room.rays @ offset, radius)
     rays = room.rays[near]
     distance, normals = hit_solid(solid, scale, np.broadcast_to(room.eye, rays.shape), rays)
     is_hit = np.isfinite(distance)
@@ -188,8 +191,12 @@ def _lamp_light(points: np.ndarray) -> np.ndarray:
     return 1 / (1 + 0.12 * ((points[:, [0, 2]] - _LAMP) ** 2).sum(axis=1))
 
 
-def _passes(origins: np.ndarray, rays: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
-    """Which rays come within `radius` of `centre`; the others need no exact test."""
-    offset = origins - centre
-    along = (offset * rays).sum(axis=-1)
-    return np.flatnonzero((offset * offset).sum(axis=-1) - along * along < radius * radius)
+def _passes(distances: np.ndarray, along: np.ndarray, radius: float) -> np.ndarray:
+    """Which rays come within `radius` of a point; the others need no exact test.
+
+    Args:
+        distances: (m,) or a number, squared, from the rays' origins to the point.
+        along: (m,) how far along the rays the point is.
+        radius: of the sphere around it.
+    """
+    return np.flatnonzero(distances - along * along < radius * radius)
