@@ -21,6 +21,7 @@ from .representation import CodesOf, Labelled, NotApplicable, Representation
 MIN_ROWS = 30
 MIN_PAIRS = 100  # the correlation of unrelated dimensions then errs by .1
 MAX_UNSEEN = 0.5
+MAX_CODE = 1e18  # trees compute in float32
 _NAMES = ("codes", "factors")
 _ADVICE = "Write it with numpy.savez(path, codes=codes, factors=factors)."
 
@@ -121,6 +122,12 @@ def _check_numbers(codes: np.ndarray, factors: np.ndarray) -> None:
         raise ValueError(
             f"codes holds {int(bad.sum())} values that are NaN or infinite, the first in row {row},"
             f" column {column}. Drop these rows, or mend the encoder."
+        )
+    largest = np.abs(codes).max()
+    if largest > MAX_CODE:
+        raise ValueError(
+            f"codes holds the value {largest:.3g}; squares of numbers beyond {MAX_CODE:.0e} "
+            "overflow. Rescale the dimension, or drop it."
         )
     if factors.dtype.kind == "f" and not np.isfinite(factors).all():
         raise ValueError("factors holds NaN or infinity. Give an integer for every item.")

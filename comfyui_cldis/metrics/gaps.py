@@ -1,8 +1,9 @@
 """Mutual information gaps: how far the best dimension of each factor is ahead of the runner-up.
 
-MIG divides by the factor's entropy: Chen et al. 2018, section 4.1 (arXiv:1802.04942), codes in 20
+MIG divides by the factor's entropy: Chen et al. 2018, section 4 (arXiv:1802.04942), codes in 20
 histogram bins as in disentanglement_lib. DMIG divides by what the gap can be at most when factors
-depend on each other: Watcharasupat and Lerch 2021 (arXiv:2110.05587).
+depend on each other: Watcharasupat and Lerch 2021 (ISMIR late-breaking demo), and
+their package Latte.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """InfoMEC: modularity, explicitness and compactness as information, of the active dimensions.
 
 InfoM and InfoC from nearest-neighbour mutual information over the factor's entropy; InfoE from the
-log loss of an unpenalised logistic regression. Source: Hsu et al. 2023, section 4
-(arXiv:2305.18378) and its reference code for continuous codes. A dimension that tells of no factor,
-0/0 there, counts 0 here.
+log loss of an unpenalised logistic regression. Source: Hsu et al. 2023 (arXiv:2305.18378) and its
+reference code for continuous codes. A dimension that tells of no factor, 0/0 there, counts 0 here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """IRS: how little a dimension moves from all other factors while its own factor is held.
 
-Source: Suter et al. 2019, section 4 (arXiv:1811.00007), as in disentanglement_lib: the 99 %
-quantile in place of the maximum, factors in 20 bins, constant dimensions dropped.
+Source: Suter et al. 2019 (arXiv:1811.00007), as in disentanglement_lib: the 99 % quantile in
+place of the maximum, factors in 20 bins, constant dimensions dropped.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .representation import Report
+from .parallel import Step
 
 
 def require_scikit_learn() -> None:
@@ -37,15 +37,14 @@ def boosted_trees(
     num_trees: int,
     learning_rate: float,
     seed: int,
-    report: Report,
+    step: Step,
 ) -> Any:
     """Gradient-boosted trees fitted to x (n, N), y (n,); all other settings are the defaults."""
     require_scikit_learn()
     from sklearn.ensemble import GradientBoostingClassifier
 
     def monitor(index: int, *_: object) -> bool:
-        report((index + 1) / num_trees)
-        return False  # never stop early
+        return step((index + 1) / num_trees)
 
     model = GradientBoostingClassifier(
         n_estimators=num_trees, learning_rate=learning_rate, random_state=seed

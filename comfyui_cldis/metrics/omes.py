@@ -1,10 +1,10 @@
 """OMES: overlap and multiple encoding, from pairs that differ in one factor only. No classifier.
 
-Source: Dapueto et al. 2024, section 3 (arXiv:2409.18017) and its code: association of dimension and
-factor = 1 - |correlation between the two sides of the pairs|, average pooling, alpha = .5. One
-deviation: a negative correlation counts as none. The sides of a pair never agree in the changed
-factor, so a dimension that is just that factor has the correlation -1 / (values - 1), which the
-original takes for sameness: a two-valued factor would always score 0.
+Source: Dapueto et al. 2024 (arXiv:2409.18017) and its code: association of dimension and factor =
+1 - |correlation between the two sides of the pairs|, average pooling, alpha = .5. One deviation: a
+negative correlation counts as none. The sides of a pair never agree in the changed factor, so a
+dimension that is just that factor has the correlation -1 / (values - 1), which the original takes
+for sameness: a two-valued factor would always score 0.
 """
 
 from __future__ import annotations

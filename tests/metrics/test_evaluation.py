@@ -123,7 +123,7 @@ def test_progress_of_each_metric_ends_at_one(rows: ArrayRepresentation) -> None:
     for name, steps in heard.items():
         assert steps == sorted(steps), name
         assert steps[-1] == pytest.approx(1), name
-    assert len(heard["dci"]) > 10 and len(heard["factor_vae"]) > 5
+    assert len(heard["factor_vae"]) > 5
 
 
 def test_an_exception_in_progress_stops_the_work(rows: ArrayRepresentation) -> None:

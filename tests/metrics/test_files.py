@@ -32,6 +32,7 @@ def changed(array: np.ndarray, row: int, column: int, value: float) -> np.ndarra
     [
         (changed(GOOD_CODES, 7, 1, np.nan), GOOD_FACTORS, "1 values .* NaN .* row 7, column 1"),
         (changed(GOOD_CODES, 0, 0, -np.inf), GOOD_FACTORS, "infinite, the first in row 0"),
+        (changed(GOOD_CODES, 3, 1, -1e30), GOOD_FACTORS, "value 1e.30; .* Rescale"),
         (GOOD_CODES, changed(GOOD_FACTORS, 0, 0, np.nan), "factors holds NaN"),
         (GOOD_CODES, GOOD_FACTORS.astype(float), "factors has the type float64; expected integers"),
         (GOOD_CODES, GOOD_FACTORS.astype(str), "factors has the type <U"),
