@@ -1,8 +1,15 @@
 """Where training pictures come from: folders and zip files, procedural heads, factor data sets."""
 
 from .decode import RESIZE_RULES
-from .images import ImageSet, open_images
+from .images import BUILT_IN_SOURCES, ImageSet, open_images
 from .report import DataReport
 from .report_files import write_report
 
-__all__ = ["RESIZE_RULES", "DataReport", "ImageSet", "open_images", "write_report"]
+__all__ = [
+    "BUILT_IN_SOURCES",
+    "RESIZE_RULES",
+    "DataReport",
+    "ImageSet",
+    "open_images",
+    "write_report",
+]

@@ -9,11 +9,12 @@ import numpy as np
 
 from .decode import RESIZE_RULES, ResizeRule
 from .factors.dataset import open_factor_images
-from .factors.opening import is_factor_source
+from .factors.opening import DRAWN_NAMES, is_factor_source
 from .folder import open_folder
 from .report import DataReport
 
 HEADS = "heads"
+BUILT_IN_SOURCES = (HEADS, *DRAWN_NAMES)  # names that are no paths
 
 
 @dataclass(frozen=True)

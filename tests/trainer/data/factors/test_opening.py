@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.data import open_images, write_report
+from trainer.data import BUILT_IN_SOURCES, open_images, write_report
 from trainer.data.factors import FACTOR_NAMES, dataset, open_factor_data
 
 
@@ -22,6 +22,10 @@ def test_every_name_opens_and_keeps_its_word(name):
     assert np.array_equal(rgb, np.broadcast_to(images, (2, 16, 16, 3)))
     with pytest.raises(ValueError, match="got factors of shape"):
         data.images(np.zeros((1, 99), dtype=int))
+
+
+def test_names_of_training_pictures_and_of_factor_data_are_the_same():
+    assert set(BUILT_IN_SOURCES) == set(FACTOR_NAMES)
 
 
 def test_heads_are_the_generators_heads_at_evenly_spaced_values():
