@@ -21,6 +21,7 @@ from comfyui_cldis.model import DiffusionAutoencoder
 
 from .batches import to_tensor
 from .config import TrainConfig
+from .data import BUILT_IN_SOURCES
 from .quality import measure_quality
 
 STATISTICS_IMAGES = 4096
@@ -28,10 +29,16 @@ BASE_IMAGES = 8
 SMALLEST_EFFECT = VISIBLE_EFFECT
 UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
 JUDGED_SEED_OFFSET = 1_000_003
+DRAWN_CARD = "Pictures from a procedural generator of this project (trainer/data/factors), in the \
+manner of {} but not that data set: its factors, sizes and ranges, other pixels."
 LICENCES = {
+    "shapes3d-equivalent": "MIT (weights); drawn pictures.",
+    "dsprites-equivalent": "MIT (weights); drawn pictures.",
     "heads": "MIT (weights). Head shapes: MakeHuman base mesh and targets, CC0 1.0.",
 }
 DATA_CARDS = {
+    "shapes3d-equivalent": DRAWN_CARD.format("3D Shapes (Burgess & Kim 2018)"),
+    "dsprites-equivalent": DRAWN_CARD.format("dSprites (Matthey et al. 2017)"),
     "heads": "Drawn heads from a procedural generator (trainer/data/heads): eleven independent, "
     "uniformly drawn factors (age, skin, hair colour, hair length, fringe, mood, mouth, face "
     "width, yaw, light, background). No photographs and no real people. Head shapes: MakeHuman "
@@ -59,14 +66,22 @@ def measure_statistics(
 def judged_images(source: str, config: TrainConfig, images: np.ndarray) -> tuple[Tensor, str]:
     """Pictures to measure quality on, (n, C, S, S), and in words whether training saw them.
 
-    Heads: 256 fresh ones from another seed. Other sources hold nothing back, so they are judged
-    on 64 training pictures, evenly spaced.
+    Heads and the drawn factor sets: 256 drawn with another seed. Other sources hold nothing back,
+    so they are judged on 64 training pictures, evenly spaced.
     """
     if source == "heads":
         from .data.heads import render_heads, sample_factors
 
         factors = sample_factors(UNSEEN_IMAGES, config.seed + JUDGED_SEED_OFFSET)
         return to_tensor(render_heads(factors, config.model.image_size)), "unseen"
+    if source in BUILT_IN_SOURCES:
+        from .data.factors import open_factor_data
+        from .data.factors import sample_factors as sample
+
+        data = open_factor_data(source, config.model.image_size, channels=config.model.in_channels)
+        rng = np.random.default_rng(config.seed + JUDGED_SEED_OFFSET)
+        pictures = data.images(sample(data.space, UNSEEN_IMAGES, rng))
+        return to_tensor(pictures), "drawn anew; a combination may have been in training"
     count = min(len(images), SEEN_IMAGES)
     chosen = np.linspace(0, len(images) - 1, count).round().astype(int)
     return to_tensor(images[chosen]), "seen in training"

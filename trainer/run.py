@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .config import TrainConfig
-from .data import ImageSet, open_images, write_report
+from .data import BUILT_IN_SOURCES, ImageSet, open_images, write_report
 from .logs import RunLog
 from .loop import Trainer
 from .state import check_config, load_state
 
 MODEL_NAME = "model.safetensors"
 REPORT_NAME = "report.html"
-PROCEDURAL = ("heads", "shapes3d-equivalent", "dsprites-equivalent")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class RunSettings:
     """What to train, from what, and where to put it.
 
     Attributes:
-        data: a folder or .zip of pictures, a factor file, or one of `PROCEDURAL`.
+        data: a folder or .zip of pictures, a factor file, or one of `BUILT_IN_SOURCES`.
         output: folder of the run.
         device: "cpu" or "cuda".
         preset: name of the preset, for the record.
@@ -44,12 +43,12 @@ class RunSettings:
     @property
     def source(self) -> str:
         """The data, independent of the current folder."""
-        return self.data if self.data in PROCEDURAL else str(Path(self.data).resolve())
+        return self.data if self.data in BUILT_IN_SOURCES else str(Path(self.data).resolve())
 
     @property
     def source_name(self) -> str:
         """The data, as it may be written into a model file."""
-        return self.data if self.data in PROCEDURAL else Path(self.data).name
+        return self.data if self.data in BUILT_IN_SOURCES else Path(self.data).name
 
     @property
     def command(self) -> str:
@@ -141,10 +140,10 @@ def open_run(settings: RunSettings, say: Callable[[str], None]) -> tuple[Trainer
     from accelerate import PartialState
 
     config, folder = settings.config, settings.output
-    if settings.data not in PROCEDURAL and not Path(settings.data).exists():
+    if settings.data not in BUILT_IN_SOURCES and not Path(settings.data).exists():
         raise FileNotFoundError(
             f"There is no folder or file {settings.data}. Give a folder or .zip of pictures, or "
-            f"one of {', '.join(PROCEDURAL)}."
+            f"one of {', '.join(BUILT_IN_SOURCES)}."
         )
     process = PartialState(cpu=settings.device == "cpu")
     with process.main_process_first():  # it decodes the pictures; the others map the result
