@@ -93,8 +93,8 @@ class Train:
                         "default": DEFAULT_PRESET if DEFAULT_PRESET in presets else presets[0],
                         "tooltip": (
                             "Size of the model and length of the training; the number is the side "
-                            "of its pictures. tiny32 is for trying out, cpu64 for a processor, "
-                            "gpu64 for a GPU."
+                            "of its pictures. tiny32 is for trying out, cpu64 for a processor; those "
+                            "with gpu want a graphics card."
                         ),
                     },
                 ),
