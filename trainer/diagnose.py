@@ -127,7 +127,7 @@ def short_run(run: Run) -> Finding | None:
 def dimensions(run: Run) -> Finding | None:
     """Few, or all, of the co-pilot's dimensions in use."""
     kl = final_dimensions(run.judged) if len(run.judged) >= MINIMUM_RECORDS else None
-    if kl is None:
+    if kl is None or run.choice("objective", "name") == "qlae":  # its KL is an entropy
         return None
     used, total = int((kl > USED_DIMENSION).sum()), len(kl)
     if used == total and total > 1:

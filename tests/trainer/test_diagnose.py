@@ -123,8 +123,11 @@ def test_the_remedy_for_few_dimensions_fits_the_bottleneck():
 
 
 def test_all_dimensions_in_use_is_a_note():
-    severity, text = found(changed(kl_per_dimension=[0.5] * 10))["all_dimensions"]
+    full = changed(kl_per_dimension=[0.5] * 10)
+    severity, text = found(full)["all_dimensions"]
     assert severity == "note" and "all of its 10" in text and "model.latent_dim" in text
+    # the "KL" of this objective is the entropy of the values in use, which it means to be high
+    assert found(full, {**CONFIG, "objective": {"name": "qlae"}}) == {}
 
 
 @pytest.mark.parametrize(
@@ -208,6 +211,46 @@ def test_picture_loss_still_falling_or_rising():
     severity, text = found(changed(diffusion=lambda p: 0.1 * math.exp(p)))["diffusion_rising"]
     assert severity == "warning" and "rose by 22 %" in text  # exp(.2) - 1
     assert found(changed(diffusion=lambda p: 0.1 * math.exp(-0.2 * p))) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("diffusion_falling", -0.31, -0.2),  # exp(.2 * rate) - 1: -6.0 and -3.9 %
+        ("diffusion_rising", 0.29, 0.19),  # 6.0 and 3.9 %
+    ],
+)
+def test_thresholds_of_the_picture_loss(rule, inside, outside):
+    assert rule in found(changed(diffusion=lambda p: math.exp(inside * p)))
+    assert rule not in found(changed(diffusion=lambda p: math.exp(outside * p)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("copilot_better", -1790, -1449),  # exp(.2 * slope / 3072): -11.0 and -9.0 %
+        ("copilot_worse", 895, 602),  # 6.0 and 4.0 %
+    ],
+)
+def test_thresholds_of_the_copilot_error(rule, inside, outside):
+    assert rule in found(changed(reconstruction=lambda p: inside * p))
+    assert rule not in found(changed(reconstruction=lambda p: outside * p))
+
+
+@pytest.mark.parametrize(("rate", "is_named"), [(0.31, True), (0.2, False)])  # 6.0 and 3.9 %
+def test_a_fall_of_capacity_explains_a_worse_copilot(rate, is_named):
+    records = changed(
+        reconstruction=lambda p: 3200.0 * p, capacity=lambda p: 9 * math.exp(-rate * p)
+    )
+    assert ("C fell" in found(records)["copilot_worse"][1]) == is_named
+
+
+def test_tolerances_of_minimum_and_limit():
+    assert "capacity_at_minimum" in found(changed(capacity=2.03))
+    assert "capacity_at_minimum" not in found(changed(capacity=2.05))
+    for weight, is_limit in ((1985.0, True), (1975.0, False)):
+        text = found(changed(kl=16.0, kl_weight=weight))["capacity_not_followed"][1]
+        assert ("at its limit" in text) == is_limit
 
 
 def test_a_change_within_the_noise_is_no_finding():
