@@ -43,7 +43,7 @@ def write_card(path: Path) -> str:
         "## Directions",
         "",
         "Effect: mean absolute change between -1 and +1 sd, in [0, 2] image units, inverted noise",
-        "kept. Monotone: share of unseen pictures on which the change grows along the whole range.",
+        "kept. Monotone: share of judged pictures on which the change grows along the whole range.",
         "",
         "| direction | ends | safe range (sd) | effect | monotone |",
         "|---|---|---|---|---|",

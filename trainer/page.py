@@ -166,7 +166,7 @@ def render_directions(facts: Mapping[str, Any]) -> str:
         '<th class="number">safe range, sd</th><th class="number">effect</th>'
         f'<th class="number">monotone</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
         '<p class="small">Effect: mean change of a pixel from -1 to +1 standard deviation, on a '
-        "scale of 0 to 2. Monotone: share of unseen pictures on which the change grows along the "
+        "scale of 0 to 2. Monotone: share of 16 pictures on which the change grows along the "
         "whole range. Names are a first guess.</p></div>"
     )
 

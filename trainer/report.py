@@ -171,8 +171,14 @@ def headline(
         found.append(("Sliders", str(len(facts["directions"] or ())), ""))
     random = finite(quality.get("explained_variance_random_noise"))
     if random is not None:
-        found.append(("Code explains", f"{100 * random:.0f} %", "of unseen pictures"))
+        found.append(("Code explains", f"{100 * random:.0f} %", f"of {judged_on(quality)}"))
     inverted = finite(quality.get("psnr_inverted_noise_db"))
     if inverted is not None:
-        found.append(("With inverted noise", f"{inverted:.1f} dB", "unseen pictures"))
+        found.append(("With inverted noise", f"{inverted:.1f} dB", judged_on(quality)))
     return found
+
+
+def judged_on(quality: Mapping[str, Any]) -> str:
+    """The pictures that the quality was measured on, in words."""
+    seen = quality.get("pictures", "unseen")  # the key is younger than the first models
+    return "unseen pictures" if seen == "unseen" else f"pictures {seen}"

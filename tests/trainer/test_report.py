@@ -360,3 +360,10 @@ def test_a_traversal_goes_through_its_base_pictures():
 def test_unlike_base_pictures():
     assert spread(torch.tensor([[0.0, 0.0], [1.0, 0.0], [-3.0, 0.0]])) == [0, 2]
     assert spread(torch.zeros(3, 2)) == [0]
+
+
+def test_the_report_says_which_pictures_were_judged():
+    from trainer.report import judged_on
+
+    assert judged_on({}) == judged_on({"pictures": "unseen"}) == "unseen pictures"
+    assert judged_on({"pictures": "seen in training"}) == "pictures seen in training"
