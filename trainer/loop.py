@@ -311,9 +311,7 @@ class Trainer:
         generator = step_generator(self.config.seed, self.step, stream=1)
         share = (self.accelerator.process_index, self.accelerator.num_processes)
         with self.accelerator.autocast():
-            estimates = measure_information(
-                self.networks, self.schedule, x0[::4], generator, share
-            )
+            estimates = measure_information(self.networks, self.schedule, x0[::4], generator, share)
         mean = self.mean(torch.tensor(estimates, device=self.device))
         self.orthogonal, self.direct = mean.tolist()
         self.control = controller.observe_information(
