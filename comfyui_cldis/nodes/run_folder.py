@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from .model_files import EXTENSION, FOLDER, find_model
 RUNS = "cldis_runs"
 LONGEST_NAME = 64
 NAME = re.compile(r"\w([\w .-]*\w)?")
-PROCEDURAL = ("heads", "shapes3d-equivalent", "dsprites-equivalent")  # a test compares them
 BLOCK_BYTES = 2**20
 
 
@@ -81,18 +80,18 @@ def open_run(name: str) -> RunFolder:
     )
 
 
-def find_data(text: str) -> str:
-    """What the input `folder` means: a drawn data set by name, else an absolute path.
+def find_data(text: str, built_in: Collection[str]) -> str:
+    """What the input `folder` means: one of the `built_in` data sets, else an absolute path.
 
     Raises: FileNotFoundError naming the place that was looked at.
     """
-    if text in PROCEDURAL:
+    if text in built_in:
         return text
     path = Path(_folder_paths().get_input_directory(), Path(text).expanduser())
     if not path.exists():
         raise FileNotFoundError(
             f"There is no folder or file {path}. Give a folder or .zip of pictures, by its whole "
-            f"path or as it is called in ComfyUI's input folder, or one of {', '.join(PROCEDURAL)}."
+            f"path or as it is called in ComfyUI's input folder, or one of {', '.join(built_in)}."
         )
     return str(path)
 

@@ -93,8 +93,8 @@ class Train:
                         "default": DEFAULT_PRESET if DEFAULT_PRESET in presets else presets[0],
                         "tooltip": (
                             "Size of the model and length of the training; the number is the side "
-                            "of its pictures. tiny32 is for trying out, cpu64 for a processor; those "
-                            "with gpu want a graphics card."
+                            "of its pictures. tiny32 is for trying out, cpu64 for a processor, "
+                            "those with gpu for a graphics card."
                         ),
                     },
                 ),
@@ -206,7 +206,7 @@ def _train(
     """
     trainer = load_trainer("run")
     if images is None:
-        data = find_data(folder)
+        data = find_data(folder, load_trainer("data").BUILT_IN_SOURCES)
     else:
         has_started = bool(load_trainer("state").state_files(run.folder))
         keep_pictures(run, images, has_started)
