@@ -46,6 +46,8 @@ def test_no_requirement_is_pinned(project: dict[str, Any]) -> None:
         *project["project"]["dependencies"],
         *(each for extra in extras for each in extra),
     ]:
+        if line.startswith("cldis["):  # extras of this project itself
+            continue
         assert re.fullmatch(r"[A-Za-z0-9_-]+>=[0-9.]+(; python_version < '3.1\d')?", line), (
             f"{line}: give one lower bound"
         )

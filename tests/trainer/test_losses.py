@@ -84,11 +84,11 @@ def test_clamped_target_variance_bounds_the_loss():
 
 def test_bottleneck_terms():
     kl = torch.tensor(7.0, requires_grad=True)
-    assert float(bottleneck(kl, "controller", 3.0, 5.0)) == 21.0
-    assert float(bottleneck(kl, "constant", 3.0, 50.0)) == 21.0
+    assert bottleneck(kl, "controller", 3.0, 5.0).item() == 21.0
+    assert bottleneck(kl, "constant", 3.0, 50.0).item() == 21.0
     for capacity in (5.0, 9.0):  # Burgess et al. 2018: gamma |KL - C|
         term = bottleneck(kl, "distance", 1000.0, capacity)
-        assert float(term) == 1000.0 * abs(7.0 - capacity)
+        assert term.item() == 1000.0 * abs(7.0 - capacity)
         assert float(torch.autograd.grad(term, kl)[0]) == (1000.0 if capacity < 7 else -1000.0)
     # the side of C is that of all processes together
     term = bottleneck(kl, "distance", 10.0, 8.0, average=lambda value: value + 2)
