@@ -19,7 +19,7 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from . import controller
-from .batches import BatchOrder, step_generator, to_tensor
+from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .capacity import envelope
 from .config import TrainConfig
 from .devices import Mean, open_accelerator
@@ -170,6 +170,7 @@ class Trainer:
         """Everything needed to go on exactly as if never stopped."""
         return {
             "version": STATE_VERSION,
+            "data": fingerprint(self.images),
             "step": self.step,
             "seconds": self.seconds,
             "networks": self.networks.state_dict(),
@@ -185,13 +186,19 @@ class Trainer:
         """Continue from what `state` returned.
 
         Raises:
-            ValueError: a state of another version of the trainer.
+            ValueError: a state of another version of the trainer, or of other pictures.
         """
         if state.get("version") != STATE_VERSION:
             raise ValueError(
                 f"The training state has version {state.get('version')}; this trainer reads "
                 f"version {STATE_VERSION}. Go on with the release that wrote it, or choose "
                 "another --output."
+            )
+        now, then = fingerprint(self.images), state.get("data")
+        if then not in (None, now):  # states of the first trainings do not say
+            raise ValueError(
+                f"The pictures are not those the run was started with ({then} then, {now} now). "
+                "Restore them, or choose another --output."
             )
         self.step = state["step"]
         self.seconds = state["seconds"]

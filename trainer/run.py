@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
+
+from filelock import FileLock, Timeout
 
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, open_images, write_report
@@ -90,6 +94,44 @@ def train(
         OSError: the output folder cannot be written.
         FloatingPointError: a loss is not finite.
     """
+    with locked(settings.output):
+        return _train(settings, say, events, on_record, on_picture, should_stop)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder; the processes of one run share the lock.
+
+    Raises:
+        ValueError: another training uses the folder, or it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--output {folder} is a file. Give a folder, or a new name.")
+    if os.environ.get("RANK", "0") != "0":  # as torchrun and accelerate launch set it
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"Another training uses {folder}. Wait for it or stop it, or choose another --output."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(
+    settings: RunSettings,
+    say: Callable[[str], None],
+    events: TextIO | None,
+    on_record: Callable[[dict[str, Any]], None] | None,
+    on_picture: Callable[[str, Any], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> Outcome:
     from .samples import write_samples
 
     config, folder = settings.config, settings.output
@@ -97,7 +139,8 @@ def train(
     is_main = trainer.accelerator.is_main_process
     tell = say if is_main else _silence
     model_path = folder / MODEL_NAME
-    if trainer.step >= config.steps and is_export_of(model_path, trainer):
+    is_complete = is_export_of(model_path, trainer) and (folder / REPORT_NAME).is_file()
+    if trainer.step >= config.steps and is_complete:
         tell(f"This run is finished: {model_path} (step {trainer.step}).")
         return Outcome(True, trainer.step, model_path)
     if resumed:

@@ -80,7 +80,15 @@ def load_sweep(path: Path) -> Sweep:
         raise ValueError(f"{path.name} needs `data` and at least one [rows.NAME]. Add them.")
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int for s in seeds):
         raise ValueError(f"{path.name} has seeds {seeds!r}. Give a list of whole numbers.")
+    tables = [values.get("settings", {}), *rows.values()]
+    if not all(isinstance(table, dict) for table in tables) or type(values["data"]) is not str:
+        raise ValueError(
+            f"{path.name}: `data` must be a text, `settings` and every row a table such as "
+            "[rows.NAME]. Correct it."
+        )
     metrics = values.get("metrics", [])
+    if not isinstance(metrics, list):
+        raise ValueError(f"{path.name} has metrics {metrics!r}. Give a list of names.")
     if metrics:
         from comfyui_cldis.metrics.evaluation import checked_names
 

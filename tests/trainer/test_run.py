@@ -1,6 +1,7 @@
 """A run from outside: stopped and exported, out of memory, watched by a program."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from comfyui_cldis.checkpoint import read_header
 from trainer.__main__ import main, stored_settings
 from trainer.config import load_preset
 from trainer.loop import Trainer
-from trainer.run import RunSettings, train
+from trainer.run import RunSettings, locked, train
 from trainer.state import load_state
 
 CONFIG = replace(load_preset("tiny32"), steps=4, save_every_steps=2, log_every_steps=1)
@@ -118,7 +119,32 @@ def test_a_program_can_follow_the_run(folder, tmp_path, capfd):
     assert steps == [1, 2, 3, 4]
 
 
+def test_other_pictures_under_the_same_path_are_refused(folder, tmp_path, capfd):
+    pictures = tmp_path / "pictures"
+    shutil.copytree(folder, pictures)
+    assert run_command(pictures, tmp_path / "run") == 0
+    (pictures / "03.png").unlink()
+    assert run_command(pictures, tmp_path / "run") == 2
+    error = capfd.readouterr().err
+    assert "20 pictures" in error and "19 pictures" in error and "Restore them" in error
+
+
+def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):
+    with locked(tmp_path / "run"):
+        assert run_command(folder, tmp_path / "run") == 2
+    assert "Another training uses" in capfd.readouterr().err
+    assert run_command(folder, tmp_path / "run") == 0
+
+
+def test_a_missing_report_is_written_the_next_time(folder, tmp_path):
+    assert run_command(folder, tmp_path / "run") == 0
+    (tmp_path / "run" / "report.html").unlink()
+    assert run_command(folder, tmp_path / "run") == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
 def test_an_output_folder_that_is_a_file_is_a_sentence(folder, tmp_path, capfd):
     (tmp_path / "run").write_text("")
     assert run_command(folder, tmp_path / "run") == 2
-    assert "Traceback" not in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert "is a file. Give a folder" in error and "Traceback" not in error

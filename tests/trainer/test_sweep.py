@@ -49,6 +49,9 @@ def test_rows_are_configurations(tmp_path):
         ("data = 'x'\nseeds = 1\n[rows.a]", "Give a list of whole numbers"),
         ("data = 'x'\n[rows.a]\nloop.feedbak = 'ramp'", "Row 'a' of s.toml: Unknown key 'feedbak'"),
         ("data =", "not valid TOML"),
+        ("data = 3\n[rows.a]", "`data` must be a text"),
+        ("data = 'x'\n[rows]\na = 3", "every row a table"),
+        ("data = 'x'\nmetrics = 'mig'\n[rows.a]", "Give a list of names"),
         ("data = 'x'\nmetrics = ['mug']\n[rows.a]", "no metric named mug"),
     ],
 )
