@@ -35,7 +35,8 @@ from .sockets import CATEGORY, MODEL, LoadedModel
 from .watch import Watch
 
 DEFAULT_PRESET = "cpu64"
-PACKAGES = ("accelerate", "matplotlib", "rich")  # what training needs and ComfyUI may lack
+# What training needs and ComfyUI may lack.
+PACKAGES = ("accelerate", "filelock", "matplotlib", "rich")
 NUM_RECORDS = 100  # at least so many moves of the progress bar, one a step in a short run
 NUM_SAMPLES = 4  # at least so many previews
 FLAGS = {"output": "name", "data": "folder", "seed": "training_seed", "steps": "steps"}
