@@ -58,6 +58,9 @@ class LoopConfig:
         copilot_warmup_steps: steps at the start that train only the co-pilot; a short run uses
             at most a quarter of its steps.
         copilot_only: train nothing but the co-pilot (a row of the ablations).
+        copilot_updates: updates of the co-pilot per step, each on pictures of its own; the first
+            shares them with the diffusion branch. The co-pilot is the cheaper part by far and
+            needs more pictures to take factors apart.
         information_every_steps: distance between two information estimates.
         control_every_steps: distance between two updates of C.
     """
@@ -80,6 +83,7 @@ class LoopConfig:
     snr_floor: float = 1.0
     copilot_warmup_steps: int = 0
     copilot_only: bool = False
+    copilot_updates: int = 1
     information_every_steps: int = 10
     control_every_steps: int = 50
 
@@ -100,7 +104,7 @@ class LoopConfig:
         for name in ("kl_weight", "distance_weight", "free_bits", "snr_clip"):
             value = getattr(self, name)
             require(value > 0, f"loop.{name} is {value}", "Use a positive number")
-        for name in ("information_every_steps", "control_every_steps"):
+        for name in ("copilot_updates", "information_every_steps", "control_every_steps"):
             value = getattr(self, name)
             require(value >= 1, f"loop.{name} is {value}", "Use 1 or more")
         for name in ("copilot_warmup_steps", "distillation_weight", "snr_floor"):

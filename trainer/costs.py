@@ -103,6 +103,7 @@ def count_costs(config: TrainConfig, num_images: int = 2) -> Costs:
     _ = schedule.alphas_bar  # a table of true numbers, made before tensors become fake
     kept: list[int] = []
     operations: list[int] = []
+    alone = replace(config.loop, copilot_only=True)
     with FakeTensorMode(allow_non_fake_inputs=True):
         networks = DiffusionAutoencoder(config.model)
         objective = build_objective(config.objective, config.model.latent_dim, num_images)
@@ -111,7 +112,11 @@ def count_costs(config: TrainConfig, num_images: int = 2) -> Costs:
             with FlopCounterMode(display=False) as counter:
                 kept.append(kept_bytes(losses, config, batch))
             operations.append(counter.get_total_flops())
+        with FlopCounterMode(display=False) as counter:
+            kept_bytes(losses, replace(config, loop=alone), FAKE_BATCHES[1])
+        copilot_operations = counter.get_total_flops()
     small, large = FAKE_BATCHES
+    more = config.loop.copilot_updates - 1
     per_image = (kept[1] - kept[0]) / (large - small)
     parts = {
         "encoder": networks.encoder,
@@ -125,7 +130,7 @@ def count_costs(config: TrainConfig, num_images: int = 2) -> Costs:
         },
         fixed_bytes=max(0, round(kept[0] - small * per_image)),
         image_bytes=round(per_image),
-        operations=STEP_FACTOR * operations[1] / large,
+        operations=STEP_FACTOR * (operations[1] + more * copilot_operations) / large,
     )
 
 

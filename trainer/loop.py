@@ -45,6 +45,12 @@ def rate_factor(config: TrainConfig, step: int, first_step: int = 0) -> float:
     return warm * (LEARNING_RATE_FLOOR + (1 - LEARNING_RATE_FLOOR) * fall)
 
 
+def _divergences(values: Tensor) -> tuple[Tensor, Tensor]:
+    """KL of the co-pilot and of the semantic encoder, (N,) each, from a row of loss values."""
+    kl, encoder_kl = values[len(LOSS_NAMES) + 1 :].view(2, -1).double().cpu()
+    return kl, encoder_kl
+
+
 @dataclass
 class Stop:
     """Set by a signal: finish the step, save, and end."""
@@ -101,7 +107,9 @@ class Trainer:
         self.config = config
         self.images = images
         self.accelerator = open_accelerator(
-            torch.device(device), config.precision, has_idle_parts=config.copilot_warmup_steps > 0
+            torch.device(device),
+            config.precision,
+            has_idle_parts=config.copilot_warmup_steps > 0 or config.loop.copilot_updates > 1,
         )
         self.device = self.accelerator.device
         shares = self.accelerator.num_processes * config.accumulation_steps
@@ -231,9 +239,9 @@ class Trainer:
         )
         return slice(first, first + self.part_size)
 
-    def batch(self, step: int, items: slice = slice(None)) -> Tensor:
-        """Images of `step`, or some of its items, (B, C, S, S) in [-1, 1]."""
-        indices = self.order.indices(step)[items]
+    def batch(self, step: int, items: slice = slice(None), update: int = 0) -> Tensor:
+        """Images of one of the updates of `step`, or some of them, (B, C, S, S) in [-1, 1]."""
+        indices = self.order.indices(step * self.config.loop.copilot_updates + update)[items]
         images = self.images[np.sort(indices)][np.argsort(np.argsort(indices))]
         return to_tensor(images, self.device)
 
@@ -241,12 +249,15 @@ class Trainer:
         """Do one optimizer step and return its measurements.
 
         Raises:
-            FloatingPointError: a loss or a gradient is NaN or infinite; nothing was updated.
+            FloatingPointError: a loss or a gradient is NaN or infinite; the update that it belongs
+                to was not made.
         """
         config, loop = self.config, self.config.loop
         for group in self.optimizer.param_groups:
             group["lr"] = group["base"] * rate_factor(config, self.step, group["first_step"])
         copilot_only = self.step < config.copilot_warmup_steps
+        for update in range(1, loop.copilot_updates):
+            self._copilot_update(update)
         self.optimizer.zero_grad(set_to_none=True)
         x0, values = self._backward(copilot_only)
         norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, config.clip_norm)
@@ -259,7 +270,7 @@ class Trainer:
                 raise self._not_finite(what)
         self.optimizer.step()
         self.average.update(self.networks)
-        kl, encoder_kl = values[num_losses + 1 :].view(2, -1).double().cpu()
+        kl, encoder_kl = _divergences(values)
         self.control = controller.observe_kl(self.control, loop, float(kl.sum()))
         self.step += 1
         if not copilot_only and self.step % loop.information_every_steps == 0:
@@ -276,13 +287,23 @@ class Trainer:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
 
-    def _backward(self, copilot_only: bool) -> tuple[Tensor, Tensor]:
+    def _copilot_update(self, update: int) -> None:
+        """One of the further updates of the co-pilot in a step, on pictures of its own."""
+        self.optimizer.zero_grad(set_to_none=True)  # without gradients the rest is not touched
+        _, values = self._backward(True, update)
+        if not math.isfinite(float(values[0])):
+            raise self._not_finite("A loss of the co-pilot")
+        self.optimizer.step()
+        kl, _ = _divergences(values)
+        self.control = controller.observe_kl(self.control, self.config.loop, float(kl.sum()))
+
+    def _backward(self, copilot_only: bool, update: int = 0) -> tuple[Tensor, Tensor]:
         """Gradients of this step's batch; the last part's images and the mean loss values.
 
         The values are total, those of LOSS_NAMES, KL and encoder KL per dimension, in one row.
         """
         config, loop = self.config, self.config.loop
-        draws = self._draw()
+        draws = self._draw(update)
         warmup = max(loop.distillation_warmup, 1e-9)
         weight = loop.distillation_weight * min(1.0, self.step / config.steps / warmup)
         settings = [self.control.kl_weight, self.control.capacity, weight]
@@ -292,7 +313,7 @@ class Trainer:
         x0 = torch.empty(0)
         for index in range(num_parts):
             items = self.part(self.step, index)
-            x0 = self.batch(self.step, items)
+            x0 = self.batch(self.step, items, update)
             is_last = index == num_parts - 1
             wait = nullcontext() if is_last else self.accelerator.no_sync(self.losses)
             with wait:
@@ -303,9 +324,13 @@ class Trainer:
         assert sums is not None
         return x0, self.mean(sums / num_parts)
 
-    def _draw(self) -> Draws:
-        """The step's draws: on a GPU made there, since noise for a whole batch is slow on a CPU."""
-        generator = step_generator(self.config.seed, self.step, device=self.device)
+    def _draw(self, update: int) -> Draws:
+        """An update's draws: on a GPU made there, since noise for a whole batch is slow on a CPU.
+
+        Stream 1 of the step belongs to the information estimate.
+        """
+        stream = update + 1 if update else 0
+        generator = step_generator(self.config.seed, self.step, stream, self.device)
         return draw(self.config, generator, self.networks.unet.num_skips)
 
     def _not_finite(self, what: str) -> FloatingPointError:

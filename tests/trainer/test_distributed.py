@@ -21,6 +21,7 @@ SETTINGS = {
     "warmup_steps": 0,
     "learning_rate": 2e-3,
     "loop.copilot_warmup_steps": 2,
+    "loop.copilot_updates": 2,
     "loop.information_every_steps": 2,
     "loop.control_every_steps": 2,
     "loop.skip_dropout": 0.2,

@@ -18,7 +18,7 @@ from trainer.loop import Trainer, rate_factor
 from trainer.samples import write_samples
 
 SCREEN = replace(load_preset("tiny32"), steps=8, batch_size=4, save_every_steps=3)
-SCREEN = replace(SCREEN, loop=replace(SCREEN.loop, copilot_warmup_steps=2))
+SCREEN = replace(SCREEN, loop=replace(SCREEN.loop, copilot_warmup_steps=2, copilot_updates=2))
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,22 @@ def test_resume_is_bit_identical_to_never_stopping(images, tmp_path):
     for a, b in zip(weights(straight), weights(resumed), strict=True):
         assert torch.equal(a, b)
     assert straight.control == resumed.control
+
+
+def test_the_copilot_is_updated_more_often_on_pictures_of_its_own(images):
+    config = replace(SCREEN, loop=replace(SCREEN.loop, copilot_updates=3))
+    trainer = Trainer(config, images)
+    seen = [trainer.order.indices(index) for index in range(6)]
+    assert torch.equal(trainer.batch(1), to_tensor(images[seen[3]]))
+    assert torch.equal(trainer.batch(1, update=2), to_tensor(images[seen[5]]))
+    for _ in range(5):
+        trainer.train_step()
+
+    def num_updates(module: torch.nn.Module) -> set[float]:
+        return {float(trainer.optimizer.state[p]["step"]) for p in module.parameters()}
+
+    assert num_updates(trainer.networks.copilot) == {15.0}
+    assert num_updates(trainer.networks.encoder) == {3.0}  # two of the steps are warm-up
 
 
 def test_training_reduces_the_losses(images):
