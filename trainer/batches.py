@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .devices import memory_format
+
 
 class BatchOrder:
     """Indices of each step's images; resuming at a step needs no stored position."""
@@ -36,9 +38,9 @@ class BatchOrder:
 
 
 def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 (B, S, S, C) -> float32 (B, C, S, S) in [-1, 1], channels-last in memory."""
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-    return tensor.permute(0, 3, 1, 2).float() / 127.5 - 1.0  # permuted view keeps channels last
+    """uint8 (B, S, S, C) -> float32 (B, C, S, S) in [-1, 1], laid out as the device wants it."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+    return tensor.contiguous(memory_format=memory_format(device)).float() / 127.5 - 1.0
 
 
 def step_generator(

@@ -22,7 +22,7 @@ from . import controller
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .capacity import envelope
 from .config import TrainConfig
-from .devices import Mean, open_accelerator
+from .devices import Mean, match_layout, memory_format, open_accelerator
 from .ema import WeightAverage
 from .objectives import build_objective
 from .state import load_state, save_state
@@ -127,7 +127,8 @@ class Trainer:
             torch.manual_seed(config.seed)
             networks = DiffusionAutoencoder(config.model)
             objective = build_objective(config.objective, config.model.latent_dim, len(images))
-        self.networks = networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks = networks.to(self.device)
+        self.networks.to(memory_format=memory_format(self.device))  # type: ignore[call-overload]
         self.objective = objective.to(self.device)
         gamma = config.ema_gamma if config.ema == "power" else None
         self.average = WeightAverage(self.networks, config.ema_decay, gamma)
@@ -215,6 +216,7 @@ class Trainer:
         self.average.module.load_state_dict(state["average"])
         self.average.num_updates = state["average_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
+        match_layout(self.optimizer)
         self.control = controller.ControllerState(**state["controller"])
         self.orthogonal, self.direct = state["information"]
 

@@ -14,6 +14,7 @@ from comfyui_cldis.diffusion.weighting import loss_weight
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from .config import LoopConfig, TrainConfig
+from .devices import memory_format
 from .losses import Average, alone, bottleneck, distillation, gaussian_kl, gaussian_nll
 from .objectives import Objective, ObjectiveDraws
 
@@ -66,7 +67,7 @@ def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Dra
     shape = (b, model.in_channels, model.image_size, model.image_size)
     return Draws(
         t=(strata * total).long().clamp(max=total - 1),
-        eps=torch.randn(shape, **on).contiguous(memory_format=torch.channels_last),
+        eps=torch.randn(shape, **on).contiguous(memory_format=memory_format(generator.device)),
         code_noise=torch.randn(b, model.latent_dim, **on),
         copilot_noise=torch.randn(b, model.latent_dim, **on),
         copilot_uniform=torch.rand(b, model.latent_dim, **on),

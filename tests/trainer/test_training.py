@@ -14,6 +14,7 @@ from comfyui_cldis.editing.pipeline import decode, encode
 from trainer.__main__ import main
 from trainer.batches import BatchOrder, step_generator, to_tensor
 from trainer.config import TrainConfig, load_preset, preset_names
+from trainer.devices import memory_format
 from trainer.loop import Trainer, rate_factor
 from trainer.samples import write_samples
 
@@ -73,6 +74,39 @@ def test_the_copilot_is_updated_more_often_on_pictures_of_its_own(images):
 
     assert num_updates(trainer.networks.copilot) == {15.0}
     assert num_updates(trainer.networks.encoder) == {3.0}  # two of the steps are warm-up
+
+
+def test_a_state_of_a_gpu_goes_on_alike_on_a_cpu(images):
+    """Its tensors are channels-last, and the fused AdamW does not look at strides."""
+    straight = Trainer(SCREEN, images)
+    for _ in range(4):
+        straight.train_step()
+    resumed = Trainer(SCREEN, images)
+    resumed.load(channels_last(straight.state()))
+    for trainer in (straight, resumed):
+        trainer.train_step()
+        trainer.train_step()
+    for a, b in zip(weights(straight), weights(resumed), strict=True):
+        assert torch.equal(a, b)
+
+
+def channels_last(value):
+    """A copy of a nested state with all pictures and kernels in the other memory format."""
+    if isinstance(value, dict):
+        return {key: channels_last(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [channels_last(item) for item in value]
+    if isinstance(value, torch.Tensor) and value.ndim == 4:
+        return value.clone(memory_format=torch.channels_last)
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def test_memory_format_follows_the_device(images):
+    assert memory_format("cuda:0") is torch.channels_last
+    assert memory_format("cpu") is torch.contiguous_format
+    trainer = Trainer(SCREEN, images)
+    tensors = [*weights(trainer), trainer.batch(0), trainer._draw(0).eps]
+    assert all(tensor.is_contiguous() for tensor in tensors)
 
 
 def test_training_reduces_the_losses(images):
