@@ -18,7 +18,7 @@ from torch import Tensor
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.model import DiffusionAutoencoder
 
-from . import controller
+from . import controller, course
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .capacity import envelope
 from .config import TrainConfig
@@ -28,21 +28,8 @@ from .objectives import build_objective
 from .state import load_state, save_state
 from .step import Draws, Losses, TrainingLosses, draw, measure_information
 
-LEARNING_RATE_FLOOR = 0.1
 STATE_VERSION = 2
 LOSS_NAMES = ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty")
-
-
-def rate_factor(config: TrainConfig, step: int, first_step: int = 0) -> float:
-    """Factor on a learning rate: warm-up from `first_step`, plateau, cosine fall to a tenth."""
-    done = max(0, step - first_step) + 1
-    warm = min(1.0, done / config.warmup_steps) if config.warmup_steps else 1.0
-    start = config.steps * (1 - config.decay_fraction)
-    if step <= start or config.decay_fraction <= 0:
-        return warm
-    share = min(1.0, (step - start) / (config.steps - start))
-    fall = 0.5 * (1 + math.cos(math.pi * share))
-    return warm * (LEARNING_RATE_FLOOR + (1 - LEARNING_RATE_FLOOR) * fall)
 
 
 def _divergences(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,6 +156,7 @@ class Trainer:
             losses.compile()
         self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
         self.control = controller.start(config.loop, self.envelope(0.0))
+        self.course = course.start(config)
         self.step = 0
         self.seconds = 0.0
         self.orthogonal = self.direct = 0.0
@@ -188,11 +176,12 @@ class Trainer:
             "average_updates": self.average.num_updates,
             "optimizer": self.optimizer.state_dict(),
             "controller": asdict(self.control),
+            "course": asdict(self.course),
             "information": [self.orthogonal, self.direct],
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned.
+        """Continue from what `state` returned; the length of the run may be another (`Course`).
 
         Raises:
             ValueError: a state of another version of the trainer, or of other pictures.
@@ -219,6 +208,10 @@ class Trainer:
         match_layout(self.optimizer)
         self.control = controller.ControllerState(**state["controller"])
         self.orthogonal, self.direct = state["information"]
+        if "course" in state:  # older states do not know the length they were planned for
+            self.course = course.Course(**state["course"]).resumed(self.config, self.step)
+            self.config = self.course.settle(self.config)
+        self.optimizer.param_groups[0]["first_step"] = self.config.copilot_warmup_steps
 
     def resume(self, folder: Path) -> list[str] | None:
         """Load the newest readable state in `folder`.
@@ -256,7 +249,8 @@ class Trainer:
         """
         config, loop = self.config, self.config.loop
         for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * rate_factor(config, self.step, group["first_step"])
+            factor = self.course.rate_factor(config, self.step, group["first_step"])
+            group["lr"] = group["base"] * factor
         copilot_only = self.step < config.copilot_warmup_steps
         for update in range(1, loop.copilot_updates):
             self._copilot_update(update)
@@ -278,7 +272,7 @@ class Trainer:
         if not copilot_only and self.step % loop.information_every_steps == 0:
             self._observe_information(x0, float(encoder_kl.sum()))
         if self.step % loop.control_every_steps == 0:
-            capacity = self.envelope(self.step / config.steps)
+            capacity = self.envelope(self.course.progress(self.step))
             self.control = controller.update_capacity(self.control, loop, capacity)
         return {
             **dict(zip(LOSS_NAMES, losses, strict=True)),
@@ -307,7 +301,7 @@ class Trainer:
         config, loop = self.config, self.config.loop
         draws = self._draw(update)
         warmup = max(loop.distillation_warmup, 1e-9)
-        weight = loop.distillation_weight * min(1.0, self.step / config.steps / warmup)
+        weight = loop.distillation_weight * min(1.0, self.course.progress(self.step) / warmup)
         settings = [self.control.kl_weight, self.control.capacity, weight]
         scalars = torch.tensor(settings, device=self.device).unbind()
         num_parts = config.accumulation_steps

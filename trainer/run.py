@@ -145,6 +145,8 @@ def _train(
         return Outcome(True, trainer.step, model_path)
     if resumed:
         tell(f"Resuming at step {trainer.step} of {config.steps}.")
+        if trainer.course.before and trainer.step == trainer.course.changed_at:
+            tell(trainer.course.describe_change(trainer.config))
     if is_main:
         with RunLog(
             folder,

@@ -15,7 +15,7 @@ from trainer.__main__ import main
 from trainer.batches import BatchOrder, step_generator, to_tensor
 from trainer.config import TrainConfig, load_preset, preset_names
 from trainer.devices import memory_format
-from trainer.loop import Trainer, rate_factor
+from trainer.loop import Trainer
 from trainer.samples import write_samples
 
 SCREEN = replace(load_preset("tiny32"), steps=8, batch_size=4, save_every_steps=3)
@@ -247,14 +247,6 @@ def test_to_tensor_range_and_layout():
     tensor = to_tensor(np.array([[[[0, 255, 51]]]], dtype=np.uint8))
     assert tensor.flatten().tolist() == pytest.approx([-1.0, 1.0, -0.6])
     assert tensor.shape == (1, 3, 1, 1)
-
-
-def test_learning_rate_shape():
-    config = replace(SCREEN, steps=100, warmup_steps=10, decay_fraction=0.5)
-    assert rate_factor(config, 0) == pytest.approx(0.1)
-    assert rate_factor(config, 20, first_step=20) == pytest.approx(0.1)
-    assert rate_factor(config, 50) == 1.0
-    assert rate_factor(config, 100) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("name", preset_names())
