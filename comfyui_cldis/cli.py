@@ -166,6 +166,8 @@ def _as_json(header: Header) -> dict[str, Any]:
 
 
 def _as_text(header: Header, path: Path) -> str:
+    from .checkpoint.quality import describe_quality
+
     lines = [
         f"{path.name}: {header.facts.get('name', 'CL-Dis model')}",
         f"  format version {header.format_version}",
@@ -183,15 +185,20 @@ def _as_text(header: Header, path: Path) -> str:
         f"{each.maximum:+.2f} {each.positive_label}   (effect {each.effect:.3f})"
         for each in header.directions
     ] or ["  none"]
-    for key in ("training", "quality"):
-        values = header.facts.get(key)
-        if isinstance(values, dict) and values:
-            lines += ["", f"{key.capitalize()}:"]
-            lines += [
-                f"  {name}: {value}"
-                for name, value in values.items()
-                if not isinstance(value, dict)  # in --json and in the model card
-            ]
+    training, quality = header.facts.get("training"), header.facts.get("quality")
+    if isinstance(training, dict) and training:
+        lines += ["", "Training:"]
+        lines += [
+            f"  {name}: {value}"
+            for name, value in training.items()
+            if not isinstance(value, dict)  # in --json and in the model card
+        ]
+    if isinstance(quality, dict) and quality:
+        lines += [
+            "",
+            "Quality:",
+            *(f"  {name}: {text}" for name, text in describe_quality(quality)),
+        ]
     if header.facts.get("data_card"):
         lines += [
             "",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from comfyui_cldis.checkpoint import read_header
+from comfyui_cldis.checkpoint.quality import describe_quality
 
 
 def write_card(path: Path) -> str:
@@ -38,7 +39,7 @@ def write_card(path: Path) -> str:
         "",
         "## Measured quality",
         "",
-        *(f"- {key.replace('_', ' ')}: {value}" for key, value in quality.items()),
+        *(f"- {name}: {value}" for name, value in describe_quality(quality)),
         "",
         "## Directions",
         "",

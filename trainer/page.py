@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from comfyui_cldis.checkpoint.quality import describe_quality
+
 from .stats import finite
 
 if TYPE_CHECKING:
@@ -71,7 +73,11 @@ WORDS = (
     ("used", "I divided by KL: 1 means that everything stored reaches the pictures"),
     ("dimension", "one number of the code; a used one can become a slider"),
     ("random noise", "pictures drawn from the code alone, with fresh noise: the honest test"),
-    ("inverted noise", "pictures drawn with the noise that belongs to the original"),
+    (
+        "inverted noise",
+        "pictures drawn with the noise that belongs to the original. It holds what the code does "
+        "not, so they are good with any code; it keeps the details in an edit",
+    ),
 )
 
 
@@ -127,6 +133,10 @@ def render_details(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     parts = []
     if training.get("command"):
         parts.append(f"<p>Command: <code>{escape(str(training['command']))}</code></p>")
+    figures = describe_quality(as_mapping(facts.get("quality")))
+    if figures:
+        text = ". ".join(f"{name[:1].upper()}{name[1:]}: {value}" for name, value in figures)
+        parts.append(f"<p>{escape(text)}.</p>")
     for key, name in (("data_card", "Data"), ("licence", "Licence")):
         if facts.get(key):
             parts.append(f"<p>{name}: {escape(str(facts[key]))}</p>")

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from comfyui_cldis.checkpoint.quality import judged_on
+
 from .curves import draw_curves
 from .diagnose import diagnose
 from .display import describe_duration
@@ -170,15 +172,9 @@ def headline(
     if "directions" in facts:
         found.append(("Sliders", str(len(facts["directions"] or ())), ""))
     random = finite(quality.get("explained_variance_random_noise"))
-    if random is not None:
+    if random is not None and random >= 0:
         found.append(("Code explains", f"{100 * random:.0f} %", f"of {judged_on(quality)}"))
-    inverted = finite(quality.get("psnr_inverted_noise_db"))
-    if inverted is not None:
-        found.append(("With inverted noise", f"{inverted:.1f} dB", judged_on(quality)))
+    elif random is not None:
+        small = f"of {judged_on(quality)}: the mean picture is nearer ({random:.2f})"
+        found.append(("Code explains", "nothing", small))
     return found
-
-
-def judged_on(quality: Mapping[str, Any]) -> str:
-    """The pictures that the quality was measured on, in words."""
-    seen = quality.get("pictures", "unseen")  # the key is younger than the first models
-    return "unseen pictures" if seen == "unseen" else f"pictures {seen}"

@@ -150,6 +150,14 @@ def test_all_text_is_escaped(run, quick):
     assert page.text.count("alert('x')") >= 8
 
 
+def test_inverted_noise_is_no_headline_and_a_code_may_explain_nothing(run, quick):
+    quality = {"psnr_inverted_noise_db": 48.0, "explained_variance_random_noise": -0.25}
+    page = Page(write_report(run, {"quality": quality}, []).read_text("utf-8"))
+    assert fact(page, "Code explains") == "nothing"
+    assert "the mean picture is nearer (-0.25)" in page.text and "With inverted" not in page.text
+    assert page.text.index("48.0 dB PSNR; the noise map alone") > page.text.index("Details")
+
+
 @pytest.mark.parametrize(
     "facts", [None, {}, {"training": None, "quality": 3, "directions": None}, {"directions": [7]}]
 )
@@ -281,6 +289,7 @@ def trainer() -> Any:
         average=SimpleNamespace(module=networks),
         schedule=NoiseSchedule(config.schedule),
         images=images,
+        held_out=None,
         step=200,
         config=SimpleNamespace(copilot_warmup_steps=50),
     )
@@ -360,10 +369,3 @@ def test_a_traversal_goes_through_its_base_pictures():
 def test_unlike_base_pictures():
     assert spread(torch.tensor([[0.0, 0.0], [1.0, 0.0], [-3.0, 0.0]])) == [0, 2]
     assert spread(torch.zeros(3, 2)) == [0]
-
-
-def test_the_report_says_which_pictures_were_judged():
-    from trainer.report import judged_on
-
-    assert judged_on({}) == judged_on({"pictures": "unseen"}) == "unseen pictures"
-    assert judged_on({"pictures": "seen in training"}) == "pictures seen in training"
