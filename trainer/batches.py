@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .data import Pictures
 from .devices import memory_format
 
 
@@ -51,7 +52,7 @@ def step_generator(
     return torch.Generator(device).manual_seed(int(entropy[0]) << 32 | int(entropy[1]))
 
 
-def fingerprint(images: np.ndarray) -> str:
+def fingerprint(images: Pictures) -> str:
     """Number and hash of the images (n, S, S, C), from at most 256 of them, evenly spaced."""
     chosen = np.linspace(0, len(images) - 1, min(len(images), 256)).round().astype(int)
     digest = hashlib.sha256(np.ascontiguousarray(images[chosen]).tobytes()).hexdigest()

@@ -125,6 +125,9 @@ class TrainConfig:
         precision: "fp32", or "bf16" (mixed precision; weights and optimizer stay in fp32).
         seed: everything random derives from (seed, step).
         num_images: how many images to take from the source (heads: to render); 0 means all.
+        held_out: share of the pictures that the training never sees, so that the quality can be
+            measured on them: at least 32, at most 256, and none of fewer than 320 pictures; 0
+            switches it off. Built-in sets draw other pictures for that instead.
         resize: how a picture that is not square becomes square: "crop", "pad" or "stretch".
         flip: mirror each training picture left to right with probability 1/2. Off by default:
             a mirrored picture turns the head the other way.
@@ -151,6 +154,7 @@ class TrainConfig:
     precision: Precision = "fp32"
     seed: int = 0
     num_images: int = 0
+    held_out: float = 0.02
     resize: ResizeRule = "crop"
     flip: bool = False
     learning_rate: float = 3e-4
@@ -182,6 +186,9 @@ class TrainConfig:
         for name in ("learning_rate", "copilot_learning_rate", "clip_norm", "ema_gamma"):
             value = getattr(self, name)
             require(value > 0, f"{name} is {value}", "Use a positive number")
+        require(
+            0 <= self.held_out <= 0.5, f"held_out is {self.held_out}", "Use a value in [0, 0.5]"
+        )
         require(0 < self.ema_decay < 1, f"ema_decay is {self.ema_decay}", "Use a value in (0, 1)")
         require(
             self.batch_size % self.accumulation_steps == 0,

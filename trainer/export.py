@@ -21,7 +21,7 @@ from comfyui_cldis.model import DiffusionAutoencoder
 
 from .batches import to_tensor
 from .config import TrainConfig
-from .data import BUILT_IN_SOURCES
+from .data import BUILT_IN_SOURCES, Pictures
 from .quality import measure_quality
 
 STATISTICS_IMAGES = 4096
@@ -50,7 +50,7 @@ UNKNOWN_LICENCE = "Not stated: it follows the licence of the pictures the model 
 
 @torch.no_grad()
 def measure_statistics(
-    networks: DiffusionAutoencoder, images: np.ndarray, batch_size: int = 128
+    networks: DiffusionAutoencoder, images: Pictures, batch_size: int = 128
 ) -> tuple[LatentStatistics, Tensor]:
     """Latent statistics and mean picture over evenly spaced training images (at most 4096)."""
     count = min(len(images), STATISTICS_IMAGES)
@@ -63,11 +63,13 @@ def measure_statistics(
     return LatentStatistics.from_codes(torch.cat(codes)), (total / count).float()
 
 
-def judged_images(source: str, config: TrainConfig, images: np.ndarray) -> tuple[Tensor, str]:
+def judged_images(
+    source: str, config: TrainConfig, images: Pictures, held_out: Pictures | None = None
+) -> tuple[Tensor, str]:
     """Pictures to measure quality on, (n, C, S, S), and in words whether training saw them.
 
-    Heads and the drawn factor sets: 256 drawn with another seed. Other sources hold nothing back,
-    so they are judged on 64 training pictures, evenly spaced.
+    Heads and the drawn factor sets: 256 drawn with another seed. Other sources: the pictures held
+    out; where there are none, 64 training pictures, evenly spaced.
     """
     if source == "heads":
         from .data.heads import render_heads, sample_factors
@@ -82,6 +84,8 @@ def judged_images(source: str, config: TrainConfig, images: np.ndarray) -> tuple
         rng = np.random.default_rng(config.seed + JUDGED_SEED_OFFSET)
         pictures = data.images(sample(data.space, UNSEEN_IMAGES, rng))
         return to_tensor(pictures), "drawn anew; a combination may have been in training"
+    if held_out is not None:
+        return to_tensor(held_out[:]), "not seen in training"
     count = min(len(images), SEEN_IMAGES)
     chosen = np.linspace(0, len(images) - 1, count).round().astype(int)
     return to_tensor(images[chosen]), "seen in training"
@@ -90,7 +94,7 @@ def judged_images(source: str, config: TrainConfig, images: np.ndarray) -> tuple
 def assemble(
     networks: DiffusionAutoencoder,
     config: TrainConfig,
-    images: np.ndarray,
+    images: Pictures,
     facts: dict[str, Any],
     judged: tuple[Tensor, str],
 ) -> EditableModel:
@@ -139,6 +143,7 @@ def describe_run(
     *,
     source: str,
     num_images: int,
+    num_held_out: int = 0,
     step: int,
     seconds: float,
     command: str,
@@ -146,13 +151,14 @@ def describe_run(
 ) -> dict[str, Any]:
     """The facts of a checkpoint as far as the run knows them."""
     source_name = source if source == "heads" else Path(source).name
+    held_out = f"{num_held_out} more were held out of the training." if num_held_out else ""
     return {
         "name": f"{source_name} {config.model.image_size}",
         "licence": LICENCES.get(source, UNKNOWN_LICENCE),
         "data_card": " ".join(
             [
                 f"{num_images} pictures from {source_name}, {config.model.image_size} px.",
-                DATA_CARDS.get(source, ""),
+                held_out or DATA_CARDS.get(source, ""),
             ]
         ).rstrip(),
         "training": {

@@ -22,6 +22,7 @@ from . import controller, course
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .capacity import envelope
 from .config import TrainConfig
+from .data import Pictures
 from .devices import Mean, match_layout, memory_format, open_accelerator
 from .ema import WeightAverage
 from .objectives import build_objective
@@ -76,6 +77,7 @@ class Trainer:
         config: the run.
         images: uint8 (n, S, S, C).
         device: where to train, "cpu" or "cuda".
+        held_out: pictures of the same shape that are not trained on, for samples and quality.
 
     Raises:
         ValueError: fewer than two images, images that do not fit the model, or a batch that the
@@ -83,7 +85,11 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, images: np.ndarray, device: torch.device | str = "cpu"
+        self,
+        config: TrainConfig,
+        images: Pictures,
+        device: torch.device | str = "cpu",
+        held_out: Pictures | None = None,
     ) -> None:
         size, channels = config.model.image_size, config.model.in_channels
         if images.ndim != 4 or images.shape[1:] != (size, size, channels) or len(images) < 2:
@@ -93,6 +99,7 @@ class Trainer:
             )
         self.config = config
         self.images = images
+        self.held_out = held_out
         self.accelerator = open_accelerator(
             torch.device(device),
             config.precision,

@@ -18,7 +18,7 @@ from accelerate import PartialState
 
 from .config import TrainConfig
 from .costs import GIB, Costs, Memory, Timing, count_costs, estimate_memory, state_bytes, time_step
-from .data import BUILT_IN_SOURCES
+from .data import BUILT_IN_SOURCES, num_held_out
 from .run import RunSettings
 
 HALF_BYTES = 2  # of a number in the exported model
@@ -44,6 +44,11 @@ def describe_plan(settings: RunSettings) -> str:
     num_processes = process.num_processes
     part_size = _part_size(config, num_processes)
     num_pictures, pictures = _pictures(settings)
+    num_trained = num_pictures
+    if num_pictures and settings.data not in BUILT_IN_SOURCES:
+        count = num_held_out(num_pictures, config.held_out)
+        num_trained = num_pictures - count
+        pictures += f"; {count:,} of them held out of the training" if count else ""
     if not process.is_main_process:
         return ""
     costs = count_costs(config, num_pictures or 2)
@@ -53,7 +58,7 @@ def describe_plan(settings: RunSettings) -> str:
         timing = time_step(config, costs, part_size, settings.device)
     facts = [
         ("Pictures", [pictures]),
-        ("Length", _length(config, num_pictures)),
+        ("Length", _length(config, num_trained)),
         ("Device", _device(config, settings.device, num_processes, part_size)),
         ("Networks", _networks(costs)),
         ("Memory", _memory(config, costs, memory, settings.device, part_size)),

@@ -12,10 +12,10 @@ from typing import Any, TextIO
 from filelock import FileLock, Timeout
 
 from .config import TrainConfig
-from .data import BUILT_IN_SOURCES, ImageSet, open_images, write_report
+from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .logs import RunLog
 from .loop import Trainer
-from .state import check_config, load_state
+from .state import as_begun, check_config, load_state
 
 MODEL_NAME = "model.safetensors"
 REPORT_NAME = "report.html"
@@ -196,10 +196,14 @@ def open_run(settings: RunSettings, say: Callable[[str], None]) -> tuple[Trainer
             folder.mkdir(parents=True, exist_ok=True)
             check_config(folder, config, settings.source)
         images = open_data(settings)
+        config = as_begun(folder, config)
+        split = split_data(settings.data, images, config)
     if process.is_main_process:
         say(images.report.describe())
+        for sentence in describe_split(settings.data, split, config):
+            say(sentence)
         write_report(images, folder)
-    trainer = Trainer(config, images.images, settings.device)
+    trainer = Trainer(config, split.training, settings.device, split.held_out)
     damaged = trainer.resume(folder)
     for sentence in damaged or []:
         say(f"{sentence} Going on from the state before it.")
@@ -218,6 +222,28 @@ def open_data(settings: RunSettings) -> ImageSet:
         channels=config.model.in_channels,
         resize=config.resize,
     )
+
+
+def split_data(data: str, images: ImageSet, config: TrainConfig) -> Split:
+    """Hold pictures out as the configuration asks for it; built-in sets draw others to judge on."""
+    if data in BUILT_IN_SOURCES or not config.held_out:
+        return Split(images.images, None)
+    findings = images.report.findings
+    may_repeat = findings is None or findings.num_duplicates > 0
+    return hold_out(images.images, config.held_out, config.seed, may_repeat=may_repeat)
+
+
+def describe_split(data: str, split: Split, config: TrainConfig) -> list[str]:
+    """What is held out, in a sentence; nothing about built-in sets."""
+    if data in BUILT_IN_SOURCES:
+        return []
+    if split.held_out is not None:
+        return [
+            f"{len(split.held_out):,} of them are not trained on: the quality is measured on them "
+            "(held_out; 0 trains on all)."
+        ]
+    why = "held_out is 0" if not config.held_out else "they are too few to hold some out"
+    return [f"All of them are trained on ({why}), so the quality is measured on pictures seen."]
 
 
 def is_export_of(path: Path, trainer: Trainer) -> bool:
@@ -247,12 +273,13 @@ def export(trainer: Trainer, settings: RunSettings, path: Path, say: Callable[[s
         config,
         source=settings.source,
         num_images=len(trainer.images),
+        num_held_out=0 if trainer.held_out is None else len(trainer.held_out),
         step=trainer.step,
         seconds=trainer.seconds,
         command=settings.command,
         device=trainer.device,
     )
-    judged = judged_images(settings.source, config, trainer.images)
+    judged = judged_images(settings.source, config, trainer.images, trainer.held_out)
     model = assemble(trainer.average.module, config, trainer.images, facts, judged)
     save_checkpoint(path, model, dtype=torch.float16)
     if not model.directions:

@@ -20,6 +20,7 @@ from comfyui_cldis.editing.pipeline import decode, encode, preview
 from comfyui_cldis.editing.sheet import BACKGROUND, Row, contact_sheet
 
 from .batches import to_tensor
+from .data import Pictures
 from .export import measure_statistics
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def draw_samples(trainer: Trainer, num_steps: int = NUM_STEPS) -> list[Strip]:
         num_steps: DDIM steps of inversion and decoding.
     """
     networks = trainer.average.module
-    images = to_tensor(evenly(trainer.images, NUM_COLUMNS))  # the pipeline moves them
+    shown = trainer.images if trainer.held_out is None else trainer.held_out
+    images = to_tensor(evenly(shown, NUM_COLUMNS))  # the pipeline moves them
     if trainer.step <= trainer.config.copilot_warmup_steps:
         return copilot_samples(trainer, images)
     statistics, _ = measure_statistics(networks, evenly(trainer.images, STATISTICS_IMAGES))
@@ -120,7 +122,7 @@ def copilot_samples(trainer: Trainer, images: Tensor) -> list[Strip]:
     ]
 
 
-def evenly(images: np.ndarray, count: int) -> np.ndarray:
+def evenly(images: Pictures, count: int) -> np.ndarray:
     """At most `count` pictures, evenly spaced over the set."""
     places = np.linspace(0, len(images) - 1, min(count, len(images)))
     return images[places.round().astype(int)]

@@ -26,6 +26,8 @@ FREE_TO_CHANGE = {
     "use_compile",
 }
 
+YOUNG = {"held_out": 0.0}  # settings whose default is not what runs did before there were they
+
 
 def state_files(folder: Path) -> list[Path]:
     """The states in `folder`, newest first: state.pt, state_1.pt, state_2.pt, ..."""
@@ -112,7 +114,7 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
         ValueError: the folder holds a run with another configuration or data source.
     """
     path = folder / CONFIG_NAME
-    now = json.loads(json.dumps({"data": source, **config.to_dict()}))  # tuples become lists
+    now = _as_json(source, config)
     if path.is_file() and state_files(folder):
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
@@ -121,7 +123,8 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
                 f"{path} is damaged ({error}). Choose another --output, or delete {path.name} and "
                 "give the settings the run was started with."
             ) from error
-        changed = sorted(_differences(before, now) - FREE_TO_CHANGE)
+        now = {key: value for key, value in now.items() if key not in YOUNG or key in before}
+        changed = sorted(_differences(_completed(before), now) - FREE_TO_CHANGE)
         if changed:
             raise ValueError(
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}). "
@@ -130,6 +133,43 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, path)
+
+
+def as_begun(folder: Path, config: TrainConfig) -> TrainConfig:
+    """The configuration for the run in `folder`, after `check_config`.
+
+    A run that was begun before there were the settings in `YOUNG` goes on without them.
+
+    Raises:
+        ValueError: such a setting was given for an old run.
+    """
+    path = folder / CONFIG_NAME
+    if not path.is_file():  # another computer of the run wrote it
+        return config
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    given, usual = config.to_dict(), TrainConfig().to_dict()
+    before = {name: value for name, value in YOUNG.items() if name not in begun}
+    for name, value in before.items():
+        if given[name] not in (value, usual[name]):
+            raise ValueError(
+                f"{folder} holds a run of an earlier release, which knew no {name}. Leave it out, "
+                "or choose another --output."
+            )
+    return config.with_values(before)
+
+
+def _as_json(source: str, config: TrainConfig) -> dict[str, Any]:
+    return json.loads(json.dumps({"data": source, **config.to_dict()}))  # tuples become lists
+
+
+def _completed(before: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an earlier release with the defaults of those it did not know."""
+    try:
+        values = {key: value for key, value in before.items() if key != "data"}
+        full = _as_json(before.get("data", ""), TrainConfig.from_dict(values))
+    except (ValueError, TypeError, AttributeError):
+        return before  # it had settings that are no more: they are named as differences
+    return {key: value for key, value in full.items() if key not in YOUNG or key in before}
 
 
 def _differences(before: Any, now: Any, prefix: str = "") -> set[str]:

@@ -130,6 +130,14 @@ def test_too_little_memory_names_the_accumulation_steps_that_fit(folder, quick, 
     assert "choose a smaller preset" in comments(describe_plan(settings(folder)))
 
 
+def test_held_out_pictures_are_counted(folder, quick, monkeypatch):
+    monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 5)
+    monkeypatch.setattr("trainer.data.holdout.FEWEST", 1)
+    facts = comments(describe_plan(settings(folder, replace(TINY, steps=10))))
+    assert "1 of them held out of the training" in facts
+    assert "160 in all; each picture 40.0 times" in facts  # 10 * 16 pictures over 4
+
+
 class Processes:
     """Stands for three processes of a launcher."""
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from comfyui_cldis.checkpoint import read_header
 from trainer.__main__ import main, stored_settings
+from trainer.batches import to_tensor
 from trainer.config import load_preset
 from trainer.loop import Trainer
-from trainer.run import RunSettings, locked, train
+from trainer.run import RunSettings, locked, open_run, train
 from trainer.state import load_state
 
 CONFIG = replace(load_preset("tiny32"), steps=4, save_every_steps=2, log_every_steps=1)
@@ -117,6 +118,52 @@ def test_a_program_can_follow_the_run(folder, tmp_path, capfd):
     events = [json.loads(line) for line in lines]
     steps = [event["step"] for event in events if event["event"] == "step"]
     assert steps == [1, 2, 3, 4]
+
+
+def test_pictures_held_out_are_not_trained_on_and_are_judged(folder, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 20)
+    monkeypatch.setattr("trainer.data.holdout.FEWEST", 4)
+    judged: list[torch.Tensor] = []
+
+    def measure(model, images, mean):
+        judged.append(images)
+        return {"num_images": len(images)}
+
+    monkeypatch.setattr("trainer.export.measure_quality", measure)
+    assert run_command(folder, tmp_path / "run") == 0
+    assert "4 of them are not trained on" in capfd.readouterr().err
+    facts = read_header(tmp_path / "run" / "model.safetensors").facts
+    assert facts["quality"] == {"pictures": "not seen in training", "num_images": 4}
+    assert "16 pictures from" in facts["data_card"]
+    assert "4 more were held out of the training" in facts["data_card"]
+    settings = stored_settings(tmp_path / "run", "cpu")
+    trainer, resumed = open_run(settings, lambda text: None)
+    assert resumed and len(trainer.images) == 16 and trainer.held_out is not None
+    held = to_tensor(trainer.held_out[:])
+    assert torch.equal(judged[0], held)
+    trained = to_tensor(trainer.images[:])
+    assert not any(torch.equal(a, b) for a in held for b in trained)
+    # holding others out is another run
+    assert run_command(folder, tmp_path / "run", "--set", "held_out=0") == 2
+    assert "different: held_out" in capfd.readouterr().err
+
+
+def test_a_run_of_an_earlier_release_goes_on_with_all_its_pictures(
+    folder, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 20)
+    monkeypatch.setattr("trainer.data.holdout.FEWEST", 4)
+    assert run_command(folder, tmp_path / "run", "--set", "held_out=0") == 0
+    path = tmp_path / "run" / "config.json"
+    values = json.loads(path.read_text())
+    del values["held_out"], values["keep_states"]
+    path.write_text(json.dumps(values))
+    for _ in range(2):
+        assert run_command(folder, tmp_path / "run", "--steps", "6") == 0
+        assert "All of them are trained on (held_out is 0)" in capfd.readouterr().err
+        assert "held_out" not in json.loads(path.read_text())
+    assert run_command(folder, tmp_path / "run", "--set", "held_out=0.1") == 2
+    assert "knew no held_out" in capfd.readouterr().err
 
 
 def test_other_pictures_under_the_same_path_are_refused(folder, tmp_path, capfd):

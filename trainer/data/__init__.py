@@ -1,6 +1,7 @@
 """Where training pictures come from: folders and zip files, procedural heads, factor data sets."""
 
 from .decode import RESIZE_RULES
+from .holdout import Pictures, Split, hold_out, num_held_out
 from .images import BUILT_IN_SOURCES, ImageSet, open_images
 from .report import DataReport
 from .report_files import write_report
@@ -10,6 +11,10 @@ __all__ = [
     "RESIZE_RULES",
     "DataReport",
     "ImageSet",
+    "Pictures",
+    "Split",
+    "hold_out",
+    "num_held_out",
     "open_images",
     "write_report",
 ]
