@@ -1,0 +1,26 @@
+"""Content tracking: a score of disentanglement that needs no labels.
+
+The method is this project's own reading of the words "content tracking"; docs/tracking.md gives the
+definition, what is known of it, and what is not.
+"""
+
+from .generator import Generator, RendererGenerator
+from .result import DirectionTrack, Tracking
+from .settings import FAST, TrackingSettings
+from .track import STAGES, measure, track, track_renderer
+from .vectors import axis_vectors, rotated_vectors
+
+__all__ = [
+    "FAST",
+    "STAGES",
+    "DirectionTrack",
+    "Generator",
+    "RendererGenerator",
+    "Tracking",
+    "TrackingSettings",
+    "axis_vectors",
+    "measure",
+    "rotated_vectors",
+    "track",
+    "track_renderer",
+]

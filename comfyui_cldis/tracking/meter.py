@@ -1,0 +1,90 @@
+"""Draws the pictures that the score asks for, in batches, and measures what differs in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .colour import lab_change
+from .effects import Effects, measure_effects
+from .flow import Flow
+from .generator import Generator, draw
+
+BATCH_PAIRS = 16  # pairs of pictures drawn at once
+
+
+class Pairs(NamedTuple):
+    """What differs in n pairs: cells, signed, tracked as in `Effects`; change (n,) in CIELAB."""
+
+    cells: np.ndarray
+    signed: np.ndarray
+    tracked: np.ndarray
+    change: np.ndarray
+
+
+class Path(NamedTuple):
+    """One item at F amounts along a direction.
+
+    Attributes:
+        pictures: (F, C, H, W).
+        from_first, from_last: cells (F, 4, GRID, GRID), from that frame to each.
+        ends: the effects from the first to the last frame, n = 1.
+    """
+
+    pictures: Tensor
+    from_first: np.ndarray
+    from_last: np.ndarray
+    ends: Effects
+
+
+class Meter:
+    """A generator together with a flow method; counts the pictures drawn."""
+
+    def __init__(self, generator: Generator, method: Flow) -> None:
+        self.generator = generator
+        self.method = method
+        self.num_pictures = 0
+
+    def change(self, items: Tensor, shifts: Tensor) -> float:
+        """Mean CIELAB change between items (n,) shifted by -shifts and by +shifts (n, N)."""
+        changes = [lab_change(low, high) for low, high in self._pairs(items, shifts)]
+        return float(torch.cat(changes).mean())
+
+    def pairs(self, items: Tensor, shifts: Tensor) -> Pairs:
+        """What differs between items (n,) shifted by -shifts and by +shifts (n, N)."""
+        effects, change = [], []
+        for low, high in self._pairs(items, shifts):
+            effects.append(measure_effects(self.method, low, high))
+            change.append(lab_change(low, high))
+        return Pairs(
+            cells=_array(torch.cat([part.cells for part in effects])),
+            signed=_array(torch.cat([part.signed for part in effects])),
+            tracked=_array(torch.cat([part.tracked for part in effects])),
+            change=_array(torch.cat(change)),
+        )
+
+    def path(self, item: int, shifts: Tensor) -> Path:
+        """Follows one item along ordered shifts (F, N)."""
+        pictures, lab = self._draw(torch.full((len(shifts),), item), shifts)
+        first = measure_effects(self.method, lab[:1].expand_as(lab), lab)
+        last = measure_effects(self.method, lab[-1:].expand_as(lab), lab)
+        ends = Effects(*(values[-1:] for values in first))
+        return Path(pictures.detach().float().cpu(), _array(first.cells), _array(last.cells), ends)
+
+    def _pairs(self, items: Tensor, shifts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = zip(items.split(BATCH_PAIRS), shifts.split(BATCH_PAIRS), strict=True)
+        for at, shift in batches:
+            _, lab = self._draw(torch.cat([at, at]), torch.cat([-shift, shift]))
+            yield lab[: len(at)], lab[len(at) :]
+
+    def _draw(self, items: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
+        self.num_pictures += len(items)
+        return draw(self.generator, items, shifts)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.double().numpy()

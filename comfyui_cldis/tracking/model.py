@@ -1,0 +1,177 @@
+"""A trained model as a `Generator`: base pictures with fixed noise, whose codes are shifted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..diffusion.noise import gaussian_noise
+from ..editing.editable import EditableModel
+from ..editing.latent import Latent
+from ..editing.pipeline import decode, encode
+from .settings import TrackingSettings
+from .vectors import axis_vectors
+
+Pictures = Tensor | np.ndarray
+BATCH = 32
+RECORDED_COVERAGE = "explained_variance_random_noise"  # in a model's facts, under "quality"
+
+
+class ModelGenerator:
+    """Base latents of a model; `bases_from_pictures` and `bases_from_prior` make one.
+
+    Args:
+        latent: base items with their noise x_T.
+        pictures: (n, C, S, S) in [-1, 1] that A is measured on, or None to take the figure that the
+            model's file records, if it does.
+        num_steps: steps of the DDIM sampler.
+
+    Raises:
+        ValueError: no base items, no noise, or a model that does not draw pictures.
+    """
+
+    def __init__(
+        self, model: EditableModel, latent: Latent, *, pictures: Tensor | None, num_steps: int
+    ) -> None:
+        if not len(latent) or latent.x_T is None:
+            raise ValueError(
+                "Content tracking needs at least one base latent with its noise. "
+                "Encode pictures with inversion steps above 0."
+            )
+        self.model, self.latent, self.pictures = model, latent, pictures
+        self.num_steps = num_steps
+
+    @property
+    def num_bases(self) -> int:
+        return len(self.latent)
+
+    @property
+    def num_codes(self) -> int:
+        return self.model.networks.config.latent_dim
+
+    def decode(self, items: Tensor, shifts: Tensor) -> Tensor:
+        """See `Generator`; float32, one step of the sampler after the other on all n items."""
+        base = self.latent
+        assert base.x_T is not None  # checked when built
+        moved = Latent(
+            z=base.z[items] + shifts * self.model.statistics.std,
+            x_T=base.x_T[items],
+            residual=None if base.residual is None else base.residual[items],
+        )
+        return decode(self.model, moved, num_steps=self.num_steps)
+
+    def coverage(self, seed: int) -> float | None:
+        """A = 1 - MSE(x, G(E(x))) / Var(x), cut to [0, 1], with random noise and no residual code.
+
+        The variance is that about the mean of the pictures, and unbiased. With fewer than two
+        pictures the recorded figure is returned.
+        """
+        if self.pictures is None or len(self.pictures) < 2:
+            return recorded_coverage(self.model)
+        error = 0.0
+        for start in range(0, len(self.pictures), BATCH):
+            part = self.pictures[start : start + BATCH]
+            code = Latent(encode(self.model, part, inversion_steps=0).z)
+            drawn = decode(self.model, code, num_steps=self.num_steps, seed=seed + start)
+            error += float((drawn - part).double().square().sum())
+        variance = float(self.pictures.double().var(dim=0).sum()) * len(self.pictures)
+        return min(1.0, max(0.0, 1 - error / variance)) if variance else None
+
+
+def bases_from_pictures(
+    model: EditableModel, images: Pictures, settings: TrackingSettings, seed: int
+) -> ModelGenerator:
+    """Bases with their inverted noise, which edits keep as well; the seed draws them.
+
+    Args:
+        images: as in `track`, at least two.
+
+    Raises:
+        ValueError: fewer, of another shape or type, or not finite.
+    """
+    _check_draws_pictures(model)
+    if len(images) < 2:
+        raise ValueError(
+            f"Content tracking got {len(images)} pictures. Give at least 2, better "
+            f"{max(settings.num_bases, settings.num_coverage)}."
+        )
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
+    chosen = order[: max(settings.num_bases, settings.num_coverage)]
+    pictures = _as_tensor(images, chosen)
+    bases = pictures[: settings.num_bases]
+    parts = [encode(model, part, inversion_steps=settings.num_steps) for part in bases.split(BATCH)]
+    return ModelGenerator(
+        model,
+        Latent.cat(parts),
+        pictures=pictures[: settings.num_coverage],
+        num_steps=settings.num_steps,
+    )
+
+
+def bases_from_prior(model: EditableModel, settings: TrackingSettings, seed: int) -> ModelGenerator:
+    """Codes drawn from the statistics of the training set, each with noise of its own.
+
+    Without pictures A cannot be measured; the figure recorded in the model's file stands in. A
+    residual code is left out.
+    """
+    _check_draws_pictures(model)
+    config, statistics = model.networks.config, model.statistics
+    noise = gaussian_noise((settings.num_bases, config.latent_dim), seed)
+    z = (statistics.mean + noise * statistics.std).clamp(statistics.low, statistics.high)
+    shape = (settings.num_bases, config.in_channels, config.image_size, config.image_size)
+    return ModelGenerator(
+        model, Latent(z, gaussian_noise(shape, seed)), pictures=None, num_steps=settings.num_steps
+    )
+
+
+def recorded_coverage(model: EditableModel) -> float | None:
+    """A as the model's file records it (measured at export on unseen pictures), or None."""
+    quality: Any = model.facts.get("quality")
+    value = quality.get(RECORDED_COVERAGE) if hasattr(quality, "get") else None
+    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) else None
+
+
+def model_vectors(model: EditableModel, directions: str) -> dict[str, list[float]]:
+    """The "model"'s own directions, or the "axes" of its code, named as its sliders where it has.
+
+    Raises:
+        ValueError: its own are asked for and it has none.
+    """
+    own = {direction.name: list(direction.vector) for direction in model.directions}
+    if directions == "model":
+        if not own:
+            raise ValueError(f"{model.name} has no directions. Track the axes of its code instead.")
+        return own
+    axes = axis_vectors(model.networks.config.latent_dim)
+    for slider, vector in own.items():
+        matching = [name for name, axis in axes.items() if axis == vector]
+        if matching and slider not in axes:
+            axes = {slider if name == matching[0] else name: axis for name, axis in axes.items()}
+    return axes
+
+
+def _check_draws_pictures(model: EditableModel) -> None:
+    channels = model.networks.config.in_channels
+    if channels not in (1, 3):
+        raise ValueError(
+            f"{model.name} draws {channels} channels, not pictures. "
+            "Content tracking needs a model of grey or colour pictures."
+        )
+
+
+def _as_tensor(images: Pictures, chosen: list[int]) -> Tensor:
+    """The chosen pictures as float32 (n, C, S, S) in [-1, 1]."""
+    if isinstance(images, Tensor):
+        return images[chosen].float()
+    picked = torch.from_numpy(np.ascontiguousarray(images[chosen]))
+    if picked.dtype == torch.uint8 and picked.dim() == 4:
+        return picked.permute(0, 3, 1, 2).float() / 127.5 - 1
+    if picked.is_floating_point():
+        return picked.float()
+    raise ValueError(
+        f"The pictures are {images.dtype} of shape {images.shape}. "
+        "Give uint8 (n, S, S, C), or floats (n, C, S, S) in [-1, 1]."
+    )

@@ -1,0 +1,54 @@
+"""What the numbers of content tracking depend on, besides the model, the pictures and the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .calibration import TARGET_CHANGE
+from .flow import FLOWS
+
+DIRECTIONS = ("axes", "model")
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Scores compare only under equal settings.
+
+    Attributes:
+        num_bases: base pictures, drawn from those given by the seed; at least 2.
+        num_steps: steps of the sampler and of the inversion.
+        num_coverage: pictures that A is measured on, at most; 0 takes the figure that the model's
+            file records.
+        directions: "axes" of the code, or the "model"'s own directions.
+        flow: a name of `flow.FLOWS`.
+        target_change: CIELAB change that every direction is calibrated to.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    num_bases: int = 12
+    num_steps: int = 8
+    num_coverage: int = 64
+    directions: str = "axes"
+    flow: str = "dis"
+    target_change: float = TARGET_CHANGE
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_bases", 2), ("num_steps", 1), ("num_coverage", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}. Use {least} or more.")
+        if self.directions not in DIRECTIONS:
+            raise ValueError(
+                f"directions is '{self.directions}'. Use one of: {', '.join(DIRECTIONS)}."
+            )
+        if self.flow not in FLOWS:
+            raise ValueError(f"The flow method is '{self.flow}'. Use one of: {', '.join(FLOWS)}.")
+        if not 0 < self.target_change < 100:
+            raise ValueError(
+                f"target_change is {self.target_change}. Use more than 0 and less than 100 CIELAB "
+                "units; 10 is a change that nobody overlooks."
+            )
+
+
+FAST = TrackingSettings(num_bases=6, num_steps=4, num_coverage=32)

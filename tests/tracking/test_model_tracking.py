@@ -1,0 +1,90 @@
+"""Tracking a trained model: its bases, its coverage, and the names of its axes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("cv2")
+
+from comfyui_cldis.editing.pipeline import decode
+from comfyui_cldis.tracking import FAST, TrackingSettings, track
+from comfyui_cldis.tracking.model import (
+    bases_from_pictures,
+    bases_from_prior,
+    model_vectors,
+    recorded_coverage,
+)
+
+QUICK = TrackingSettings(num_bases=2, num_steps=2, num_coverage=4)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+
+
+def test_bytes_and_floats_are_the_same_pictures(tiny_model, pictures):
+    floats = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+    first = bases_from_pictures(tiny_model, pictures, QUICK, 3)
+    second = bases_from_pictures(tiny_model, floats, QUICK, 3)
+    assert first.num_bases == 2 and torch.equal(first.latent.z, second.latent.z)
+    assert first.pictures is not None and first.pictures.shape == (4, 3, 32, 32)
+    assert not torch.equal(
+        first.latent.z, bases_from_pictures(tiny_model, pictures, QUICK, 4).latent.z
+    )
+
+
+def test_a_shift_is_in_standard_deviations_and_keeps_the_noise(tiny_model, pictures):
+    generator = bases_from_pictures(tiny_model, pictures, QUICK, 0)
+    shift = torch.tensor([[0.0, 2.0, 0.0, 0.0]])
+    moved = generator.latent[1:2]
+    moved = moved.with_z(moved.z + shift * tiny_model.statistics.std)
+    expected = decode(tiny_model, moved, num_steps=2)
+    assert torch.equal(generator.decode(torch.tensor([1]), shift), expected)
+
+
+def test_coverage_is_the_share_of_variance_that_the_code_explains(tiny_model, pictures):
+    generator = bases_from_pictures(tiny_model, pictures, QUICK, 0)
+    assert generator.coverage(0) == 0  # random weights explain nothing
+    flat = torch.zeros(4, 3, 32, 32)
+    assert bases_from_pictures(tiny_model, flat, QUICK, 0).coverage(0) is None  # nothing to explain
+
+
+def test_without_pictures_the_recorded_coverage_stands_in(tiny_model):
+    facts = {"quality": {"explained_variance_random_noise": 0.75}}
+    model = replace(tiny_model, facts=facts)
+    assert bases_from_prior(model, QUICK, 0).coverage(0) == 0.75
+    assert recorded_coverage(tiny_model) is None
+    assert recorded_coverage(replace(tiny_model, facts={"quality": "good"})) is None
+
+
+def test_axes_are_called_as_the_sliders_that_they_are(tiny_model):
+    axes = model_vectors(tiny_model, "axes")
+    assert list(axes) == ["yaw", "hair length", "code 2", "code 3"]
+    assert torch.equal(torch.tensor(list(axes.values())), torch.eye(4))
+    assert list(model_vectors(tiny_model, "model")) == ["hair length", "yaw"]
+    with pytest.raises(ValueError, match="no directions. Track the axes"):
+        model_vectors(replace(tiny_model, directions=()), "model")
+
+
+def test_a_model_is_tracked_and_repeats(tiny_model, pictures):
+    first = track(tiny_model, pictures, QUICK, 5)
+    second = track(tiny_model, pictures, QUICK, 5)
+    assert first.to_json() == second.to_json()
+    assert first.settings["seed"] == 5 and len(first.directions) == 4
+    assert first.cts == 0 and first.coverage == 0
+
+
+def test_the_wrong_pictures_or_models_are_refused_in_words(tiny_model, make_model, pictures):
+    with pytest.raises(ValueError, match="got 1 pictures. Give at least 2"):
+        track(tiny_model, pictures[:1], QUICK)
+    with pytest.raises(ValueError, match="int64 of shape"):
+        track(tiny_model, pictures.astype(np.int64), QUICK)
+    with pytest.raises(ValueError, match=r"needs \(B, 3, 32, 32\)"):
+        track(tiny_model, pictures[:, :16], QUICK)
+    with pytest.raises(ValueError, match="draws 4 channels, not pictures"):
+        track(make_model(in_channels=4), None, FAST)
