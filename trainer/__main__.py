@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .signals import interrupt_on_terminate
+
 if TYPE_CHECKING:
     from .config import TrainConfig
     from .run import RunSettings
@@ -179,11 +181,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sweep": sweep,
     }
     try:
-        if words and words[0] in commands:
-            return commands[words[0]](words[1:])
-        return train(build_parser().parse_args(words))
-    except KeyboardInterrupt:
-        say("Stopped. Run the same command to go on from the last saved state.")
+        with interrupt_on_terminate():
+            if words and words[0] in commands:
+                return commands[words[0]](words[1:])
+            return train(build_parser().parse_args(words))
+    except KeyboardInterrupt as stop:
+        say(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to go on.")
         return 130
     except ModuleNotFoundError as error:
         say(f'trainer: {error}. Install what training needs: python -m pip install -e ".[train]"')

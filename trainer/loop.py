@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from .data import Pictures
 from .devices import Mean, match_layout, memory_format, open_accelerator
 from .ema import WeightAverage
 from .objectives import build_objective
+from .signals import stop_on_signals
 from .state import load_state, save_state
 from .step import Draws, Losses, TrainingLosses, draw, measure_information
 
@@ -37,34 +37,6 @@ def _divergences(values: Tensor) -> tuple[Tensor, Tensor]:
     """KL of the co-pilot and of the semantic encoder, (N,) each, from a row of loss values."""
     kl, encoder_kl = values[len(LOSS_NAMES) + 1 :].view(2, -1).double().cpu()
     return kl, encoder_kl
-
-
-@dataclass
-class Stop:
-    """Set by a signal: finish the step, save, and end."""
-
-    requested: bool = False
-
-
-@contextmanager
-def stop_on_signals():
-    """Turn SIGINT and SIGTERM into a request; handlers are restored at the end."""
-    stop = Stop()
-
-    def request(number: int, frame: Any) -> None:
-        stop.requested = True
-
-    before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            before[number] = signal.signal(number, request)
-        except ValueError:  # not in the main thread: the caller has other means to stop
-            break
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
@@ -364,8 +336,9 @@ class Trainer:
     ) -> bool:
         """Train to the end of the run, saving states in `folder`; True when it got there.
 
-        SIGINT, SIGTERM or `should_stop` end it after the step in progress, with the state saved.
-        Only the main process writes and calls back.
+        SIGINT, SIGTERM or `should_stop` end it after the step in progress, with the state saved;
+        False as well when a signal came in the last step, so that what follows is not begun. Only
+        the main process writes and calls back.
         """
         config = self.config
         is_main = self.accelerator.is_main_process
@@ -387,7 +360,7 @@ class Trainer:
                     on_sample(self)
             if is_main:
                 save_state(folder, self.state(), config.keep_states)
-        return self.step >= config.steps
+            return self.step >= config.steps and not self._agree(stop.requested)
 
     def _agree(self, stop: bool) -> bool:
         """Whether any process wants to stop."""

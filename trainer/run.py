@@ -15,10 +15,19 @@ from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .logs import RunLog
 from .loop import Trainer
+from .signals import stopped_with
 from .state import as_begun, check_config, load_state
 
 MODEL_NAME = "model.safetensors"
 REPORT_NAME = "report.html"
+READING_STOPPED = (
+    "Stopped while the pictures were read; no training is lost. Run the same command to read them "
+    "again and go on."
+)
+MEASURING_STOPPED = (
+    "Stopped while the model was measured. Its {} steps are saved; run the same command to measure "
+    "it and write its file."
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ def train(
         ValueError, FileNotFoundError: settings or data that cannot be used.
         OSError: the output folder cannot be written.
         FloatingPointError: a loss is not finite.
+        KeyboardInterrupt: stopped before or after the steps; its text says how to go on.
     """
     with locked(settings.output):
         return _train(settings, say, events, on_record, on_picture, should_stop)
@@ -175,7 +185,8 @@ def _train(
         tell(f"Stopped and saved at step {trainer.step}. Run the same command to go on.")
         return Outcome(False, trainer.step, None)
     if is_main:
-        export(trainer, settings, model_path, tell)
+        with stopped_with(MEASURING_STOPPED.format(trainer.step)):
+            export(trainer, settings, model_path, tell)
     trainer.accelerator.wait_for_everyone()
     return Outcome(True, trainer.step, model_path)
 
@@ -195,7 +206,8 @@ def open_run(settings: RunSettings, say: Callable[[str], None]) -> tuple[Trainer
         if process.is_main_process:
             folder.mkdir(parents=True, exist_ok=True)
             check_config(folder, config, settings.source)
-        images = open_data(settings)
+        with stopped_with(READING_STOPPED):
+            images = open_data(settings)
         config = as_begun(folder, config)
         split = split_data(settings.data, images, config)
     if process.is_main_process:
@@ -313,7 +325,8 @@ def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:
         )
     trainer, _ = open_run(settings, say)
     path = settings.output / MODEL_NAME
-    export(trainer, settings, path, say)
+    with stopped_with(MEASURING_STOPPED.format(trainer.step)):
+        export(trainer, settings, path, say)
     return path
 
 

@@ -1,7 +1,9 @@
 """A run from outside: stopped and exported, out of memory, watched by a program."""
 
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +112,50 @@ def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "train_step", fail)
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         run_command(folder, tmp_path / "run")
+
+
+def stop_self(*arguments, **more):
+    """What a person or a shutting-down machine does; the rest must not be reached."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    raise AssertionError("the signal was ignored")
+
+
+def test_sigterm_while_reading_pictures_is_a_sentence(folder, tmp_path, capfd, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("trainer.data.folder.decode_picture", stop_self)
+    monkeypatch.setattr("trainer.data.folder._decode_into", stop_self)  # in the main thread
+    assert run_command(folder, tmp_path / "run") == 130
+    error = capfd.readouterr().err
+    assert "Stopped while the pictures were read" in error and "Run the same command" in error
+    assert "Traceback" not in error
+    assert not list((tmp_path / "run").rglob("*.part"))
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_sigterm_while_measuring_loses_no_step(folder, tmp_path, capfd, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.export.find_axes", stop_self)
+        assert run_command(folder, tmp_path / "run") == 130
+    error = capfd.readouterr().err
+    assert "Its 4 steps are saved; run the same command to measure it" in error
+    assert "Traceback" not in error and not (tmp_path / "run" / "model.safetensors").exists()
+    assert run_command(folder, tmp_path / "run") == 0
+    assert read_header(tmp_path / "run" / "model.safetensors").facts["training"]["steps"] == 4
+
+
+def test_a_signal_in_the_last_step_is_not_forgotten(folder, tmp_path, capfd, monkeypatch):
+    step = Trainer.train_step
+
+    def stopped_at_the_end(self):
+        measured = step(self)
+        if self.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return measured
+
+    monkeypatch.setattr(Trainer, "train_step", stopped_at_the_end)
+    assert run_command(folder, tmp_path / "run") == 130
+    assert "Stopped and saved at step 4." in capfd.readouterr().err
+    assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_a_program_can_follow_the_run(folder, tmp_path, capfd):
