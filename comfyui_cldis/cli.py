@@ -1,4 +1,4 @@
-"""The `cldis` command: demo, edit, traverse, info, rename, evaluate and train.
+"""The `cldis` command: demo, edit, traverse, info, rename, evaluate, track and train.
 
 Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C.
 Heavy imports happen inside the commands, so that help and errors come at once.
@@ -7,6 +7,7 @@ Heavy imports happen inside the commands, so that help and errors come at once.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
@@ -32,6 +33,7 @@ NUM_DEMO_ROWS = 6
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}"
 SAMPLERS = ("ddim", "dpmpp_2m", "unipc")  # a test compares them with the library's
 RESIZE_RULES = ("crop", "pad", "stretch")  # likewise
+DIRECTIONS = ("axes", "model")  # likewise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -257,6 +259,44 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _track(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from .picture import check_output, write_picture
+    from .tracking import FAST, TrackingSettings, track
+    from .tracking.sheet import tracking_sheet
+    from .tracking_command import read_folder, tracking_table
+
+    if options.sheet is not None:
+        check_output(options.sheet)
+    settings = dataclasses.replace(
+        FAST if options.fast else TrackingSettings(), directions=options.directions
+    )
+    model = _load(options.model, options.device)
+    config, seed = model.networks.config, options.seed or 0
+    images = None
+    if options.data is not None:
+        images = read_folder(options.data, config.image_size, config.in_channels, settings, seed)
+    with tqdm(total=1.0, file=sys.stderr, leave=False, disable=None, bar_format=BAR) as bar:
+
+        def on_progress(stage: str, done: float) -> None:
+            bar.set_description_str(stage)
+            bar.n = done
+            bar.refresh()
+
+        result = track(model, images, settings, seed, on_progress=on_progress)
+    print(tracking_table(result))
+    if options.json is not None:
+        facts = {"model": model.name, "data": None if images is None else str(options.data)}
+        text = json.dumps(facts | result.to_json(), indent=2)
+        options.json.write_text(text + "\n", encoding="utf-8")
+        print(f"wrote {options.json}")
+    if options.sheet is not None:
+        write_picture(options.sheet, tracking_sheet(result))
+        print(f"wrote {options.sheet}")
+    return 0
+
+
 def _train(arguments: list[str]) -> int:
     """Hands all arguments to the trainer, which lives beside the package in a checkout."""
     from .trainer_door import load_trainer
@@ -428,6 +468,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="for programs")
     evaluate.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     evaluate.set_defaults(run=_evaluate)
+
+    track = commands.add_parser("track", help="score disentanglement without labels")
+    track.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    track.add_argument("--data", type=Path, metavar="FOLDER", help="pictures; else drawn codes")
+    track.add_argument("--directions", choices=DIRECTIONS, default="axes", help="what to score")
+    track.add_argument("--fast", action="store_true", help="fewer bases and steps")
+    track.add_argument("--seed", type=_seed, metavar="N")
+    track.add_argument("--json", type=Path, metavar="OUT", help="for programs")
+    track.add_argument("--sheet", type=Path, metavar="OUT.png", help="what each direction does")
+    track.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    track.set_defaults(run=_track)
 
     rename = commands.add_parser("rename", help="give a direction of a model file another name")
     rename.add_argument("model", type=Path, metavar="MODEL")

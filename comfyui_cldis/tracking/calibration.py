@@ -8,6 +8,7 @@ from typing import NamedTuple
 TARGET_CHANGE = 10.0  # CIELAB root mean square between the pictures at -step and +step
 LARGEST_STEP = 3.0  # standard deviations; beyond it a model is asked for what it never saw
 FURTHER = (2.0, LARGEST_STEP)  # amounts tried after 1 when that is too little
+HOPELESS = 0.1  # of the target at 1: then the largest amount is tried at once
 SMALLEST_STEP = 1 / 64
 
 
@@ -29,7 +30,7 @@ def find_step(change_at: Callable[[float], float], target: float = TARGET_CHANGE
     """The amount, up to LARGEST_STEP, at which the change first reaches the target.
 
     Tries 1, then 2 and 3 or else 1/2, 1/4 and so on, and goes straight between the last two: mostly
-    two to four calls, for a dead direction three.
+    two to four calls, for a dead direction two.
 
     Args:
         change_at: mean change between the pictures at -amount and at +amount; 0 at 0.
@@ -38,7 +39,7 @@ def find_step(change_at: Callable[[float], float], target: float = TARGET_CHANGE
         raise ValueError(f"The target change is {target}. Use a positive number of CIELAB units.")
     amount, change = 1.0, change_at(1.0)
     if change < target:
-        for larger in FURTHER:
+        for larger in FURTHER if change >= HOPELESS * target else FURTHER[-1:]:
             before, change_before = amount, change
             amount, change = larger, change_at(larger)
             if change >= target:

@@ -29,9 +29,11 @@ def test_a_bent_curve_is_met_closely():
     assert 30 * step.amount**0.5 == pytest.approx(10, rel=0.05)
 
 
-def test_a_dead_direction_is_not_active_after_three_calls():
+def test_a_dead_direction_is_not_active_after_two_calls():
     curve = Curve(lambda at: 0.0)
-    assert find_step(curve, 10.0) == (3.0, 0.0, False) and curve.asked == [1.0, 2.0, 3.0]
+    assert find_step(curve, 10.0) == (3.0, 0.0, False) and curve.asked == [1.0, 3.0]
+    weak = Curve(lambda at: at)  # not dead, but too weak
+    assert find_step(weak, 10.0) == (3.0, 3.0, False) and weak.asked == [1.0, 2.0, 3.0]
     assert not find_step(lambda at: 9.99 * at / 3, 10.0).is_active
     assert find_step(lambda at: 10.0 * at / 3, 10.0).is_active
 

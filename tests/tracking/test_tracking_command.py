@@ -1,0 +1,101 @@
+"""`cldis track` in-process: what it reads, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("cv2")
+
+from comfyui_cldis import cli
+from comfyui_cldis.checkpoint import save_checkpoint
+from comfyui_cldis.tracking import FAST, TrackingSettings
+from comfyui_cldis.tracking.settings import DIRECTIONS
+from comfyui_cldis.tracking_command import read_folder, tracking_table
+
+QUICK = TrackingSettings(num_bases=2, num_steps=1, num_coverage=3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five pictures of different brightness, two of them in a folder of their own."""
+    place = tmp_path / "pictures"
+    (place / "more").mkdir(parents=True)
+    for index in range(5):
+        shape = (40, 50, 3) if index else (32, 32, 3)
+        picture = Image.fromarray(np.full(shape, 40 * index, dtype=np.uint8))
+        picture.save((place / "more" if index > 2 else place) / f"{index}.png")
+    (place / "notes.txt").write_text("not a picture")
+    return place
+
+
+@pytest.fixture
+def model_file(tiny_model, tmp_path: Path) -> Path:
+    save_checkpoint(tmp_path / "tiny.safetensors", tiny_model)
+    return tmp_path / "tiny.safetensors"
+
+
+def test_a_folder_gives_as_many_pictures_as_are_needed(folder):
+    first = read_folder(folder, 32, 3, QUICK, seed=0)
+    assert first.shape == (3, 3, 32, 32)
+    assert len(set(first[:, 0, 0, 0].tolist())) == 3
+    assert torch.equal(first, read_folder(folder, 32, 3, QUICK, seed=0))
+    assert read_folder(folder, 16, 1, TrackingSettings(), seed=0).shape == (5, 1, 16, 16)
+    levels = read_folder(folder, 32, 3, FAST, 1)[:, 0, 9, 9] * 127.5 + 127.5
+    assert sorted(levels.round().tolist()) == [0, 40, 80, 120, 160]
+
+
+def test_track_writes_json_and_says_the_parts(folder, model_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("comfyui_cldis.tracking.FAST", QUICK)
+    out, sheet = tmp_path / "track.json", tmp_path / "track.png"
+    arguments = ["track", model_file, "--data", folder, "--fast", "--seed", 3, "--json", out]
+    arguments += ["--sheet", sheet, "--directions", "model", "--device", "cpu"]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Content-tracking score 0.000, ") and "seed 3" in said
+    assert "| coverage | 0.000 |" in said and "hair length" in said
+    result = json.loads(out.read_text(encoding="utf-8"))
+    parts = "cts purity compactness distinctness coverage consistency persistence monotonicity"
+    assert set(parts.split()) < set(result) and result["model"] == "tiny"
+    assert [row["name"] for row in result["directions"]] == ["hair length", "yaw"]
+    assert result["settings"]["seed"] == 3 and result["data"] == str(folder)
+    with Image.open(sheet) as drawn:
+        assert drawn.width > 8 * 96 and drawn.height > 2 * 96
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        (["--data", "nowhere"], "There is no folder nowhere"),
+        (["--sheet", "sheet.txt"], "no picture ending"),
+        (["--directions", "all"], "axes"),
+        (["--seed", "-1"], "whole number"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(arguments, phrase, model_file, capsys):
+    assert cli.main(["track", str(model_file), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert phrase in captured.err and captured.err.count("\n") == 1 and not captured.out
+
+
+def test_too_few_pictures_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds 0 pictures"):
+        read_folder(tmp_path, 32, 3, QUICK, 0)
+
+
+def test_choices_are_those_of_the_library():
+    assert cli.DIRECTIONS == DIRECTIONS
+
+
+def test_the_table_names_what_is_not_known():
+    from comfyui_cldis.tracking import Tracking
+
+    unknown = Tracking(None, 0.5, 0.5, 0.5, 0.5, None, None, None, None, (), {"seed": 0}, 0)
+    table = tracking_table(unknown)
+    assert "score unknown (A is; give pictures with --data)" in table
+    assert "| coverage | none |" in table
