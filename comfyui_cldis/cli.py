@@ -179,12 +179,12 @@ def _as_text(header: Header, path: Path) -> str:
         f"  weights        {header.parameters:,}, stored as {header.stored_dtype}",
         f"  licence        {header.facts.get('licence', 'not stated')}",
         "",
-        "Directions, strongest first (safe range in standard deviations):",
+        "Directions, strongest first, with the range seen in training (0.5 to 99.5 %) in standard "
+        "deviations:",
     ]
     width = max((len(each.name) for each in header.directions), default=0)
     lines += [
-        f"  {each.name:<{width}}  {each.minimum:+.2f} {each.negative_label} .. "
-        f"{each.maximum:+.2f} {each.positive_label}   (effect {each.effect:.3f})"
+        f"  {each.name:<{width}}  {_range(each)}   (effect {each.effect:.3f})"
         for each in header.directions
     ] or ["  none"]
     training, quality = header.facts.get("training"), header.facts.get("quality")
@@ -208,6 +208,16 @@ def _as_text(header: Header, path: Path) -> str:
             *(f"  {line}" for line in str(header.facts["data_card"]).split("\n")),
         ]
     return "\n".join(lines)
+
+
+def _range(direction: Direction) -> str:
+    """Such as "-2.00 short .. +2.50 long", without words where the ends are not known."""
+    from .editing.naming import describe_ends
+
+    low, high = f"{direction.minimum:+.2f}", f"{direction.maximum:+.2f}"
+    if not describe_ends(direction.negative_label, direction.positive_label):
+        return f"{low} .. {high}"
+    return f"{low} {direction.negative_label} .. {high} {direction.positive_label}"
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -360,7 +370,7 @@ def _edits(pairs: Sequence[str]) -> dict[str, float]:
 def _warn_outside(direction: Direction, amount: float) -> None:
     if not direction.minimum <= amount <= direction.maximum:
         _complain(
-            f"Note: {amount:g} is outside the safe range of '{direction.name}', "
+            f"Note: {amount:g} is outside the range of '{direction.name}' seen in training, "
             f"{direction.minimum:.2f} to {direction.maximum:.2f}."
         )
 

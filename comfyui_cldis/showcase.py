@@ -13,6 +13,7 @@ from torch import Tensor
 from .editing.directions import Direction
 from .editing.editable import EditableModel
 from .editing.latent import Latent
+from .editing.naming import describe_ends
 from .editing.pipeline import decode, encode, traverse
 from .editing.sheet import Row, contact_sheet
 
@@ -58,7 +59,7 @@ def demo_sheet(
 def traverse_sheet(
     model: EditableModel, image: Tensor, name: str, progress: Progress, *, num_steps: int
 ) -> Image.Image:
-    """Draws (1, C, S, S) in [-1, 1], then its edits over the safe range of the direction `name`.
+    """Draws (1, C, S, S) in [-1, 1], then its edits over the range of the direction `name`.
 
     Raises: ValueError for an unknown direction.
     """
@@ -75,16 +76,15 @@ def traverse_sheet(
 
 
 def amounts_over_range(direction: Direction, num_steps: int) -> list[float]:
-    """2 * num_steps + 1 amounts from the safe minimum to the maximum, 0 in the middle."""
+    """2 * num_steps + 1 amounts from the minimum to the maximum, 0 in the middle."""
     up = [direction.maximum * step / num_steps for step in range(1, num_steps + 1)]
     down = [direction.minimum * step / num_steps for step in range(num_steps, 0, -1)]
     return [*down, 0.0, *up]
 
 
 def _label(direction: Direction) -> str:
-    if direction.negative_label or direction.positive_label:
-        return f"{direction.name}\n{direction.negative_label} ... {direction.positive_label}"
-    return direction.name
+    ends = describe_ends(direction.negative_label, direction.positive_label)
+    return f"{direction.name}\n{ends}" if ends else direction.name
 
 
 def _caption(amount: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from comfyui_cldis.checkpoint import read_header
 from comfyui_cldis.checkpoint.quality import describe_quality
+from comfyui_cldis.editing.naming import describe_ends
 
 
 def write_card(path: Path) -> str:
@@ -45,16 +46,17 @@ def write_card(path: Path) -> str:
         "",
         "Effect: mean absolute change between -1 and +1 sd, in [0, 2] image units, inverted noise",
         "kept. Monotone: share of judged pictures on which the change grows along the whole range.",
+        "Range: 0.5 to 99.5 % of the training pictures lie in it; its ends can show artefacts.",
         "",
-        "| direction | ends | safe range (sd) | effect | monotone |",
+        "| direction | ends | range seen in training (sd) | effect | monotone |",
         "|---|---|---|---|---|",
     ]
     for direction in header.directions:
         share = shares.get(direction.name, "not measured")
+        ends = describe_ends(direction.negative_label, direction.positive_label)
         lines.append(
-            f"| {direction.name} | {direction.negative_label} ... {direction.positive_label} "
-            f"| {direction.minimum:+.2f} to {direction.maximum:+.2f} | {direction.effect:.4f} "
-            f"| {share} |"
+            f"| {direction.name} | {ends} | {direction.minimum:+.2f} to {direction.maximum:+.2f} "
+            f"| {direction.effect:.4f} | {share} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from comfyui_cldis.checkpoint.quality import describe_quality
+from comfyui_cldis.editing.naming import describe_ends
 
+from .samples import latent_of
 from .stats import finite
 
 if TYPE_CHECKING:
@@ -65,6 +67,13 @@ code { font-size: 13px; overflow-wrap: anywhere; }
 @media (max-width: 760px) { .curves { grid-template-columns: 1fr; } }
 @media print { body { background: #fff; } .card, li.finding { break-inside: avoid; } }
 """
+PICTURE_CAPTIONS = {
+    "reconstruction": "The same pictures four times. Random noise shows what the code holds; "
+    "inverted noise is nearly perfect with any code; the co-pilot is always blurred.",
+    "traversals": "Each row moves one latent, one number of the code, of two of the pictures "
+    "above; all else, the noise too, stays. The two are chosen: of the half that the latents "
+    "change most, the most changed one and the one least like it. Strongest latents on top.",
+}
 WORDS = (
     ("co-pilot", "a small network that learns which few numbers describe a picture best"),
     ("KL", "how much the co-pilot stores about a picture, in nats (1 nat = 1.44 bits)"),
@@ -160,22 +169,27 @@ def render_directions(facts: Mapping[str, Any]) -> str:
         name = str(item.get("name", ""))
         low, high = finite(item.get("minimum")), finite(item.get("maximum"))
         effect, share = finite(item.get("effect")), finite(shares.get(name))
-        ends = f"{item.get('negative_label', '')} … {item.get('positive_label', '')}"
+        words = [str(item.get(key) or "") for key in ("negative_label", "positive_label")]
+        axis = latent_of(item.get("vector"))
         cells = [
             f"{low:+.2f} to {high:+.2f}" if low is not None and high is not None else "",
             f"{effect:.3f}" if effect is not None else "",
             f"{100 * share:.0f} %" if share is not None else "not measured",
         ]
         rows.append(
-            f"<tr><td>{escape(name)}</td><td>{escape(ends)}</td>"
+            f"<tr><td>{escape(name)}</td><td>{'' if axis is None else axis}</td>"
+            f"<td>{escape(describe_ends(*words))}</td>"
             + "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells)
             + "</tr>"
         )
     return (
-        '<h2>Sliders</h2><div class="card"><table><thead><tr><th>name</th><th>ends</th>'
-        '<th class="number">safe range, sd</th><th class="number">effect</th>'
+        '<h2>Sliders</h2><div class="card"><table><thead><tr><th>name</th>'
+        '<th>latent</th><th>ends</th><th class="number">range, sd</th>'
+        '<th class="number">effect</th>'
         f'<th class="number">monotone</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
-        '<p class="small">Effect: mean change of a pixel from -1 to +1 standard deviation, on a '
+        '<p class="small">Latent: its row in the traversals. Range: in standard deviations; 0.5 to '
+        "99.5 % of the training pictures lie in it, and at its ends outlines can fray. Effect: "
+        "mean change of a pixel from -1 to +1 standard deviation, on a "
         "scale of 0 to 2. Monotone: share of 16 pictures on which the change grows along the "
         "whole range. Names are a first guess.</p></div>"
     )
@@ -200,9 +214,11 @@ def render_pictures(pictures: Sequence[tuple[str, Image.Image]]) -> str:
     for name, picture in pictures:
         address = encode_picture(picture, PICTURES_BYTES // len(pictures))
         title = name[:1].upper() + name[1:]
+        text = PICTURE_CAPTIONS.get(name, "")
+        caption = f"<figcaption>{escape(text)}</figcaption>" if text else ""
         figures.append(
             f'<figure class="card"><h3>{escape(title)}</h3><img alt="{escape(title)}" '
-            f'width="{picture.width}" height="{picture.height}" src="{address}"></figure>'
+            f'width="{picture.width}" height="{picture.height}" src="{address}">{caption}</figure>'
         )
     return f'<h2>Pictures</h2><div class="pictures">{"".join(figures)}</div>' if figures else ""
 

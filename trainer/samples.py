@@ -1,21 +1,27 @@
 """Pictures that show how a run is doing: reconstructions, and traversals of the strongest latents.
 
+The pictures that are moved are chosen so that much of it can be seen (`choose_bases`).
+
 While only the co-pilot is trained they are the co-pilot's own, which cost next to nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from comfyui_cldis.editing.directions import Direction
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.latent import Latent
+from comfyui_cldis.editing.naming import describe_change, describe_ends
 from comfyui_cldis.editing.pipeline import decode, encode, preview
 from comfyui_cldis.editing.sheet import BACKGROUND, Row, contact_sheet
 
@@ -34,6 +40,7 @@ NUM_STEPS = 6  # inverted noise still gives 34 dB on the demo model, ten steps 3
 STATISTICS_IMAGES = 256
 NUM_AT_ONCE = 8  # codes per base picture in one batch, which bounds the memory
 SMALLEST_SHARE = 0.05  # of the strongest effect: latents below are idle and get no row
+SHOWY_SHARE = 0.5  # of the pictures, those that the latents change most, may be moved
 
 Draw = Callable[[Tensor], Tensor]  # codes (K, M, N), M for each base picture -> (K, M, C, S, S)
 
@@ -45,13 +52,19 @@ class Strip(NamedTuple):
     picture: Image.Image
 
 
-def write_samples(trainer: Trainer, folder: Path) -> list[Strip]:
+def write_samples(
+    trainer: Trainer, folder: Path, directions: Sequence[Direction] = ()
+) -> list[Strip]:
     """Draw the samples of a run's present state and save them as samples/step_000000.png.
+
+    Args:
+        directions: of the exported model; the traversals then show them, in their order and by
+            their names, instead of ranking the latents anew.
 
     Returns:
         "reconstruction" and "traversals", for those who show them apart.
     """
-    strips = draw_samples(trainer)
+    strips = draw_samples(trainer, directions=directions)
     path = folder / "samples" / f"step_{trainer.step:06d}.png"
     path.parent.mkdir(exist_ok=True)
     stack([strip.picture for strip in strips]).save(path)
@@ -59,11 +72,14 @@ def write_samples(trainer: Trainer, folder: Path) -> list[Strip]:
 
 
 @torch.no_grad()
-def draw_samples(trainer: Trainer, num_steps: int = NUM_STEPS) -> list[Strip]:
+def draw_samples(
+    trainer: Trainer, num_steps: int = NUM_STEPS, directions: Sequence[Direction] = ()
+) -> list[Strip]:
     """Reconstructions and traversals by the averaged networks.
 
     Args:
         num_steps: DDIM steps of inversion and decoding.
+        directions: as in `write_samples`.
     """
     networks = trainer.average.module
     shown = trainer.images if trainer.held_out is None else trainer.held_out
@@ -80,46 +96,53 @@ def draw_samples(trainer: Trainer, num_steps: int = NUM_STEPS) -> list[Strip]:
         Row("inverted noise", inverted),
         Row("co-pilot", preview(model, latent)),
     ]
-    bases = spread(latent.z / statistics.std.clamp(min=1e-6))
+    bases = choose_bases(latent.z, statistics.std, copilot_draw(networks, images.shape[-1]))
     moving = Latent.cat([latent[index : index + 1] for index in bases])
 
     def draw(z: Tensor, steps: int) -> Tensor:
         pictures = decode(model, moving.repeat(z.shape[1]).with_z(z.flatten(0, 1)), num_steps=steps)
         return pictures.unflatten(0, z.shape[:2])
 
+    named = {axis: each for each in directions if (axis := latent_of(each.vector)) is not None}
     # one step from pure noise shows what a latent does at a tenth of the cost
-    strongest = rank_axes(moving.z, statistics.std, lambda z: draw(z, 1))
+    axes = list(named)[:NUM_ROWS] or rank_axes(moving.z, statistics.std, lambda z: draw(z, 1))
     traversals = traverse_rows(
-        moving.z, statistics.std, strongest, inverted[bases], lambda z: draw(z, num_steps)
+        moving.z, statistics.std, axes, inverted[bases], lambda z: draw(z, num_steps)
     )
     return [
         Strip("reconstruction", contact_sheet(rows)),
-        Strip("traversals", contact_sheet(traversals, column_labels(len(bases)))),
+        Strip("traversals", traversal_sheet(traversals, len(bases), named)),
     ]
 
 
 def copilot_samples(trainer: Trainer, images: Tensor) -> list[Strip]:
     """The same of the co-pilot alone, whose code is its own posterior mean."""
     networks = trainer.average.module
-    copilot, device, size = networks.copilot, networks.device, images.shape[-1]
-
-    def draw(z: Tensor) -> Tensor:
-        pictures = copilot.decode(z.flatten(0, 1).to(device)).float()
-        pictures = torch.nn.functional.interpolate(pictures, size=(size, size), mode="bilinear")
-        return pictures.clamp(-1, 1).cpu().unflatten(0, z.shape[:2])
-
+    copilot, device = networks.copilot, networks.device
+    draw = copilot_draw(networks, images.shape[-1])
     many = to_tensor(evenly(trainer.images, STATISTICS_IMAGES), device)
     std = copilot.encode(copilot.resize(many))[0].std(0).cpu()
     mu = copilot.encode(copilot.resize(images.to(device)))[0].cpu()
     drawn = draw(mu[:, None])[:, 0]
-    bases = spread(mu / std.clamp(min=1e-6))
+    bases = choose_bases(mu, std, draw)
     strongest = rank_axes(mu[bases], std, draw)
     rows = [Row("original", images), Row("co-pilot", drawn)]
     traversals = traverse_rows(mu[bases], std, strongest, drawn[bases], draw)
     return [
         Strip("reconstruction", contact_sheet(rows)),
-        Strip("traversals", contact_sheet(traversals, column_labels(len(bases)))),
+        Strip("traversals", traversal_sheet(traversals, len(bases), {})),
     ]
+
+
+def copilot_draw(networks: Any, size: int) -> Draw:
+    """Drawing by the co-pilot, which is cheap, at `size` pixels."""
+
+    def draw(z: Tensor) -> Tensor:
+        pictures = networks.copilot.decode(z.flatten(0, 1).to(networks.device)).float()
+        pictures = torch.nn.functional.interpolate(pictures, size=(size, size), mode="bilinear")
+        return pictures.clamp(-1, 1).cpu().unflatten(0, z.shape[:2])
+
+    return draw
 
 
 def evenly(images: Pictures, count: int) -> np.ndarray:
@@ -128,11 +151,33 @@ def evenly(images: Pictures, count: int) -> np.ndarray:
     return images[places.round().astype(int)]
 
 
-def spread(codes: Tensor) -> list[int]:
-    """Indices of up to two unlike codes (B, N): the first, and the one farthest from it."""
+def choose_bases(z: Tensor, std: Tensor, draw: Draw) -> list[int]:
+    """Indices of up to two pictures to move, without chance.
+
+    On a picture that is nearly black or white many changes do not show. So one half of the
+    pictures is left out, that which moving every latent from -1 to +1 sd changes least. Of the
+    others: the one that changes most, and the one whose code is farthest from it.
+
+    Args:
+        z: codes of the pictures, (B, N).
+        std: (N,).
+    """
+    effects = axis_effects(z, std, draw).mean(1)  # (B,)
+    kept = max(2, math.ceil(SHOWY_SHARE * len(z)))
+    candidates = effects.argsort(descending=True, stable=True)[:kept]
+    codes = z[candidates] / std.clamp(min=1e-6)
     distances = (codes - codes[0]).square().sum(1)
     farthest = int(distances.argmax())
-    return [0] if farthest == 0 else [0, farthest]
+    chosen = [0] if farthest == 0 else [0, farthest]
+    return candidates[chosen].tolist()
+
+
+def latent_of(vector: Any) -> int | None:
+    """The latent that a direction's vector moves; None when it moves several or is no vector."""
+    if not isinstance(vector, list | tuple):
+        return None
+    moved = [index for index, value in enumerate(vector) if value]
+    return moved[0] if len(moved) == 1 else None
 
 
 def rank_axes(z: Tensor, std: Tensor, draw: Draw) -> list[int]:
@@ -144,15 +189,19 @@ def rank_axes(z: Tensor, std: Tensor, draw: Draw) -> list[int]:
         z: codes of the base pictures, (K, N).
         std: (N,).
     """
-    shifts = torch.diag(std)
-    effects = []
-    for shift in shifts.split(max(1, NUM_AT_ONCE // 2)):
-        moved = z[:, None] + torch.cat([-shift, shift])  # (K, 2 * axes, N)
-        low, high = draw(moved).chunk(2, dim=1)
-        effects.append((high - low).abs().mean(dim=(0, 2, 3, 4)))
-    effect = torch.cat(effects)
+    effect = axis_effects(z, std, draw).mean(0)
     order = effect.argsort(descending=True, stable=True).tolist()
     return [axis for axis in order[:NUM_ROWS] if effect[axis] >= SMALLEST_SHARE * effect.max()]
+
+
+def axis_effects(z: Tensor, std: Tensor, draw: Draw) -> Tensor:
+    """Mean absolute change of each picture between -1 and +1 sd of each axis, (K, N)."""
+    effects = []
+    for shift in torch.diag(std).split(max(1, NUM_AT_ONCE // 2)):
+        moved = z[:, None] + torch.cat([-shift, shift])  # (K, 2 * axes, N)
+        low, high = draw(moved).chunk(2, dim=1)
+        effects.append((high - low).abs().mean(dim=(2, 3, 4)))
+    return torch.cat(effects, dim=1)
 
 
 def traverse_rows(
@@ -173,6 +222,32 @@ def traverse_rows(
         line = torch.cat([pictures[:, :half], centres[:, None], pictures[:, half:]], dim=1)
         rows.append(Row(f"latent {axis}", line.flatten(0, 1)))
     return rows
+
+
+def traversal_sheet(
+    rows: Sequence[Row], num_bases: int, named: Mapping[int, Direction]
+) -> Image.Image:
+    """The rows with a line between the base pictures; labels say which slider, and what it does.
+
+    Args:
+        rows: of `traverse_rows`.
+        named: the direction that moves a latent, where there is one.
+    """
+    half = len(AMOUNTS) // 2
+    labelled = []
+    for row in rows:
+        axis = int(row.label.removeprefix("latent "))
+        if axis in named:
+            each = named[axis]
+            ends = describe_ends(each.negative_label, each.positive_label)
+            label = f"{each.name}\n{row.label}" + (f": {ends}" if ends else "")
+        else:
+            pictures = row.images.unflatten(0, (num_bases, -1))
+            words = describe_change(pictures[:, half - 1], pictures[:, half + 1])  # -1 and +1 sd
+            ends = describe_ends(words.negative, words.positive)
+            label = f"{row.label}\n{ends}" if ends else row.label
+        labelled.append(replace(row, label=label))
+    return contact_sheet(labelled, column_labels(num_bases), group_size=len(AMOUNTS) + 1)
 
 
 def column_labels(num_bases: int) -> list[str]:

@@ -13,10 +13,12 @@ REGIONS = (
     ("left", "centre", "right"),
     ("lower left", "bottom", "lower right"),
 )
+CLEAR_SHARE = 0.25  # of the mean change of lightness, that a difference of places must reach
+UNKNOWN_ENDS = ("one way", "other way")  # what older models say when nothing is known
 
 
 class Words(NamedTuple):
-    """A provisional name and what the two ends look like."""
+    """A provisional name and what the two ends look like, "" where nothing clear was measured."""
 
     name: str
     negative: str
@@ -29,7 +31,8 @@ def describe_change(low: Tensor, high: Tensor) -> Words:
     A change is "brightness" when lightness (CIE L*) moves one way over the changed region,
     "colour" when a* and b* change more than L* does, and "shape" when lightness rises here and
     falls there, as it does when something moves. The region is the cell of a 3 x 3 grid that
-    holds most of the change, or "whole" when the change is spread out.
+    holds most of the change, or "whole" when the change is spread out. The ends of a shape say
+    where it gets lighter, such as "left lighter": where a bright thing moves to.
     """
     if low.shape[1] == 3:
         from kornia.color import rgb_to_lab
@@ -54,4 +57,31 @@ def describe_change(low: Tensor, high: Tensor) -> Words:
         brighter = float(light.mean()) > 0
         ends = ("darker", "brighter") if brighter else ("brighter", "darker")
         return Words(f"brightness {region}", *ends)
-    return Words(f"shape {region}", "one way", "other way")
+    return Words(f"shape {region}", *_lighter_places(light))
+
+
+def describe_ends(negative: str, positive: str) -> str:
+    """Both ends of a direction, such as "darker ... brighter"; "" when nothing is known of them."""
+    if (negative, positive) == UNKNOWN_ENDS or not (negative or positive):
+        return ""
+    return f"{negative} ... {positive}"
+
+
+def _lighter_places(light: Tensor) -> tuple[str, str]:
+    """What gets lighter at either end, from the change of lightness (B, S, S); "" if unclear."""
+    mean = light.mean(0)
+    row, column = mean.mean(1), mean.mean(0)
+    half, quarter = len(row) // 2, len(row) // 4
+    middle = mean[quarter : len(row) - quarter, quarter : len(row) - quarter].mean()
+    edges = (mean.sum() - middle * (len(row) - 2 * quarter) ** 2) / (
+        mean.numel() - (len(row) - 2 * quarter) ** 2
+    )
+    contrasts = [
+        (float(column[-half:].mean() - column[:half].mean()), "left lighter", "right lighter"),
+        (float(row[-half:].mean() - row[:half].mean()), "top lighter", "bottom lighter"),
+        (float(edges - middle), "middle lighter", "edges lighter"),
+    ]
+    contrast, negative, positive = max(contrasts, key=lambda item: abs(item[0]))
+    if abs(contrast) < CLEAR_SHARE * float(light.abs().mean()):
+        return "", ""
+    return (negative, positive) if contrast > 0 else (positive, negative)

@@ -19,6 +19,7 @@ SMALL_FONT_SIZE = 12
 MARGIN = 20
 GAP = 8
 LABEL_GAP = 16
+GROUP_GAP = 24  # more between groups of columns, with a line in its middle
 MAX_LABEL_WIDTH = 220
 
 
@@ -38,7 +39,11 @@ class Row:
 
 
 def contact_sheet(
-    rows: Sequence[Row], column_labels: Sequence[str] = (), *, scale: int = 2
+    rows: Sequence[Row],
+    column_labels: Sequence[str] = (),
+    *,
+    scale: int = 2,
+    group_size: int | None = None,
 ) -> Image.Image:
     """Draws the rows under each other on a light sheet, every image `scale` times its size.
 
@@ -46,6 +51,7 @@ def contact_sheet(
         rows: at least one row; all images of one size, rows may differ in length.
         column_labels: texts above the columns, or none at all.
         scale: whole factor of enlargement, at least 1.
+        group_size: so many columns belong together; a line divides them from the next. None: all.
     Returns: an RGB picture that just fits its content.
     Raises: ValueError for no rows, images of unlike sizes, or a wrong number of captions.
     """
@@ -53,6 +59,8 @@ def contact_sheet(
         raise ValueError("a contact sheet needs at least one row; got none.")
     if scale < 1:
         raise ValueError(f"scale is {scale}; it must be a whole number of at least 1.")
+    if group_size is not None and group_size < 1:
+        raise ValueError(f"group_size is {group_size}; it must be a whole number of at least 1.")
     _check_rows(rows, column_labels)
     font = ImageFont.load_default(FONT_SIZE)
     small = ImageFont.load_default(SMALL_FONT_SIZE)
@@ -66,20 +74,28 @@ def contact_sheet(
     left = MARGIN + (label_width + LABEL_GAP if has_labels else 0)
     head = line if column_labels else 0
     heights = [side + (small_line if row.captions else 0) for row in rows]
-    width = left + num_columns * side + (num_columns - 1) * GAP + MARGIN
+    lefts = [
+        left + column * (side + GAP) + (column // group_size * GROUP_GAP if group_size else 0)
+        for column in range(num_columns)
+    ]
+    width = lefts[-1] + side + MARGIN
     height = MARGIN + head + sum(heights) + (len(rows) - 1) * GAP + MARGIN
 
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for column, text in enumerate(column_labels):
-        center = left + column * (side + GAP) + side // 2
         text = _shorten(text, small, side)
-        draw.text((center, MARGIN), text, fill=FAINT_INK, font=small, anchor="ma")
+        draw.text(
+            (lefts[column] + side // 2, MARGIN), text, fill=FAINT_INK, font=small, anchor="ma"
+        )
+    for column in range(group_size or num_columns, num_columns, group_size or num_columns):
+        x = lefts[column] - (GAP + GROUP_GAP) // 2
+        draw.line((x, MARGIN, x, height - MARGIN), fill=FAINT_INK)
     top = MARGIN + head
     for row, label, row_height in zip(rows, labels, heights, strict=True):
         _draw_label(draw, label, MARGIN, top + side // 2, font, small)
         for column, image in enumerate(row.images):
-            x = left + column * (side + GAP)
+            x = lefts[column]
             tile = to_picture(image).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
             draw.rectangle((x - 1, top - 1, x + side, top + side), outline=HAIRLINE)
             sheet.paste(tile, (x, top))

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_cldis.editing.sheet import BACKGROUND, GAP, MARGIN, Row, contact_sheet, to_picture
+from comfyui_cldis.editing.sheet import (
+    BACKGROUND,
+    GAP,
+    GROUP_GAP,
+    MARGIN,
+    Row,
+    contact_sheet,
+    to_picture,
+)
 
 
 def colours(*values: float, size: int = 16) -> torch.Tensor:
@@ -38,6 +46,21 @@ def test_labels_and_captions_make_room_and_leave_ink() -> None:
     assert labelled.height > plain.height
     label_side = np.asarray(labelled)[:, : labelled.width - plain.width]
     assert (label_side < 100).any()
+
+
+def test_a_line_divides_groups_of_columns() -> None:
+    sheet = contact_sheet([Row("", colours(*[0.0] * 5))], scale=1, group_size=2)
+    assert sheet.width == 2 * MARGIN + 5 * 16 + 4 * GAP + 2 * GROUP_GAP
+    line = np.asarray(sheet)[MARGIN + 8]  # through the pictures' middle
+    is_empty = (line == BACKGROUND).all(axis=1)
+    for column in (2, 4):
+        end = MARGIN + column * (16 + GAP) + (column // 2 - 1) * GROUP_GAP - GAP
+        between = line[end + 1 : end + GAP + GROUP_GAP - 1]
+        dark = (between.astype(int) < 150).all(axis=1)
+        assert dark.sum() == 1 and abs(int(dark.argmax()) - len(between) // 2) <= 1
+    assert is_empty[MARGIN + 16 + 1 : MARGIN + 16 + GAP - 1].all()  # none within a group
+    with pytest.raises(ValueError, match="group_size is 0"):
+        contact_sheet([Row("", colours(0.0))], group_size=0)
 
 
 def test_a_long_label_is_shortened() -> None:

@@ -17,13 +17,22 @@ from PIL import Image
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.editing.sheet import Row
 from comfyui_cldis.model import DiffusionAutoencoder
 from trainer.config import load_preset
 from trainer.curves import draw_curves, warmup_end
 from trainer.figures import smooth
 from trainer.page import encode_picture
 from trainer.report import write_report
-from trainer.samples import draw_samples, rank_axes, spread, traverse_rows, write_samples
+from trainer.samples import (
+    choose_bases,
+    draw_samples,
+    latent_of,
+    rank_axes,
+    traversal_sheet,
+    traverse_rows,
+    write_samples,
+)
 from trainer.stats import read_records
 
 REAL_RUN = Path(__file__).parents[2] / "docs" / "heads64_stats.jsonl"
@@ -116,8 +125,8 @@ def test_report_of_a_real_run(run, quick):
     assert fact(page, "Code explains") == "76 %"
     assert fact(page, "Sliders") == "2"
     assert "The picture loss still fell by 20 % over the last quarter" in page.text
-    assert "yaw | left … right | -2.41 to +2.34 | 0.273 | 56 %" in page.text
-    assert "hair | … | -2.00 to +1.50 | 0.100 | not measured" in page.text
+    assert "yaw | 0 | left ... right | -2.41 to +2.34 | 0.273 | 56 %" in page.text
+    assert "hair | -2.00 to +1.50 | 0.100 | not measured" in page.text
     assert "No warnings." in page.texts
     pictures = page.tags.count("img")
     assert pictures == 6 + 1 and len(page.addresses) == pictures
@@ -366,6 +375,38 @@ def test_a_traversal_goes_through_its_base_pictures():
     assert row.label == "latent 0"
 
 
-def test_unlike_base_pictures():
-    assert spread(torch.tensor([[0.0, 0.0], [1.0, 0.0], [-3.0, 0.0]])) == [0, 2]
-    assert spread(torch.zeros(3, 2)) == [0]
+def test_base_pictures_that_show_much_and_are_unlike():
+    def shine(z):  # a picture that is dark where z_1 is 0, whatever z_0 says
+        return (z[..., 0] * z[..., 1])[..., None, None, None]
+
+    std = torch.tensor([1.0, 0.1])
+    # from -1 to +1 sd of axis 0 the pictures change by 2 |z_1|, of axis 1 by .2 |z_0|
+    z = torch.tensor([[0.0, 0.0], [1.0, 2.0], [9.0, 0.0], [1.0, 1.9], [1.5, 3.0], [-9.0, 0.0]])
+    assert choose_bases(z, std, shine) == [4, 3]
+    assert choose_bases(torch.zeros(3, 2), std, shine) == [0]
+    assert choose_bases(torch.zeros(1, 2), std, shine) == [0]
+
+
+def test_the_latent_of_a_direction():
+    assert latent_of((0.0, 1.0, 0.0)) == 1 and latent_of([0.0, -1.0]) == 1
+    assert latent_of((0.6, 0.8)) is latent_of(None) is latent_of("01") is None
+
+
+def test_rows_of_the_sliders_are_called_by_their_names(trainer, few_rows, monkeypatch):
+    sheets = []
+    monkeypatch.setattr(
+        "trainer.samples.contact_sheet",
+        lambda rows, labels=(), **options: sheets.append((rows, options)) or noise(9, 9),
+    )
+    axes = torch.eye(trainer.average.module.config.latent_dim).tolist()
+    found = [
+        Direction("yaw", tuple(axes[3]), -2.0, 2.0, "left", "right"),
+        Direction("x", tuple(axes[0]), -2.0, 2.0, "one way", "other way"),
+    ]
+    draw_samples(trainer, num_steps=1, directions=found)
+    rows, options = sheets[-1]
+    assert [row.label for row in rows] == ["yaw\nlatent 3: left ... right", "x\nlatent 0"]
+    assert options == {"group_size": 5}
+    brighter = torch.linspace(-1, 1, 5)[:, None, None, None].expand(5, 1, 4, 4)
+    traversal_sheet([Row("latent 1", brighter)], 1, {})
+    assert sheets[-1][0][0].label == "latent 1\ndarker ... brighter"
