@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -182,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     try:
         with interrupt_on_terminate():
+            announce_loading(sys.modules)
             if words and words[0] in commands:
                 return commands[words[0]](words[1:])
             return train(build_parser().parse_args(words))
@@ -203,6 +204,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "a smaller preset."
         )
         return 2
+
+
+def announce_loading(modules: Container[str]) -> None:
+    """Say that it takes a while to load PyTorch, if it does and somebody watches."""
+    if sys.stderr.isatty() and "torch" not in modules:
+        say("Loading PyTorch ...")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

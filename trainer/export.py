@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import platform
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ def assemble(
     images: Pictures,
     facts: dict[str, Any],
     judged: tuple[Tensor, str],
+    say: Callable[[str], None] = lambda text: None,
 ) -> EditableModel:
     """Measure everything the checkpoint's header holds and put the model together.
 
@@ -105,6 +107,7 @@ def assemble(
         images: training images, uint8 (n, S, S, C).
         facts: name, licence, data card, training summary; "quality" is added here.
         judged: pictures the quality is measured on, and whether training saw them.
+        say: told what is being measured.
     """
     networks = copy.deepcopy(networks)
     networks.train(False)
@@ -118,6 +121,7 @@ def assemble(
         )
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
     pictures, seen = judged
+    say(f"Measuring the quality on {len(pictures)} pictures ({seen}).")
     quality = {"pictures": seen, **measure_quality(model, pictures, mean)}
     return EditableModel(
         networks, model.schedule, statistics, directions, {**facts, "quality": quality}

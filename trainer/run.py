@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +157,7 @@ def _train(
         tell(f"Resuming at step {trainer.step} of {config.steps}.")
         if trainer.course.before and trainer.step == trainer.course.changed_at:
             tell(trainer.course.describe_change(trainer.config))
+    drawn: dict[int, Sequence[Any]] = {}  # the last samples, by their step
     if is_main:
         with RunLog(
             folder,
@@ -173,7 +174,9 @@ def _train(
                     on_record(record)
 
             def on_sample(run: Trainer) -> None:
-                for name, picture in write_samples(run, folder):
+                drawn.clear()
+                drawn[run.step] = write_samples(run, folder)
+                for name, picture in drawn[run.step]:
                     log.picture(name, picture, run.step)
                     if on_picture is not None:
                         on_picture(name, picture)
@@ -186,7 +189,7 @@ def _train(
         return Outcome(False, trainer.step, None)
     if is_main:
         with stopped_with(MEASURING_STOPPED.format(trainer.step)):
-            export(trainer, settings, model_path, tell)
+            export(trainer, settings, model_path, tell, drawn.get(trainer.step))
     trainer.accelerator.wait_for_everyone()
     return Outcome(True, trainer.step, model_path)
 
@@ -270,8 +273,18 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
     return (training.get("steps"), training.get("seed")) == (trainer.step, trainer.config.seed)
 
 
-def export(trainer: Trainer, settings: RunSettings, path: Path, say: Callable[[str], None]) -> None:
-    """Measure the model as it is now, write its file, and write the report beside it."""
+def export(
+    trainer: Trainer,
+    settings: RunSettings,
+    path: Path,
+    say: Callable[[str], None],
+    samples: Sequence[Any] | None = None,
+) -> None:
+    """Measure the model as it is now, write its file, and write the report beside it.
+
+    Args:
+        samples: what `write_samples` gave at this step; None draws them.
+    """
     import torch
 
     from comfyui_cldis.checkpoint import save_checkpoint
@@ -292,16 +305,17 @@ def export(trainer: Trainer, settings: RunSettings, path: Path, say: Callable[[s
         device=trainer.device,
     )
     judged = judged_images(settings.source, config, trainer.images, trainer.held_out)
-    model = assemble(trainer.average.module, config, trainer.images, facts, judged)
+    model = assemble(trainer.average.module, config, trainer.images, facts, judged, say)
     save_checkpoint(path, model, dtype=torch.float16)
     if not model.directions:
         say(
             "Note: no axis of the code changes the picture visibly yet, so the model has no "
             "sliders. Run again with more --steps; the same folder goes on."
         )
-    report = write_run_report(
-        settings.output, report_facts(model), write_samples(trainer, settings.output)
-    )
+    if samples is None:
+        say("Drawing samples for the report.")
+        samples = write_samples(trainer, settings.output)
+    report = write_run_report(settings.output, report_facts(model), samples)
     say(f"Report: {report}")
 
 

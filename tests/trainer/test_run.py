@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from comfyui_cldis.checkpoint import read_header
-from trainer.__main__ import main, stored_settings
+from trainer.__main__ import announce_loading, main, stored_settings
 from trainer.batches import to_tensor
 from trainer.config import load_preset
 from trainer.loop import Trainer
@@ -156,6 +156,33 @@ def test_a_signal_in_the_last_step_is_not_forgotten(folder, tmp_path, capfd, mon
     assert run_command(folder, tmp_path / "run") == 130
     assert "Stopped and saved at step 4." in capfd.readouterr().err
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_samples_of_the_last_step_are_drawn_once(folder, tmp_path, capfd, monkeypatch):
+    drawn: list[int] = []
+
+    def draw(trainer, folder):
+        drawn.append(trainer.step)
+        return [("traversals", Image.new("RGB", (8, 8), "red"))]
+
+    monkeypatch.setattr("trainer.samples.write_samples", draw)
+    assert run_command(folder, tmp_path / "run", "--set", "sample_every_steps=2") == 0
+    assert drawn == [2, 4]
+    assert "Traversals" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Measuring the quality on 20 pictures (seen in training)." in capfd.readouterr().err
+    assert run_command(folder, tmp_path / "other", "--set", "sample_every_steps=3") == 0
+    assert drawn == [2, 4, 3, 4]  # those of step 3 are not those of the finished model
+    assert "Drawing samples for the report." in capfd.readouterr().err
+
+
+def test_loading_is_announced_to_a_person_only(capfd, monkeypatch):
+    announce_loading({})
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    announce_loading({"torch"})
+    assert capfd.readouterr().err == ""
+    announce_loading({"numpy"})
+    assert capfd.readouterr().err == "Loading PyTorch ...\n"
 
 
 def test_a_program_can_follow_the_run(folder, tmp_path, capfd):
