@@ -81,8 +81,7 @@ def train(arguments: argparse.Namespace) -> int:
         output=Path(arguments.output),
         config=config,
         device=choose_device(arguments.device),
-        preset=Path(arguments.preset).name,
-        overrides=tuple(arguments.set),
+        preset=arguments.preset,
         use_tensorboard=not arguments.no_tensorboard,
     )
     if arguments.dry_run:
@@ -164,7 +163,7 @@ def stored_settings(folder: Path, device: str) -> RunSettings:
             f"{path} is damaged ({error}). Give the folder of another run, or train again."
         ) from error
     config = TrainConfig.from_dict(values)
-    return RunSettings(data, folder, config, choose_device(device), preset=CONFIG_NAME)
+    return RunSettings(data, folder, config, choose_device(device))
 
 
 def say(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from filelock import FileLock, Timeout
 
+from .command import training_command
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .logs import RunLog
@@ -38,8 +39,7 @@ class RunSettings:
         data: a folder or .zip of pictures, a factor file, or one of `BUILT_IN_SOURCES`.
         output: folder of the run.
         device: "cpu" or "cuda".
-        preset: name of the preset, for the record.
-        overrides: KEY=VALUE texts given on top of it, for the record.
+        preset: name of the preset, if it is a bundled one, for the record.
         use_tensorboard: write TensorBoard files.
         cache: folder of the decoded pictures; None: within `output`.
     """
@@ -49,7 +49,6 @@ class RunSettings:
     config: TrainConfig
     device: str = "cpu"
     preset: str = ""
-    overrides: tuple[str, ...] = ()
     use_tensorboard: bool = True
     cache: Path | None = None
 
@@ -65,11 +64,8 @@ class RunSettings:
 
     @property
     def command(self) -> str:
-        """The command that trains the same model."""
-        parts = [f"python -m trainer --data {self.source_name} --preset {self.preset}"]
-        parts.append(f"--steps {self.config.steps} --seed {self.config.seed}")
-        parts += [f"--set {text}" for text in self.overrides]
-        return " ".join(parts)
+        """The command that trains the same model, where the data lie in the current folder."""
+        return training_command(self.config, self.source_name, self.preset)
 
 
 @dataclass(frozen=True)
@@ -304,6 +300,8 @@ def export(
         command=settings.command,
         device=trainer.device,
     )
+    if trainer.course.planned < trainer.course.length:
+        facts["training"]["planned_steps"] = trainer.course.planned
     judged = judged_images(settings.source, config, trainer.images, trainer.held_out)
     model = assemble(trainer.average.module, config, trainer.images, facts, judged, say)
     save_checkpoint(path, model, dtype=torch.float16)

@@ -58,7 +58,9 @@ def test_a_stopped_run_can_be_exported_and_goes_on(folder, tmp_path):
     assert "Stopped and saved at step 3. Run the same command to go on." in said
     assert main(["export", str(tmp_path / "run"), "--device", "cpu"]) == 0
     model = tmp_path / "run" / "model.safetensors"
-    assert read_header(model).facts["training"]["steps"] == 3
+    training = read_header(model).facts["training"]
+    assert training["steps"] == 3
+    assert f"--data {folder.name} --output DIR --preset tiny32 --steps 4" in training["command"]
     outcome = train(settings, said.append)
     assert outcome.finished and outcome.model == model and "Resuming at step 3 of 4." in said
     assert read_header(model).facts["training"]["steps"] == 4
