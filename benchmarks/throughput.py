@@ -12,8 +12,8 @@ ffhq128 have the widths of the official Diff-AE models within the networks of th
 The two loops of a ratio run in processes of their own that do a step in turn (A B A B), so that
 other work on the machine hits both. The ratio of CPU time is the one to read on a busy CPU, the
 ratio of wall time on an idle machine and on a GPU. Modifiers of a variant: compile, contiguous
-(memory format), mallopt (glibc keeps its memory), jemalloc (preloaded), denormals (flushed to
-zero), threads=N.
+and channels_last (memory format), mallopt (glibc keeps its memory), jemalloc (preloaded), denormals
+(flushed to zero), threads=N.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from trainer.step import Draws
 
 from .throughput_plain import PlainLoop
 
-MODIFIERS = ("compile", "contiguous", "mallopt", "jemalloc", "denormals")
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+MODIFIERS = ("compile", *LAYOUTS, "mallopt", "jemalloc", "denormals")
 NUM_IMAGES = 256
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's malloc.h
 
@@ -92,20 +93,21 @@ def configuration(size: str) -> TrainConfig:
     return load_preset(size)
 
 
-class ContiguousTrainer(Trainer):
-    """The trainer without the channels-last memory format."""
+class LayoutTrainer(Trainer):
+    """The trainer with weights, pictures and noise in a memory format of its own."""
 
-    def __init__(self, *arguments: Any) -> None:
+    def __init__(self, layout: torch.memory_format, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.networks.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.layout = layout
+        self.networks.to(memory_format=layout)  # type: ignore[call-overload]
 
     def batch(self, *arguments: Any) -> torch.Tensor:
-        """Images, channel by channel in memory."""
-        return super().batch(*arguments).contiguous()
+        """Images in that format."""
+        return super().batch(*arguments).contiguous(memory_format=self.layout)
 
-    def _draw(self) -> Draws:
-        draws = super()._draw()
-        return draws._replace(eps=draws.eps.contiguous())
+    def _draw(self, update: int) -> Draws:
+        draws = super()._draw(update)
+        return draws._replace(eps=draws.eps.contiguous(memory_format=self.layout))
 
 
 def build(size: str, batch: int, variant: Variant, device: str) -> PlainLoop | Trainer:
@@ -125,8 +127,10 @@ def build(size: str, batch: int, variant: Variant, device: str) -> PlainLoop | T
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     if variant.loop == "plain":
         return PlainLoop(config, images, device)
-    kind = ContiguousTrainer if "contiguous" in variant.modifiers else Trainer
-    return kind(config, images, device)
+    for name, layout in LAYOUTS.items():
+        if name in variant.modifiers:
+            return LayoutTrainer(layout, config, images, device)
+    return Trainer(config, images, device)
 
 
 def keep_memory() -> None:
