@@ -273,9 +273,9 @@ def _track(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from .picture import check_output, write_picture
-    from .tracking import FAST, TrackingSettings, track
+    from .tracking import FAST, TrackingSettings, track, tracking_table
     from .tracking.sheet import tracking_sheet
-    from .tracking_command import read_folder, tracking_table
+    from .tracking_command import read_folder
 
     if options.sheet is not None:
         check_output(options.sheet)

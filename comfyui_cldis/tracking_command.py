@@ -1,4 +1,4 @@
-"""What `cldis track` adds to the score: pictures from a folder, and the result as a table."""
+"""What `cldis track` adds to the score: pictures from a folder."""
 
 from __future__ import annotations
 
@@ -9,18 +9,9 @@ from torch import Tensor
 
 from .editing.framing import frame
 from .picture import read_picture
-from .tracking import Tracking, TrackingSettings
+from .tracking import TrackingSettings
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-PARTS = (
-    "purity",
-    "compactness",
-    "distinctness",
-    "coverage",
-    "consistency",
-    "persistence",
-    "monotonicity",
-)
 
 
 def read_folder(
@@ -49,35 +40,3 @@ def read_folder(
     chosen = order[: max(settings.num_bases, settings.num_coverage)]
     framed = [frame(read_picture(paths[at], channels), image_size, "crop")[0] for at in chosen]
     return torch.cat(framed)
-
-
-def tracking_table(result: Tracking) -> str:
-    """Markdown: the score with its parts, then a line for each direction, purest first."""
-    cts = "unknown (A is; give pictures with --data)" if result.cts is None else _cell(result.cts)
-    lines = [
-        f"Content-tracking score {cts}, {result.num_active} of {len(result.directions)} directions "
-        f"active, seed {result.settings['seed']}.",
-        "",
-        "| part | value |",
-        "|---|---|",
-        *(f"| {part} | {_cell(getattr(result, part))} |" for part in PARTS),
-        "",
-        "| direction | step (sd) | change | purity | most like | monotone | mostly |",
-        "|---" * 7 + "|",
-    ]
-    rows = sorted(result.directions, key=lambda row: (not row.is_active, -(row.purity or 0.0)))
-    for row in rows:
-        if not row.is_active:
-            lines.append(f"| {row.name} | {row.step:.2f} | {row.change:.1f} | not active | | | |")
-            continue
-        nearest = "" if row.nearest is None else f"{row.nearest} ({_cell(row.similarity)})"
-        mostly = max(row.channels, key=lambda channel: row.channels[channel])
-        lines.append(
-            f"| {row.name} | {row.step:.2f} | {row.change:.1f} | {_cell(row.purity)} | {nearest} "
-            f"| {_cell(row.monotonicity)} | {mostly} {row.channels[mostly]:.0%} |"
-        )
-    return "\n".join(lines)
-
-
-def _cell(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"

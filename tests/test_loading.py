@@ -54,7 +54,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 def test_the_pack_loads_from_an_oddly_named_folder(loaded: dict) -> None:
-    assert len(loaded["ids"]) == 8
+    assert len(loaded["ids"]) == 9
     assert loaded["ids"] == loaded["titles"]
     assert loaded["file"].startswith(loaded["folder"])
     assert loaded["stderr"] == ""

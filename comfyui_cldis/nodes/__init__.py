@@ -10,6 +10,7 @@ from .edit import EditDirection, EditSliders
 from .encode import Encode
 from .info import ModelInfo
 from .load import LoadModel
+from .track import TrackContent
 from .train import Train
 from .traverse import Traverse
 
@@ -22,6 +23,7 @@ NODES = (
     ("CLDIS_Decode", Decode, "CLDis Decode Image"),
     ("CLDIS_Traverse", Traverse, "CLDis Traverse Direction"),
     ("CLDIS_ModelInfo", ModelInfo, "CLDis Model Info"),
+    ("CLDIS_TrackContent", TrackContent, "CLDis Track Content"),
     ("CLDIS_Train", Train, "CLDis Train Model"),
 )
 

@@ -30,6 +30,7 @@ CHUNK_ON_CPU = 8
 CHUNK_ON_GPU = 64
 ACTIVATION_BYTES_PER_PIXEL = 8192  # float32; generous for the widest U-Net (128 channels)
 PREVIEWS_PER_SEC = 5
+FRACTIONS = 1000  # of the progress bar of work that does not count its steps
 SMALLEST_PREVIEW = 256
 
 
@@ -103,6 +104,33 @@ def in_chunks(
             )
         chunk = max(1, chunk // 2)
     return results
+
+
+def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], None]], T]) -> T:
+    """Calls `work(on_fraction)` once, with room for `num_items` pictures at a time.
+
+    `on_fraction(done)`, 0 to 1, reports progress and lets the user cancel.
+
+    Raises: RuntimeError with sizes and a remedy when the GPU is full.
+    """
+    utils = sys.modules.get("comfy.utils")
+    bar = None if utils is None else utils.ProgressBar(FRACTIONS)
+
+    def on_fraction(done: float) -> None:
+        raise_if_interrupted()
+        if bar is not None:
+            bar.update_absolute(round(done * FRACTIONS), FRACTIONS)
+
+    try:
+        _load(model, num_items)
+        return work(on_fraction)
+    except _out_of_memory() as error:
+        side = model.editable.networks.config.image_size
+        raise RuntimeError(
+            f"The GPU is out of memory with {num_items} pictures of {side} x {side} pixels in "
+            f"{model.label}. Close other programs that use it, choose dtype fp16 in CLDis Load "
+            "Model, or start ComfyUI with --cpu."
+        ) from error
 
 
 class Progress:

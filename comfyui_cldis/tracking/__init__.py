@@ -7,6 +7,7 @@ definition, what is known of it, and what is not.
 from .generator import Generator, RendererGenerator
 from .result import DirectionTrack, Tracking
 from .settings import FAST, TrackingSettings
+from .table import tracking_table
 from .track import STAGES, measure, track, track_renderer
 from .vectors import axis_vectors, rotated_vectors
 
@@ -23,4 +24,5 @@ __all__ = [
     "rotated_vectors",
     "track",
     "track_renderer",
+    "tracking_table",
 ]

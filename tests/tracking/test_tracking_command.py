@@ -14,9 +14,9 @@ pytest.importorskip("cv2")
 
 from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import save_checkpoint
-from comfyui_cldis.tracking import FAST, TrackingSettings
+from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, tracking_table
 from comfyui_cldis.tracking.settings import DIRECTIONS
-from comfyui_cldis.tracking_command import read_folder, tracking_table
+from comfyui_cldis.tracking_command import read_folder
 
 QUICK = TrackingSettings(num_bases=2, num_steps=1, num_coverage=3)
 
@@ -93,9 +93,7 @@ def test_choices_are_those_of_the_library():
 
 
 def test_the_table_names_what_is_not_known():
-    from comfyui_cldis.tracking import Tracking
-
     unknown = Tracking(None, 0.5, 0.5, 0.5, 0.5, None, None, None, None, (), {"seed": 0}, 0)
     table = tracking_table(unknown)
-    assert "score unknown (A is; give pictures with --data)" in table
+    assert "score unknown (A is; give pictures)" in table
     assert "| coverage | none |" in table

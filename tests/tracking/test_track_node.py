@@ -1,0 +1,67 @@
+"""The node: what it draws, what it says, and that it can be cancelled."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+pytest.importorskip("cv2")
+
+from comfyui_cldis.nodes import host, track
+from comfyui_cldis.nodes.sockets import LoadedModel
+from comfyui_cldis.tracking import TrackingSettings
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    settings = TrackingSettings(num_bases=2, num_steps=1, num_coverage=3)
+    monkeypatch.setitem(track.QUALITIES, "fast", settings)
+
+
+@pytest.fixture
+def loaded(tiny_model):
+    return LoadedModel("tiny.safetensors", tiny_model)
+
+
+def run(model, **given):
+    return track.TrackContent().execute(model, "model", "fast", 7, **given)
+
+
+def test_pictures_of_any_size_give_a_sheet_a_score_and_a_report(loaded):
+    pictures = torch.rand(4, 24, 40, 3, generator=torch.Generator().manual_seed(0))
+    before = pictures.clone()
+    sheet, score, report = run(loaded, image=pictures)
+    assert torch.equal(pictures, before)
+    assert sheet.dtype == torch.float32 and sheet.shape[0] == 1 and sheet.shape[-1] == 3
+    assert sheet.shape[2] > 8 * 96 and sheet.min() >= 0 and 0.9 < sheet.max() <= 1
+    assert score == 0  # random weights explain nothing
+    assert "hair length" in report and "seed 7" in report
+
+
+def test_without_pictures_the_score_is_zero_unknown_or_from_the_file(loaded, monkeypatch):
+    _, score, report = run(loaded)
+    assert math.isnan(score) == ("score unknown" in report)
+    facts = {"quality": {"explained_variance_random_noise": 0.5}}
+    model = dataclasses.replace(loaded.editable, facts=facts)
+    _, score, report = run(LoadedModel("tiny", model))
+    assert 0 <= score <= 0.5 and "| coverage | 0.500 |" in report
+
+
+def test_cancel_stops_it(loaded, monkeypatch):
+    class Cancelled(Exception):
+        pass
+
+    def cancel():
+        raise Cancelled
+
+    monkeypatch.setattr(host, "raise_if_interrupted", cancel)
+    with pytest.raises(Cancelled):
+        run(loaded)
+
+
+def test_a_single_picture_is_refused_in_words(loaded):
+    with pytest.raises(ValueError, match="got 1 pictures. Give at least 2"):
+        run(loaded, image=torch.rand(1, 32, 32, 3))
