@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from .run import RunSettings
 
 COMMANDS = "commands: export DIR, report DIR, sweep FILE (each with --help)"
+EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
+    "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich tensorboard tomli "
+    "diffusers kornia numpy PIL safetensors tqdm",
+    "metrics": "h5py scipy sklearn",
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -189,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to go on.")
         return 130
     except ModuleNotFoundError as error:
-        say(f'trainer: {error}. Install what training needs: python -m pip install -e ".[train]"')
+        say(f"trainer: {missing_package(error)}")
         return 2
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
         say(f"trainer: {error}")
@@ -203,6 +208,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             "a smaller preset."
         )
         return 2
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """What to install, in a sentence; a module that no package brings is raised again."""
+    if error.name is None:  # a reader of data that names its package and the remedy
+        return str(error)
+    package = error.name.partition(".")[0]
+    for extra, names in EXTRAS.items():
+        if package in names.split():
+            return (
+                f"{error.msg}: the package {package} is not installed, or too old. Install what "
+                f'this needs: python -m pip install -e ".[{extra}]"'
+            )
+    raise error
 
 
 def announce_loading(modules: Container[str]) -> None:

@@ -1,6 +1,7 @@
 """A small run end to end: resume equals never stopped, export, refusals."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from PIL import Image
 
 from comfyui_cldis.checkpoint import load_checkpoint
 from comfyui_cldis.editing.pipeline import decode, encode
-from trainer.__main__ import main
+from trainer.__main__ import EXTRAS, main
 from trainer.batches import BatchOrder, step_generator, to_tensor
-from trainer.config import TrainConfig, load_preset, preset_names
+from trainer.config import TrainConfig, load_preset, preset_names, tomllib
 from trainer.devices import memory_format
 from trainer.loop import Trainer
 from trainer.samples import write_samples
@@ -178,7 +179,9 @@ def test_a_run_too_short_for_sliders_still_gives_a_model(folder, tmp_path, capfd
     assert load_checkpoint(output / "model.safetensors").directions == ()
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), ModuleNotFoundError("No module 'numba'")])
+@pytest.mark.parametrize(
+    "stop", [KeyboardInterrupt(), ModuleNotFoundError("No module named 'numba'", name="numba")]
+)
 def test_interrupt_and_missing_package_are_sentences(folder, tmp_path, capfd, monkeypatch, stop):
     def raise_it(*arguments, **more):
         raise stop
@@ -187,7 +190,25 @@ def test_interrupt_and_missing_package_are_sentences(folder, tmp_path, capfd, mo
     code = main(["--data", str(folder), "--output", str(tmp_path / "run")])
     error = capfd.readouterr().err
     assert code == (130 if isinstance(stop, KeyboardInterrupt) else 2)
-    assert "Traceback" not in error and ("same command" in error or "pip install" in error)
+    assert "Traceback" not in error
+    assert "same command" in error or "numba is not installed" in error
+
+
+def test_a_missing_module_of_our_own_is_not_blamed_on_a_package(folder, tmp_path, monkeypatch):
+    def raise_it(*arguments, **more):
+        raise ModuleNotFoundError("No module named 'trainer.gone'", name="trainer.gone")
+
+    monkeypatch.setattr("trainer.run.train", raise_it)
+    with pytest.raises(ModuleNotFoundError, match=r"trainer\.gone"):
+        main(["--data", str(folder), "--output", str(tmp_path / "run")])
+
+
+def test_all_packages_of_the_training_extra_are_known():
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    listed = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    needed = [*listed["dependencies"], *listed["optional-dependencies"]["train"]]
+    names = {re.split("[>;]", line)[0].strip().replace("pillow", "PIL") for line in needed}
+    assert len(names) > 10 and names <= {*EXTRAS["train"].split()}
 
 
 def test_one_picture_is_refused_before_training(images):
