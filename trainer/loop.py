@@ -27,9 +27,10 @@ from .ema import WeightAverage
 from .objectives import build_objective
 from .signals import stop_on_signals
 from .state import load_state, save_state
-from .step import Draws, Losses, TrainingLosses, draw, measure_information
+from .step import Draws, Losses, TrainingLosses, draw, draw_information, measure_information
 
 STATE_VERSION = 2
+INFORMATION_STRIDE = 4
 LOSS_NAMES = ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty")
 
 
@@ -213,7 +214,7 @@ class Trainer:
         )
         return slice(first, first + self.part_size)
 
-    def batch(self, step: int, items: slice = slice(None), update: int = 0) -> Tensor:
+    def batch(self, step: int, items: slice | np.ndarray = slice(None), update: int = 0) -> Tensor:
         """Images of one of the updates of `step`, or some of them, (B, C, S, S) in [-1, 1]."""
         indices = self.order.indices(step * self.config.loop.copilot_updates + update)[items]
         images = self.images[np.sort(indices)][np.argsort(np.argsort(indices))]
@@ -234,7 +235,7 @@ class Trainer:
         for update in range(1, loop.copilot_updates):
             self._copilot_update(update)
         self.optimizer.zero_grad(set_to_none=True)
-        x0, values = self._backward(copilot_only)
+        values = self._backward(copilot_only)
         norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, config.clip_norm)
         num_losses = len(LOSS_NAMES)
         total, *losses, norm_value = torch.cat(
@@ -249,7 +250,7 @@ class Trainer:
         self.control = controller.observe_kl(self.control, loop, float(kl.sum()))
         self.step += 1
         if not copilot_only and self.step % loop.information_every_steps == 0:
-            self._observe_information(x0, float(encoder_kl.sum()))
+            self._observe_information(float(encoder_kl.sum()))
         if self.step % loop.control_every_steps == 0:
             capacity = self.envelope(self.course.progress(self.step))
             self.control = controller.update_capacity(self.control, loop, capacity)
@@ -265,15 +266,15 @@ class Trainer:
     def _copilot_update(self, update: int) -> None:
         """One of the further updates of the co-pilot in a step, on pictures of its own."""
         self.optimizer.zero_grad(set_to_none=True)  # without gradients the rest is not touched
-        _, values = self._backward(True, update)
+        values = self._backward(True, update)
         if not math.isfinite(float(values[0])):
             raise self._not_finite("A loss of the co-pilot")
         self.optimizer.step()
         kl, _ = _divergences(values)
         self.control = controller.observe_kl(self.control, self.config.loop, float(kl.sum()))
 
-    def _backward(self, copilot_only: bool, update: int = 0) -> tuple[Tensor, Tensor]:
-        """Gradients of this step's batch; the last part's images and the mean loss values.
+    def _backward(self, copilot_only: bool, update: int = 0) -> Tensor:
+        """Gradients of this step's batch, and the mean of its loss values.
 
         The values are total, those of LOSS_NAMES, KL and encoder KL per dimension, in one row.
         """
@@ -285,7 +286,6 @@ class Trainer:
         scalars = torch.tensor(settings, device=self.device).unbind()
         num_parts = config.accumulation_steps
         sums: Tensor | None = None
-        x0 = torch.empty(0)
         for index in range(num_parts):
             items = self.part(self.step, index)
             x0 = self.batch(self.step, items, update)
@@ -297,7 +297,7 @@ class Trainer:
             row = torch.cat([value.detach().float().reshape(-1) for value in parts])
             sums = row if sums is None else sums + row
         assert sums is not None
-        return x0, self.mean(sums / num_parts)
+        return self.mean(sums / num_parts)
 
     def _draw(self, update: int) -> Draws:
         """An update's draws: on a GPU made there, since noise for a whole batch is slow on a CPU.
@@ -314,12 +314,23 @@ class Trainer:
             "--output with a lower learning_rate in a copy of the preset, or another --seed."
         )
 
-    def _observe_information(self, x0: Tensor, encoder_kl: float) -> None:
+    def _observe_information(self, encoder_kl: float) -> None:
+        """Estimate on every fourth image of the batch just trained on, shared by all processes."""
         generator = step_generator(self.config.seed, self.step, stream=1)
-        share = (self.accelerator.process_index, self.accelerator.num_processes)
-        with self.accelerator.autocast():
-            estimates = measure_information(self.networks, self.schedule, x0[::4], generator, share)
-        mean = self.mean(torch.tensor(estimates, device=self.device))
+        chosen = np.arange(0, self.config.batch_size, INFORMATION_STRIDE)
+        draws = draw_information(self.config, len(chosen), generator)
+        sums = torch.zeros(2, device=self.device)
+        num_processes = self.accelerator.num_processes
+        for first in range(0, len(chosen), self.part_size * num_processes):
+            start = first + self.accelerator.process_index * self.part_size
+            part = slice(start, start + self.part_size)
+            x0 = self.batch(self.step - 1, chosen[part])
+            if not len(x0):
+                continue
+            with self.accelerator.autocast():
+                found = measure_information(self.networks, self.schedule, x0, draws.part(part))
+            sums += len(x0) * torch.tensor(found, device=self.device)
+        mean = self.mean(sums) * num_processes / len(chosen)
         self.orthogonal, self.direct = mean.tolist()
         self.control = controller.observe_information(
             self.control, self.orthogonal, self.direct, encoder_kl

@@ -165,33 +165,47 @@ class TrainingLosses(nn.Module):
         )
 
 
+class InformationDraws(NamedTuple):
+    """Everything random in an information estimate; first axis: items."""
+
+    noise: Tensor
+    log_snr: Tensor
+    eps: Tensor
+
+    def part(self, items: slice) -> InformationDraws:
+        """The draws of some items."""
+        return InformationDraws(*(value[items] for value in self))
+
+
+def draw_information(
+    config: TrainConfig, num_items: int, generator: torch.Generator
+) -> InformationDraws:
+    """Draw for all items of an estimate: noises, and log-SNRs stratified over the window."""
+    model = config.model
+    shape = (num_items, model.in_channels, model.image_size, model.image_size)
+    return InformationDraws(
+        noise=torch.randn(num_items, model.latent_dim, generator=generator),
+        log_snr=draw_log_snr(num_items, LOG_SNR_WINDOW, generator),
+        eps=torch.randn(shape, generator=generator),
+    )
+
+
 @torch.no_grad()
 def measure_information(
-    networks: DiffusionAutoencoder,
-    schedule: NoiseSchedule,
-    x0: Tensor,
-    generator: torch.Generator,
-    share: tuple[int, int] = (0, 1),
+    networks: DiffusionAutoencoder, schedule: NoiseSchedule, x0: Tensor, draws: InformationDraws
 ) -> tuple[float, float]:
-    """Both forms of the estimate of I(x; z) on a batch, in nats: (orthogonal, direct).
+    """Both forms of the estimate of I(x; z), mean over the items, in nats: (orthogonal, direct).
 
-    Log-SNR draws are stratified over the window and snapped to the schedule's levels.
+    The log-SNRs are snapped to the schedule's levels.
 
     Args:
-        x0: images of this process (b, C, S, S).
-        generator: the same on every process.
-        share: (index, count) of this process; the draws are made for count * b images, and the
-            mean of the results over the processes is the estimate for all of them.
+        x0: images (b, C, S, S).
+        draws: of these b items, on the CPU.
     """
-    index, count = share
-    own = slice(index * len(x0), (index + 1) * len(x0))
     posterior = networks.encode_semantic(x0)
-    total = count * len(x0)
-    noise = torch.randn(total, posterior.mu.shape[1], generator=generator)[own].to(x0.device)
-    z = posterior.mu + (0.5 * posterior.logvar).exp() * noise
-    log_snr = draw_log_snr(total, LOG_SNR_WINDOW, generator)[own]
-    eps = torch.randn((total, *x0.shape[1:]), generator=generator)[own].to(x0.device)
-    t = schedule.nearest_timestep(log_snr).to(x0.device)
+    z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.noise.to(x0.device)
+    eps = draws.eps.to(x0.device)
+    t = schedule.nearest_timestep(draws.log_snr).to(x0.device)
     levels = schedule.log_snr.to(x0.device)[t]
     none = torch.zeros(x0.shape[0], dtype=torch.bool, device=x0.device)
 

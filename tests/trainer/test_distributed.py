@@ -82,7 +82,10 @@ def test_two_processes_train_like_one(tmp_path):
 def test_accumulated_parts_give_the_same_diffusion_branch():
     """Every part has an optimal sigma of its own, so the co-pilot is not exactly the same."""
     alone = {"loop.distillation_weight": 0.0}
-    compare(train(**alone), train(accumulation_steps=2, **alone), ("diffusion", "gradient_norm"))
+    names = ("diffusion", "gradient_norm", "information_orthogonal", "information_direct")
+    whole = train(**alone)
+    compare(whole, train(accumulation_steps=4, **alone), names)
+    assert whole[-1]["information_orthogonal"] != 0
 
 
 def test_a_batch_that_cannot_be_shared_is_a_sentence():
