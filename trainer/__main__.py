@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
 from collections.abc import Callable, Container, Sequence
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from .config import TrainConfig
     from .run import RunSettings
 
-COMMANDS = "commands: export DIR, report DIR, sweep FILE (each with --help)"
+COMMANDS = (
+    "commands: train (may be left out), export DIR, report DIR, sweep FILE (each with --help)"
+)
 EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
     "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich tensorboard tomli "
     "diffusers kornia numpy PIL safetensors tqdm",
@@ -187,8 +190,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with interrupt_on_terminate():
             announce_loading(sys.modules)
-            if words and words[0] in commands:
-                return commands[words[0]](words[1:])
+            if words and not words[0].startswith("-"):
+                name = words.pop(0)
+                if name in commands:
+                    return commands[name](words)
+                if name != "train":
+                    raise ValueError(unknown_command(name, ["train", *commands]))
             return train(build_parser().parse_args(words))
     except KeyboardInterrupt as stop:
         say(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to go on.")
@@ -208,6 +215,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             "a smaller preset."
         )
         return 2
+
+
+def unknown_command(name: str, known: Sequence[str]) -> str:
+    """What a mistyped command may have meant."""
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Use one of {', '.join(known)}."
+    return (
+        f"There is no command '{name}'. {hint} A training run starts with "
+        "--data FOLDER --output DIR."
+    )
 
 
 def missing_package(error: ModuleNotFoundError) -> str:

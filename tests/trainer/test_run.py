@@ -116,6 +116,26 @@ def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):
         run_command(folder, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("trian", "Did you mean 'train'?"),
+        ("Exprot", "Did you mean 'export'?"),
+        ("xyzzy", "Use one of train, export, report, sweep."),
+    ],
+)
+def test_a_mistyped_command_names_the_nearest(capfd, word, words):
+    assert main([word, "run"]) == 2
+    error = capfd.readouterr().err
+    assert f"There is no command '{word}'. {words}" in error and "--data FOLDER" in error
+
+
+def test_train_is_a_command_too(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    assert end.value.code == 0 and "--data PATH|NAME" in capsys.readouterr().out
+
+
 def stop_self(*arguments, **more):
     """What a person or a shutting-down machine does; the rest must not be reached."""
     os.kill(os.getpid(), signal.SIGTERM)
