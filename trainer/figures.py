@@ -125,7 +125,8 @@ def dimensions_height(num_dimensions: int) -> float:
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file."""
     figure.set_facecolor("white")
-    figure.tight_layout(pad=0.8)
+    if figure.get_layout_engine() is None:
+        figure.tight_layout(pad=0.8)
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)

@@ -1,4 +1,8 @@
-"""`python -m trainer sweep FILE`: the rows of an ablation, each with every seed, in one table."""
+"""`python -m trainer sweep FILE`: the rows of an ablation, each with every seed, in one table.
+
+The table is written after every run. A run that fails is listed with its reason, and the others go
+on.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import argparse
 import json
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +19,8 @@ from typing import Any
 from .config import TrainConfig, load_preset, read_toml
 from .run import RunSettings, train
 from .stats import STATS_NAME
+from .sweep_figure import draw_results
+from .sweep_table import Result, read_results, table, write_table
 
 LAST_SHARE = 0.1  # of the records, averaged for the columns that come from the statistics
 USED_NATS = 0.1
@@ -26,7 +33,14 @@ QUALITY_COLUMNS = (
 )
 COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, "hours")
 KEYS = ("data", "preset", "seeds", "metrics", "settings", "rows")
+FIGURE_COLUMNS = (
+    "explained_variance_random_noise",
+    "num_visible_monotone",
+    "used_dimensions",
+    "information",
+)
 SCORES_NAME = "scores.json"
+ERROR_NAME = "error.txt"  # the traceback of a run that failed
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,11 @@ def load_sweep(path: Path) -> Sweep:
             f"{path.name}: `data` must be a text, `settings` and every row a table such as "
             "[rows.NAME]. Correct it."
         )
+    if any("seed" in table for table in tables):
+        raise ValueError(
+            f"{path.name} sets `seed` in a row or in `settings`, but the seeds of all rows come "
+            "from `seeds`. Remove it, and write for example seeds = [0, 1, 2] at the top."
+        )
     metrics = values.get("metrics", [])
     if not isinstance(metrics, list):
         raise ValueError(f"{path.name} has metrics {metrics!r}. Give a list of names.")
@@ -126,15 +145,23 @@ def run_sweep(
     device: str,
     say: Callable[[str], None],
     trainer: Callable[..., Any] = train,
+    on_results: Callable[[list[dict[str, Any]]], object] | None = None,
 ) -> list[dict[str, Any]] | None:
     """Train what is missing and return one result per run; None when a run was stopped.
 
-    A finished run is not trained again, so the same call goes on with an interrupted sweep.
+    A finished run is not trained again, so the same call goes on with an interrupted sweep. A run
+    that fails gives a result with its reason under "error", and the next one follows.
+
+    Args:
+        on_results: called after every run with the results so far.
+
+    Raises:
+        ValueError: two rows would share a folder.
     """
     names = [folder_name(row) for row in sweep.rows]
     if len({*names}) < len(names):
         raise ValueError(f"Two rows would share a folder: {names}. Give them other names.")
-    results = []
+    results: list[dict[str, Any]] = []
     for row, config in sweep.rows.items():
         for seed in sweep.seeds:
             folder = output / folder_name(row) / f"seed_{seed}"
@@ -148,14 +175,24 @@ def run_sweep(
                 use_tensorboard=False,
                 cache=output / "cache",
             )
-            outcome = trainer(settings, say)
-            if not outcome.finished:
-                return None
-            result = {"row": row, "seed": seed, **measure(folder, outcome.model)}
-            if sweep.metrics:
-                say(f"scoring {', '.join(sweep.metrics)}")
-                result |= score(sweep, config, outcome.model, device)
+            result: dict[str, Any] = {"row": row, "seed": seed}
+            try:
+                outcome = trainer(settings, say)
+                if not outcome.finished:
+                    return None
+                result |= measure(folder, outcome.model)
+                if sweep.metrics:
+                    say(f"scoring {', '.join(sweep.metrics)}")
+                    result |= score(sweep, config, outcome.model, device)
+            except Exception as error:  # whatever it is, the other rows are worth having
+                reason = " ".join(str(error).split()) or "no reason given"
+                result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
+                say(f"{row}, seed {seed} failed: {result['error']}")
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / ERROR_NAME).write_text(traceback.format_exc(), encoding="utf-8")
             results.append(result)
+            if on_results is not None:
+                on_results(results)
     return results
 
 
@@ -201,7 +238,9 @@ def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
     sizes = tuple(data.space.sizes)
     source = FactorRepresentation(sizes, lambda factors: factors.astype(np.float64))
     found = controls(source, sweep.metrics, fast=True)
-    return [{"row": name.replace("_", " "), "seed": 0, **found[name]} for name in found]
+    return [
+        {"row": name.replace("_", " "), "seed": 0, "control": True, **found[name]} for name in found
+    ]
 
 
 def measure(folder: Path, model: Path) -> dict[str, Any]:
@@ -223,57 +262,61 @@ def measure(folder: Path, model: Path) -> dict[str, Any]:
     return values
 
 
-def table(results: Sequence[Mapping[str, Any]], sweep: Sweep) -> str:
-    """Markdown: one line per row, mean and standard deviation over the seeds (n - 1)."""
-    text = (
-        f"Rows: mean ± sd over seeds {list(sweep.seeds)}; data {Path(sweep.data).name}, preset "
-        f"{Path(sweep.preset).name}. Losses, KL, capacity and information: mean of the last tenth "
-        "of the run; nats per image. A dash: not measured."
+def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
+    """Write table.md, table.json and table.png of the results so far; return the first."""
+    text = table(
+        results,
+        sweep.columns,
+        data=Path(sweep.data).name,
+        preset=Path(sweep.preset).name,
+        seeds=sweep.seeds,
+        has_scores=bool(sweep.metrics),
     )
-    if sweep.metrics:
-        text += " Scores: mean codes, fast protocol; the last two rows are the controls."
-    lines = [
-        text,
-        "",
-        "| row | " + " | ".join(name.replace("_", " ") for name in sweep.columns) + " |",
-        "|---" * (len(sweep.columns) + 1) + "|",
-    ]
-    for row in dict.fromkeys(result["row"] for result in results):
-        runs = [result for result in results if result["row"] == row]
-        cells = [_cell([run.get(name) for run in runs]) for name in sweep.columns]
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: Sequence[float | None]) -> str:
-    known = [float(value) for value in values if value is not None]
-    if len(known) < len(values) or not known:
-        return "-"
-    mean = f"{statistics.fmean(known):.4g}"
-    return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.2g}"
+    plotted = [*score_keys(sweep.metrics), *FIGURE_COLUMNS]
+    write_table(output, results, text, draw_results(results, plotted))
+    return text
 
 
 def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
-    """The command; 0 when all rows are done, 130 when a run was stopped."""
+    """The command; 0 when all rows are done, 1 when some failed, 130 when a run was stopped."""
     from .devices import choose_device
 
     parser = argparse.ArgumentParser(
         prog="python -m trainer sweep",
-        description="Train the rows of an ablation and write table.md and table.json. The same "
-        "command again goes on where it was stopped.",
+        description="Train the rows of an ablation and write table.md, table.json and table.png "
+        "after each. The same command again goes on where it was stopped, and tries again what "
+        "failed.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a sweep as .toml, see sweeps/")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     arguments = parser.parse_args(argv)
     sweep = load_sweep(arguments.file)
-    results = run_sweep(sweep, arguments.output, choose_device(arguments.device), say)
+    output = arguments.output
+    device = choose_device(arguments.device)
+    earlier = read_results(output)
+    controls = control_rows(sweep)  # first, so that data without labels is refused at once
+
+    def on_results(results: Sequence[Result]) -> None:
+        publish(sweep, output, [*results, *pending(sweep, results, earlier), *controls])
+
+    results = run_sweep(sweep, output, device, say, on_results=on_results)
     if results is None:
-        say("The sweep was stopped. Run the same command to go on.")
+        say("The sweep was stopped. Run the same command to go on; its table holds what is done.")
         return 130
-    results += control_rows(sweep)
-    text = table(results, sweep)
-    (arguments.output / "table.json").write_text(json.dumps(results, indent=2) + "\n")
-    (arguments.output / "table.md").write_text(text, encoding="utf-8")
-    say(f"{text}Wrote {arguments.output / 'table.md'} and table.json.")
+    text = publish(sweep, output, [*results, *controls])
+    say(f"{text}Wrote {output / 'table.md'}, table.json and table.png.")
+    failed = [f"{each['row']} (seed {each['seed']})" for each in results if "error" in each]
+    if failed:
+        say(f"Failed: {', '.join(failed)}. Mend the reason and run the same command again.")
+        return 1
     return 0
+
+
+def pending(sweep: Sweep, results: Sequence[Result], earlier: Sequence[Result]) -> Iterator[Result]:
+    """What an earlier call wrote of the runs that this one has not come to yet."""
+    done = {(each["row"], each["seed"]) for each in results}
+    for each in earlier:
+        place = (each["row"], each["seed"])
+        if place not in done and each["row"] in sweep.rows and each["seed"] in sweep.seeds:
+            yield each

@@ -7,7 +7,9 @@ import pytest
 
 from trainer import sweep as module
 from trainer.run import Outcome
-from trainer.sweep import flatten, load_sweep, run_sweep, table
+from trainer.sweep import flatten, load_sweep, main, pending, publish, run_sweep
+from trainer.sweep_figure import draw_results
+from trainer.sweep_table import read_results
 
 FILE = """
 data = "heads"
@@ -52,6 +54,8 @@ def test_rows_are_configurations(tmp_path):
         ("data = 3\n[rows.a]", "`data` must be a text"),
         ("data = 'x'\n[rows]\na = 3", "every row a table"),
         ("data = 'x'\nmetrics = 'mig'\n[rows.a]", "Give a list of names"),
+        ("data = 'x'\n[rows.a]\nseed = 3", "Remove it, and write for example seeds = [0, 1, 2]"),
+        ("data = 'x'\n[settings]\nseed = 3\n[rows.a]", "seeds of all rows come from `seeds`"),
         ("data = 'x'\nmetrics = ['mug']\n[rows.a]", "no metric named mug"),
     ],
 )
@@ -107,12 +111,14 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
         ("seed_0", "diff_ae_only", 0),
         ("seed_3", "diff_ae_only", 3),
     ]
+    assert results is not None
     assert results[0]["diffusion"] == 1.0  # the last tenth only
     assert results[0]["used_dimensions"] == 2 and results[0]["num_directions"] == 2
-    lines = table(results, sweep).splitlines()
+    lines = publish(sweep, tmp_path / "out", results).splitlines()
+    assert lines[2].startswith("| row | n | diffusion |")
     # mean and sample standard deviation of 1 and 4; of 5 and 8
-    assert lines[-2].startswith("| ramp | 2.5 ± 2.1 |")
-    assert lines[-1].startswith("| Diff-AE only | 6.5 ± 2.1 |")
+    assert lines[-2].startswith("| ramp | 2 | 2.5 ± 2.1 |")
+    assert lines[-1].startswith("| Diff-AE only | 2 | 6.5 ± 2.1 |")
     assert "| - |" in lines[-1] and "30 ± 0" in lines[-1]
 
 
@@ -120,6 +126,55 @@ def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):
     stand_in = StandIn(stop_at=1)
     assert run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, stand_in) is None
     assert len(stand_in.trained) == 1
+
+
+def test_a_failing_run_is_listed_and_the_others_go_on(sweep, tmp_path, monkeypatch):
+    class Failing(StandIn):
+        def __call__(self, settings, say):
+            if (settings.output.parent.name, settings.config.seed) == ("ramp", 3):
+                raise FloatingPointError("The loss is not finite.\nLower learning_rate.")
+            return super().__call__(settings, say)
+
+    said, seen = [], []
+    output = tmp_path / "out"
+    monkeypatch.setattr(module.run_sweep, "__defaults__", (Failing(), None))
+    monkeypatch.setattr(
+        module, "publish", lambda *given: seen.append(len(given[2])) or publish(*given)
+    )
+    arguments = [str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
+    assert main(arguments, said.append) == 1
+    assert seen == [1, 2, 3, 4, 4]  # the table is written after every run
+    text = (output / "table.md").read_text("utf-8")
+    assert "| ramp | 1 | 1 |" in text and "| Diff-AE only | 2 | 6.5 ± 2.1 |" in text
+    reason = "FloatingPointError: The loss is not finite. Lower learning_rate."
+    assert f"- ramp, seed 3: {reason}" in text
+    assert "Failed: ramp (seed 3)." in said[-1]
+    stored = json.loads((output / "table.json").read_text("utf-8"))
+    assert stored[1] == {"row": "ramp", "seed": 3, "error": reason}
+    assert [each["seed"] for each in read_results(output)] == [0, 0, 3]
+    assert "FloatingPointError" in (output / "ramp" / "seed_3" / "error.txt").read_text("utf-8")
+    # again, and killed before the third run: what was known of it and the fourth stays
+    known = list(pending(sweep, stored[:2], read_results(output)))
+    assert [(each["row"], each["seed"]) for each in known] == [
+        ("Diff-AE only", 0),
+        ("Diff-AE only", 3),
+    ]
+    (output / "table.json").write_text("[{")
+    with pytest.raises(ValueError, match=r"table\.json is damaged .* Delete it"):
+        read_results(output)
+
+
+def test_the_figure_has_bars_dots_and_lines():
+    results = [
+        {"row": "a", "seed": 0, "mig": 0.2, "gain": None},
+        {"row": "a", "seed": 1, "mig": 0.4, "gain": None},
+        {"row": "b", "seed": 0, "mig": 0.1, "gain": None},
+        {"row": "c", "seed": 0, "error": "ValueError: no"},
+        {"row": "oracle", "seed": 0, "control": True, "mig": 1.0},
+    ]
+    png = draw_results(results, ["mig", "gain", "unknown"])
+    assert png is not None and png.startswith(b"\x89PNG")
+    assert draw_results(results, ["gain"]) is draw_results([], ["mig"]) is None
 
 
 def test_rows_that_share_a_folder_are_refused(tmp_path):
@@ -136,5 +191,7 @@ def test_scores_come_first_and_the_controls_last(tmp_path):
     rows = module.control_rows(scored)
     assert [row["row"] for row in rows] == ["oracle", "random rotation"]
     assert rows[0]["mig"] > 0.95 and rows[1]["mig"] < 0.5
-    lines = table([{"row": "ramp", "seed": 0, "mig": 0.25}, *rows], scored).splitlines()
-    assert lines[-3].startswith("| ramp | 0.25 |") and lines[-1].startswith("| random rotation |")
+    results = [{"row": "ramp", "seed": 0, "mig": 0.25}, *rows]
+    lines = publish(scored, tmp_path, results).splitlines()
+    assert lines[-3].startswith("| ramp | 1 | 0.25 |")
+    assert lines[-1].startswith("| random rotation |  | 0.")

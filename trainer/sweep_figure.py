@@ -1,0 +1,75 @@
+"""The table of a sweep as a picture: bars of the rows, dots of their seeds, control lines."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .figures import BLUE, FAINT_INK, GREEN, HAIRLINE, INK, ORANGE, dress, to_png
+from .stats import number
+from .sweep_table import Result
+
+MAXIMUM_PANELS = 12
+PANELS_PER_LINE = 4
+NAME_WIDTH = 28  # characters of a row's name
+
+
+def draw_results(results: Sequence[Result], columns: Sequence[str]) -> bytes | None:
+    """A PNG with a panel per column that has numbers, at most twelve; None when none has.
+
+    Args:
+        results: of the runs and the controls; failures are left out.
+    """
+    done = [result for result in results if "error" not in result]
+    runs = [result for result in done if not result.get("control")]
+    controls = [result for result in done if result.get("control")]
+    rows = list(dict.fromkeys(result["row"] for result in runs))
+    shown = [name for name in columns if any(number(run, name) is not None for run in runs)]
+    shown = shown[:MAXIMUM_PANELS]
+    if not shown:
+        return None
+    num_lines = -(-len(shown) // PANELS_PER_LINE)
+    num_columns = min(len(shown), PANELS_PER_LINE)
+    height = num_lines * (0.9 + 0.3 * len(rows)) + (0.35 if controls else 0)
+    figure = Figure(figsize=(1.9 + 2.3 * num_columns, height), layout="constrained")
+    for index, name in enumerate(shown):
+        axes = figure.add_subplot(num_lines, num_columns, index + 1)
+        _draw_column(axes, name, rows, runs, controls)
+        labels = [row if len(row) <= NAME_WIDTH else row[: NAME_WIDTH - 1] + "…" for row in rows]
+        axes.set_yticks(range(len(rows)), labels if index % num_columns == 0 else [])
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    for axes in figure.axes[1:]:  # the first panel may have no control
+        handles, names = max((handles, names), axes.get_legend_handles_labels(), key=_length)
+    if names:
+        figure.legend(handles, names, loc="outside lower right", ncols=2, frameon=False, fontsize=8)
+    return to_png(figure)
+
+
+def _draw_column(
+    axes: Axes, name: str, rows: Sequence[str], runs: Sequence[Result], controls: Sequence[Result]
+) -> None:
+    for place, row in enumerate(rows):
+        values = [
+            value for run in runs if run["row"] == row and (value := number(run, name)) is not None
+        ]
+        if not values:
+            continue
+        axes.barh(place, statistics.fmean(values), height=0.62, color=BLUE, alpha=0.55)
+        if len(values) > 1:
+            axes.plot(values, [place] * len(values), "o", color=INK, markersize=3.2)
+    for control, colour in zip(controls, (GREEN, ORANGE), strict=False):
+        value = number(control, name)
+        if value is not None:
+            axes.axvline(value, color=colour, linewidth=1.2, label=control["row"])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    dress(axes, name.replace("_", " "), "", None, is_lowest=False)
+    axes.axvline(0, color=FAINT_INK, linewidth=0.8)
+    axes.grid(True, axis="x", color=HAIRLINE, linewidth=0.6)
+    axes.grid(False, axis="y")
+
+
+def _length(pair: tuple[list, list]) -> int:
+    return len(pair[1])
