@@ -279,6 +279,8 @@ def _track(options: argparse.Namespace) -> int:
 
     if options.sheet is not None:
         check_output(options.sheet)
+    if options.json is not None and (options.json.is_dir() or not options.json.parent.is_dir()):
+        raise ValueError(f"--json is {options.json}. Name a file in a folder that exists.")
     settings = dataclasses.replace(
         FAST if options.fast else TrackingSettings(), directions=options.directions
     )

@@ -73,6 +73,7 @@ def test_track_writes_json_and_says_the_parts(folder, model_file, tmp_path, monk
     [
         (["--data", "nowhere"], "There is no folder nowhere"),
         (["--sheet", "sheet.txt"], "no picture ending"),
+        (["--json", "nowhere/track.json"], "Name a file in a folder that exists"),
         (["--directions", "all"], "axes"),
         (["--seed", "-1"], "whole number"),
     ],
