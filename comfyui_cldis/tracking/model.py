@@ -122,9 +122,9 @@ def bases_from_prior(model: EditableModel, settings: TrackingSettings, seed: int
     noise = gaussian_noise((settings.num_bases, config.latent_dim), seed)
     z = (statistics.mean + noise * statistics.std).clamp(statistics.low, statistics.high)
     shape = (settings.num_bases, config.in_channels, config.image_size, config.image_size)
-    return ModelGenerator(
-        model, Latent(z, gaussian_noise(shape, seed)), pictures=None, num_steps=settings.num_steps
-    )
+    # Item b of a noise comes from seed + b: the maps must not repeat the numbers of the codes.
+    x_T = gaussian_noise(shape, seed + settings.num_bases)
+    return ModelGenerator(model, Latent(z, x_T), pictures=None, num_steps=settings.num_steps)
 
 
 def recorded_coverage(model: EditableModel) -> float | None:

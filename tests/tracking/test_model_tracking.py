@@ -62,6 +62,17 @@ def test_without_pictures_the_recorded_coverage_stands_in(tiny_model):
     assert recorded_coverage(replace(tiny_model, facts={"quality": "good"})) is None
 
 
+def test_drawn_codes_and_their_noise_are_independent(tiny_model):
+    settings = TrackingSettings(num_bases=200, num_steps=1)
+    latent = bases_from_prior(tiny_model, settings, 0).latent
+    statistics = tiny_model.statistics
+    assert latent.x_T is not None
+    assert torch.all(latent.z >= statistics.low) and torch.all(latent.z <= statistics.high)
+    first = latent.x_T.flatten(1)[:, :4]
+    for code, noise in zip(latent.z.T, first.T, strict=True):
+        assert abs(torch.corrcoef(torch.stack([code, noise]))[0, 1]) < 0.3
+
+
 def test_axes_are_called_as_the_sliders_that_they_are(tiny_model):
     axes = model_vectors(tiny_model, "axes")
     assert list(axes) == ["yaw", "hair length", "code 2", "code 3"]
