@@ -15,6 +15,7 @@ from typing import Protocol
 from .decode import EXTENSIONS
 
 MAX_FILE_BYTES = 256 * 2**20
+HIDDEN = "hidden"  # among the endings, which all start with a dot
 
 _SOURCES = (
     "a folder or a .zip file of pictures, 'heads', 'shapes3d-equivalent', 'dsprites-equivalent' "
@@ -36,7 +37,7 @@ class PictureFiles(Protocol):
 
     listed: list[PictureFile]
     unreadable: list[tuple[str, str]]  # what could not be listed, with the reason
-    ignored: Counter[str]  # endings of files that are no pictures to us, with their number
+    ignored: Counter[str]  # endings of files that are no pictures to us, or HIDDEN; their number
 
     def read(self, file: PictureFile) -> bytes: ...
 
@@ -54,9 +55,14 @@ def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
         raise FileNotFoundError(
             f"got data {str(path)!r}, which does not exist; expected {_SOURCES}; check the path"
         )
+    if path.suffix.lower() in EXTENSIONS:
+        raise ValueError(
+            f"got data {str(path)!r}, which is a single picture; expected {_SOURCES}, with some "
+            "hundreds of pictures; put single pictures into a folder and give that"
+        )
     if path.suffix.lower() != ".zip":
         raise ValueError(
-            f"got data {str(path)!r}; expected {_SOURCES}; put single pictures into a folder"
+            f"got data {str(path)!r}, a file of another kind; expected {_SOURCES}; choose one"
         )
     try:
         return _Zip(path)
@@ -115,6 +121,7 @@ class _Folder(AbstractContextManager["_Folder"]):
 
     def _add(self, name: str, path: str) -> None:
         if _is_hidden(name):
+            self.ignored[HIDDEN] += 1
             return
         if not name.lower().endswith(EXTENSIONS):
             self.ignored[_ending(name)] += 1
@@ -151,9 +158,11 @@ class _Zip(AbstractContextManager["_Zip"]):
         self._entries: dict[str, zipfile.ZipInfo] = {}
         self.ignored: Counter[str] = Counter()
         for entry in self._archive.infolist():
-            if entry.is_dir() or _is_hidden(entry.filename):
+            if entry.is_dir():
                 continue
-            if entry.filename.lower().endswith(EXTENSIONS):
+            if _is_hidden(entry.filename):
+                self.ignored[HIDDEN] += 1
+            elif entry.filename.lower().endswith(EXTENSIONS):
                 self._entries[entry.filename] = entry
             else:
                 self.ignored[_ending(entry.filename)] += 1

@@ -76,7 +76,7 @@ def open_folder(
                 raise ValueError(_nothing_usable(source, len(chosen), skipped, files.ignored))
             return DataReport(
                 source=source,
-                found=len(chosen),
+                found=len(chosen) + len(files.unreadable),
                 used=len(rows),
                 skipped=tuple(skipped),
                 image_size=image_size,
@@ -106,10 +106,8 @@ def _decode_into(
         try:
             with _bytes_in_memory.lend(min(file.num_bytes, MAX_FILE_BYTES)):
                 decoded = decode_picture(files.read(file), image_size, channels, resize)
-        except UnidentifiedImageError:
-            return "not a picture of an accepted format"
         except Exception as error:  # a damaged file can raise anything
-            return printable(f"{type(error).__name__}: {error}"[:_MAX_REASON])
+            return _reason(error)
         return decoded, take_fingerprint(decoded.pixels)
 
     with (
@@ -135,6 +133,18 @@ def _decode_into(
     return rows, skipped
 
 
+def _reason(error: Exception) -> str:
+    """Why a file was skipped, in words where they are known."""
+    text = str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture of an accepted format, or its first bytes are damaged"
+    if isinstance(error, OSError) and "truncated" in text.lower():
+        return "cut off: its end is missing; copy it again"
+    if isinstance(error, ValueError):  # mostly our own sentences
+        return printable(text[:_MAX_REASON]) or "a value in it is wrong"
+    return printable(f"damaged ({type(error).__name__}: {text}"[:_MAX_REASON] + ")")
+
+
 def _hash_listing(listed: list[PictureFile]) -> str:
     digest = hashlib.sha256()
     for file in listed:
@@ -154,7 +164,7 @@ def _nothing_usable(
         fact += f" ({'; '.join(f'{name}: {reason}' for name, reason in skipped[:3])})"
     if ignored:
         others = [f"{count} {ending or 'without'}" for ending, count in ignored.most_common(3)]
-        fact += f", and {ignored.total()} files of other endings ({', '.join(others)})"
+        fact += f", and {ignored.total()} other files ({', '.join(others)})"
     return (
         f"{fact}; expected at least one undamaged file ending in {', '.join(EXTENSIONS)}, "
         "nested folders included; check the path or convert the pictures"

@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .decode import EXTENSIONS
 from .survey import MAX_NAMED, Findings
 
-REPORT_VERSION = 2  # raise it when the fields change; cached data sets are then built again
+REPORT_VERSION = 3  # raise it when the fields change; cached data sets are then built again
 
 
 @dataclass(frozen=True)
@@ -16,22 +17,30 @@ class DataReport:
     """The outcome of opening a source."""
 
     source: str
-    found: int  # files with an accepted extension, or pictures asked for
+    found: int  # files with an accepted extension, or pictures asked for; used, skipped, or left
     used: int
     skipped: tuple[tuple[str, str], ...] = ()  # (name, reason)
-    ignored: tuple[tuple[str, int], ...] = ()  # endings of other files, with their number
+    ignored: tuple[tuple[str, int], ...] = ()  # endings of other files ("hidden"), with number
     image_size: int = 0
     resize: str = "crop"
     findings: Findings | None = None  # of the pictures used; None when they were not looked at
 
     def describe(self) -> str:
         """Tells it in a few lines; the skipped files come last, at most ten by name."""
-        lines = [f"{self.source}: {self.used:,} of {self.found:,} pictures used"]
+        left = self.found - self.used - len(self.skipped)
+        parts = [f"{self.used:,} used"]
+        parts += [f"{len(self.skipped):,} skipped"] if self.skipped else []
+        parts += [f"{left:,} not asked for"] if left > 0 else []
+        counted = " + ".join(parts) if len(parts) > 1 else "all used"
+        sign = " = " if len(parts) > 1 else ", "
+        lines = [f"{self.source}: {self.found:,} pictures found{sign}{counted}"]
         lines += _describe_findings(self.findings, self.image_size) if self.findings else []
         if self.ignored:
-            lines.append(f"  other files, not looked at: {_listed(self.ignored)}")
+            lines.append(
+                f"  other files, not looked at: {_listed(self.ignored)} (accepted: "
+                f"{', '.join(EXTENSIONS)}; names that start with a dot are hidden)"
+            )
         if self.skipped:
-            lines[0] += f", {len(self.skipped):,} skipped"
             lines.append("  skipped:")
         lines += [f"    {name}: {reason}" for name, reason in self.skipped[:MAX_NAMED]]
         if len(self.skipped) > MAX_NAMED:
@@ -72,12 +81,19 @@ def _describe_findings(findings: Findings, image_size: int) -> list[str]:
         line = f"  sizes {sizes[0]} to {sizes[1]}, median {median}"
     if findings.num_enlarged:
         line += f"; {findings.num_enlarged:,} smaller than {image_size} pixels, enlarged"
-    lines = [line, f"  modes: {_listed(findings.modes)}"]
+    lines = [line]
+    if findings.num_cropped:
+        (largest, name), mean = findings.largest_cut, findings.mean_cut
+        lines.append(
+            f"  {findings.num_cropped:,} not square: the crop cuts off {100 * mean:.0f} % of their "
+            f"area on average, {100 * largest:.0f} % at most ({name}); resize=pad keeps all"
+        )
+    lines += [f"  modes: {_listed(findings.modes)}"]
     if findings.num_duplicates:
         first, repeated = findings.duplicates[0]
         lines.append(
-            f"  {findings.num_duplicates:,} repeat an earlier picture pixel by pixel"
-            f" ({repeated} = {first}{', ...' if findings.num_duplicates > 1 else ''})"
+            f"  {findings.num_duplicates:,} of those used repeat an earlier one pixel by pixel, and"
+            f" count twice ({repeated} = {first}{', ...' if findings.num_duplicates > 1 else ''})"
         )
     if findings.num_near_constant:
         more = ", ..." if findings.num_near_constant > 1 else ""
@@ -110,6 +126,9 @@ def _from_facts(facts: dict[str, Any]) -> DataReport:
             median=_size(found["median"]),
             largest=_size(found["largest"]),
             num_enlarged=int(found["num_enlarged"]),
+            num_cropped=int(found["num_cropped"]),
+            mean_cut=float(found["mean_cut"]),
+            largest_cut=(float(found["largest_cut"][0]), str(found["largest_cut"][1])),
             modes=tuple((str(name), int(count)) for name, count in found["modes"]),
             num_duplicates=int(found["num_duplicates"]),
             duplicates=tuple((str(a), str(b)) for a, b in found["duplicates"]),

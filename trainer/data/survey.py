@@ -39,6 +39,9 @@ class Findings:
     median: tuple[int, int]
     largest: tuple[int, int]
     num_enlarged: int  # pictures whose resize rule had to invent pixels
+    num_cropped: int  # pictures that are not square and lose their ends; 0 for other rules
+    mean_cut: float  # share of their area that those lose, on average
+    largest_cut: tuple[float, str]  # the greatest such share and its picture; (0, "") for none
     modes: tuple[tuple[str, int], ...]  # Pillow's names with their number, most frequent first
     num_duplicates: int  # pictures whose decoded pixels equal those of an earlier one
     duplicates: tuple[tuple[str, str], ...]  # the first few, as (earlier, repeated)
@@ -110,6 +113,10 @@ class Survey:
         sizes = self._sizes[: self._count]
         by_area = np.argsort(sizes.prod(axis=1), kind="stable")
         needed = sizes.max(axis=1) if resize == "pad" else sizes.min(axis=1)
+        cut = 1 - sizes.min(axis=1) ** 2 / sizes.prod(axis=1)  # (n,)
+        if resize != "crop":
+            cut = np.zeros_like(cut)
+        num_cropped, worst = int((cut > 0).sum()), int(cut.argmax())
         pairs = self._equal_rows()
         flat = np.flatnonzero(self._is_near_constant[: self._count])
         samples = np.unique(np.linspace(0, self._count - 1, MAX_SAMPLES).round().astype(int))
@@ -118,6 +125,9 @@ class Survey:
             median=_pair(sizes[by_area[self._count // 2]]),
             largest=_pair(sizes[by_area[-1]]),
             num_enlarged=int((needed < image_size).sum()),
+            num_cropped=num_cropped,
+            mean_cut=float(cut.sum() / max(1, num_cropped)),
+            largest_cut=(float(cut[worst]), name_of(worst)) if num_cropped else (0.0, ""),
             modes=tuple(self._modes.most_common()),
             num_duplicates=len(pairs),
             duplicates=tuple((name_of(a), name_of(b)) for a, b in pairs[:MAX_NAMED].tolist()),

@@ -63,8 +63,8 @@ def test_folder_uses_what_it_can_and_reports_the_rest(folder, tmp_path):
     assert (report.source, report.found, report.used) == (str(folder), 5, 3)
     reasons = dict(report.skipped)
     assert set(reasons) == {"a.jpg", "truncated.png"}
-    assert reasons["a.jpg"] == "not a picture of an accepted format"
-    assert report.ignored == ((".txt", 1),)
+    assert reasons["a.jpg"].startswith("not a picture of an accepted format")
+    assert dict(report.ignored) == {".txt": 1, "hidden": 1}
 
 
 def test_zip_equals_folder(folder, tmp_path):
@@ -251,8 +251,11 @@ def test_missing_path(tmp_path):
 
 
 def test_file_that_is_no_zip(folder, tmp_path):
-    with pytest.raises(ValueError, match="put single pictures into a folder"):
+    with pytest.raises(ValueError, match="which is a single picture; .*put single pictures into"):
         open_images(str(folder / "b.png"), 8, cache_dir=tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match="a file of another kind; expected a folder"):
+        open_images(str(tmp_path / "notes.txt"), 8, cache_dir=tmp_path)
     (tmp_path / "bad.zip").write_bytes(b"PK but not really")
     with pytest.raises(ValueError, match="not a readable zip file"):
         open_images(str(tmp_path / "bad.zip"), 8, cache_dir=tmp_path)

@@ -61,16 +61,58 @@ def test_enlarged_depends_on_the_rule(folder, tmp_path, resize, enlarged):
 def test_words_of_the_report(folder, tmp_path):
     lines = open_images(str(folder), 10, cache_dir=tmp_path / "cache").report.describe()
     assert lines.replace(str(folder), "DATA").split("\n") == [
-        "DATA: 8 of 10 pictures used, 2 skipped",
+        "DATA: 10 pictures found = 8 used + 2 skipped",
         "  sizes 6 x 9 to 100 x 100, median 12 x 30; 1 smaller than 10 pixels, enlarged",
+        # 60 % of 12 x 30, twice; 50 % of 40 x 20, twice; 33 % of 6 x 9
+        "  5 not square: the crop cuts off 51 % of their area on average, 60 % at most (a.png); "
+        "resize=pad keeps all",
         "  modes: 6 RGB, 1 L, 1 P",
-        "  2 repeat an earlier picture pixel by pixel (d.bmp = a.png, ...)",
+        "  2 of those used repeat an earlier one pixel by pixel, and count twice (d.bmp = a.png, "
+        "...)",
         "  1 of nearly one colour (flat.png)",
-        "  other files, not looked at: 1 .txt",
+        "  other files, not looked at: 1 .txt (accepted: .jpg, .jpeg, .jfif, .png, .webp, .bmp, "
+        ".tif, .tiff, .gif; names that start with a dot are hidden)",
         "  skipped:",
-        "    broken.png: not a picture of an accepted format",
-        "    empty.jpg: ValueError: the file is empty (0 bytes)",
+        "    broken.png: not a picture of an accepted format, or its first bytes are damaged",
+        "    empty.jpg: the file is empty (0 bytes)",
     ]
+
+
+def test_the_counts_add_up(folder, tmp_path):
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere")
+    opened = open_images(str(folder), 10, cache_dir=tmp_path / "cache", num_images=4, seed=3)
+    report = opened.report
+    assert (report.found, report.used) == (11, 4)
+    left = 11 - 4 - len(report.skipped)
+    first = report.describe().split("\n")[0].removeprefix(f"{folder}: ")
+    assert first == (
+        f"11 pictures found = 4 used + {len(report.skipped)} skipped + {left} not asked for"
+    )
+    assert DataReport("x", 5, 5).describe() == "x: 5 pictures found, all used"
+
+
+@pytest.mark.parametrize("resize", ["pad", "stretch"])
+def test_other_rules_cut_nothing_off(folder, tmp_path, resize):
+    report = open_images(str(folder), 10, cache_dir=tmp_path / "cache", resize=resize).report
+    assert report.findings.num_cropped == 0 and "cuts off" not in report.describe()
+
+
+def test_why_a_file_was_skipped(folder, tmp_path):
+    whole = (folder / "flat.png").read_bytes()
+    noise(7, (90, 90)).save(tmp_path / "whole.jpg")
+    (folder / "half.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:2000])
+    (folder / "torn.png").write_bytes(whole[: len(whole) // 2])
+    report = open_images(str(folder), 10, cache_dir=tmp_path / "cache").report
+    reasons = dict(report.skipped)
+    assert reasons["half.jpg"] == "cut off: its end is missing; copy it again"
+    assert reasons["torn.png"] == "cut off: its end is missing; copy it again"
+    assert "Error" not in reasons["empty.jpg"]
+
+
+def test_hidden_files_are_counted(folder, tmp_path):
+    (folder / ".thumbnail.png").write_bytes(b"x")
+    report = open_images(str(folder), 10, cache_dir=tmp_path / "cache").report
+    assert dict(report.ignored) == {".txt": 1, "hidden": 1} and report.found == 10
 
 
 def test_long_list_of_skipped_files_is_shortened():
@@ -159,8 +201,8 @@ def test_written_report_holds_everything(folder, tmp_path):
     text = (tmp_path / "run" / "data_report.json").read_text(encoding="utf-8")
     assert DataReport.from_json(text) == opened.report
     assert (tmp_path / "run" / "skipped_files.txt").read_text(encoding="utf-8") == (
-        "broken.png\tnot a picture of an accepted format\n"
-        "empty.jpg\tValueError: the file is empty (0 bytes)\n"
+        "broken.png\tnot a picture of an accepted format, or its first bytes are damaged\n"
+        "empty.jpg\tthe file is empty (0 bytes)\n"
     )
     with Image.open(tmp_path / "run" / "data_report.png") as sheet:
         assert sheet.width > 8 * 120  # eight tiles of 10 x 12 pixels, and gaps
