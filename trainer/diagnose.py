@@ -267,6 +267,30 @@ def capacity_stuck(run: Run) -> Finding | None:
     return None
 
 
+def joint_capacity(run: Run) -> Finding | None:
+    """Discrete groups that are granted more than the whole code at its least: KL cannot reach C.
+
+    Needs the configuration alone, so it can be asked before a run.
+    """
+    low = run.setting("loop", "capacity_minimum")
+    sizes = run.choices("objective", "discrete_sizes")
+    if run.choice("objective", "name") != "joint" or low is None or not sizes:
+        return None
+    if run.choice("loop", "bottleneck") == "constant":  # C plays no part
+        return None
+    most = sum(math.log(size) for size in sizes)
+    asked = run.setting("objective", "discrete_capacity")
+    granted = most if asked is None else min(asked, most)
+    if granted < low:
+        return None
+    text = (
+        f"The discrete groups of objective joint may store {granted:.2f} nats, and "
+        f"loop.capacity_minimum ({low:g}) leaves the other dimensions nothing when C is low. Set "
+        f"loop.capacity_minimum above {granted:.2f}, or lower objective.discrete_capacity."
+    )
+    return Finding("warning", "joint_capacity", text)
+
+
 def picture_loss(run: Run) -> Finding | None:
     """The diffusion loss at the end: still falling, or rising."""
     change = last_change(series(run.joint, "diffusion"))
@@ -363,6 +387,7 @@ RULES: tuple[Callable[[Run], Finding | None], ...] = (
     capacity_not_followed,
     decoder_use,
     capacity_stuck,
+    joint_capacity,
     encoder_explodes,
     picture_loss,
     copilot_error,

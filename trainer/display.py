@@ -1,9 +1,14 @@
-"""What a person sees while a run goes on: two live lines on a terminal, plain lines elsewhere."""
+"""What a person sees while a run goes on: two live lines on a terminal, plain lines elsewhere.
+
+Elsewhere is also a run within another program, such as ComfyUI: it trains in a thread of its own,
+and the console belongs to the program.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,9 +60,10 @@ class Display(Protocol):
 
 
 def open_display(num_steps: int, first_step: int) -> Display:
-    """The display that suits stderr."""
+    """The display that suits stderr, and who else writes to it."""
+    is_command = threading.current_thread() is threading.main_thread()
     # TERM=dumb marks a terminal that cannot move its cursor, as some editors have
-    if sys.stderr.isatty() and not is_dumb_terminal():
+    if is_command and sys.stderr.isatty() and not is_dumb_terminal():
         return TerminalDisplay(num_steps, first_step)
     return PlainDisplay()
 

@@ -40,6 +40,12 @@ class Run:
         value = self._find(path)
         return value if isinstance(value, str) else None
 
+    def choices(self, *path: str) -> tuple[float, ...]:
+        """A list of numbers of the configuration, empty when it is not known."""
+        value = self._find(path)
+        found = [finite(item) for item in value] if isinstance(value, list | tuple) else []
+        return tuple(item for item in found if item is not None)
+
     def is_on(self, *path: str) -> bool:
         """Whether a switch of the configuration is known to be on."""
         return self._find(path) is True

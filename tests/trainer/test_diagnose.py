@@ -15,6 +15,7 @@ from trainer.history import final_dimensions, last_change
 from trainer.stats import read_records
 
 STEPS, WARMUP = 1000, 200
+LN_24 = 3.17805  # of groups of 4 and 6 classes: ln 4 + ln 6
 REAL_RUN = Path(__file__).parents[2] / "docs" / "heads64_stats.jsonl"
 CONFIG = {
     "steps": STEPS,
@@ -369,3 +370,28 @@ def test_warnings_come_first_and_each_has_a_remedy():
     for item in items:
         assert item.text.count(". ") >= 1 and item.text.endswith(".")
     assert json.dumps([item.text for item in items])
+
+
+@pytest.mark.parametrize(
+    ("low", "granted", "words"),
+    [
+        (2.0, None, "may store 3.18 nats"),
+        (2.0, 9.0, "may store 3.18 nats"),  # cut off at ln 4 + ln 6
+        (2.0, 2.0, "may store 2.00 nats"),
+        (2.0, 1.99, None),
+        (LN_24 + 0.01, None, None),
+    ],
+)
+def test_discrete_groups_must_leave_something_of_the_capacity(low, granted, words):
+    config = copy.deepcopy(CONFIG)
+    config["loop"]["capacity_minimum"] = low
+    config["objective"] = {
+        "name": "joint",
+        "discrete_sizes": [4, 6],
+        "discrete_capacity": granted,
+    }
+    found = [each for each in diagnose(healthy(), config) if each.rule == "joint_capacity"]
+    assert [each.severity for each in found] == ["warning"] * (words is not None)
+    assert words is None or words in found[0].text
+    config["objective"]["name"] = "plain"
+    assert not [each for each in diagnose(healthy(), config) if each.rule == "joint_capacity"]

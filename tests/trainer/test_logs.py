@@ -5,6 +5,7 @@ import io
 import json
 import math
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from trainer.display import (
     describe_duration,
     describe_speed,
     describe_values,
+    open_display,
 )
 from trainer.logs import RunLog
 from trainer.stats import append_record, drop_records_after, images_per_second, read_records
@@ -170,6 +172,21 @@ def test_a_terminal_gets_two_live_lines_unless_it_is_dumb(tmp_path, monkeypatch,
         sys.stderr.write("a sentence\n")
     assert ("\x1b" in screen.getvalue()) == is_live
     assert "a sentence" in screen.getvalue()
+
+
+def test_a_run_within_another_program_writes_plain_lines(monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    opened = []
+    thread = threading.Thread(target=lambda: opened.append(open_display(20, 0)))
+    thread.start()
+    thread.join()
+    assert isinstance(opened[0], PlainDisplay) and screen.getvalue() == ""
 
 
 @pytest.mark.parametrize("width", [80, 30])
