@@ -8,6 +8,7 @@ from .arrays import ArrayRepresentation, from_arrays, load_representation
 from .evaluation import METRICS, Metric, controls, evaluate, oracle, random_rotation
 from .generator import FactorRepresentation, coded_images, sampled_codes, tabulated
 from .representation import Labelled, NotApplicable, Representation
+from .udr import udr
 
 __all__ = [
     "METRICS",
@@ -26,4 +27,5 @@ __all__ = [
     "random_rotation",
     "sampled_codes",
     "tabulated",
+    "udr",
 ]
