@@ -1,0 +1,264 @@
+"""Does the content-tracking score rank trained models as labels do? Beside UDR, its rival.
+
+    python -m benchmarks.tracking_validation DIR [DIR ...] --data shapes3d-equivalent
+        --output FOLDER [--full] [--limit N]
+
+Takes every finished run below DIR (folders ROW/seed_N of `python -m trainer sweep`). Each gives
+two models: the diffusion autoencoder, and its co-pilot taken as a model of its own (a VAE); a run
+of the co-pilot alone, or one that does not listen to it, gives only the one it is about. Every
+model gets the labelled scores (fast protocol, mean codes), the content-tracking score of its code's
+axes on the same pictures, and UDR among the seeds of its row. Writes table.md, table.json and
+scatter.png, and prints Spearman's rank correlations with 95 % bootstrap intervals over the models.
+What was measured is kept in FOLDER/models, so the same command goes on after a stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from scipy.stats import rankdata
+
+from comfyui_cldis.checkpoint import load_checkpoint
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.evaluating import evaluate_model
+from comfyui_cldis.metrics import udr
+from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
+from trainer.config import TrainConfig
+from trainer.data.factors import open_factor_data
+from trainer.figures import BLUE, FAINT_INK, ORANGE, dress, to_png
+
+LABELLED = ("dci_disentanglement", "factor_vae", "mig")
+PARTS = ("purity", "compactness", "distinctness", "coverage")
+RIVALS = ("cts", "separation", *PARTS, "udr")
+NUM_PICTURES = 256
+UDR_PICTURES = 2000
+RESAMPLES = 2000
+SEED = 2027
+
+
+def variants(folder: Path) -> list[str]:
+    """Which codes of the run in `folder` are models worth comparing: "semantic", "copilot"."""
+    values = json.loads((folder / "config.json").read_text("utf-8"))
+    del values["data"]
+    loop = TrainConfig.from_dict(values).loop
+    if loop.copilot_only:
+        return ["copilot"]
+    return ["semantic"] if loop.distillation_weight == 0 else ["semantic", "copilot"]
+
+
+def track_copilot(
+    model: EditableModel, images: np.ndarray, codes: np.ndarray, settings: TrackingSettings
+) -> Tracking:
+    """The co-pilot as a renderer of its own; A is the share of the variance that it explains."""
+    copilot = model.networks.copilot
+
+    @torch.no_grad()
+    def render(z: torch.Tensor) -> torch.Tensor:
+        return copilot.decode(z).clamp(-1, 1)
+
+    z = torch.from_numpy(codes)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    error = (render(z) - copilot.resize(x)).square().mean()
+    explained = 1 - float(error / (x - x.mean(0)).square().mean())
+    return track_renderer(
+        render, z, settings, SEED, deviations=z.std(0), coverage=min(1.0, max(0.0, explained))
+    )
+
+
+def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarray]:
+    """uint8 pictures (n, S, S, C) -> mean codes (n, N) float32."""
+    networks = model.networks
+
+    @torch.no_grad()
+    def encode(images: np.ndarray) -> np.ndarray:
+        parts = []
+        for chunk in np.array_split(images, max(1, len(images) // 250)):
+            x = torch.from_numpy(np.ascontiguousarray(chunk)).permute(0, 3, 1, 2) / 127.5 - 1
+            if codes == "copilot":
+                parts.append(networks.copilot.encode(networks.copilot.resize(x)).mu)
+            else:
+                parts.append(networks.encode_semantic(x).mu)
+        return torch.cat(parts).numpy()
+
+    return encode
+
+
+def measure(folder: Path, codes: str, data: str, settings: TrackingSettings) -> dict[str, Any]:
+    """Everything about one model that needs no other model, and its codes of common pictures."""
+    model = load_checkpoint(folder / "model.safetensors")
+    pictures = open_factor_data(data, model.networks.config.image_size)
+    rng = np.random.default_rng(SEED)
+    factors = np.stack([rng.integers(0, n, UDR_PICTURES) for n in pictures.space.sizes], axis=1)
+    images = np.asarray(pictures.images(factors))
+    encode = encoder(model, codes)
+    began = time.perf_counter()
+    if codes == "copilot":
+        some = images[:NUM_PICTURES]
+        result = track_copilot(model, some, encode(some), settings)
+    else:
+        result = track(model, images[:NUM_PICTURES], settings, SEED)
+    seconds = time.perf_counter() - began
+    scores = evaluate_model(
+        model,
+        data,
+        ["factor_vae", "dci", "mig"],
+        codes=codes,
+        fast=True,
+        with_controls=False,
+        with_sampled=False,
+    )
+    tracked = result.to_json()
+    return {
+        "row": folder.parent.name,
+        "seed": folder.name.removeprefix("seed_"),
+        "codes": codes,
+        **{name: scores[name] for name in LABELLED},
+        "cts": tracked["cts"],
+        "separation": tracked["separation"],
+        **{name: tracked[name] for name in PARTS},
+        "num_active": sum(direction["active"] for direction in tracked["directions"]),
+        "seconds": round(seconds, 1),
+        "sample_codes": encode(images).round(4).tolist(),
+    }
+
+
+def add_udr(models: list[dict[str, Any]]) -> None:
+    """UDR among the seeds of a row; None where there is only one."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for model in models:
+        groups.setdefault((model["row"], model["codes"]), []).append(model)
+    for group in groups.values():
+        scores: Sequence[float | None] = [None] * len(group)
+        if len(group) > 1:
+            scores = udr([np.array(model["sample_codes"]) for model in group])
+        for model, score in zip(group, scores, strict=True):
+            model["udr"] = score
+
+
+def rank_correlation(pairs: np.ndarray) -> float:
+    """Spearman's, of pairs (n, 2)."""
+    return float(np.corrcoef(rankdata(pairs, axis=0).T)[0, 1])
+
+
+def correlation(
+    models: Sequence[dict[str, Any]], rival: str, truth: str
+) -> tuple[float, float, float, int] | None:
+    """Spearman's correlation, its 95 % bootstrap interval over the models, and how many."""
+    pairs = np.array([(m[rival], m[truth]) for m in models if m[rival] is not None])
+    if len(pairs) < 5:
+        return None
+    rng = np.random.default_rng(SEED)
+    drawn = []
+    for _ in range(RESAMPLES):
+        chosen = pairs[rng.integers(0, len(pairs), len(pairs))]
+        if np.ptp(chosen, axis=0).min() > 0:
+            drawn.append(rank_correlation(chosen))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return rank_correlation(pairs), low, high, len(pairs)
+
+
+def draw_scatter(models: Sequence[dict[str, Any]]) -> bytes:
+    """CTS, its separation and UDR against DCI D and FactorVAE."""
+    shown, truths = ("cts", "separation", "udr"), ("dci_disentanglement", "factor_vae")
+    figure = Figure(figsize=(9, 5.6))
+    for i, truth in enumerate(truths):
+        for j, rival in enumerate(shown):
+            axes = figure.add_subplot(len(truths), len(shown), i * len(shown) + j + 1)
+            for codes, colour, label in (
+                ("semantic", BLUE, "diffusion autoencoder"),
+                ("copilot", ORANGE, "co-pilot alone"),
+            ):
+                chosen = [m for m in models if m["codes"] == codes and m[rival] is not None]
+                axes.scatter(
+                    [m[truth] for m in chosen],
+                    [m[rival] for m in chosen],
+                    s=18,
+                    color=colour,
+                    label=label,
+                )
+            dress(axes, "", rival, None, x_label=truth)
+            axes.grid(True, axis="x", color=FAINT_INK, alpha=0.2, linewidth=0.6)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper center", ncols=2, frameon=False, fontsize=8)
+    figure.suptitle(" ")
+    return to_png(figure)
+
+
+def report(models: Sequence[dict[str, Any]], settings: TrackingSettings, data: str) -> str:
+    """Markdown: the correlations for all models and for each kind, then every model."""
+    speed = "fast" if settings == FAST else "full"
+    lines = [
+        f"{date.today()}, {len(models)} models, {data}, {speed} tracking settings, seed {SEED}.",
+        "",
+        "| models | score | with DCI D | with FactorVAE | with MIG |",
+        "|---|---|---|---|---|",
+    ]
+    kinds = {"all": ("semantic", "copilot"), "diffusion": ("semantic",), "co-pilot": ("copilot",)}
+    for kind, codes in kinds.items():
+        chosen = [model for model in models if model["codes"] in codes]
+        for rival in RIVALS:
+            cells = []
+            for truth in LABELLED:
+                found = correlation(chosen, rival, truth)
+                cells.append(
+                    "-" if found is None else "{:.2f} ({:.2f} to {:.2f}), n {}".format(*found)
+                )
+            lines.append(f"| {kind} | {rival} | " + " | ".join(cells) + " |")
+    names = (*LABELLED, *RIVALS, "num_active", "seconds")
+    lines += ["", "| row | seed | codes | " + " | ".join(names) + " |"]
+    lines.append("|---" * (len(names) + 3) + "|")
+    for model in models:
+        cells = ["-" if model[name] is None else f"{model[name]:.3g}" for name in names]
+        lines.append(
+            f"| {model['row']} | {model['seed']} | {model['codes']} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--full", action="store_true", help="the default tracking settings")
+    parser.add_argument("--limit", type=int, help="measure at most so many models this time")
+    options = parser.parse_args()
+    settings = TrackingSettings() if options.full else FAST
+    kept = options.output / "models"
+    kept.mkdir(parents=True, exist_ok=True)
+    models, measured = [], 0
+    for folder in sorted(p.parent for d in options.folders for p in d.rglob("model.safetensors")):
+        for codes in variants(folder):
+            name = f"{folder.parent.parent.name}-{folder.parent.name}-{folder.name}-{codes}.json"
+            path = kept / name
+            if not path.is_file():
+                if options.limit is not None and measured >= options.limit:
+                    continue
+                found = measure(folder, codes, options.data, settings)
+                path.write_text(json.dumps(found), encoding="utf-8")
+                measured += 1
+                print(
+                    f"{name}: CTS {found['cts']}, D {found['dci_disentanglement']:.3f}", flush=True
+                )
+            models.append(json.loads(path.read_text("utf-8")))
+    add_udr(models)
+    text = report(models, settings, options.data)
+    for model in models:
+        del model["sample_codes"]
+    (options.output / "table.json").write_text(json.dumps(models, indent=1), encoding="utf-8")
+    (options.output / "table.md").write_text(text, encoding="utf-8")
+    (options.output / "scatter.png").write_bytes(draw_scatter(models))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
