@@ -221,6 +221,8 @@ def capacity_stuck(run: Run) -> Finding | None:
     steps, share = run.setting("steps"), run.setting("loop", "ramp_fraction")
     low = run.setting("loop", "capacity_minimum")
     high = run.setting("loop", "capacity_maximum")
+    if records:  # a run that was given more steps keeps its course of C
+        steps = number(records[-1], "planned_steps") or steps
     if run.choice("loop", "feedback") != "information" or len(records) < MINIMUM_RECORDS:
         return None
     if run.choice("loop", "bottleneck") == "constant":

@@ -383,6 +383,7 @@ class Trainer:
         """One line of the statistics file."""
         return {
             "step": self.step,
+            "planned_steps": self.course.planned,
             "images": self.step * self.config.batch_size,
             "seconds": round(self.seconds, 2),
             **{k: round(v, 6) if isinstance(v, float) else v for k, v in measured.items()},

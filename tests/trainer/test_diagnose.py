@@ -196,6 +196,15 @@ def test_capacity_on_its_ramp_all_the_time():
     assert partly["capacity_at_maximum"][0] == "note"
 
 
+def test_capacity_on_the_ramp_of_a_run_that_was_given_more_steps():
+    longer = with_loop()
+    longer["steps"] = 4 * longer["steps"]
+    records = changed(capacity=ramp, kl=ramp, encoder_kl=ramp, information=60.0)
+    assert "capacity_on_ramp" not in found(records, longer)
+    planned = [{**record, "planned_steps": longer["steps"] // 4} for record in records]
+    assert "capacity_on_ramp" in found(planned, longer)
+
+
 def test_capacity_that_is_set_rarely_is_still_on_its_ramp():
     def stairs(progress: float) -> float:
         return ramp(math.floor(progress * 10) / 10)  # set every 100 steps of 1000
