@@ -22,7 +22,6 @@ from . import __version__
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .checkpoint import Header
     from .editing.directions import Direction
     from .editing.editable import EditableModel
     from .editing.framing import Origin
@@ -64,9 +63,10 @@ def _demo(options: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     check_output(options.output)
+    progress = _progress if sys.stderr.isatty() else _told
     model = _load(demo_model_path(), options.device)
     images = [_framed(model, path, "crop")[0] for path in demo_image_paths()[:NUM_DEMO_ROWS]]
-    sheet = demo_sheet(model, images, _progress, num_steps=DEFAULT_STEPS)
+    sheet = demo_sheet(model, images, progress, num_steps=DEFAULT_STEPS)
     write_picture(options.output, sheet)
     _report(options.output, sheet.size, start)
     return 0
@@ -75,17 +75,17 @@ def _demo(options: argparse.Namespace) -> int:
 def _edit(options: argparse.Namespace) -> int:
     from .editing.framing import unframe
     from .editing.pipeline import decode, edit, encode
-    from .picture import check_output, write_picture
+    from .picture import write_picture
 
     start = time.perf_counter()
     edits = _edits(options.set)
-    output = options.output or Path(f"{options.image.stem}_edited.png")
-    check_output(output, options.image)
+    output = _output(options, "edited")
     model = _load(options.model, options.device)
     for name, amount in edits.items():
         _warn_outside(model.direction(name), amount)
     images, origins = _framed(model, options.image, options.resize)
-    inversion_steps = options.steps if options.seed is None else 0
+    seed, freedom = _noise(options)
+    inversion_steps = 0 if freedom == 1 else options.steps
     with _progress("encode") as on_step:
         latent = encode(
             model, images, inversion_steps=inversion_steps, origins=origins, on_step=on_step
@@ -97,7 +97,8 @@ def _edit(options: argparse.Namespace) -> int:
             latent,
             sampler=options.sampler,
             num_steps=options.steps,
-            seed=options.seed,
+            seed=seed,
+            freedom=freedom,
             on_step=on_step,
         )
     result = unframe(edited, latent.origins)[0]
@@ -107,16 +108,24 @@ def _edit(options: argparse.Namespace) -> int:
 
 
 def _traverse(options: argparse.Namespace) -> int:
-    from .picture import check_output, write_picture
+    from .picture import write_picture
     from .showcase import traverse_sheet
 
     start = time.perf_counter()
-    output = options.output or Path(f"{options.image.stem}_traverse.png")
-    check_output(output, options.image)
+    output = _output(options, "traverse")
     model = _load(options.model, options.device)
     model.direction(options.direction)  # refuse an unknown name before the picture is read
     image, _ = _framed(model, options.image, options.resize)
-    sheet = traverse_sheet(model, image, options.direction, _progress, num_steps=options.steps)
+    seed, freedom = _noise(options)
+    sheet = traverse_sheet(
+        model,
+        image,
+        options.direction,
+        _progress,
+        num_steps=options.steps,
+        seed=seed or 0,
+        freedom=0.0 if seed is None else freedom,
+    )
     write_picture(output, sheet)
     _report(output, sheet.size, start)
     return 0
@@ -137,87 +146,12 @@ def _rename(options: argparse.Namespace) -> int:
 
 def _info(options: argparse.Namespace) -> int:
     from .checkpoint import demo_model_path, read_header
+    from .checkpoint.summary import as_json, as_text
 
     path = options.model or demo_model_path()
     header = read_header(path)
-    print(json.dumps(_as_json(header), indent=2) if options.json else _as_text(header, path))
+    print(json.dumps(as_json(header), indent=2) if options.json else as_text(header, path.name))
     return 0
-
-
-def _as_json(header: Header) -> dict[str, Any]:
-    return {
-        "format_version": header.format_version,
-        "image_size": header.image_size,
-        "latent_dim": header.latent_dim,
-        "channels": header.config.in_channels,
-        "parameters": header.parameters,
-        "stored_dtype": header.stored_dtype,
-        "directions": [
-            {
-                "name": each.name,
-                "min": each.minimum,
-                "max": each.maximum,
-                "negative_label": each.negative_label,
-                "positive_label": each.positive_label,
-                "effect": each.effect,
-            }
-            for each in header.directions
-        ],
-        "facts": dict(header.facts),
-    }
-
-
-def _as_text(header: Header, path: Path) -> str:
-    from .checkpoint.quality import describe_quality
-
-    lines = [
-        f"{path.name}: {header.facts.get('name', 'CL-Dis model')}",
-        f"  format version {header.format_version}",
-        f"  images         {header.image_size} x {header.image_size} pixels, "
-        f"{header.config.in_channels} channels",
-        f"  latent         {header.latent_dim} scalars",
-        f"  weights        {header.parameters:,}, stored as {header.stored_dtype}",
-        f"  licence        {header.facts.get('licence', 'not stated')}",
-        "",
-        "Directions, strongest first, with the range seen in training (0.5 to 99.5 %) in standard "
-        "deviations:",
-    ]
-    width = max((len(each.name) for each in header.directions), default=0)
-    lines += [
-        f"  {each.name:<{width}}  {_range(each)}   (effect {each.effect:.3f})"
-        for each in header.directions
-    ] or ["  none"]
-    training, quality = header.facts.get("training"), header.facts.get("quality")
-    if isinstance(training, dict) and training:
-        lines += ["", "Training:"]
-        lines += [
-            f"  {name}: {value}"
-            for name, value in training.items()
-            if not isinstance(value, dict)  # in --json and in the model card
-        ]
-    if isinstance(quality, dict) and quality:
-        lines += [
-            "",
-            "Quality:",
-            *(f"  {name}: {text}" for name, text in describe_quality(quality)),
-        ]
-    if header.facts.get("data_card"):
-        lines += [
-            "",
-            "Data:",
-            *(f"  {line}" for line in str(header.facts["data_card"]).split("\n")),
-        ]
-    return "\n".join(lines)
-
-
-def _range(direction: Direction) -> str:
-    """Such as "-2.00 short .. +2.50 long", without words where the ends are not known."""
-    from .editing.naming import describe_ends
-
-    low, high = f"{direction.minimum:+.2f}", f"{direction.maximum:+.2f}"
-    if not describe_ends(direction.negative_label, direction.positive_label):
-        return f"{low} .. {high}"
-    return f"{low} {direction.negative_label} .. {high} {direction.positive_label}"
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -369,6 +303,34 @@ def _edits(pairs: Sequence[str]) -> dict[str, float]:
     return edits
 
 
+def _output(options: argparse.Namespace, kind: str) -> Path:
+    """Where the picture goes: --output, or a name of its own that is still free.
+
+    Raises: ValueError and FileNotFoundError for a place that cannot be used.
+    """
+    from .picture import check_output, free_name
+
+    output = options.output or Path(f"{options.image.stem}_{kind}.png")
+    if options.output is None and not options.force:
+        output = free_name(output)
+    check_output(output, options.image)
+    if output.exists() and not options.force:
+        raise ValueError(
+            f"The output {output} is there already. Choose another --output, or add --force to "
+            "replace it."
+        )
+    return output
+
+
+def _noise(options: argparse.Namespace) -> tuple[int | None, float]:
+    """Seed and freedom of `decode`: a seed alone means fresh noise, no seed that of 0."""
+    if options.freedom is None:
+        return options.seed, 1.0 if options.seed is not None else 0.0
+    if options.freedom == 0:
+        return None, 0.0
+    return options.seed or 0, options.freedom
+
+
 def _warn_outside(direction: Direction, amount: float) -> None:
     if not direction.minimum <= amount <= direction.maximum:
         _complain(
@@ -389,6 +351,21 @@ def _progress(text: str) -> Iterator[Callable[[Any], None]]:
             bar.update(1)
 
         yield on_step
+
+
+@contextmanager
+def _told(text: str) -> Iterator[Callable[[Any], None]]:
+    """A line on stderr at every quarter of the work, for where a bar cannot be drawn."""
+    said = 0
+
+    def on_step(step: Any) -> None:
+        nonlocal said
+        quarter = 4 * (step.index + 1) // step.total
+        if quarter > said:
+            said = quarter
+            _complain(f"{text}: {25 * quarter} %")
+
+    yield on_step
 
 
 def _report(path: Path, size: tuple[int, int], start: float) -> None:
@@ -426,12 +403,6 @@ def _parser() -> argparse.ArgumentParser:
     edit.add_argument(
         "--sampler", choices=SAMPLERS, default="ddim", help="how the picture is drawn"
     )
-    edit.add_argument(
-        "--seed",
-        type=_seed,
-        metavar="N",
-        help="draw fresh noise from this seed instead of keeping the picture's own",
-    )
     edit.set_defaults(run=_edit)
 
     traverse = commands.add_parser("traverse", help="draw a picture along one direction")
@@ -443,7 +414,23 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--model", type=Path, metavar="MODEL", help="a .safetensors file; else the demo model"
         )
-        command.add_argument("--output", type=Path, metavar="OUT", help="picture file to write")
+        command.add_argument(
+            "--output", type=Path, metavar="OUT", help="picture file to write; else a free name"
+        )
+        command.add_argument("--force", action="store_true", help="replace a file that is there")
+        command.add_argument(
+            "--seed",
+            type=_seed,
+            metavar="N",
+            help="draw fresh noise from this seed instead of keeping the picture's own",
+        )
+        command.add_argument(
+            "--freedom",
+            type=_share,
+            metavar="F",
+            help="0 to 1: how far the picture's own noise moves towards that of --seed; 0 (the "
+            "default) keeps its details, 0.2 to 0.5 lets a large edit go further",
+        )
         command.add_argument(
             "--steps", type=_steps, default=DEFAULT_STEPS, metavar="N", help="diffusion steps"
         )
@@ -509,6 +496,16 @@ def _steps(text: str) -> int:
     value = int(text) if text.isascii() and text.isdigit() else 0
     if not 1 <= value <= 1000:
         raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 1 to 1000")
+    return value
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a number from 0 to 1")
     return value
 
 

@@ -84,6 +84,15 @@ def check_output(path: Path, source: Path | None = None) -> None:
         raise ValueError(f"The output {path} is the input itself. Choose another --output.")
 
 
+def free_name(path: Path) -> Path:
+    """The path itself, or with the first number behind its name that no file has yet."""
+    found, number = path, 2
+    while found.exists():
+        found = path.with_name(f"{path.stem}_{number}{path.suffix}")
+        number += 1
+    return found
+
+
 def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode == "F":
         raise ValueError(f"{name} has floating-point pixels. Save it with 8 or 16 bits.")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from .diffusion.noise import gaussian_noise
 from .editing.directions import Direction
 from .editing.editable import EditableModel
-from .editing.latent import Latent
+from .editing.latent import Latent, slerp
 from .editing.naming import describe_ends
 from .editing.pipeline import decode, encode, traverse
 from .editing.sheet import Row, contact_sheet
@@ -57,15 +59,29 @@ def demo_sheet(
 
 
 def traverse_sheet(
-    model: EditableModel, image: Tensor, name: str, progress: Progress, *, num_steps: int
+    model: EditableModel,
+    image: Tensor,
+    name: str,
+    progress: Progress,
+    *,
+    num_steps: int,
+    seed: int = 0,
+    freedom: float = 0.0,
 ) -> Image.Image:
     """Draws (1, C, S, S) in [-1, 1], then its edits over the range of the direction `name`.
+
+    Args:
+        seed, freedom: how far (0 to 1) the inverted noise moves towards that of the seed; all
+            edits share the result.
 
     Raises: ValueError for an unknown direction.
     """
     direction = model.direction(name)
     with progress("encode") as on_step:
         latent = encode(model, image, inversion_steps=num_steps, on_step=on_step)
+    if freedom > 0 and latent.x_T is not None:
+        fresh = gaussian_noise(latent.x_T.shape, seed, latent.x_T.device)
+        latent = replace(latent, x_T=slerp(latent.x_T.float(), fresh, freedom))
     amounts = amounts_over_range(direction, 3)
     with progress("decode") as on_step:
         variants = traverse(model, latent, name, amounts)

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+WEAK_SHARE = 0.25  # of the strongest effect: directions below are called weak
+EVEN_SHARE = 0.9  # of the pictures, as in the figure num_visible_monotone
 INVERTED = "psnr_inverted_noise_db"
 CAPTION = "the noise map alone gives as much with a useless code, so it is no sign of quality"
 NAMES = {
@@ -54,6 +56,21 @@ def explained(share: float) -> str:
     if share < 0:
         return f"nothing: the mean picture of the training set is nearer ({share:.2f})"
     return f"{100 * share:.0f} % of how the pictures differ from their mean"
+
+
+def weakness(effect: float, strongest: float, monotone_share: float | None) -> str:
+    """Why a direction makes a poor slider, in a few words; "" when nothing speaks against it.
+
+    Args:
+        effect, strongest: of the direction, and of the model's first one (`Direction.effect`).
+        monotone_share: share of pictures on which its change grows evenly; None: not measured.
+    """
+    reasons = []
+    if effect < WEAK_SHARE * strongest:
+        reasons.append("weak")
+    if monotone_share is not None and monotone_share < EVEN_SHARE:
+        reasons.append(f"uneven on {100 * (1 - monotone_share):.0f} % of the pictures")
+    return ", ".join(reasons)
 
 
 def judged_on(quality: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..diffusion.noise import gaussian_noise
-from ..editing.latent import Latent
+from ..editing.latent import Latent, slerp
 from ..editing.pipeline import traverse
 from .decode import draw
 from .edits import check_directions, check_latent, check_noise, finite_amount
@@ -85,7 +85,23 @@ class Traverse:
                 "noise": noise_input(),
                 "seed": seed_input(),
                 "size": size_input("model"),
-            }
+            },
+            "optional": {
+                "freedom": (
+                    "FLOAT",
+                    {
+                        "default": 0.0,
+                        "min": 0.0,
+                        "max": 1.0,
+                        "step": 0.05,
+                        "tooltip": (
+                            "With inverted noise: how far it moves towards the noise of the seed, "
+                            "the same for all frames. 0 keeps the picture's own noise and its "
+                            "details; 0.2 to 0.5 lets large amounts go further."
+                        ),
+                    },
+                ),
+            },
         }
 
     def execute(
@@ -102,14 +118,15 @@ class Traverse:
         noise: str,
         seed: int,
         size: str,
+        freedom: float = 0.0,
     ) -> tuple[Tensor]:
         name = direction.strip()
         check_latent(model, latent)
         check_directions(model, (name,))
         check_noise(latent, noise)
         amounts = spaced(finite_amount(name, from_amount), finite_amount(name, to_amount), frames)
-        if noise == "seed":
-            latent = _with_seeded_noise(model, latent, seed)
+        if noise == "seed" or freedom > 0:
+            latent = _with_noise(model, latent, seed, 1.0 if noise == "seed" else freedom)
         walk = traverse(model.editable, latent, name, amounts)
         image = draw(model, walk, sampler, steps, "inverted", 0, size)
         return (grid(image, frames) if mode == "grid" else image,)
@@ -122,11 +139,14 @@ def spaced(first: float, last: float, count: int) -> list[float]:
     return [(first * (count - 1 - index) + last * index) / (count - 1) for index in range(count)]
 
 
-def _with_seeded_noise(model: LoadedModel, latent: Latent, seed: int) -> Latent:
-    """Gives each picture its noise before it is repeated, so that all its frames share it."""
+def _with_noise(model: LoadedModel, latent: Latent, seed: int, freedom: float) -> Latent:
+    """Moves each picture's noise (1: all the way) before it is repeated, so all frames share it."""
     config = model.editable.networks.config
     shape = (len(latent.z), config.in_channels, config.image_size, config.image_size)
-    return replace(latent, x_T=gaussian_noise(shape, seed, latent.z.device))
+    fresh = gaussian_noise(shape, seed, latent.z.device)
+    if freedom == 1 or latent.x_T is None:
+        return replace(latent, x_T=fresh)
+    return replace(latent, x_T=slerp(latent.x_T.float(), fresh, freedom))
 
 
 def _amount_input(default: float, which: str) -> tuple[str, dict]:

@@ -1,6 +1,6 @@
 """The measured figures in words."""
 
-from comfyui_cldis.checkpoint.quality import describe_quality, explained, judged_on
+from comfyui_cldis.checkpoint.quality import describe_quality, explained, judged_on, weakness
 
 
 def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
@@ -36,6 +36,13 @@ def test_no_figure_is_lost():
     assert found == [("co-pilot explains", "broken"), ("psnr db", "12.5")]
     assert describe_quality({"num_steps": 7}) == [("num steps", "7")]
     assert explained(0.0).startswith("0 %") and explained(-1e-9).startswith("nothing")
+
+
+def test_weak_directions():
+    assert weakness(0.08, 0.3, 0.95) == weakness(0.08, 0.3, None) == ""
+    assert weakness(0.07, 0.3, 1.0) == "weak"
+    assert weakness(0.3, 0.3, 0.625) == "uneven on 38 % of the pictures"
+    assert weakness(0.01, 0.3, 0.0) == "weak, uneven on 100 % of the pictures"
 
 
 def test_what_was_judged():

@@ -118,6 +118,59 @@ def test_edit_moves_the_picture_and_zero_does_not(portrait: Path, tiny_checkpoin
     assert Path("by 0.png").read_bytes() != Path("by 1.5.png").read_bytes()
 
 
+def test_a_picture_that_is_there_is_kept(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def edit(amount: int, *more: object) -> int:
+        arguments = ["--model", tiny_checkpoint, "--steps", 1, *more]
+        return run("edit", portrait, "--set", f"yaw={amount}", *arguments)
+
+    assert edit(1) == edit(-1) == 0
+    first, second = Path("me at home_edited.png"), Path("me at home_edited_2.png")
+    before = first.read_bytes()
+    assert second.read_bytes() != before
+    capsys.readouterr()
+    code = edit(-1, "--output", first)
+    assert_wrong_input(capsys, code, "is there already", "--force")
+    assert first.read_bytes() == before
+    assert edit(-1, "--output", first, "--force") == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert edit(1, "--force") == 0
+    assert first.read_bytes() == before and not Path("me at home_edited_3.png").exists()
+
+
+def test_freedom_lies_between_the_own_noise_and_the_seed(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(*more: object) -> np.ndarray:
+        arguments = ["--model", tiny_checkpoint, "--steps", 2, "--output", "x.png", "--force"]
+        assert run("edit", portrait, "--set", "yaw=1", *arguments, *more) == 0
+        with Image.open("x.png") as picture:
+            return np.asarray(picture).astype(int)
+
+    own, fresh = drawn(), drawn("--seed", 3)
+    assert np.array_equal(drawn("--freedom", 0), own)
+    assert np.array_equal(drawn("--freedom", 0, "--seed", 3), own)
+    assert np.array_equal(drawn("--freedom", 1, "--seed", 3), fresh)
+    between = drawn("--freedom", 0.3, "--seed", 3)
+    assert 0 < abs(between - own).mean() < abs(fresh - own).mean()
+    for wrong in ("1.5", "-0.1", "nan", "much"):
+        code = run("edit", portrait, "--set", "yaw=1", f"--freedom={wrong}")
+        assert "expected a number from 0 to 1" in capsys.readouterr().err and code == 2
+
+
+def test_traverse_with_freedom_keeps_one_noise(portrait: Path, tiny_checkpoint: Path) -> None:
+    sheets = []
+    for number, more in enumerate(([], ["--freedom", 0], ["--freedom", 0.5], ["--seed", 0])):
+        arguments = ["--model", tiny_checkpoint, "--steps", 1, "--output", f"{number}.png", *more]
+        assert run("traverse", portrait, "--direction", "yaw", *arguments) == 0
+        with Image.open(f"{number}.png") as sheet:
+            sheets.append(np.asarray(sheet))
+    assert np.array_equal(sheets[0], sheets[1])
+    assert not np.array_equal(sheets[0], sheets[2])
+    assert not np.array_equal(sheets[2], sheets[3])
+
+
 def test_edit_beyond_the_range_warns_and_works(
     portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -243,6 +296,23 @@ def test_info(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert phrase in text
 
 
+def test_info_marks_weak_directions(
+    make_model: Callable[..., EditableModel], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model()
+    strong, faint = model.directions
+    faint = dataclasses.replace(faint, effect=0.2 * strong.effect)
+    facts = {**model.facts, "quality": {"monotone_share": {strong.name: 0.75, faint.name: 1.0}}}
+    model = dataclasses.replace(model, directions=(strong, faint), facts=facts)
+    save_checkpoint("m.safetensors", model)
+    assert run("info", "m.safetensors") == 0
+    lines = capsys.readouterr().out.splitlines()
+    (first,) = [line for line in lines if strong.name in line]
+    (second,) = [line for line in lines if faint.name in line]
+    assert first.endswith("(effect 0.250, uneven on 25 % of the pictures)")
+    assert second.endswith("(effect 0.050, weak)")
+
+
 def test_info_for_programs(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("info", tiny_checkpoint, "--json") == 0
     info = json.loads(capsys.readouterr().out)
@@ -269,7 +339,10 @@ def test_demo_draws_a_sheet(
     monkeypatch.setattr(checkpoint, "demo_image_paths", lambda: paths)
     monkeypatch.setattr(cli, "DEFAULT_STEPS", 2)
     assert run("demo") == 0
-    assert capsys.readouterr().out.startswith("wrote cldis_demo.png (")
+    captured = capsys.readouterr()
+    assert captured.out.startswith("wrote cldis_demo.png (")
+    # two steps each, and no terminal to draw a bar on
+    assert captured.err == "encode: 50 %\nencode: 100 %\ndecode: 50 %\ndecode: 100 %\n"
     with Image.open("cldis_demo.png") as picture:
         assert picture.width > 6 * 128
         assert picture.height > min(num_pictures, 2) * 128

@@ -30,6 +30,8 @@ def run() -> Callable[..., Any]:
                 values[name] = given[name]
             elif "default" in (spec[1] if len(spec) > 1 else {}):
                 values[name] = spec[1]["default"]
+        optional = node.INPUT_TYPES().get("optional", {})
+        values |= {name: given[name] for name in optional if name in given}
         assert not given.keys() - values.keys(), f"{node_id} has no {given.keys() - values.keys()}"
         outputs = getattr(node(), node.FUNCTION)(**values)
         assert len(outputs) == len(node.RETURN_TYPES)
