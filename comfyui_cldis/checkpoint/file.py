@@ -1,7 +1,7 @@
 """Reads and writes checkpoint files: strict when reading, atomic when writing.
 
 Tensors of a file: `networks.*` (the weights), `statistics.{mean,std,low,high}` (N,) and
-`directions.vectors` (K, N), the last two kinds always float32.
+`directions.vectors` (K, N), the last two kinds always float32, and those of `added`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from ..diffusion.schedule import NoiseSchedule
 from ..editing.editable import EditableModel, LatentStatistics
 from ..model.autoencoder import DiffusionAutoencoder
 from ..model.config import ModelConfig
+from .added import THUMBNAILS, added_tensors, read_layout
 from .header import (
     HEADER_LIMIT,
     CheckpointError,
     Header,
     check_format,
-    count_directions,
     read_config,
     read_directions,
+    read_entries,
     read_facts,
     to_metadata,
 )
@@ -137,7 +138,8 @@ class _Reader:
             self.metadata = self.file.metadata() or {}
             self.version = check_format(self.metadata, path.name)
             self.config, self.schedule = read_config(self.metadata, path.name)
-            self.num_directions = count_directions(self.metadata, path.name)
+            self.entries = read_entries(self.metadata, self.version, path.name)
+            self.layout = read_layout(self.entries, path.name)
             self.names = sorted(self.file.keys())
         except BaseException:
             self.file.__exit__(None, None, None)
@@ -157,7 +159,7 @@ class _Reader:
         """The shapes that the tensors besides the weights must have."""
         latent_dim = self.config.latent_dim
         shapes: dict[str, Shape] = {f"statistics.{name}": (latent_dim,) for name in STATISTICS}
-        return shapes | {VECTORS: (self.num_directions, latent_dim)}
+        return shapes | {VECTORS: (len(self.entries), latent_dim)} | self.layout.shapes(latent_dim)
 
     def tensor(self, name: str) -> Tensor:
         """A copy of one tensor; it does not keep the file mapped."""
@@ -167,16 +169,18 @@ class _Reader:
             raise _damaged(self.path.name, error) from error
 
     def header(self) -> Header:
-        """The facts, with the directions' vectors but without statistics and weights."""
+        """The facts, with all that is known of directions, but without statistics and weights."""
         name = self.path.name
-        vectors = self._facts_tensor(VECTORS)
+        vectors = self._facts_tensor(VECTORS).tolist()
+        shapes = self.layout.shapes(self.config.latent_dim)
+        added = self.layout.share_out({key: self._facts_tensor(key) for key in shapes})
         weights = [self.file.get_slice(key) for key in self.names if key.startswith(WEIGHTS)]
         dtypes = {str(weight.get_dtype()) for weight in weights} & _STORED.keys()
         return Header(
             format_version=self.version,
             config=self.config,
             schedule=self.schedule,
-            directions=read_directions(self.metadata, vectors.tolist(), name),
+            directions=read_directions(self.entries, vectors, added, name),
             facts=read_facts(self.metadata, name),
             parameters=sum(torch.Size(weight.get_shape()).numel() for weight in weights),
             stored_dtype=", ".join(sorted(_STORED[found] for found in dtypes)),
@@ -191,14 +195,15 @@ class _Reader:
             raise _damaged(self.path.name, error) from error
 
     def _facts_tensor(self, name: str) -> Tensor:
-        """One of the tensors besides the weights: float32, of the right shape, finite."""
+        """One of the tensors besides the weights: of the right dtype and shape, finite."""
         found = {name: self.shapes()[name]} if name in self.names else {}
         _check_tensors({name: self.facts_shapes()[name]}, found, self.path.name)
         tensor = self.tensor(name)
-        if tensor.dtype != torch.float32:
+        expected = torch.uint8 if name == THUMBNAILS else torch.float32
+        if tensor.dtype != expected:
             raise CheckpointError(
-                f"{self.path.name} has '{name}' as {_short(tensor.dtype)}; expected float32. "
-                "Export the model again."
+                f"{self.path.name} has '{name}' as {_short(tensor.dtype)}; expected "
+                f"{_short(expected)}. Export the model again."
             )
         _check_finite({name: tensor}, self.path.name)
         return tensor
@@ -344,4 +349,4 @@ def _tensors(model: EditableModel, dtype: torch.dtype) -> dict[str, Tensor]:
     vectors = [direction.vector for direction in model.directions]
     size = (len(vectors), model.networks.config.latent_dim)
     tensors[VECTORS] = torch.tensor(vectors, dtype=torch.float32).reshape(size)
-    return tensors
+    return tensors | added_tensors(model.directions)

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..diffusion.schedule import ScheduleConfig
+from ..editing.code_path import CodePath
 from ..editing.directions import Direction
 from ..editing.editable import EditableModel
 from ..model.config import ModelConfig
 
 FORMAT = "cldis"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest; a model that needs none of its entries is written as 1
+READS = (1, 2)
+KEYS = {"name", "min", "max", "negative_label", "positive_label", "effect"}  # of a direction
+ADDED_KEYS = {"quality", "path_amounts", "thumbnails"}  # likewise, each optional, since version 2
 HEADER_LIMIT = 1024 * 1024  # bytes; ComfyUI serves no larger header to the browser
 
 
@@ -65,20 +69,11 @@ def to_metadata(model: EditableModel) -> dict[str, str]:
     Raises: CheckpointError for facts that JSON cannot hold.
     """
     config = model.networks.config
-    directions = [
-        {
-            "name": direction.name,
-            "min": direction.minimum,
-            "max": direction.maximum,
-            "negative_label": direction.negative_label,
-            "positive_label": direction.positive_label,
-            "effect": direction.effect,
-        }
-        for direction in model.directions
-    ]
+    directions = [_entry(direction) for direction in model.directions]
+    version = 2 if any(entry.keys() & ADDED_KEYS for entry in directions) else 1
     return {
         "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        "format_version": str(version),
         "image_size": str(config.image_size),
         "latent_dim": str(config.latent_dim),
         "architecture": _dump("architecture", config.to_dict()),
@@ -86,6 +81,24 @@ def to_metadata(model: EditableModel) -> dict[str, str]:
         "directions": _dump("directions", directions),
         "facts": _dump("facts", dict(model.facts)),
     }
+
+
+def _entry(direction: Direction) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": direction.name,
+        "min": direction.minimum,
+        "max": direction.maximum,
+        "negative_label": direction.negative_label,
+        "positive_label": direction.positive_label,
+        "effect": direction.effect,
+    }
+    if direction.quality:
+        entry["quality"] = dict(direction.quality)
+    if direction.path is not None:
+        entry["path_amounts"] = list(direction.path.amounts)
+    if direction.thumbnails is not None:
+        entry["thumbnails"] = direction.thumbnails.shape[1]
+    return entry
 
 
 def check_format(metadata: Mapping[str, str] | None, name: str) -> int:
@@ -99,16 +112,17 @@ def check_format(metadata: Mapping[str, str] | None, name: str) -> int:
             f"format '{FORMAT}'). Choose a file that `cldis train` wrote."
         )
     text = metadata.get("format_version", "")
-    if text == str(FORMAT_VERSION):
-        return FORMAT_VERSION
+    if text in map(str, READS):
+        return int(text)
+    reads = " and ".join(map(str, READS))
     if text.isascii() and text.isdigit() and int(text[:9]) > FORMAT_VERSION:
         raise CheckpointError(
-            f"{name} has format version {text[:9]}, and this version of CL-Dis reads version "
-            f"{FORMAT_VERSION}. Update the pack."
+            f"{name} has format version {text[:9]}, and this version of CL-Dis reads versions "
+            f"{reads}. Update the pack."
         )
     raise CheckpointError(
         f"{name} has the unknown format version '{text[:40]}'; this version of CL-Dis reads "
-        f"version {FORMAT_VERSION}. Export the model again with `cldis train`."
+        f"versions {reads}. Export the model again with `cldis train`."
     )
 
 
@@ -120,10 +134,10 @@ def read_config(metadata: Mapping[str, str], name: str) -> tuple[ModelConfig, Sc
         config = ModelConfig.from_dict(architecture)
         schedule_config = ScheduleConfig.from_dict(schedule)
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
-        raise _damaged(name, f"describes a model that cannot be built: {error}") from error
+        raise damaged(name, f"describes a model that cannot be built: {error}") from error
     for key, value in (("image_size", config.image_size), ("latent_dim", config.latent_dim)):
         if metadata.get(key, str(value)) != str(value):
-            raise _damaged(name, f"gives {key} {metadata[key][:40]}, but its architecture {value}")
+            raise damaged(name, f"gives {key} {metadata[key][:40]}, but its architecture {value}")
     return config, schedule_config
 
 
@@ -132,21 +146,39 @@ def read_facts(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
     return dict(_load(metadata, "facts", Mapping, name))
 
 
-def count_directions(metadata: Mapping[str, str], name: str) -> int:
-    """Returns the number of directions listed; CheckpointError naming the file otherwise."""
-    return len(_load(metadata, "directions", list, name))
+def read_entries(metadata: Mapping[str, str], version: int, name: str) -> list[Any]:
+    """Returns the header's list of directions as it stands, less what version 1 does not know.
+
+    Raises: CheckpointError for no list, or keys that version 2 does not know.
+    """
+    entries = _load(metadata, "directions", list, name)
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, Mapping):
+            raise damaged(name, f"has an invalid direction {index}: it is no JSON object")
+        unknown = sorted(entry.keys() - KEYS - ADDED_KEYS)
+        if unknown and version > 1:
+            raise damaged(name, f"has the unknown key '{unknown[0][:40]}' in direction {index}")
+    if version > 1:
+        return entries
+    return [{key: entry[key] for key in entry.keys() & KEYS} for entry in entries]
 
 
 def read_directions(
-    metadata: Mapping[str, str], vectors: Sequence[Sequence[float]], name: str
+    entries: Sequence[Mapping[str, Any]],
+    vectors: Sequence[Sequence[float]],
+    added: Sequence[Mapping[str, Any]],
+    name: str,
 ) -> tuple[Direction, ...]:
-    """Joins the header's list of K directions with their vectors (K rows of N numbers).
+    """Joins the header's list of K directions with what the tensors say of them.
+
+    Args:
+        vectors: K rows of N numbers.
+        added: for each direction its "path_points" and "thumbnails", where it has them.
 
     Raises: CheckpointError for a missing key, a bad value, or two directions of one name.
     """
-    entries = _load(metadata, "directions", list, name)
     directions = []
-    for index, (entry, vector) in enumerate(zip(entries, vectors, strict=True)):
+    for index, (entry, vector, more) in enumerate(zip(entries, vectors, added, strict=True)):
         try:
             direction = Direction(
                 name=str(entry["name"]),
@@ -156,20 +188,31 @@ def read_directions(
                 negative_label=str(entry["negative_label"]),
                 positive_label=str(entry["positive_label"]),
                 effect=float(entry["effect"]),
+                quality=dict(entry.get("quality", {})),
+                path=_path(entry, more),
+                thumbnails=more.get("thumbnails"),
             )
         except KeyError as error:
-            raise _damaged(name, f"lacks {error} in direction {index}") from error
-        except (TypeError, ValueError) as error:
-            raise _damaged(name, f"has an invalid direction {index}: {error}") from error
+            raise damaged(name, f"lacks {error} in direction {index}") from error
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise damaged(name, f"has an invalid direction {index}: {error}") from error
         if not all(map(math.isfinite, (direction.minimum, direction.maximum, direction.effect))):
-            raise _damaged(name, f"gives direction '{direction.name}' numbers that are not finite")
+            raise damaged(name, f"gives direction '{direction.name}' numbers that are not finite")
         if any(direction.name == other.name for other in directions):
-            raise _damaged(name, f"names two directions '{direction.name}'")
+            raise damaged(name, f"names two directions '{direction.name}'")
         directions.append(direction)
     return tuple(directions)
 
 
-def _damaged(name: str, fact: str) -> CheckpointError:
+def _path(entry: Mapping[str, Any], more: Mapping[str, Any]) -> CodePath | None:
+    if "path_amounts" not in entry:
+        return None
+    points = tuple(tuple(float(value) for value in point) for point in more["path_points"])
+    return CodePath(tuple(float(amount) for amount in entry["path_amounts"]), points)
+
+
+def damaged(name: str, fact: str) -> CheckpointError:
+    """What to raise when the header of the file `name` states something that cannot be."""
     return CheckpointError(
         f"The header of {name} {fact.rstrip('.')}. Download or export the file again."
     )
@@ -188,13 +231,13 @@ def _dump(key: str, value: Any) -> str:
 def _load(metadata: Mapping[str, str], key: str, kind: type, name: str) -> Any:
     text = metadata.get(key)
     if text is None:
-        raise _damaged(name, f"lacks the entry '{key}'")
+        raise damaged(name, f"lacks the entry '{key}'")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise _damaged(name, f"has no valid JSON in '{key}': {error}") from error
+        raise damaged(name, f"has no valid JSON in '{key}': {error}") from error
     if not isinstance(value, kind):
-        raise _damaged(name, f"has the wrong kind of value in '{key}'")
+        raise damaged(name, f"has the wrong kind of value in '{key}'")
     return value
 
 

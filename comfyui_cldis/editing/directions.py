@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from .code_path import CodePath
+
+MAX_QUALITIES, MAX_QUALITY_NAME = 32, 64  # figures of one direction, characters of a name
+THUMBNAIL_SIDES = (8, 128)  # smallest and largest, in pixels
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,11 @@ class Direction:
         minimum, maximum: safe amounts in standard deviations, minimum < 0 < maximum.
         negative_label, positive_label: what the two ends look like.
         effect: mean absolute change of the picture, in [0, 2] image units, between -1 and +1.
+        quality: measured figures by name, such as those of `quality.measure_direction`; at most 32.
+        path: how the code moves when it is no straight line; `vector` is then its straight
+            approximation. Amounts along a path do not add up over several edits.
+        thumbnails: uint8 (3, S, S, 3), sRGB: one picture at the negative end, at 0 and at the
+            positive end, 8 <= S <= 128; left out when directions are compared.
     """
 
     name: str
@@ -29,6 +39,9 @@ class Direction:
     negative_label: str = ""
     positive_label: str = ""
     effect: float = 0.0
+    quality: Mapping[str, float] = field(default_factory=dict, hash=False)
+    path: CodePath | None = None
+    thumbnails: Tensor | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -43,6 +56,49 @@ class Direction:
                 f"Direction '{self.name}' ranges from {self.minimum} to {self.maximum}. "
                 "The range must contain 0 inside."
             )
+        _check_quality(self.name, self.quality)
+        if self.path is not None and len(self.path.points[0]) != len(self.vector):
+            raise ValueError(
+                f"The path of direction '{self.name}' has points of {len(self.path.points[0])} "
+                f"numbers, its vector {len(self.vector)}. Give both for the same code."
+            )
+        if self.thumbnails is not None:
+            _check_thumbnails(self.name, self.thumbnails)
+
+    def displacement(self, amount: float) -> list[float]:
+        """(N,) what `amount` adds to the code, in standard deviations of each dimension."""
+        if self.path is not None:
+            return self.path.displacement(amount)
+        return [amount * value for value in self.vector]
+
+
+def _check_quality(name: str, quality: Mapping[str, float]) -> None:
+    if len(quality) > MAX_QUALITIES:
+        raise ValueError(
+            f"Direction '{name}' has {len(quality)} quality figures. Keep at most {MAX_QUALITIES}."
+        )
+    for key, value in quality.items():
+        if not isinstance(key, str) or not 0 < len(key) <= MAX_QUALITY_NAME:
+            raise ValueError(
+                f"Direction '{name}' has a quality figure named {str(key)[:MAX_QUALITY_NAME]!r}. "
+                f"Use a text of 1 to {MAX_QUALITY_NAME} characters."
+            )
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value):
+            raise ValueError(
+                f"The quality figure '{key}' of direction '{name}' is {str(value)[:40]}. "
+                "Give a finite number."
+            )
+
+
+def _check_thumbnails(name: str, thumbnails: Tensor) -> None:
+    shape, (smallest, largest) = tuple(thumbnails.shape), THUMBNAIL_SIDES
+    fits = len(shape) == 4 and shape[0] == shape[3] == 3 and shape[1] == shape[2]
+    if thumbnails.dtype != torch.uint8 or not fits or not smallest <= shape[1] <= largest:
+        raise ValueError(
+            f"The thumbnails of direction '{name}' are {thumbnails.dtype} of shape {shape}. "
+            f"Give torch.uint8 of shape (3, S, S, 3), S from {smallest} to {largest}."
+        )
 
 
 def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Direction:
@@ -76,7 +132,7 @@ def check_amount(name: str, amount: object) -> float:
 def apply_directions(
     z: Tensor, std: Tensor, directions: Sequence[Direction], amounts: Mapping[str, float]
 ) -> Tensor:
-    """z + sum over directions of amount * std * vector; amounts of 0 leave z bit-identical.
+    """z + sum over directions of std * displacement(amount); amounts of 0 leave z bit-identical.
 
     Args:
         z: (B, N), raw code units; not changed.
@@ -89,6 +145,6 @@ def apply_directions(
     shift = torch.zeros_like(std, dtype=torch.float64)
     for direction in directions:  # a fixed order of summation, whatever the mapping's order
         if direction.name in chosen:
-            vector = torch.tensor(direction.vector, dtype=torch.float64, device=std.device)
-            shift = shift + chosen[direction.name] * std.double() * vector
+            moved = direction.displacement(chosen[direction.name])
+            shift = shift + std.double() * torch.tensor(moved, dtype=torch.float64).to(std.device)
     return z + shift.to(device=z.device, dtype=z.dtype)
