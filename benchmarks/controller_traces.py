@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--rows", default="", help="names as in the sweep file; all by default")
     options = parser.parse_args()
     table = json.loads((options.folder / "table.json").read_text("utf-8"))
-    known = list(dict.fromkeys(result["row"] for result in table))
+    known = list(dict.fromkeys(result["row"] for result in table if "error" not in result))
     names = options.rows.split(",") if options.rows else known
     rows = {}
     for name in names:

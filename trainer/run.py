@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -18,6 +18,9 @@ from .logs import RunLog
 from .loop import Trainer
 from .signals import stopped_with
 from .state import as_begun, check_config, load_state
+
+if TYPE_CHECKING:
+    from .samples import Strip
 
 MODEL_NAME = "model.safetensors"
 REPORT_NAME = "report.html"
@@ -138,12 +141,17 @@ def _train(
     on_picture: Callable[[str, Any], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> Outcome:
+    from .diagnose import joint_capacity
+    from .history import Run
     from .samples import write_samples
 
     config, folder = settings.config, settings.output
     trainer, resumed = open_run(settings, say)
     is_main = trainer.accelerator.is_main_process
     tell = say if is_main else _silence
+    finding = joint_capacity(Run([], [], config.to_dict()))
+    if finding is not None:
+        tell(finding.text)
     model_path = folder / MODEL_NAME
     is_complete = is_export_of(model_path, trainer) and (folder / REPORT_NAME).is_file()
     if trainer.step >= config.steps and is_complete:
@@ -153,7 +161,6 @@ def _train(
         tell(f"Resuming at step {trainer.step} of {config.steps}.")
         if trainer.course.before and trainer.step == trainer.course.changed_at:
             tell(trainer.course.describe_change(trainer.config))
-    drawn: dict[int, Sequence[Any]] = {}  # the last samples, by their step
     if is_main:
         with RunLog(
             folder,
@@ -170,9 +177,9 @@ def _train(
                     on_record(record)
 
             def on_sample(run: Trainer) -> None:
-                drawn.clear()
-                drawn[run.step] = write_samples(run, folder)
-                for name, picture in drawn[run.step]:
+                if run.step == config.steps:
+                    return  # the export draws the last ones, with the names of the sliders
+                for name, picture in write_samples(run, folder):
                     log.picture(name, picture, run.step)
                     if on_picture is not None:
                         on_picture(name, picture)
@@ -185,7 +192,10 @@ def _train(
         return Outcome(False, trainer.step, None)
     if is_main:
         with stopped_with(MEASURING_STOPPED.format(trainer.step)):
-            export(trainer, settings, model_path, tell, drawn.get(trainer.step))
+            samples = export(trainer, settings, model_path, tell)
+        if on_picture is not None:
+            for name, picture in samples:
+                on_picture(name, picture)
     trainer.accelerator.wait_for_everyone()
     return Outcome(True, trainer.step, model_path)
 
@@ -274,12 +284,11 @@ def export(
     settings: RunSettings,
     path: Path,
     say: Callable[[str], None],
-    samples: Sequence[Any] | None = None,
-) -> None:
+) -> Sequence[Strip]:
     """Measure the model as it is now, write its file, and write the report beside it.
 
-    Args:
-        samples: what `write_samples` gave at this step; None draws them.
+    Returns:
+        The samples of this step, with the model's sliders.
     """
     import torch
 
@@ -310,11 +319,11 @@ def export(
             "Note: no axis of the code changes the picture visibly yet, so the model has no "
             "sliders. Run again with more --steps; the same folder goes on."
         )
-    if samples is None:
-        say("Drawing samples for the report.")
-        samples = write_samples(trainer, settings.output)
+    say("Drawing samples for the report.")
+    samples = write_samples(trainer, settings.output, model.directions)
     report = write_run_report(settings.output, report_facts(model), samples)
     say(f"Report: {report}")
+    return samples
 
 
 def report_facts(model: Any) -> dict[str, Any]:

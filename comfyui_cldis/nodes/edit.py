@@ -50,8 +50,8 @@ class EditDirection:
                         "round": 0.001,
                         "tooltip": (
                             "How far to move, in standard deviations of the training pictures. 0 "
-                            "is no edit; the safe range (CLDis Model Info) is mostly within -3 "
-                            "to 3, and values beyond it are applied as given."
+                            "is no edit; the range seen in training (CLDis Model Info) is mostly "
+                            "within -3 to 3, and values beyond it are applied as given."
                         ),
                     },
                 ),

@@ -11,8 +11,8 @@ from .sockets import CATEGORY, LoadedModel, model_input
 
 class ModelInfo:
     DESCRIPTION = (
-        "Lists a model's directions with their safe ranges, its size, data card and licence as "
-        "text. Connect it to Preview as Text."
+        "Lists a model's directions with the ranges seen in training, its size, data card and "
+        "licence as text. Connect it to Preview as Text."
     )
     CATEGORY = CATEGORY
     SEARCH_ALIASES = [
@@ -45,7 +45,7 @@ def describe(model: LoadedModel) -> str:
         f"{config.image_size} x {config.image_size} pixels, {config.in_channels} channels, "
         f"{config.latent_dim} latent scalars",
         "",
-        "Directions, strongest effect first (safe amounts in standard deviations):",
+        "Directions, strongest effect first (amounts seen in training, in standard deviations):",
     ]
     for direction in editable.directions:
         labels = f"{direction.negative_label} / {direction.positive_label}".strip(" /")

