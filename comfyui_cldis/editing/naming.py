@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-HUES = (("greener", "redder"), ("bluer", "yellower"))  # ends of a* and b*
+from .motion import Motion, fit_motions, place_of
+
+HUES = (  # angles of a* and b* in degrees; sRGB blue, at 306, still counts as blue
+    (-5.0, "pinker"),
+    (40.0, "redder"),
+    (103.0, "yellower"),
+    (140.0, "greener"),
+    (196.0, "more cyan"),
+    (290.0, "bluer"),
+    (325.0, "more violet"),
+)
 REGIONS = (
     ("upper left", "top", "upper right"),
     ("left", "centre", "right"),
     ("lower left", "bottom", "lower right"),
 )
+MOVED = 0.35  # share of the change that a movement must explain
+INSIDE_MARGIN = 0.05  # by which an inside must explain more than the whole thing
+TURN_SPREAD = 0.2  # in half sides, from which a moving inside is a turn, not a small part
+ONE_WAY = 0.5  # share of the change of lightness that must have one sign
+STRONG_CHROMA = 12.0  # length of (a*, b*) from which a picture has a hue
 CLEAR_SHARE = 0.25  # of the mean change of lightness, that a difference of places must reach
+SMALL_SPREAD, FAR, HALVES = 0.5, 0.3, 0.25  # in half sides: a cell, off the middle, a half
+FRAME_SHARE = 1.5  # how much more must change at half of the edges than within for a background
 UNKNOWN_ENDS = ("one way", "other way")  # what older models say when nothing is known
 
 
@@ -26,36 +44,33 @@ class Words(NamedTuple):
 
 
 def describe_change(low: Tensor, high: Tensor) -> Words:
-    """Name the change from `low` to `high`, both (B, C, S, S) in [-1, 1].
+    """Name the change from `low` to `high`, both (B, C, S, S) in [-1, 1], C any.
 
-    A change is "brightness" when lightness (CIE L*) moves one way over the changed region,
-    "colour" when a* and b* change more than L* does, and "shape" when lightness rises here and
-    falls there, as it does when something moves. The region is the cell of a 3 x 3 grid that
-    holds most of the change, or "whole" when the change is spread out. The ends of a shape say
-    where it gets lighter, such as "left lighter": where a bright thing moves to.
+    The name says what changes and where, such as "size centre" or "brightness background":
+
+    - a movement, when one explains a good third of the change (see `motion`): "horizontal
+      position", "vertical position", "size", "width", "height", "tilt", and "turn" or "nod" when
+      the inside of something wide moves and its outline stays;
+    - "hue", "saturation" or "colour", when a* and b* change more than L* does;
+    - "brightness", when lightness changes one way over the changed region;
+    - "shape", when lightness rises here and falls there and no one movement explains it. Its ends
+      then say where it gets lighter, such as "left lighter".
     """
-    if low.shape[1] == 3:
-        from kornia.color import rgb_to_lab
-
-        change = rgb_to_lab((high.float() + 1) / 2) - rgb_to_lab((low.float() + 1) / 2)
-        light, chroma = change[:, 0], change[:, 1:]  # (B, S, S), (B, 2, S, S)
-    else:
-        change = (high - low).float()
-        light, chroma = change.mean(1), torch.zeros_like(change)
-    energy = change.square().sum(1).mean(0)  # (S, S)
-    cells = torch.nn.functional.adaptive_avg_pool2d(energy[None, None], (3, 3))[0, 0]
-    share = cells / cells.sum().clamp(min=1e-12)
-    row, column = divmod(int(share.argmax()), 3)
-    region = REGIONS[row][column] if float(share.max()) > 0.2 else "whole"
-    one_way = float(light.mean((1, 2)).abs().mean() / light.abs().mean().clamp(min=1e-12))
-    if float(chroma.square().sum(1).mean()) > float(light.square().mean()):
-        mean = chroma.mean((0, 2, 3))
-        axis = int(mean.abs().argmax())
-        ends = HUES[axis] if float(mean[axis]) > 0 else HUES[axis][::-1]
-        return Words(f"colour {region}", *ends)
-    if one_way > 0.5:
-        brighter = float(light.mean()) > 0
-        ends = ("darker", "brighter") if brighter else ("brighter", "darker")
+    low_lab, high_lab = _lab(low), _lab(high)
+    change = high_lab - low_lab
+    light, chroma = change[:, 0], change[:, 1:]  # (B, S, S), (B, 2 or 0, S, S)
+    energy = change.square().sum(1)
+    region = _region(energy)
+    found = _movement(*fit_motions(low_lab, high_lab))
+    if found is not None:
+        return found._replace(name=f"{found.name} {region}")
+    weight = energy.sqrt() / energy.sqrt().sum().clamp(min=1e-12)  # of all pictures together
+    if float(chroma.square().sum()) > float(light.square().sum()):
+        found = _colours(low_lab[:, 1:], high_lab[:, 1:], weight)
+        return found._replace(name=f"{found.name} {region}")
+    if float((light * weight).sum().abs()) > ONE_WAY * float((light.abs() * weight).sum()):
+        rises = float((light * weight).sum()) > 0
+        ends = ("darker", "brighter") if rises else ("brighter", "darker")
         return Words(f"brightness {region}", *ends)
     return Words(f"shape {region}", *_lighter_places(light))
 
@@ -65,6 +80,112 @@ def describe_ends(negative: str, positive: str) -> str:
     if (negative, positive) == UNKNOWN_ENDS or not (negative or positive):
         return ""
     return f"{negative} ... {positive}"
+
+
+def _lab(images: Tensor) -> Tensor:
+    """CIELAB (B, 3, S, S) of colour pictures; the mean channel as lightness (B, 1, S, S) else."""
+    if images.shape[1] != 3:
+        return (images.float().mean(1, keepdim=True) + 1) * 50
+    from kornia.color import rgb_to_lab
+
+    return rgb_to_lab((images.float() + 1) / 2)
+
+
+def _movement(whole: Motion, inside: Motion) -> Words | None:
+    """The movement that explains the change best, without a place; None when none does."""
+    wide = math.hypot(*inside.spread) >= TURN_SPREAD
+    if inside.explained > max(MOVED, whole.explained + INSIDE_MARGIN):
+        sideways = abs(inside.turn) >= abs(inside.nod)
+        kinds = ("turn", "nod") if wide else ("horizontal position", "vertical position")
+        amount = inside.turn if sideways else inside.nod
+        return _ended(kinds[0] if sideways else kinds[1], amount, *_ways(sideways))
+    if whole.explained <= MOVED:
+        return None
+    x, y = whole.spread
+    shifts = {
+        "horizontal position": whole.right,
+        "vertical position": whole.down,
+        "size": math.copysign(math.hypot(whole.wider * x, whole.taller * y), whole.wider),
+        "width": whole.wider * x,
+        "height": whole.taller * y,
+        "tilt": whole.tilt * math.hypot(x, y),
+    }
+    grown, lesser = sorted((whole.wider * x, whole.taller * y), key=abs, reverse=True)
+    if lesser * grown > 0 and abs(lesser) > abs(grown) / 3:
+        del shifts["width"], shifts["height"]
+    else:
+        del shifts["size"]
+    kind = max(shifts, key=lambda name: abs(shifts[name]))
+    ends = {
+        "horizontal position": _ways(True),
+        "vertical position": _ways(False),
+        "size": ("smaller", "larger"),
+        "width": ("narrower", "wider"),
+        "height": ("lower", "taller"),
+        "tilt": ("tilted left", "tilted right"),
+    }
+    return _ended(kind, shifts[kind], *ends[kind])
+
+
+def _ways(sideways: bool) -> tuple[str, str]:
+    return ("left", "right") if sideways else ("up", "down")
+
+
+def _ended(kind: str, amount: float, below: str, above: str) -> Words:
+    return Words(kind, below, above) if amount > 0 else Words(kind, above, below)
+
+
+def _region(energy: Tensor) -> str:
+    """Where the change (B, S, S) lies: a cell, a half, "background" or "whole"."""
+    mean = (energy / energy.sum((1, 2), keepdim=True).clamp(min=1e-12)).mean(0)
+    place = place_of(mean[None])
+    x, y = float(place.x), float(place.y)
+    if math.hypot(float(place.spread_x), float(place.spread_y)) < SMALL_SPREAD:
+        return REGIONS[_third(y)][_third(x)]
+    height, width = mean.shape
+    top, left = max(1, height // 8), max(1, width // 8)
+    inner = mean[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    frame = torch.cat([mean[:top].flatten(), mean[:, :left].flatten(), mean[:, -left:].flatten()])
+    if float(frame.median()) > FRAME_SHARE * float(inner.mean()):
+        return "background"
+    if max(abs(x), abs(y)) < HALVES:
+        return "whole"
+    return REGIONS[1][_third(x)] if abs(x) > abs(y) else REGIONS[_third(y)][1]
+
+
+def _third(position: float) -> int:
+    return 0 if position < -FAR else 2 if position > FAR else 1
+
+
+def _colours(low: Tensor, high: Tensor, weight: Tensor) -> Words:
+    """The change of (a*, b*) from `low` to `high`, (B, 2, S, S); `weight` (B, S, S) adds to 1."""
+    first, last = ((each * weight[:, None]).sum((0, 2, 3)) for each in (low, high))
+    change = high - low
+    mean = (change * weight[:, None]).sum((0, 2, 3))
+    gains = high.norm(dim=1) - low.norm(dim=1)  # of chroma, in each pixel
+    gain = float((gains * weight).sum())
+    size = float((change.norm(dim=1) * weight).sum())
+    if abs(gain) > 0.7 * size:
+        colour = last if gain > 0 else first
+        one_hue = float(mean.norm()) > 0.7 * size
+        strong = _hue(colour) if one_hue else "more colourful"
+        return _ended("saturation", gain, "greyer", strong)
+    if float(mean.norm()) < 0.3 * size:
+        return Words("colour", "", "")
+    ends = _hue(first), _hue(last)
+    if min(float(first.norm()), float(last.norm())) > STRONG_CHROMA and ends[0] != ends[1]:
+        return Words("hue", *ends)
+    return Words("colour", _hue(-mean), _hue(mean))
+
+
+def _hue(chroma: Tensor) -> str:
+    """The name of the hue that (a*, b*) points at."""
+    angle = math.degrees(math.atan2(float(chroma[1]), float(chroma[0])))
+
+    def distance(of: float) -> float:
+        return abs((angle - of + 180) % 360 - 180)
+
+    return min(HUES, key=lambda hue: distance(hue[0]))[1]
 
 
 def _lighter_places(light: Tensor) -> tuple[str, str]:
@@ -82,6 +203,6 @@ def _lighter_places(light: Tensor) -> tuple[str, str]:
         (float(edges - middle), "middle lighter", "edges lighter"),
     ]
     contrast, negative, positive = max(contrasts, key=lambda item: abs(item[0]))
-    if abs(contrast) < CLEAR_SHARE * float(light.abs().mean()):
+    if abs(contrast) <= CLEAR_SHARE * float(light.abs().mean()):
         return "", ""
     return (negative, positive) if contrast > 0 else (positive, negative)
