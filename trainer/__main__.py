@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .run import RunSettings
 
 COMMANDS = (
-    "commands: train (may be left out), export DIR, report DIR, sweep FILE (each with --help)"
+    "commands: train (may be left out), export DIR, navigate MODEL, report DIR, sweep FILE (each "
+    "with --help)"
 )
 EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
     "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich tensorboard tomli "
@@ -139,6 +140,13 @@ def report(argv: Sequence[str]) -> int:
     return 0
 
 
+def navigate(argv: Sequence[str]) -> int:
+    """`navigate MODEL`: find directions in a trained model and write a copy that has them."""
+    from .navigate import main as run_navigate
+
+    return run_navigate(argv, say)
+
+
 def sweep(argv: Sequence[str]) -> int:
     """`sweep FILE`: train the rows of an ablation and write one table."""
     from .sweep import main as run_sweep
@@ -184,6 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "export": export,
+        "navigate": navigate,
         "report": report,
         "sweep": sweep,
     }

@@ -1,0 +1,221 @@
+"""Finders in closed form, against what is known of a renderer, by hand, and by autograd."""
+
+import math
+
+import pytest
+import torch
+
+from trainer.batches import step_generator
+from trainer.navigation import ModelSpace, NavigationSettings, RendererSpace, find, jacobian
+from trainer.navigation.pca import polar, varimax_rotation
+from trainer.navigation.settings import Finder
+from trainer.navigation.weights import conditioning_gram
+
+ALL: list[Finder] = ["axes", "pca", "varimax", "ica", "weights", "jacobian"]
+
+
+@pytest.mark.parametrize("finder", ALL)
+def test_directions_are_orthonormal_signed_and_the_same_again(mixed_space, finder):
+    space = mixed_space(25.0, "gaussian")
+    first = find(space, NavigationSettings(finder=finder), seed=3)
+    again = find(space, NavigationSettings(finder=finder), seed=3)
+    assert torch.equal(first.vectors, again.vectors) and first.finder == finder
+    assert torch.allclose(first.vectors @ first.vectors.T, torch.eye(4), atol=1e-5)
+    largest = first.vectors.gather(1, first.vectors.abs().argmax(1, keepdim=True))
+    assert bool((largest > 0).all())
+    assert len(find(space, NavigationSettings(finder=finder, directions=2)).vectors) == 2
+
+
+def test_principal_components_find_factors_of_different_variance(
+    mixed_space, factor_rows, agreement
+):
+    found = find(mixed_space(40.0, "gaussian"), NavigationSettings(finder="pca"))
+    assert agreement(found.vectors, factor_rows(40.0)) > 0.99
+    # variances 4, 1.96, 1, .36 of 7.32
+    expected = [4 / 7.32, 1.96 / 7.32, 1 / 7.32, 0.36 / 7.32]
+    assert found.facts["shares"] == pytest.approx(expected, abs=0.02)
+
+
+def test_independent_components_find_factors_that_are_not_gaussian(
+    mixed_space, factor_rows, agreement
+):
+    space = mixed_space(40.0, "uniform")
+    found = find(space, NavigationSettings(finder="ica"))
+    assert agreement(found.vectors, factor_rows(40.0)) > 0.99
+    assert found.facts["largest_turn_degrees"] < 5
+    # equal variances: principal components cannot tell the factors from any mix of them
+    principal = find(space, NavigationSettings(finder="pca"))
+    assert agreement(principal.vectors, factor_rows(40.0)) < 0.95
+    assert principal.facts["smallest_gap"] < 0.05
+
+
+def test_varimax_makes_loadings_sparse_within_their_span():
+    # a plane of R^4 spanned by e1 + e2 and e3 + e4, given by a basis turned 30 degrees in it
+    half = 0.5**0.5
+    sparse = torch.tensor([[half, half, 0, 0], [0, 0, half, half]]).double()
+    c, s = math.cos(math.pi / 6), math.sin(math.pi / 6)
+    mixed = torch.tensor([[c, s], [-s, c]]).double() @ sparse
+    turned = varimax_rotation(mixed.T).T @ mixed
+    assert float((sparse @ turned.T).abs().amax(1).min()) == pytest.approx(1, abs=1e-6)
+
+
+def test_nearest_orthonormal_matrix():
+    # diag(3, .1) times a rotation: the nearest orthogonal matrix is the rotation
+    rotation = torch.tensor([[0.6, 0.8], [-0.8, 0.6]])
+    stretched = rotation @ torch.diag(torch.tensor([3.0, 0.1]))
+    assert torch.allclose(polar(stretched), rotation, atol=1e-6)
+
+
+def test_weight_directions_are_the_singular_vectors_of_a_linear_layer():
+    weight = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    weight = weight * torch.tensor([4.0, 1.0, 2.0, 0.5])
+    space = RendererSpace(lambda codes: (codes @ weight.T)[:, None, None], torch.randn(50, 4))
+    found = find(space, NavigationSettings(finder="weights"))
+    _, values, right = torch.linalg.svd(weight, full_matrices=False)
+    assert torch.allclose((found.vectors @ right.T).abs(), torch.eye(4), atol=1e-4)
+    shares = (values**2 / (values**2).sum()).tolist()
+    assert found.facts["shares"] == pytest.approx(shares, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def adagn_model(make_model):
+    from dataclasses import replace
+
+    from comfyui_cldis.model import DecoderConfig
+
+    part = DecoderConfig(
+        base_channels=8,
+        channel_mults=(1, 2),
+        attention_sizes=(8,),
+        embed_dim=16,
+        num_heads=2,
+        conditioner="adagn",
+    )
+    model = make_model()
+    networks = type(model.networks)(replace(model.networks.config, decoder=part))
+    generator = torch.Generator().manual_seed(1)
+    for parameter in networks.parameters():
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=0.05)
+    return replace(model, networks=networks.requires_grad_(False).train(False))
+
+
+def space_of(model, count: int = 8) -> ModelSpace:
+    generator = torch.Generator().manual_seed(2)
+    return ModelSpace.of_pictures(model, torch.rand(count, 3, 32, 32, generator=generator) * 2 - 1)
+
+
+def test_conditioning_products_equal_autograd(adagn_model):
+    space = space_of(adagn_model)
+    codes = space.codes[:3]
+    gram = conditioning_gram(space, codes)
+    expected = torch.zeros(4, 4).double()
+    for code in codes:
+        jacobian_ = torch.autograd.functional.jacobian(
+            lambda one: space.conditions(one[None])[0], code, vectorize=True
+        )
+        assert isinstance(jacobian_, torch.Tensor) and len(jacobian_) > 100
+        expected += jacobian_.double().T @ jacobian_.double() / 3
+    assert torch.allclose(gram, expected, rtol=1e-4, atol=1e-8)
+    off_diagonal = gram - gram.diagonal().diag()
+    assert float(off_diagonal.abs().max()) > 1e-3 * float(gram.max())
+
+
+def test_tokens_share_no_weight_so_their_directions_are_the_axes(tiny_model):
+    space = space_of(tiny_model)
+    gram = conditioning_gram(space, space.codes)
+    assert torch.equal(gram, gram.diagonal().diag())
+    found = find(space, NavigationSettings(finder="weights"))
+    assert bool((found.vectors.amax(1) == 1).all())
+
+
+def test_jacobian_directions_equal_those_of_autograd():
+    generator = torch.Generator().manual_seed(3)
+    first, second = torch.randn(4, 9, generator=generator), torch.randn(9, 12, generator=generator)
+
+    def render(codes):
+        return ((codes @ first).tanh() @ second).view(-1, 3, 2, 2)
+
+    space = RendererSpace(render, torch.randn(10, 4, generator=generator))
+    gram = torch.zeros(4, 4).double()
+    for code in space.codes:
+        full = torch.autograd.functional.jacobian(lambda one: render(one[None]).flatten(), code)
+        assert isinstance(full, torch.Tensor)
+        gram += full.double().T @ full.double()
+    values, vectors = torch.linalg.eigh(gram)
+    found = find(space, NavigationSettings(finder="jacobian"))
+    likeness = (found.vectors.double() @ vectors.flip(1)).abs()
+    assert torch.allclose(likeness, torch.eye(4).double(), atol=1e-4)
+    shares = (values.flip(0) / values.sum()).tolist()
+    assert found.facts["shares"] == pytest.approx(shares, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tiny_model", "adagn_model"])
+def test_a_models_slope_is_what_a_small_step_changes(name, request):
+    space = space_of(request.getfixturevalue(name), 2)
+    scene = space.scene(torch.arange(2), step_generator(1, 0))
+    vector, step = torch.tensor([0.6, -0.8, 0.0, 0.0]), 1e-2
+    exact = jacobian.slope(scene, space.codes, vector)
+    with torch.no_grad():
+        change = scene(space.codes + step * vector) - scene(space.codes - step * vector)
+    assert float(exact.abs().max()) > 1e-3
+    assert torch.allclose(exact, change / (2 * step), atol=2e-2 * float(exact.abs().max()))
+
+
+def test_power_iteration_finds_what_the_whole_jacobian_gives(mixed_space, monkeypatch, agreement):
+    space = mixed_space(30.0, count=8)
+    settings = NavigationSettings(finder="jacobian", directions=3)
+    exact = find(space, settings)
+    assert exact.facts["method"] == "exact"
+    monkeypatch.setattr(jacobian, "EXACT", 0)
+    monkeypatch.setattr(jacobian, "SPARE", 0)
+    monkeypatch.setattr(jacobian, "POWER_ROUNDS", 20)
+    iterated = find(space, settings)
+    assert iterated.facts["method"] == "power iteration"
+    assert agreement(iterated.vectors, exact.vectors) > 0.9999
+    assert iterated.facts["shares"] == pytest.approx(exact.facts["shares"], abs=1e-3)
+
+
+def test_jacobian_directions_find_factors_of_different_strength(
+    mixed_space, factor_rows, agreement
+):
+    found = find(mixed_space(40.0), NavigationSettings(finder="jacobian"))
+    assert agreement(found.vectors, factor_rows(40.0)) > 0.999
+    # squares of .5, .4, .3, .2 over their sum .54
+    assert found.facts["shares"] == pytest.approx([0.463, 0.2963, 0.1667, 0.0741], abs=1e-3)
+
+
+def test_dead_dimensions_are_dropped_and_never_come_back():
+    codes = torch.rand(200, 5, generator=torch.Generator().manual_seed(0)) * 3.4 - 1.7
+    weight = torch.randn(5, 12, generator=torch.Generator().manual_seed(1))
+    weight[1] = 0  # no effect
+    weight[3] *= 0.01  # a hundredth of the others'
+    space = RendererSpace(lambda z: (z @ weight).view(-1, 3, 2, 2), codes)
+    for finder in ALL:
+        found = find(space, NavigationSettings(finder=finder))
+        assert found.vectors.shape == (3, 5), finder
+        assert bool((found.vectors[:, [1, 3]] == 0).all())
+        assert sorted(found.facts["live_dimensions"]) == [0, 2, 4]
+
+
+def test_what_cannot_be_searched_is_refused_in_a_sentence(tiny_model, mixed_space):
+    flat = RendererSpace(lambda codes: torch.zeros(len(codes), 3, 8, 8), torch.randn(20, 4))
+    with pytest.raises(ValueError, match="No dimension of the code changes the picture"):
+        find(flat, NavigationSettings())
+    with pytest.raises(ValueError, match=r"5 directions .* only 4 dimensions .* Ask for 4"):
+        find(mixed_space(0.0), NavigationSettings(directions=5))
+    with pytest.raises(ValueError, match="got 30 pictures for 4 dimensions. Give at least 40"):
+        find(mixed_space(0.0, count=30), NavigationSettings(finder="ica"))
+    drawn = ModelSpace.of_prior(tiny_model, 4, 0)
+    with pytest.raises(ValueError, match="there are no pictures. Give some with --data"):
+        find(drawn, NavigationSettings(finder="pca"))
+    with pytest.raises(ValueError, match="finder is 'best'. Use one of axes, pca"):
+        NavigationSettings(finder="best")  # pyright: ignore[reportArgumentType]
+
+
+def test_projection_gives_back_the_amounts():
+    codes = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    space = RendererSpace(lambda z: z[:, :, None, None], torch.randn(100, 4))
+    basis = find(space, NavigationSettings(finder="pca", directions=3))
+    amounts = torch.tensor([[1.0, -2.0, 0.5]])
+    moved = codes[:1] + amounts @ basis.vectors
+    assert torch.allclose(basis.project(moved) - basis.project(codes[:1]), amounts, atol=1e-5)

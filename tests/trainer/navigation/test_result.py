@@ -1,0 +1,167 @@
+"""From a basis to named directions, and the command that writes them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comfyui_cldis.checkpoint import load_checkpoint
+from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.editing.ranking import rank_vectors
+from trainer.__main__ import main
+from trainer.navigation import Basis, ModelSpace
+from trainer.navigation.result import keep_names, safe_ranges
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for index in range(48):
+        colours = rng.integers(0, 255, (2, 2, 3), dtype=np.uint8)
+        Image.fromarray(colours).resize((32, 32)).save(path / f"{index:02d}.png")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Ranking takes many decodes, and any effect of random weights is worth a direction here."""
+
+    def rank(model, bases, vectors, ranges, on_vector=None):
+        return rank_vectors(
+            model, bases[:1], vectors, ranges, num_steps=1, smallest_effect=0.0, on_vector=on_vector
+        )
+
+    monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
+    monkeypatch.setattr("trainer.navigation.result.monotone_share", lambda *arguments: 1.0)
+    monkeypatch.setattr("trainer.navigate.INVERSION_STEPS", 1)
+    monkeypatch.setattr("trainer.navigate.BASE_IMAGES", 1)
+    monkeypatch.setattr("trainer.navigate.DRAWN_IMAGES", 4)
+    monkeypatch.setattr("trainer.navigation.space.DRAWING_STEPS", 1)
+
+
+def direction(name: str, *vector: float) -> Direction:
+    return Direction(name, vector, -1.0, 2.0, f"less {name}", f"more {name}", 0.1)
+
+
+def test_repeated_directions_keep_their_names_and_their_sense():
+    known = (direction("age", 1.0, 0.0, 0.0), direction("shape left", 0.0, 1.0, 0.0))
+    found = (
+        direction("shape left", 0.0, 0.0, 1.0),
+        direction("colour", -0.98, 0.198997487, 0.0),
+        direction("shape left 2", 0.0, 1.0, 0.0),
+    )
+    other, age, left = keep_names(found, known)
+    assert (age.name, age.vector[0], age.positive_label) == ("age", 0.98, "more age")
+    assert (age.minimum, age.maximum) == (-2.0, 1.0)
+    assert left.name == "shape left"
+    assert (other.name, other.vector) == ("shape left 2", (0.0, 0.0, 1.0))
+    # 25 degrees away is another direction
+    far = keep_names((direction("colour", 0.906307787, 0.422618262, 0.0),), known)
+    assert far[0].name == "colour"
+
+
+def test_ranges_come_from_the_model_for_axes_and_from_the_codes_for_others(tiny_model):
+    space = ModelSpace.of_prior(tiny_model, 4, 0)
+    space.codes = torch.zeros(1000, 4)
+    space.codes[:, 0] = torch.linspace(-2, 3, 1000)
+    space.codes[:, 1] = torch.linspace(-1, 1, 1000)
+    half = 0.5**0.5
+    basis = Basis("pca", torch.tensor([[0.0, 1.0, 0.0, 0.0], [half, half, 0.0, 0.0]]))
+    ranges = safe_ranges(space, basis, tiny_model)
+    statistics = tiny_model.statistics
+    recorded = (statistics.high[1] - statistics.mean[1]) / statistics.std[1]
+    assert float(ranges[0, 1]) == pytest.approx(float(recorded), abs=1e-5)
+    # amounts run from -3 to 4 times .7071, evenly: quantiles -3 + .005 * 7 and 4 - .005 * 7
+    assert ranges[1].tolist() == pytest.approx([-2.965 * half, 3.965 * half], abs=1e-3)
+
+
+def test_effect_and_range_of_any_vector_are_measured(tiny_model):
+    from comfyui_cldis.editing.latent import Latent
+    from comfyui_cldis.editing.pipeline import decode
+
+    latent = Latent(torch.zeros(2, 4), torch.randn(2, 3, 32, 32))
+    vectors = torch.tensor([[0.6, 0.8, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+    ranges = torch.tensor([[-9.0, 0.1], [-1.234, 2.0]])
+    found = rank_vectors(tiny_model, latent, vectors, ranges, num_steps=2, smallest_effect=0.0)
+    mixed = next(item for item in found if item.vector[0])
+    shift = vectors[0] * tiny_model.statistics.std
+    ends = [decode(tiny_model, latent.with_z(latent.z + s * shift), num_steps=2) for s in (-1, 1)]
+    assert mixed.effect == pytest.approx(float((ends[1] - ends[0]).abs().mean()), abs=2e-5)
+    assert (mixed.minimum, mixed.maximum) == (-4.0, 0.5)
+    assert mixed.vector == pytest.approx((0.6, 0.8, 0, 0))
+
+
+def navigate(*words: object) -> int:
+    return main(["navigate", *map(str, words), "--device", "cpu"])
+
+
+@pytest.mark.parametrize("finder", ["axes", "ica", "jacobian"])
+def test_the_command_writes_a_model_with_the_directions(tiny_checkpoint, folder, tmp_path, finder):
+    output = tmp_path / "new.safetensors"
+    before = tiny_checkpoint.read_bytes()
+    words = ("--data", folder, "--finder", finder, "--output", output)
+    assert navigate(tiny_checkpoint, *words) == 0
+    assert tiny_checkpoint.read_bytes() == before
+    old, new = load_checkpoint(tiny_checkpoint), load_checkpoint(output)
+    assert 2 <= len(new.directions) <= 4
+    vectors = torch.tensor([item.vector for item in new.directions])
+    assert torch.allclose(vectors @ vectors.T, torch.eye(len(vectors)), atol=1e-4)
+    recorded = new.facts["navigation"]
+    assert (recorded["finder"], recorded["seed"]) == (finder, 0)
+    assert recorded["pictures"] == f"on 48 pictures from {folder.name}"
+    assert set(new.facts["quality"]["monotone_share"]) == {item.name for item in new.directions}
+    assert new.facts["quality"]["psnr_db"] == 12.5 and new.facts["licence"] == "CC0"
+    for name, weight in old.networks.state_dict().items():
+        assert torch.equal(weight, new.networks.state_dict()[name])
+    if finder == "axes":  # the two that the model had keep their names
+        assert {"hair length", "yaw"} <= {item.name for item in new.directions}
+        assert new.direction("yaw").vector == old.direction("yaw").vector
+        assert new.direction("yaw").positive_label == "right"
+
+
+def test_without_pictures_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
+    output = tmp_path / "new.safetensors"
+    words = ("--finder", "weights", "--directions", 2)
+    assert navigate(tiny_checkpoint, "--output", output, *words) == 0
+    assert len(load_checkpoint(output).directions) == 2
+    assert "on 4 pictures that it draws itself" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--finder", "best"), "Use one of axes, pca"),
+        (("--finder", "pca"), "Give some with --data"),
+        (("--steps", 5), "which takes none"),
+        (("--data", "nowhere"), "There is no folder or file nowhere"),
+        (("--directions", 9), "only 4 dimensions"),
+        (("--seed", -1), "--seed is -1"),
+        (("--output", "new.pt"), "does not end in .safetensors"),
+        (("--output", "no/folder/x.safetensors"), "no file in a folder that exists"),
+    ],
+)
+def test_wrong_input_is_a_sentence_and_writes_nothing(
+    tiny_checkpoint, tmp_path, capfd, words, sentence
+):
+    output = tmp_path / "new.safetensors"
+    assert navigate(tiny_checkpoint, "--output", output, *words) == 2
+    assert sentence in capfd.readouterr().err and not output.exists()
+
+
+def test_a_model_whose_directions_cannot_be_seen_is_not_written(
+    tiny_checkpoint, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setattr("trainer.navigation.result.rank_vectors", lambda *a, **more: ())
+    output = tmp_path / "new.safetensors"
+    assert navigate(tiny_checkpoint, "--output", output) == 2
+    assert "so nothing is written" in capfd.readouterr().err and not output.exists()
+
+
+def test_known_names_survive_a_change_of_order(tiny_model):
+    found = tuple(reversed(tiny_model.directions))
+    assert keep_names(found, tiny_model.directions) == found
+    assert keep_names(tuple(replace(item, name="shape") for item in found), ())[1].name == "shape 2"

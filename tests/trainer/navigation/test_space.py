@@ -1,0 +1,55 @@
+"""What a model's code space hands to the finders."""
+
+import torch
+
+from trainer.batches import step_generator
+from trainer.navigation import ModelSpace
+
+
+def pictures(count: int = 4) -> torch.Tensor:
+    return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_codes_are_in_standard_deviations(tiny_model):
+    space = ModelSpace.of_pictures(tiny_model, pictures())
+    raw = tiny_model.networks.encode_semantic(pictures()).mu
+    statistics = tiny_model.statistics
+    assert torch.allclose(space.codes * statistics.std + statistics.mean, raw, atol=1e-5)
+
+
+def test_items_of_a_scene_keep_their_noise_whatever_else_is_drawn(tiny_model):
+    space = ModelSpace.of_pictures(tiny_model, pictures())
+    scene = space.scene(torch.tensor([2, 0]), step_generator(0, 0))
+    codes = space.codes[[2, 2, 0, 0]]
+    twice = scene(codes)
+    assert torch.allclose(twice[0], twice[1], atol=1e-6)
+    assert torch.allclose(twice[2], twice[3], atol=1e-6)
+    assert not torch.allclose(twice[0], twice[2], atol=1e-2)
+    other = space.scene(torch.tensor([2, 0]), step_generator(0, 1))
+    assert not torch.allclose(other(codes)[0], twice[0], atol=1e-2)
+
+
+def test_a_scene_can_be_differentiated_and_leaves_the_weights_alone(tiny_model):
+    for view in ("x0_hat", "preview"):
+        space = ModelSpace.of_pictures(tiny_model, pictures(), view=view)
+        codes = space.codes[:2].clone().requires_grad_()
+        scene = space.scene(torch.arange(2), step_generator(0, 0))
+        (slope,) = torch.autograd.grad(scene(codes).square().sum(), codes)
+        assert scene(codes).shape == (2, 3, 32, 32) and float(slope.abs().min()) > 0
+    assert all(parameter.grad is None for parameter in tiny_model.networks.parameters())
+
+
+def test_noise_levels_stay_where_one_evaluation_means_something(tiny_model):
+    space = ModelSpace.of_pictures(tiny_model, pictures())
+    alphas = tiny_model.schedule.alphas_bar
+    assert (space.earliest, float(alphas[space.latest]) >= 0.02) == (500, True)
+    assert space.latest == 900
+
+
+def test_without_pictures_the_model_draws_its_own(tiny_model):
+    space = ModelSpace.of_prior(tiny_model, 3, seed=4)
+    again = ModelSpace.of_prior(tiny_model, 3, seed=4)
+    assert torch.equal(space.codes, again.codes) and torch.equal(space.pictures, again.pictures)
+    assert space.pictures.shape == (3, 3, 32, 32) and not space.from_pictures
+    assert bool((space.codes >= space.low - 1e-5).all())
+    assert bool((space.codes <= space.high + 1e-5).all())

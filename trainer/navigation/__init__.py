@@ -1,0 +1,22 @@
+"""Navigation: interpretable directions in the code of a trained model, found without labels.
+
+docs/navigation.md gives formulas, sources and deviations.
+"""
+
+from .basis import Basis
+from .search import find
+from .settings import FINDERS, STEPPED, NavigationSettings
+from .space import ModelSpace, RendererSpace, Space
+from .watch import Watch
+
+__all__ = [
+    "FINDERS",
+    "STEPPED",
+    "Basis",
+    "ModelSpace",
+    "NavigationSettings",
+    "RendererSpace",
+    "Space",
+    "Watch",
+    "find",
+]

@@ -1,0 +1,100 @@
+"""Directions from how codes are spread: principal components, turned by varimax or by ICA.
+
+Sources: Härkönen et al. 2020 (GANSpace, arXiv:2004.02546) for principal components of codes;
+Kaiser 1958 for varimax; Hyvärinen 1999 (FastICA, symmetric, tanh) for independent components.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .basis import spectrum, top_eigenvectors
+
+ROUNDS = 500
+TOLERANCE = 1e-9
+
+
+def principal(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
+    """Rows (count, M): eigenvectors of the codes' (n, M) covariance, largest variance first.
+
+    Codes with one variance along every axis and no correlation have no principal axes: then the
+    figure `smallest_gap` is near 0 and the directions mean nothing.
+    """
+    values, vectors = top_eigenvectors(torch.cov(codes.double().T), count)
+    return vectors, spectrum(values)
+
+
+def varimax(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
+    """The principal components, turned within their span until their loadings are sparse.
+
+    With as many components as dimensions the span is the whole space and the answer its axes.
+    """
+    rows, facts = principal(codes, count)
+    return varimax_rotation(rows.T).T @ rows, facts
+
+
+def independent(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
+    """The principal components, turned until their amounts are independent of each other.
+
+    ICA's mixing vectors are at right angles only where the code is white. What is returned is the
+    orthonormal basis nearest to them; `largest_turn_degrees` says how far that is. The search
+    starts at the varimax answer, so that a Gaussian code is not turned by chance.
+    """
+    rows, facts = principal(codes, count)
+    centred = codes.double() - codes.double().mean(0)
+    scale = (centred @ rows.T).std(0)
+    white = centred @ rows.T / scale  # (n, K)
+    unmixing, rounds = fast_ica(white, varimax_rotation(rows.T).T)
+    mixing = unmixing @ (scale[:, None] * rows)  # rows (K, M): how the code moves with a source
+    mixing = mixing / mixing.norm(dim=1, keepdim=True)
+    nearest = polar(mixing)
+    cosines = (nearest * mixing).sum(1).clamp(-1, 1)
+    facts = facts | {
+        "rounds": rounds,
+        "largest_turn_degrees": round(float(cosines.acos().rad2deg().max()), 2),
+    }
+    return nearest, facts
+
+
+def varimax_rotation(loadings: Tensor) -> Tensor:
+    """Rotation (K, K) for which loadings (M, K) @ rotation has the largest variance of squares.
+
+    The loadings have orthonormal columns, so the sum of fourth powers is the varimax criterion but
+    for a constant. It is convex, which makes every round of this fixed point an ascent.
+    """
+    rotation = torch.eye(loadings.shape[1], dtype=loadings.dtype)
+    for _ in range(ROUNDS):
+        after = polar(loadings.T @ (loadings @ rotation) ** 3)
+        moved = float((after - rotation).abs().max())
+        rotation = after
+        if moved < TOLERANCE:
+            break
+    return rotation
+
+
+def fast_ica(white: Tensor, start: Tensor) -> tuple[Tensor, int]:
+    """Symmetric fixed-point iteration on white samples (n, K) from an orthogonal `start` (K, K).
+
+    Returns:
+        Unmixing rows (K, K), orthogonal, and the number of rounds.
+    """
+    unmixing = polar(start)
+    for index in range(ROUNDS):
+        sources = (white @ unmixing.T).tanh()
+        step = sources.T @ white / len(white)
+        step = step - (1 - sources.square()).mean(0)[:, None] * unmixing
+        after = polar(step)
+        moved = 1 - float((after * unmixing).sum(1).abs().min())
+        unmixing = after
+        if moved < TOLERANCE:
+            return unmixing, index + 1
+    return unmixing, ROUNDS
+
+
+def polar(matrix: Tensor) -> Tensor:
+    """The matrix with orthonormal rows that is nearest to `matrix` (K, M), K at most M."""
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    return left @ right

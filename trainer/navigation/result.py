@@ -1,0 +1,129 @@
+"""From a basis to a model that has its directions: ranked, ranged, named, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from comfyui_cldis.editing.axes import axis_ranges
+from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.latent import Latent
+from comfyui_cldis.editing.ranking import rank_vectors
+
+from ..quality import monotone_share
+from .basis import Basis
+from .space import Space
+
+SAME = 0.95  # cosine from which a direction is one that the model has: 18 degrees
+MONOTONE_BAR = 0.9
+JUDGING_STEPS = 10
+
+
+def safe_ranges(space: Space, basis: Basis, model: EditableModel) -> Tensor:
+    """(K, 2): 0.5 and 99.5 % quantiles of the amounts of the directions, in standard deviations.
+
+    Axes take those that the model's file records, which come from more pictures.
+    """
+    amounts = (space.codes.cpu() @ basis.vectors.T).double()
+    quantiles = torch.quantile(amounts, torch.tensor([0.005, 0.995]).double(), dim=0).T.float()
+    is_axis = basis.vectors.abs().amax(1) == 1
+    recorded = axis_ranges(model.statistics)[basis.vectors.abs().argmax(1)]
+    return torch.where(is_axis[:, None], recorded, quantiles)
+
+
+def with_basis(
+    model: EditableModel,
+    space: Space,
+    basis: Basis,
+    bases: Latent,
+    facts: dict[str, Any],
+    on_vector: Callable[[int], object] | None = None,
+) -> EditableModel:
+    """The model with the visible directions of a basis in place of its own, strongest first.
+
+    A direction that the model has already, but for 18 degrees, keeps that one's name and labels.
+
+    Args:
+        bases: base pictures with inverted noise, which effect and monotony are measured on.
+        facts: what to record of the search beside the basis's own facts.
+
+    Raises:
+        ValueError: no direction changes the picture visibly.
+    """
+    found = rank_vectors(
+        model, bases, basis.vectors, safe_ranges(space, basis, model), on_vector=on_vector
+    )
+    if not found:
+        raise ValueError(
+            "None of the directions found changes the picture visibly, so nothing is written. "
+            "Train the model longer, or use another finder."
+        )
+    directions = keep_names(found, model.directions)
+    named = replace(model, directions=directions)
+    shares = {
+        direction.name: round(monotone_share(named, bases, direction.name, JUDGING_STEPS), 3)
+        for direction in directions
+    }
+    quality = {
+        **dict(model.facts.get("quality") or {}),
+        "monotone_share": shares,
+        "num_visible_monotone": sum(share >= MONOTONE_BAR for share in shares.values()),
+    }
+    navigation = {"finder": basis.finder, **facts, **basis.facts}
+    return replace(named, facts={**model.facts, "quality": quality, "navigation": navigation})
+
+
+def keep_names(found: Sequence[Direction], known: Sequence[Direction]) -> tuple[Direction, ...]:
+    """`found` with the names and labels of the `known` directions that they repeat.
+
+    A repeated one that points the other way is turned round, so that its labels stay true. A name
+    that is then taken twice is numbered.
+    """
+    free = list(known)
+    repeated: list[Direction | None] = []
+    for direction in found:
+        best = max(free, key=lambda old: abs(_cosine(direction, old)), default=None)
+        if best is None or abs(_cosine(direction, best)) < SAME:
+            repeated.append(None)
+            continue
+        free.remove(best)
+        repeated.append(best)
+    taken = {old.name for old in repeated if old is not None}
+    result: list[Direction] = []
+    for direction, old in zip(found, repeated, strict=True):
+        if old is not None:
+            result.append(_as_known(direction, old))
+            continue
+        stem = direction.name.rstrip(" 0123456789") or direction.name
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem} {number}"
+        taken.add(name)
+        result.append(replace(direction, name=name))
+    return tuple(result)
+
+
+def _as_known(direction: Direction, old: Direction) -> Direction:
+    if _cosine(direction, old) < 0:
+        direction = replace(
+            direction,
+            vector=tuple(0.0 - value for value in direction.vector),
+            minimum=-direction.maximum,
+            maximum=-direction.minimum,
+        )
+    return replace(
+        direction,
+        name=old.name,
+        negative_label=old.negative_label,
+        positive_label=old.positive_label,
+    )
+
+
+def _cosine(first: Direction, second: Direction) -> float:
+    return sum(a * b for a, b in zip(first.vector, second.vector, strict=True))

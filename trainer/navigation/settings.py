@@ -1,0 +1,62 @@
+"""What a search for directions depends on, besides the model, the pictures and the seed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from comfyui_cldis.model.config import require
+
+Finder = Literal["axes", "pca", "varimax", "ica", "weights", "jacobian", "learned"]
+View = Literal["x0_hat", "preview"]
+FINDERS: tuple[str, ...] = get_args(Finder)
+STEPPED = ("learned",)  # finders that are trained
+
+
+@dataclass(frozen=True)
+class NavigationSettings:
+    """Results compare only under equal settings.
+
+    Attributes:
+        finder: how the directions are found.
+        directions: K; 0 means one for each dimension of the code that changes the picture.
+        view: how a code becomes a picture while directions are sought: "x0_hat" (the decoder's
+            estimate of the clean picture after one evaluation, from a noisy picture) or "preview"
+            (the co-pilot's decoder, much cheaper, blurry).
+        steps: of the finders that are trained.
+        pictures_per_step, moves_per_picture: base pictures in a step, and how many different
+            directions each of them is moved along.
+        angle_rate, predictor_rate: learning rates of Adam for the directions and for the networks
+            beside them.
+        shift_weight: weight of the predicted amount in the loss of the learned directions.
+        twin_weight: weight of the penalty on two directions that change a picture alike.
+    """
+
+    finder: Finder = "axes"
+    directions: int = 0
+    view: View = "x0_hat"
+    steps: int = 200
+    pictures_per_step: int = 8
+    moves_per_picture: int = 3
+    angle_rate: float = 1e-2
+    predictor_rate: float = 1e-3
+    shift_weight: float = 0.25
+    twin_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("finder", FINDERS), ("view", get_args(View))):
+            value = getattr(self, name)
+            require(value in allowed, f"{name} is '{value}'", f"Use one of {', '.join(allowed)}")
+        for name in ("directions", "steps", "shift_weight", "twin_weight"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} is {value}", "Use 0 or more")
+        for name in ("pictures_per_step", "moves_per_picture"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} is {value}", "Use 1 or more")
+        for name in ("angle_rate", "predictor_rate"):
+            value = getattr(self, name)
+            require(value > 0, f"{name} is {value}", "Use a positive number")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)

@@ -1,0 +1,201 @@
+"""What a finder of directions may ask of a model; codes are in standard deviations from the mean.
+
+`ModelSpace` is a trained model, `RendererSpace` any differentiable function from codes to pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from comfyui_cldis.diffusion.noise import gaussian_noise
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.latent import Latent
+from comfyui_cldis.editing.pipeline import decode
+from comfyui_cldis.model.conditioning import Attention
+from comfyui_cldis.model.layers import ResBlock
+
+BATCH = 64
+EARLIEST, LATEST = 0.5, 0.9  # noise levels of one-step pictures, as shares of T
+LEAST_SIGNAL = 0.02  # alpha_bar below which one evaluation says too little about the picture
+DRAWING_STEPS = 10  # DDIM steps of base pictures that are drawn for want of given ones
+
+Scene = Callable[[Tensor], Tensor]
+"""Codes (P * J, N), item-major, of P items -> pictures (P * J, C, S, S); all else is fixed."""
+
+
+class Space(Protocol):
+    """A code space with base items and a differentiable way to draw them.
+
+    Attributes:
+        codes: (n, N), codes of the base items, float32.
+        low, high: (N,), range that codes are kept in.
+        from_pictures: whether the codes are those of pictures, and so know how codes are spread.
+    """
+
+    codes: Tensor
+    low: Tensor
+    high: Tensor
+    from_pictures: bool
+
+    def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
+        """Items (P,) with what is random about them drawn from a CPU generator and held fixed."""
+        ...
+
+    def conditions(self, codes: Tensor) -> Tensor:
+        """(b, N) -> (b, F): what the code's weights hand to the rest of the decoder.
+
+        Raises: ValueError when there are no such weights.
+        """
+        ...
+
+
+class ModelSpace:
+    """A trained model, with base pictures or with codes drawn from its statistics.
+
+    Args:
+        pictures: (n, C, S, S) in [-1, 1].
+        codes: (n, N), in standard deviations.
+        residual: (n, R) or None.
+        view: see `NavigationSettings`.
+    """
+
+    def __init__(
+        self,
+        model: EditableModel,
+        pictures: Tensor,
+        codes: Tensor,
+        residual: Tensor | None,
+        *,
+        view: str = "x0_hat",
+        from_pictures: bool = True,
+    ) -> None:
+        device = model.networks.device
+        statistics = model.statistics
+        self.model, self.view, self.from_pictures = model, view, from_pictures
+        self.pictures = pictures.to(device)
+        self.residual = None if residual is None else residual.to(device)
+        self.mean, self.std = statistics.mean.to(device), statistics.std.to(device)
+        self.codes = codes.to(device)
+        self.low = (statistics.low.to(device) - self.mean) / self.std
+        self.high = (statistics.high.to(device) - self.mean) / self.std
+        total = model.schedule.config.num_train_steps
+        clear = int((model.schedule.alphas_bar >= LEAST_SIGNAL).sum()) - 1
+        self.latest = max(1, min(int(LATEST * total), clear))
+        self.earliest = min(int(EARLIEST * total), self.latest)
+
+    @classmethod
+    @torch.no_grad()
+    def of_pictures(
+        cls, model: EditableModel, images: Tensor, *, view: str = "x0_hat"
+    ) -> ModelSpace:
+        """Base items from pictures (n, C, S, S) in [-1, 1], n at least 2, at the model's size."""
+        if len(images) < 2:
+            raise ValueError(f"There are {len(images)} pictures. Give at least 2, better 1000.")
+        statistics = model.statistics
+        codes, residuals = [], []
+        for batch in images.split(BATCH):
+            posterior = model.networks.encode_semantic(batch.to(model.networks.device))
+            codes.append((posterior.mu.cpu() - statistics.mean) / statistics.std)
+            residuals.append(posterior.residual)
+        residual = None if residuals[0] is None else torch.cat(residuals)
+        return cls(model, images, torch.cat(codes), residual, view=view)
+
+    @classmethod
+    def of_prior(
+        cls, model: EditableModel, count: int, seed: int, *, view: str = "x0_hat"
+    ) -> ModelSpace:
+        """Base items whose codes are drawn from the model's statistics, and drawn by the model."""
+        config, statistics = model.networks.config, model.statistics
+        noise = gaussian_noise((count, config.latent_dim), seed)
+        z = (statistics.mean + noise * statistics.std).clamp(statistics.low, statistics.high)
+        pictures = [
+            decode(model, Latent(part), num_steps=DRAWING_STEPS, seed=seed + index * BATCH)
+            for index, part in enumerate(z.split(BATCH))
+        ]
+        codes = (z - statistics.mean) / statistics.std
+        return cls(model, torch.cat(pictures), codes, None, view=view, from_pictures=False)
+
+    def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
+        """See `Space`. Items share a noisy picture x_t, whatever the code that is tried on them.
+
+        Source: Voynov & Babenko 2020 (arXiv:2002.03754) draw finished pictures; here the decoder
+        is evaluated once, at a noise level where most of the picture is still open.
+        """
+        networks, schedule = self.model.networks, self.model.schedule
+        size = networks.config.image_size
+        if self.view == "preview":
+
+            def preview(codes: Tensor) -> Tensor:
+                z = (self.mean + self.std * codes).to(networks.dtype)
+                image = networks.copilot.decode(z).float()
+                if image.shape[-1] == size:
+                    return image
+                return F.interpolate(image, size=(size, size), mode="bilinear")
+
+            return preview
+        device = self.pictures.device
+        t = torch.randint(self.earliest, self.latest + 1, (len(items),), generator=generator)
+        x0 = self.pictures[items.to(device)]
+        eps = torch.randn(x0.shape, generator=generator).to(device)
+        t = t.to(device)
+        x_t = schedule.add_noise(x0, eps, t)
+        residual = None if self.residual is None else self.residual[items.to(device)]
+
+        def draw(codes: Tensor) -> Tensor:
+            times = len(codes) // len(items)
+            x, at = x_t.repeat_interleave(times, 0), t.repeat_interleave(times, 0)
+            extra = None if residual is None else residual.repeat_interleave(times, 0)
+            prediction = networks.predict(x, at, self.mean + self.std * codes, extra)
+            return schedule.to_x0(x, prediction, at)
+
+        return draw
+
+    def conditions(self, codes: Tensor) -> Tensor:
+        """See `Space`: scales and shifts of all blocks (adagn), or keys and values (tokens)."""
+        unet = self.model.networks.unet
+        z = (self.mean + self.std * codes).to(self.model.networks.dtype)
+        parts: list[Tensor] = []
+        if unet.code_embedding is not None:
+            embedding = F.silu(unet.code_embedding(z, None, None))
+            for block in unet.modules():
+                if isinstance(block, ResBlock) and block.code is not None:
+                    parts.append(block.code.linear(embedding))
+        elif unet.code_tokens is not None:
+            tokens = unet.code_tokens(z, None, None)[:, : z.shape[1]]
+            for layer in unet.modules():
+                if isinstance(layer, Attention):
+                    parts.append(layer.key_value(tokens).flatten(1))
+        if not parts:
+            raise ValueError(
+                f"The decoder of {self.model.name} has no weights that take the code alone. "
+                "Use another finder, such as jacobian."
+            )
+        return torch.cat(parts, dim=1).float()
+
+
+class RendererSpace:
+    """A differentiable function from codes (b, N) to pictures (b, C, S, S).
+
+    Args:
+        codes: (n, N), base codes in standard deviations.
+    """
+
+    from_pictures = True
+
+    def __init__(self, render: Callable[[Tensor], Tensor], codes: Tensor) -> None:
+        self.render, self.codes = render, codes
+        ends = torch.quantile(codes, torch.tensor([0.005, 0.995]), dim=0)
+        self.low, self.high = ends[0], ends[1]
+
+    def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
+        """See `Space`; nothing but the code is random."""
+        return self.render
+
+    def conditions(self, codes: Tensor) -> Tensor:
+        """The renderer itself, as one layer."""
+        return self.render(codes).flatten(1)

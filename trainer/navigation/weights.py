@@ -1,0 +1,41 @@
+"""Directions in closed form from the weights that take the code.
+
+Source: Shen & Zhou 2021 (SeFa, arXiv:2007.06600): the top eigenvectors of W^T W for a linear layer
+W behind the code. Here an MLP and an activation come before the last layer, so W is replaced by its
+derivative at codes of pictures, and the products are averaged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .basis import spectrum, top_eigenvectors
+from .space import Space
+
+NUM_CODES = 32
+
+
+def weight_directions(space: Space, live: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
+    """Rows (count, M): orthonormal steps, the one that changes the conditions most first.
+
+    In a decoder with a token for each scalar no two dimensions share a weight, so the answer is
+    the axes in the order of their weights.
+    """
+    chosen = torch.linspace(0, len(space.codes) - 1, min(NUM_CODES, len(space.codes))).long()
+    gram = conditioning_gram(space, space.codes[chosen.to(space.codes.device)])
+    live = live.to(gram.device)
+    values, vectors = top_eigenvectors(gram[live][:, live], count)
+    return vectors, spectrum(values)
+
+
+@torch.no_grad()
+def conditioning_gram(space: Space, codes: Tensor) -> Tensor:
+    """E[J^T J] (N, N) float64, J the derivative of `Space.conditions` at each code (b, N)."""
+    columns = []
+    for shift in torch.eye(codes.shape[1], device=codes.device):
+        columns.append(torch.func.jvp(space.conditions, (codes,), (shift.expand_as(codes),))[1])
+    jacobian = torch.stack(columns, dim=2).double()  # (b, F, N)
+    return torch.einsum("bfi,bfj->ij", jacobian, jacobian) / len(codes)
