@@ -24,6 +24,7 @@ Bottleneck = Literal["controller", "distance", "constant"]
 Precision = Literal["fp32", "bf16"]
 AverageProfile = Literal["constant", "power"]
 ResizeRule = Literal["crop", "pad", "stretch"]
+Finder = Literal["axes", "pca", "varimax", "ica", "weights", "jacobian", "learned"]
 
 
 def _one_of(name: str, value: object, allowed: Any) -> None:
@@ -140,6 +141,7 @@ class TrainConfig:
         ema_decay: decay of the constant profile, after the warm-up (1 + n) / (10 + n).
         ema_gamma: exponent of the power profile; 6.94 averages about the last tenth of the run.
         save_every_steps, sample_every_steps, log_every_steps: intervals; 0 switches samples off.
+        directions: how the exported model's directions are found (docs/navigation.md).
         keep_states: how many states stay in the run's folder, the newest included.
         use_compile: torch.compile the training step.
     """
@@ -169,12 +171,13 @@ class TrainConfig:
     save_every_steps: int = 500
     sample_every_steps: int = 1000
     log_every_steps: int = 10
+    directions: Finder = "axes"
     keep_states: int = 2
     use_compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("precision", "resize", "ema"):
-            allowed = {"precision": Precision, "resize": ResizeRule, "ema": AverageProfile}[name]
+        words = {"precision": Precision, "resize": ResizeRule, "ema": AverageProfile}
+        for name, allowed in {**words, "directions": Finder}.items():
             _one_of(name, getattr(self, name), allowed)
         positive = ("steps", "batch_size", "accumulation_steps", "save_every_steps")
         for name in (*positive, "log_every_steps", "keep_states"):

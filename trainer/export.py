@@ -16,7 +16,9 @@ from tqdm import tqdm
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.editing.axes import VISIBLE_EFFECT, find_axes
+from comfyui_cldis.editing.directions import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
+from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.model import DiffusionAutoencoder
 
@@ -27,6 +29,7 @@ from .quality import measure_quality
 
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
+NAVIGATION_IMAGES = 1024
 SMALLEST_EFFECT = VISIBLE_EFFECT
 UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
 JUDGED_SEED_OFFSET = 1_000_003
@@ -115,10 +118,14 @@ def assemble(
     model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
     chosen = np.linspace(0, len(images) - 1, min(BASE_IMAGES, len(images))).round().astype(int)
     bases = encode(model, to_tensor(images[chosen]), inversion_steps=10)
-    with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
-        directions = find_axes(
-            model, bases, smallest_effect=SMALLEST_EFFECT, on_axis=lambda _: bar.update()
-        )
+    if config.directions == "axes":
+        with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
+            directions = find_axes(
+                model, bases, smallest_effect=SMALLEST_EFFECT, on_axis=lambda _: bar.update()
+            )
+    else:
+        directions, navigation = navigated(model, images, bases, config, say)
+        facts = {**facts, "navigation": navigation}
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
     pictures, seen = judged
     say(f"Measuring the quality on {len(pictures)} pictures ({seen}).")
@@ -126,6 +133,32 @@ def assemble(
     return EditableModel(
         networks, model.schedule, statistics, directions, {**facts, "quality": quality}
     )
+
+
+def navigated(
+    model: EditableModel,
+    images: Pictures,
+    bases: Latent,
+    config: TrainConfig,
+    say: Callable[[str], None],
+) -> tuple[tuple[Direction, ...], dict[str, Any]]:
+    """Directions by the finder that the configuration names, and the facts of the search.
+
+    A model in which there is nothing to find is exported without directions, and that is said.
+    """
+    from .navigation import ModelSpace, NavigationSettings, find
+    from .navigation.result import visible_directions
+
+    say(f"Looking for directions with the finder {config.directions}.")
+    chosen = np.linspace(0, len(images) - 1, min(NAVIGATION_IMAGES, len(images))).round()
+    space = ModelSpace.of_pictures(model, to_tensor(images[chosen.astype(int)]))
+    facts: dict[str, Any] = {"finder": config.directions, "seed": config.seed}
+    try:
+        basis = find(space, NavigationSettings(finder=config.directions), config.seed)
+    except ValueError as error:
+        say(f"{error} The model is written without directions; the rest of it is complete.")
+        return (), facts
+    return visible_directions(model, space, basis, bases), {**facts, **basis.facts}
 
 
 def describe_hardware(device: torch.device) -> str:

@@ -21,6 +21,7 @@ FREE_TO_CHANGE = {
     "save_every_steps",
     "sample_every_steps",
     "log_every_steps",
+    "directions",
     "keep_states",
     "accumulation_steps",
     "use_compile",

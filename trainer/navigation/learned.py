@@ -10,6 +10,7 @@ Source: Voynov & Babenko 2020 (arXiv:2002.03754); docs/navigation.md lists the d
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,6 @@ MOVES_STREAM, BASIS_STREAM, JUDGING_STREAM = 79, 83, 89
 JUDGING_BATCHES = 16
 SAVE_EVERY = 50
 BETAS = (0.9, 0.99)
-CONTROLS = ("axes", "random")
 
 
 @dataclass
@@ -73,10 +73,20 @@ class Contender:
 
 
 class LearnedSearch:
-    """A search for K directions over the live dimensions of a space; resumable after any step."""
+    """A search for K directions over the live dimensions of a space; resumable after any step.
+
+    Args:
+        others: name -> (K, N), directions that get a predictor too, beside the two controls.
+    """
 
     def __init__(
-        self, space: Space, settings: NavigationSettings, live: Live, count: int, seed: int
+        self,
+        space: Space,
+        settings: NavigationSettings,
+        live: Live,
+        count: int,
+        seed: int,
+        others: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.space, self.settings, self.seed, self.count = space, settings, seed, count
         self.live = live.dimensions.to(space.codes.device)
@@ -90,6 +100,8 @@ class LearnedSearch:
             "axes": self._contender(None, axes),
             "random": self._contender(None, drawn),
         }
+        for name, vectors in (others or {}).items():
+            self.contenders[name] = self._contender(None, vectors[:, live.dimensions])
 
     def run(self, watch: Watch) -> tuple[Tensor, dict[str, Any]]:
         """Rows (K, M) and facts, after the steps that are left.

@@ -36,6 +36,18 @@ def safe_ranges(space: Space, basis: Basis, model: EditableModel) -> Tensor:
     return torch.where(is_axis[:, None], recorded, quantiles)
 
 
+def visible_directions(
+    model: EditableModel,
+    space: Space,
+    basis: Basis,
+    bases: Latent,
+    on_vector: Callable[[int], object] | None = None,
+) -> tuple[Direction, ...]:
+    """The directions of a basis that change the picture visibly, strongest first; maybe none."""
+    ranges = safe_ranges(space, basis, model)
+    return rank_vectors(model, bases, basis.vectors, ranges, on_vector=on_vector)
+
+
 def with_basis(
     model: EditableModel,
     space: Space,
@@ -55,9 +67,7 @@ def with_basis(
     Raises:
         ValueError: no direction changes the picture visibly.
     """
-    found = rank_vectors(
-        model, bases, basis.vectors, safe_ranges(space, basis, model), on_vector=on_vector
-    )
+    found = visible_directions(model, space, basis, bases, on_vector)
     if not found:
         raise ValueError(
             "None of the directions found changes the picture visibly, so nothing is written. "

@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 
 from comfyui_cldis.model.config import require
 
-Finder = Literal["axes", "pca", "varimax", "ica", "weights", "jacobian", "learned"]
+from ..config import Finder
+
 View = Literal["x0_hat", "preview"]
 FINDERS: tuple[str, ...] = get_args(Finder)
 STEPPED = ("learned",)  # finders that are trained

@@ -1,0 +1,57 @@
+"""Directions that a training run finds for the model it exports."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from comfyui_cldis.editing.ranking import rank_vectors
+from trainer.config import TrainConfig, load_preset
+from trainer.export import assemble
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    def rank(model, bases, vectors, ranges, on_vector=None):
+        return rank_vectors(model, bases[:1], vectors, ranges, num_steps=1, smallest_effect=0.0)
+
+    monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
+    monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: {})
+    monkeypatch.setattr("trainer.export.BASE_IMAGES", 2)
+
+
+def export(model, directions: str, said: list[str]):
+    config = replace(
+        load_preset("tiny32"), model=model.networks.config, directions=directions, seed=3
+    )
+    images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
+    judged = (torch.zeros(1, 3, 32, 32), "unseen")
+    return assemble(model.networks, config, images, {"name": "tiny"}, judged, said.append)
+
+
+def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):
+    said: list[str] = []
+    exported = export(tiny_model, "jacobian", said)
+    vectors = torch.tensor([direction.vector for direction in exported.directions])
+    assert len(vectors) >= 2
+    assert torch.allclose(vectors @ vectors.T, torch.eye(len(vectors)), atol=1e-4)
+    assert float(vectors.abs().max()) < 0.9999  # no axis
+    recorded = exported.facts["navigation"]
+    assert (recorded["finder"], recorded["seed"]) == ("jacobian", 3)
+    assert "Looking for directions with the finder jacobian." in said
+
+
+def test_a_model_without_anything_to_find_is_exported_without_directions(make_model):
+    model = make_model()
+    for parameter in model.networks.unet.parameters():
+        parameter.data.zero_()
+    said: list[str] = []
+    exported = export(model, "weights", said)
+    assert exported.directions == ()
+    assert any("written without directions" in sentence for sentence in said)
+
+
+def test_an_unknown_finder_is_refused_before_the_run():
+    with pytest.raises(ValueError, match="directions is 'best'. Use one of axes, pca"):
+        TrainConfig().with_values({"directions": "best"})
