@@ -1,4 +1,5 @@
-"""The `cldis` command: demo, edit, traverse, info, rename, evaluate, track and train.
+"""The `cldis` command: demo, edit, traverse for pictures; info, directions, rename, prune, evaluate
+and track for models; and train.
 
 Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C.
 Heavy imports happen inside the commands, so that help and errors come at once.
@@ -131,16 +132,53 @@ def _traverse(options: argparse.Namespace) -> int:
     return 0
 
 
+def _directions(options: argparse.Namespace) -> int:
+    from . import directions_command as command
+    from .checkpoint import demo_model_path, read_header
+    from .picture import check_output, write_picture
+
+    path = options.model or demo_model_path()
+    if options.output is not None and not options.measure:
+        raise ValueError("--output stores what --measure finds. Add --measure, or leave it out.")
+    if options.sheet is not None:
+        check_output(options.sheet)
+    command.check_new_file(path, options.output)
+    header, measured, sheet = read_header(path), None, None
+    if options.sheet is not None and not options.image and not options.measure:
+        sheet = command.thumbnail_sheet(header)
+    if options.measure or (options.sheet is not None and sheet is None):
+        model = _load(path, options.device)
+        latent = command.base_latent(
+            model, [_framed(model, each, "crop")[0] for each in options.image], options.steps
+        )
+        if options.measure:
+            model, measured = command.measure(model, latent, _progress, num_steps=options.steps)
+            header = dataclasses.replace(header, directions=model.directions)
+        if options.sheet is not None:
+            shown = latent[: command.NUM_SHOWN]
+            sheet = command.directions_sheet(model, shown, _progress, num_steps=options.steps)
+        if options.output is not None:
+            command.write_model(path, model, options.output)
+    print(command.directions_table(header, measured))
+    if sheet is not None and options.sheet is not None:
+        write_picture(options.sheet, sheet)
+    for written in filter(None, (options.output, options.sheet)):
+        print(f"wrote {written}")
+    return 0
+
+
 def _rename(options: argparse.Namespace) -> int:
-    import torch
+    from .directions_command import rename
 
-    from .checkpoint import load_checkpoint, read_header, save_checkpoint
-
-    stored = getattr(torch, read_header(options.model).stored_dtype, torch.float32)
-    model = load_checkpoint(options.model)
     labels = tuple(options.labels) if options.labels else None
-    save_checkpoint(options.model, model.renamed(options.old, options.new, labels), dtype=stored)
-    print(f"{options.model}: '{options.old}' is now '{options.new}'")
+    print(rename(options.model, options.old, options.new, labels, options.output))
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from .directions_command import prune
+
+    print(prune(options.model, options.names, options.below, options.output))
     return 0
 
 
@@ -479,6 +517,29 @@ def _parser() -> argparse.ArgumentParser:
     track.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     track.set_defaults(run=_track)
 
+    directions = commands.add_parser("directions", help="list a model's directions, or draw them")
+    directions.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    directions.add_argument(
+        "--sheet", type=Path, metavar="OUT.png", help="a row for each direction"
+    )
+    directions.add_argument(
+        "--image",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="a picture to move; may be given again. Without: thumbnails, or drawn codes",
+    )
+    directions.add_argument(
+        "--measure", action="store_true", help="measure quality anew, and say what seems to change"
+    )
+    directions.add_argument(
+        "--output", type=Path, metavar="FILE", help="model file with what --measure found"
+    )
+    directions.add_argument("--steps", type=_steps, default=10, metavar="N", help="diffusion steps")
+    directions.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    directions.set_defaults(run=_directions)
+
     rename = commands.add_parser("rename", help="give a direction of a model file another name")
     rename.add_argument("model", type=Path, metavar="MODEL")
     rename.add_argument("old", metavar="OLD")
@@ -487,6 +548,17 @@ def _parser() -> argparse.ArgumentParser:
         "--labels", nargs=2, metavar=("NEGATIVE", "POSITIVE"), help="what the two ends look like"
     )
     rename.set_defaults(run=_rename)
+
+    prune = commands.add_parser("prune", help="drop directions of a model file")
+    prune.add_argument("model", type=Path, metavar="MODEL")
+    prune.add_argument("names", nargs="*", metavar="NAME")
+    prune.add_argument("--below", type=_effect, metavar="EFFECT", help="those that change less")
+    prune.set_defaults(run=_prune)
+
+    for command in (rename, prune):
+        command.add_argument(
+            "--output", type=Path, metavar="FILE", help="a new model file; else MODEL is replaced"
+        )
 
     commands.add_parser("train", help="train a model; the flags are those of `python -m trainer`")
     return parser
@@ -506,6 +578,16 @@ def _share(text: str) -> float:
         value = math.nan
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"got '{text}'; expected a number from 0 to 1")
+    return value
+
+
+def _effect(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 2:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a number above 0, at most 2")
     return value
 
 

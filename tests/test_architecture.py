@@ -14,6 +14,7 @@ LIBRARY = "comfyui_cldis"
 FRONT = (
     "cli",
     "__main__",
+    "directions_command",
     "evaluating",
     "picture",
     "showcase",

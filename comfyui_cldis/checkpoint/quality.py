@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..editing.editable import EVEN_SHARE
+
 WEAK_SHARE = 0.25  # of the strongest effect: directions below are called weak
-EVEN_SHARE = 0.9  # of the pictures, as in the figure num_visible_monotone
 INVERTED = "psnr_inverted_noise_db"
 CAPTION = "the noise map alone gives as much with a useless code, so it is no sign of quality"
 NAMES = {

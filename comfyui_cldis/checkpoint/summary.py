@@ -1,11 +1,13 @@
-"""What a model file holds, as text and as JSON: `cldis info`."""
+"""What a model file holds, as text and as JSON: `cldis info`, and the notes of its directions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..editing.directions import Direction
 from ..editing.naming import describe_ends
+from ..editing.quality import MONOTONE
 from .header import Header
 from .quality import describe_quality, weakness
 
@@ -27,6 +29,7 @@ def as_json(header: Header) -> dict[str, Any]:
                 "negative_label": each.negative_label,
                 "positive_label": each.positive_label,
                 "effect": each.effect,
+                "quality": dict(each.quality),
             }
             for each in header.directions
         ],
@@ -48,10 +51,14 @@ def as_text(header: Header, file_name: str) -> str:
         "Directions, strongest first, with the range seen in training (0.5 to 99.5 %) in standard "
         "deviations:",
     ]
-    notes = _notes(header)
+    notes = {
+        name: note and f", {note}"
+        for name, note in direction_notes(header.directions, header.facts).items()
+    }
     width = max((len(each.name) for each in header.directions), default=0)
     lines += [
-        f"  {each.name:<{width}}  {_range(each)}   (effect {each.effect:.3f}{notes[each.name]})"
+        f"  {each.name:<{width}}  {range_with_ends(each)}   "
+        f"(effect {each.effect:.3f}{notes[each.name]})"
         for each in header.directions
     ] or ["  none"]
     training, quality = header.facts.get("training"), header.facts.get("quality")
@@ -77,21 +84,21 @@ def as_text(header: Header, file_name: str) -> str:
     return "\n".join(lines)
 
 
-def _notes(header: Header) -> dict[str, str]:
-    """Name of each direction -> what speaks against it, such as ", weak"."""
-    quality = header.facts.get("quality")
-    shares = quality.get("monotone_share") if isinstance(quality, dict) else None
-    strongest = max((each.effect for each in header.directions), default=0.0)
+def direction_notes(directions: Sequence[Direction], facts: Mapping[str, Any]) -> dict[str, str]:
+    """Name of each direction -> what speaks against it, such as "weak"; "" for nothing."""
+    quality = facts.get("quality")
+    shares = quality.get("monotone_share") if isinstance(quality, Mapping) else None
+    strongest = max((each.effect for each in directions), default=0.0)
     notes = {}
-    for each in header.directions:
-        share = shares.get(each.name) if isinstance(shares, dict) else None
-        is_known = isinstance(share, int | float)
-        words = weakness(each.effect, strongest, float(share) if is_known else None)
-        notes[each.name] = f", {words}" if words else ""
+    for each in directions:
+        share = shares.get(each.name) if isinstance(shares, Mapping) else None
+        share = each.quality.get(MONOTONE, share)
+        known = float(share) if isinstance(share, int | float) else None
+        notes[each.name] = weakness(each.effect, strongest, known)
     return notes
 
 
-def _range(direction: Direction) -> str:
+def range_with_ends(direction: Direction) -> str:
     """Such as "-2.00 short .. +2.50 long", without words where the ends are not known."""
     low, high = f"{direction.minimum:+.2f}", f"{direction.maximum:+.2f}"
     if not describe_ends(direction.negative_label, direction.positive_label):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch import Tensor
 from ..diffusion.schedule import NoiseSchedule
 from ..model import DiffusionAutoencoder
 from .directions import Direction, find_direction
+
+EVEN_SHARE = 0.9  # of the pictures: from here on a direction counts as growing evenly
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,23 @@ class EditableModel:
             directions=tuple(changed if d is direction else d for d in self.directions),
             facts=facts,
         )
+
+    def without(self, names: Collection[str]) -> EditableModel:
+        """The same model without the directions called `names`.
+
+        Raises:
+            ValueError: a name that no direction has, or no direction would be left.
+        """
+        dropped = {self.direction(name).name for name in names}
+        left = tuple(each for each in self.directions if each.name not in dropped)
+        if self.directions and not left:
+            raise ValueError(f"That would leave {self.name} without directions. Keep at least one.")
+        facts = dict(self.facts)
+        quality = facts.get("quality")
+        if isinstance(quality, Mapping) and isinstance(quality.get("monotone_share"), Mapping):
+            shares = {k: v for k, v in quality["monotone_share"].items() if k not in dropped}
+            facts["quality"] = {**quality, "monotone_share": shares}
+            if "num_visible_monotone" in quality:
+                count = sum(share >= EVEN_SHARE for share in shares.values())
+                facts["quality"]["num_visible_monotone"] = count
+        return replace(self, directions=left, facts=facts)
