@@ -24,7 +24,7 @@ Bottleneck = Literal["controller", "distance", "constant"]
 Precision = Literal["fp32", "bf16"]
 AverageProfile = Literal["constant", "power"]
 ResizeRule = Literal["crop", "pad", "stretch"]
-Finder = Literal["axes", "pca", "varimax", "ica", "weights", "jacobian", "learned"]
+Finder = Literal["axes", "pca", "varimax", "ica", "weights", "jacobian", "learned", "flow"]
 
 
 def _one_of(name: str, value: object, allowed: Any) -> None:

@@ -108,6 +108,8 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
             f"  {direction.name}: {direction.minimum:+.1f} to {direction.maximum:+.1f} sd, "
             f"effect {direction.effect:.3f}, grows evenly on {100 * share:.0f} %"
         )
+    if basis.paths is not None:
+        say("The curves are written as their mean first steps, which are straight.")
     say(f"Wrote {options.output} with {len(result.directions)} directions.")
     return 0
 

@@ -1,8 +1,8 @@
-"""Learned directions: a rotation of the axes whose moves a predictor can tell apart.
+"""Learned directions: a rotation of the axes, or curves, whose moves a predictor can tell apart.
 
     min over A, R of  CE(R_k(x, x'), k) + 0.25 |R_eps(x, x') - eps| + w likeness
 
-x and x' share everything but the code. Beside the learned rotation two controls get a predictor of
+x and x' share everything but the code. Beside the learned motion two controls get a predictor of
 their own and the same draws: the axes, and a random basis that stays as it is.
 Source: Voynov & Babenko 2020 (arXiv:2002.03754); docs/navigation.md lists the deviations.
 """
@@ -22,8 +22,10 @@ from ..batches import step_generator
 from ..state import load_state, save_state
 from .live import Live
 from .moves import Moves, apply_moves, draw_moves, likeness
+from .pca import polar
+from .potential import REACH, Potentials
 from .predictor import Predictor
-from .rotation import Rotation, random_rows
+from .rotation import Fixed, Rotation, largest_turn, random_rows
 from .settings import NavigationSettings
 from .space import Space
 from .watch import Watch
@@ -31,7 +33,9 @@ from .watch import Watch
 MOVES_STREAM, BASIS_STREAM, JUDGING_STREAM = 79, 83, 89
 JUDGING_BATCHES = 16
 SAVE_EVERY = 50
+PATH_ITEMS, PATH_PIECES = 8, 6  # base items of curves, and pieces to either side
 BETAS = (0.9, 0.99)
+LEARNED = "learned"
 
 
 @dataclass
@@ -39,19 +43,12 @@ class Contender:
     """Directions over the live dimensions and the predictor that watches them.
 
     Attributes:
-        rotation: learned; None for a control.
-        fixed: (K, M), a control's directions.
+        motion: what moves codes; one without parameters is a control.
     """
 
     predictor: Predictor
     optimizer: torch.optim.Optimizer
-    rotation: Rotation | None
-    fixed: Tensor
-
-    @property
-    def rows(self) -> Tensor:
-        """(K, M)."""
-        return self.fixed if self.rotation is None else self.rotation()
+    motion: Rotation | Fixed | Potentials
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -60,14 +57,15 @@ class Contender:
 
     def state(self) -> dict[str, Any]:
         """What a resumed search needs."""
-        angles = None if self.rotation is None else self.rotation.state_dict()
-        parts = {"predictor": self.predictor, "optimizer": self.optimizer}
-        return {"angles": angles} | {name: part.state_dict() for name, part in parts.items()}
+        return {
+            "motion": self.motion.state_dict(),
+            "predictor": self.predictor.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Undo `state`."""
-        if self.rotation is not None:
-            self.rotation.load_state_dict(state["angles"])
+        self.motion.load_state_dict(state["motion"])
         self.predictor.load_state_dict(state["predictor"])
         self.optimizer.load_state_dict(state["optimizer"])
 
@@ -93,15 +91,11 @@ class LearnedSearch:
         self.step = 0
         self.mark = _mark(space, settings, live, count, seed)
         size = len(self.live)
-        axes = torch.eye(size)[:count]
         drawn = random_rows(size, count, step_generator(seed, 0, BASIS_STREAM))
-        self.contenders = {
-            "learned": self._contender(Rotation(size, count), axes),
-            "axes": self._contender(None, axes),
-            "random": self._contender(None, drawn),
-        }
-        for name, vectors in (others or {}).items():
-            self.contenders[name] = self._contender(None, vectors[:, live.dimensions])
+        fixed = {"axes": torch.eye(size)[:count], "random": drawn}
+        fixed |= {name: rows[:, live.dimensions] for name, rows in (others or {}).items()}
+        self.contenders = {LEARNED: self._contender(self._motion(size))}
+        self.contenders |= {name: self._contender(Fixed(rows)) for name, rows in fixed.items()}
 
     def run(self, watch: Watch) -> tuple[Tensor, dict[str, Any]]:
         """Rows (K, M) and facts, after the steps that are left.
@@ -126,7 +120,35 @@ class LearnedSearch:
                     f"Stopped and saved at step {self.step} of {total}. Run the same command to go "
                     "on."
                 )
-        return self.contenders["learned"].rows.detach(), self.facts()
+        return self.rows(), self.facts()
+
+    def rows(self) -> Tensor:
+        """(K, M), orthonormal: the learned directions, or the mean first steps of curves."""
+        motion = self.contenders[LEARNED].motion
+        if isinstance(motion, Potentials):
+            return first_steps(motion, self._live_codes()).detach()
+        return motion.rows().detach()
+
+    def paths(self) -> Tensor | None:
+        """(K, B, P, N): codes on the curves through some base items; None for straight lines."""
+        motion = self.contenders[LEARNED].motion
+        if not isinstance(motion, Potentials):
+            return None
+        full = self._live_codes()
+        codes = full[torch.linspace(0, len(full) - 1, min(PATH_ITEMS, len(full))).long()]
+        base = self.space.codes[torch.linspace(0, len(full) - 1, len(codes)).long()]
+        ways = []
+        for index in range(self.count):
+            chosen = torch.full((len(codes),), index, device=codes.device)
+            ends = torch.full((len(codes),), REACH, device=codes.device)
+            with torch.no_grad():
+                back = motion.follow(codes, chosen, -ends, PATH_PIECES)
+                forth = motion.follow(codes, chosen, ends, PATH_PIECES)
+            points = torch.cat([back.flip(0)[:-1], forth]).transpose(0, 1)  # (B, P, M)
+            ways.append(
+                base[:, None].repeat(1, points.shape[1], 1).index_copy(2, self.live, points)
+            )
+        return torch.stack(ways).cpu()
 
     def take_step(self) -> dict[str, float]:
         """One step of all contenders on the same draws; figures of the learned one."""
@@ -143,19 +165,15 @@ class LearnedSearch:
                 )
             found["loss"].backward(inputs=contender.parameters)
             contender.optimizer.step()
-            if name == "learned":
+            if name == LEARNED:
                 figures = {key: float(value.detach()) for key, value in found.items()}
         self.step += 1
-        rotation = self.contenders["learned"].rotation
-        assert rotation is not None
-        return figures | {"turn": rotation.largest_turn()}
+        return figures | {"turn": largest_turn(self.rows())}
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:
         """Share of unseen moves that each predictor names, and what became of the directions."""
-        rotation = self.contenders["learned"].rotation
-        assert rotation is not None
-        facts: dict[str, Any] = {"largest_turn_degrees": round(rotation.largest_turn(), 2)}
+        facts: dict[str, Any] = {"largest_turn_degrees": round(largest_turn(self.rows()), 2)}
         if not self.settings.steps:
             return facts
         sums: dict[str, dict[str, float]] = {name: {} for name in self.contenders}
@@ -183,31 +201,45 @@ class LearnedSearch:
 
     def _figures(self, contender: Contender, moves: Moves) -> dict[str, Tensor]:
         settings = self.settings
-        vectors = self.space.codes.new_zeros(self.count, self.space.codes.shape[1])
-        vectors = vectors.index_copy(1, self.live, contender.rows)
-        is_learned = contender.rotation is not None
-        with torch.set_grad_enabled(is_learned and torch.is_grad_enabled()):
-            after, amounts = apply_moves(self.space, moves, vectors)
+        motion, live_codes = contender.motion, moves.codes[:, self.live]
+        is_control = isinstance(motion, Fixed)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not is_control):
+            shifts = motion(live_codes, moves.chosen, moves.amounts)
+            full = torch.zeros_like(moves.codes).index_copy(1, self.live, shifts)
+            after, amounts = apply_moves(self.space, moves, full)
             alike = likeness(moves, after)
         guess = contender.predictor(moves.jitter(moves.before), moves.jitter(after))
         naming = F.cross_entropy(guess.direction, moves.chosen)
         shift = (guess.amount - amounts).abs().mean()
         loss = naming + settings.shift_weight * shift + settings.twin_weight * alike
+        if isinstance(motion, Potentials):
+            waves = motion.residual(live_codes, moves.chosen, moves.amounts)
+            loss = loss + settings.wave_weight * waves
         accuracy = (guess.direction.argmax(1) == moves.chosen).float().mean()
         return {"loss": loss, "accuracy": accuracy, "likeness": alike, "shift": shift}
 
-    def _contender(self, rotation: Rotation | None, fixed: Tensor) -> Contender:
+    def _motion(self, size: int) -> Rotation | Potentials:
+        if self.settings.finder != "flow":
+            return Rotation(size, self.count)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return Potentials(size, self.count)
+
+    def _live_codes(self) -> Tensor:
+        return self.space.codes[:, self.live]
+
+    def _contender(self, motion: Rotation | Fixed | Potentials) -> Contender:
         device = self.space.codes.device
         channels = _channels(self.space)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)  # all predictors start alike
             predictor = Predictor(channels, self.count).to(device)
         groups = [{"params": list(predictor.parameters()), "lr": self.settings.predictor_rate}]
-        if rotation is not None:
-            rotation = rotation.to(device)
-            groups.append({"params": [rotation.angles], "lr": self.settings.angle_rate})
+        motion = motion.to(device)
+        if not isinstance(motion, Fixed):
+            groups.append({"params": list(motion.parameters()), "lr": self.settings.angle_rate})
         optimizer = torch.optim.Adam(groups, betas=BETAS)
-        return Contender(predictor, optimizer, rotation, fixed.to(device))
+        return Contender(predictor, optimizer, motion)
 
     def _resume(self, watch: Watch) -> None:
         assert watch.folder is not None
@@ -224,6 +256,16 @@ class LearnedSearch:
         self.step = state["step"]
         for name, contender in self.contenders.items():
             contender.load(state["contenders"][name])
+
+
+def first_steps(motion: Potentials, codes: Tensor) -> Tensor:
+    """(K, M): the orthonormal basis nearest to the curves' mean first steps at codes (n, M)."""
+    rows = []
+    for index in range(motion.count):
+        chosen = torch.full((len(codes),), index, device=codes.device)
+        with torch.no_grad():
+            rows.append(motion.velocity(codes, torch.zeros_like(codes[:, 0]), chosen).mean(0))
+    return polar(torch.stack(rows))
 
 
 @torch.no_grad()

@@ -67,15 +67,14 @@ def draw_moves(
     )
 
 
-def apply_moves(space: Space, moves: Moves, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures after the moves along vectors (K, N), and the amounts (n,) really moved.
+def apply_moves(space: Space, moves: Moves, shifts: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures after shifts (n, N) of the codes, and the amounts (n,) really moved.
 
     Codes are kept within the range of the data, so that a move may come out shorter than asked for.
     """
-    along = vectors[moves.chosen]
-    moved = (moves.codes + moves.amounts[:, None] * along).clamp(min=space.low, max=space.high)
-    real = ((moved - moves.codes) * along).sum(1).detach()
-    return moves.scene(moved), real
+    moved = (moves.codes + shifts).clamp(min=space.low, max=space.high)
+    share = ((moved - moves.codes) * shifts).sum(1) / shifts.square().sum(1).clamp(min=1e-12)
+    return moves.scene(moved), (share * moves.amounts).detach()
 
 
 def likeness(moves: Moves, after: Tensor) -> Tensor:

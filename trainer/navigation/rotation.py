@@ -19,19 +19,38 @@ class Rotation(nn.Module):
         self.angles = nn.Parameter(torch.zeros(size * (size - 1) // 2))
         self.register_buffer("places", torch.triu_indices(size, size, 1), persistent=False)
 
-    def forward(self) -> Tensor:
-        """(K, M) with orthonormal rows."""
+    def rows(self) -> Tensor:
+        """(K, M), orthonormal."""
         places = self.get_buffer("places")
         angles = self.angles.double()  # in float32 the exponential is off in the fifth digit
         upper = angles.new_zeros(self.size, self.size)
         upper = upper.index_put((places[0], places[1]), angles)
         return torch.matrix_exp(upper - upper.T)[: self.count].to(self.angles.dtype)
 
-    @torch.no_grad()
-    def largest_turn(self) -> float:
-        """Angle in degrees by which the direction that moved most has left its axis."""
-        cosines = self().diagonal().clamp(-1, 1)
-        return float(cosines.acos().rad2deg().max()) if len(cosines) else 0.0
+    def forward(self, codes: Tensor, chosen: Tensor, amounts: Tensor) -> Tensor:
+        """Shifts (n, M) of any codes by signed amounts (n,) along the chosen rows."""
+        return amounts[:, None] * self.rows()[chosen]
+
+
+class Fixed(nn.Module):
+    """Rows (K, M) that stay as they are."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("_rows", rows, persistent=False)
+
+    def rows(self) -> Tensor:
+        """(K, M)."""
+        return self.get_buffer("_rows")
+
+    def forward(self, codes: Tensor, chosen: Tensor, amounts: Tensor) -> Tensor:
+        """As `Rotation.forward`."""
+        return amounts[:, None] * self.rows()[chosen]
+
+
+def largest_turn(rows: Tensor) -> float:
+    """Angle in degrees by which the row that moved most has left its axis."""
+    return float(rows.detach().diagonal().clamp(-1, 1).acos().rad2deg().max())
 
 
 def random_rows(size: int, count: int, generator: torch.Generator) -> Tensor:

@@ -60,7 +60,8 @@ def _search(
         return *weight_directions(space, dimensions, count), None
     if finder == "jacobian":
         return *jacobian_directions(space, dimensions, count, seed), None
-    return *LearnedSearch(space, settings, live, count, seed).run(watch), None
+    search = LearnedSearch(space, settings, live, count, seed)
+    return *search.run(watch), search.paths()
 
 
 def _count(settings: NavigationSettings, live: Live) -> int:

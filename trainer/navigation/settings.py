@@ -11,7 +11,7 @@ from ..config import Finder
 
 View = Literal["x0_hat", "preview"]
 FINDERS: tuple[str, ...] = get_args(Finder)
-STEPPED = ("learned",)  # finders that are trained
+STEPPED = ("learned", "flow")  # finders that are trained
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class NavigationSettings:
             beside them.
         shift_weight: weight of the predicted amount in the loss of the learned directions.
         twin_weight: weight of the penalty on two directions that change a picture alike.
+        wave_weight: weight of the wave equation's residual, for the finder "flow".
     """
 
     finder: Finder = "axes"
@@ -43,12 +44,13 @@ class NavigationSettings:
     predictor_rate: float = 1e-3
     shift_weight: float = 0.25
     twin_weight: float = 1.0
+    wave_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name, allowed in (("finder", FINDERS), ("view", get_args(View))):
             value = getattr(self, name)
             require(value in allowed, f"{name} is '{value}'", f"Use one of {', '.join(allowed)}")
-        for name in ("directions", "steps", "shift_weight", "twin_weight"):
+        for name in ("directions", "steps", "shift_weight", "twin_weight", "wave_weight"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}", "Use 0 or more")
         for name in ("pictures_per_step", "moves_per_picture"):

@@ -8,7 +8,7 @@ from trainer.navigation import ModelSpace, NavigationSettings, Watch, find
 from trainer.navigation.live import live_dimensions
 from trainer.navigation.moves import Moves, apply_moves, draw_moves, likeness
 from trainer.navigation.predictor import Jitter, Predictor
-from trainer.navigation.rotation import Rotation, random_rows
+from trainer.navigation.rotation import Rotation, largest_turn, random_rows
 
 QUICK = {"pictures_per_step": 3, "moves_per_picture": 3}
 
@@ -33,8 +33,8 @@ def test_the_rotation_is_orthonormal_and_turns_by_its_angle():
         rotation.angles[0] = 0.5  # in the plane of the first two
     c, s = 0.8775825619, 0.4794255386  # cos and sin of .5
     expected = torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1.0]])
-    assert torch.allclose(rotation(), expected, atol=1e-6)
-    assert rotation.largest_turn() == pytest.approx(28.6479, abs=1e-3)
+    assert torch.allclose(rotation.rows(), expected, atol=1e-6)
+    assert largest_turn(rotation.rows()) == pytest.approx(28.6479, abs=1e-3)
     rows = random_rows(5, 3, torch.Generator().manual_seed(0))
     assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
 
@@ -93,7 +93,7 @@ def test_moves_are_within_the_range_and_their_amount_is_what_was_moved(mixed_spa
     chosen = moves.chosen.view(50, 3)
     assert all(len(set(row.tolist())) == 3 for row in chosen)  # different directions per item
     assert float(moves.amounts.abs().min()) >= 0.5 and float(moves.amounts.abs().max()) <= 3
-    after, amounts = apply_moves(space, moves, torch.eye(4))
+    after, amounts = apply_moves(space, moves, moves.amounts[:, None] * torch.eye(4)[moves.chosen])
     assert float(amounts.abs().max()) <= 2 * 3**0.5  # uniform codes end at 3^.5
     kept = moves.codes.gather(1, moves.chosen[:, None])[:, 0] + amounts
     assert float(kept.max()) <= float(space.high.max()) + 1e-5
