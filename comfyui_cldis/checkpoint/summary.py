@@ -85,16 +85,21 @@ def as_text(header: Header, file_name: str) -> str:
 
 
 def direction_notes(directions: Sequence[Direction], facts: Mapping[str, Any]) -> dict[str, str]:
-    """Name of each direction -> what speaks against it, such as "weak"; "" for nothing."""
+    """Name of each direction -> what speaks against it, such as "weak"; "" for nothing.
+
+    Where evenness was measured twice, in the facts and with the direction, the worse figure counts:
+    a look at a few pictures does not take back what many have shown.
+    """
     quality = facts.get("quality")
     shares = quality.get("monotone_share") if isinstance(quality, Mapping) else None
     strongest = max((each.effect for each in directions), default=0.0)
     notes = {}
     for each in directions:
         share = shares.get(each.name) if isinstance(shares, Mapping) else None
-        share = each.quality.get(MONOTONE, share)
-        known = float(share) if isinstance(share, int | float) else None
-        notes[each.name] = weakness(each.effect, strongest, known)
+        found = [
+            float(s) for s in (share, each.quality.get(MONOTONE)) if isinstance(s, int | float)
+        ]
+        notes[each.name] = weakness(each.effect, strongest, min(found, default=None))
     return notes
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..checkpoint.summary import direction_notes
+from ..editing.naming import describe_ends
 from .sockets import CATEGORY, LoadedModel, model_input
 
 
@@ -47,11 +49,14 @@ def describe(model: LoadedModel) -> str:
         "",
         "Directions, strongest effect first (amounts seen in training, in standard deviations):",
     ]
+    notes = direction_notes(editable.directions, editable.facts)
     for direction in editable.directions:
-        labels = f"{direction.negative_label} / {direction.positive_label}".strip(" /")
+        labels = direction.negative_label, direction.positive_label
+        ends = " / ".join(labels) if describe_ends(*labels) else ""
+        known = [text for text in (ends, notes[direction.name]) if text]
         lines.append(
             f"- {direction.name}: {direction.minimum:+.2f} to {direction.maximum:+.2f}"
-            + (f"  ({labels})" if labels else "")
+            + (f"  ({', '.join(known)})" if known else "")
         )
     if not editable.directions:
         lines.append("- none")

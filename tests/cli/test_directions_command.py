@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
+from comfyui_cldis.checkpoint.summary import direction_notes
 from comfyui_cldis.editing.directions import Direction
 from comfyui_cldis.editing.editable import EditableModel
 
@@ -81,6 +82,17 @@ def test_measuring_adds_quality_and_thumbnails_and_nothing_else(
     thumbnails = Image.open(sheet).size
     assert run("directions", path, "--sheet", sheet, "--steps", 1, "--device", "cpu") == 0
     assert Image.open(sheet).width > 2 * thumbnails[0]  # 2 x 5 pictures in a row instead of 3
+
+
+def test_a_good_figure_does_not_take_back_a_bad_one(tiny_model: EditableModel) -> None:
+    first, second = tiny_model.directions
+    facts = {"quality": {"monotone_share": {first.name: 0.5, second.name: 1.0}}}
+    both = (replace(first, quality={"monotone": 1.0}), replace(second, quality={"monotone": 0.8}))
+    assert direction_notes(both, facts) == {
+        "hair length": "uneven on 50 % of the pictures",
+        "yaw": "uneven on 20 % of the pictures",
+    }
+    assert direction_notes(tiny_model.directions, {}) == {"hair length": "", "yaw": ""}
 
 
 def test_a_sheet_of_given_pictures(path: Path, tmp_path: Path) -> None:
