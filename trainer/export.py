@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from comfyui_cldis.editing.directions import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.editing.quality import with_measurements
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from .batches import to_tensor
@@ -29,6 +31,7 @@ from .quality import measure_quality
 
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
+MEASURED_BASES = 4  # of these, for the quality and the thumbnails of each direction
 NAVIGATION_IMAGES = 1024
 SMALLEST_EFFECT = VISIBLE_EFFECT
 UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
@@ -127,12 +130,14 @@ def assemble(
         directions, navigation = navigated(model, images, bases, config, say)
         facts = {**facts, "navigation": navigation}
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
+    with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
+        model = with_measurements(
+            model, bases[:MEASURED_BASES], on_direction=lambda *_: bar.update()
+        )
     pictures, seen = judged
     say(f"Measuring the quality on {len(pictures)} pictures ({seen}).")
     quality = {"pictures": seen, **measure_quality(model, pictures, mean)}
-    return EditableModel(
-        networks, model.schedule, statistics, directions, {**facts, "quality": quality}
-    )
+    return replace(model, facts={**facts, "quality": quality})
 
 
 def navigated(

@@ -328,9 +328,9 @@ def export(
 
 def report_facts(model: Any) -> dict[str, Any]:
     """Facts of a model with its directions, as the report shows them."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
-    directions = [asdict(direction) for direction in model.directions]
+    directions = [asdict(replace(d, thumbnails=None)) for d in model.directions]
     return {**model.facts, "directions": directions}
 
 
