@@ -37,11 +37,11 @@ class NavigationSettings:
     finder: Finder = "axes"
     directions: int = 0
     view: View = "x0_hat"
-    steps: int = 200
+    steps: int = 300
     pictures_per_step: int = 8
     moves_per_picture: int = 3
     angle_rate: float = 1e-2
-    predictor_rate: float = 1e-3
+    predictor_rate: float = 2e-3
     shift_weight: float = 0.25
     twin_weight: float = 1.0
     wave_weight: float = 1.0
