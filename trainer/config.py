@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -246,19 +247,40 @@ class TrainConfig:
             ValueError: an unknown key (names the nearest valid one) or a value out of range.
         """
         tree = self.to_dict()
+        known = [*_keys(tree)]
         for key, value in values.items():
+            if key not in known:
+                raise ValueError(_unknown_key(key, known))
             *path, last = key.split(".")
             branch = tree
             for name in path:
-                if not isinstance(branch.get(name), dict):
-                    tables = ", ".join(k for k, v in branch.items() if isinstance(v, dict))
-                    raise ValueError(
-                        f"The setting '{key}' names no table '{name}'. Use one of {tables}, or "
-                        "a key without a dot."
-                    )
                 branch = branch[name]
             branch[last] = value
         return TrainConfig.from_dict(tree)
+
+
+def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of all settings in a nested mapping."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> str:
+    """A sentence that names the nearest settings: those of the same last name, or alike ones."""
+    names = {name: name.split(".")[-1] for name in known}
+    last = key.split(".")[-1]
+    near = [name for name in known if names[name] == last]
+    if not near:
+        near = difflib.get_close_matches(key, known, 1)
+    if not near:
+        near = [
+            name for name in known if difflib.SequenceMatcher(None, last, names[name]).ratio() > 0.8
+        ]
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"Unknown key '{key}'.{hint} --dry-run prints all settings."
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -32,6 +32,8 @@ SHOWN = (
     ("used", "used", ".2f"),
 )
 
+OF_DIFFUSION = ("diffusion", "distillation", "information", "used")
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -79,7 +81,9 @@ def describe_speed(progress: Progress) -> str:
     if progress.images_per_sec is not None:
         digits = 1 if progress.images_per_sec < 100 else 0
         parts.append(f"{progress.images_per_sec:,.{digits}f} images/s")
-    if progress.eta_sec is not None and progress.step < progress.num_steps:
+    if progress.record.get("is_warmup"):  # its steps are far quicker than those to come
+        parts.append("warm-up of the co-pilot")
+    elif progress.eta_sec is not None and progress.step < progress.num_steps:
         parts.append(f"{describe_duration(progress.eta_sec)} left")
     return ", ".join(parts)
 
@@ -99,11 +103,15 @@ def describe_duration(seconds: float) -> str:
 
 
 def describe_values(record: Mapping[str, Any]) -> str:
-    """Losses and the state of the closed loop in one short line; what is missing is left out."""
+    """Losses and the state of the closed loop in one short line; what is missing is left out.
+
+    So is the diffusion branch as long as it is not trained.
+    """
     parts = []
+    waits = number(record, "diffusion") == 0
     for key, name, form in SHOWN:
         value = number(record, key)
-        if value is not None:
+        if value is not None and not (waits and key in OF_DIFFUSION):
             parts.append(f"{name} {value:{form}}")
     return "  ".join(parts)
 

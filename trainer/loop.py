@@ -138,6 +138,7 @@ class Trainer:
         self.control = controller.start(config.loop, self.envelope(0.0))
         self.course = course.start(config)
         self.step = 0
+        self.has_other_pictures = False  # than the state that was loaded
         self.seconds = 0.0
         self.orthogonal = self.direct = 0.0
 
@@ -160,7 +161,7 @@ class Trainer:
             "information": [self.orthogonal, self.direct],
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: dict[str, Any], *, other_pictures: bool = False) -> None:
         """Continue from what `state` returned; the length of the run may be another (`Course`).
 
         Raises:
@@ -173,7 +174,8 @@ class Trainer:
                 "another --output."
             )
         now, then = fingerprint(self.images), state.get("data")
-        if then not in (None, now):  # states of the first trainings do not say
+        self.has_other_pictures = then not in (None, now)  # the first states do not say
+        if self.has_other_pictures and not other_pictures:
             raise ValueError(
                 f"The pictures are not those the run was started with ({then} then, {now} now). "
                 "Restore them, or choose another --output."
@@ -193,8 +195,11 @@ class Trainer:
             self.config = self.course.settle(self.config)
         self.optimizer.param_groups[0]["first_step"] = self.config.copilot_warmup_steps
 
-    def resume(self, folder: Path) -> list[str] | None:
+    def resume(self, folder: Path, *, other_pictures: bool = False) -> list[str] | None:
         """Load the newest readable state in `folder`.
+
+        Args:
+            other_pictures: accept a state of other pictures, for use without training.
 
         Returns:
             A sentence per newer state that could not be read; None when there is no state.
@@ -202,7 +207,7 @@ class Trainer:
         found = load_state(folder)
         if found is None:
             return None
-        self.load(found[0])
+        self.load(found[0], other_pictures=other_pictures)
         return found[1]
 
     # -- one step ------------------------------------------------------------------------------
@@ -331,7 +336,7 @@ class Trainer:
                 found = measure_information(self.networks, self.schedule, x0, draws.part(part))
             sums += len(x0) * torch.tensor(found, device=self.device)
         mean = self.mean(sums) * num_processes / len(chosen)
-        self.orthogonal, self.direct = mean.tolist()
+        self.orthogonal, self.direct = float(mean[0]), float(mean[1])
         self.control = controller.observe_information(
             self.control, self.orthogonal, self.direct, encoder_kl
         )
@@ -384,6 +389,7 @@ class Trainer:
         return {
             "step": self.step,
             "planned_steps": self.course.planned,
+            "is_warmup": self.step <= self.config.copilot_warmup_steps < self.config.steps,
             "images": self.step * self.config.batch_size,
             "seconds": round(self.seconds, 2),
             **{k: round(v, 6) if isinstance(v, float) else v for k, v in measured.items()},

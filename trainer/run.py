@@ -17,7 +17,7 @@ from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, writ
 from .logs import RunLog
 from .loop import Trainer
 from .signals import stopped_with
-from .state import as_begun, check_config, load_state
+from .state import as_begun, check_config, load_state, write_config
 
 if TYPE_CHECKING:
     from .samples import Strip
@@ -103,6 +103,7 @@ def train(
         FloatingPointError: a loss is not finite.
         KeyboardInterrupt: stopped before or after the steps; its text says how to go on.
     """
+    check_places(settings)
     with locked(settings.output):
         return _train(settings, say, events, on_record, on_picture, should_stop)
 
@@ -119,7 +120,12 @@ def locked(folder: Path) -> Iterator[None]:
     if os.environ.get("RANK", "0") != "0":  # as torchrun and accelerate launch set it
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"The folder {folder} cannot be made: {error.strerror}. Choose another --output."
+        ) from error
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -200,8 +206,19 @@ def _train(
     return Outcome(True, trainer.step, model_path)
 
 
-def open_run(settings: RunSettings, say: Callable[[str], None]) -> tuple[Trainer, bool]:
-    """Open the data and the newest state of a run; True when there was one."""
+def open_run(
+    settings: RunSettings, say: Callable[[str], None], *, other_pictures: bool = False
+) -> tuple[Trainer, bool]:
+    """Open the data and the newest state of a run; True when there was one.
+
+    Nothing of a run that is there is written before its settings and pictures have been accepted.
+
+    Args:
+        other_pictures: accept pictures that are not those of the run, to export it.
+
+    Raises:
+        ValueError, FileNotFoundError: settings or data that cannot be used, or not with this run.
+    """
     from accelerate import PartialState
 
     config, folder = settings.config, settings.output
@@ -211,24 +228,53 @@ def open_run(settings: RunSettings, say: Callable[[str], None]) -> tuple[Trainer
             f"one of {', '.join(BUILT_IN_SOURCES)}."
         )
     process = PartialState(cpu=settings.device == "cpu")
+    values: dict[str, Any] = {}
     with process.main_process_first():  # it decodes the pictures; the others map the result
         if process.is_main_process:
-            folder.mkdir(parents=True, exist_ok=True)
-            check_config(folder, config, settings.source)
+            values = check_config(folder, config, settings.source)
         with stopped_with(READING_STOPPED):
             images = open_data(settings)
         config = as_begun(folder, config)
         split = split_data(settings.data, images, config)
+    findings = images.report.findings
+    if findings is not None and 0 < len(images.images) - 1 <= findings.num_duplicates:
+        raise ValueError(
+            f"All {len(images.images)} pictures of {settings.data} are the same, so there is "
+            "nothing to learn. Give pictures that differ."
+        )
     if process.is_main_process:
         say(images.report.describe())
         for sentence in describe_split(settings.data, split, config):
             say(sentence)
-        write_report(images, folder)
     trainer = Trainer(config, split.training, settings.device, split.held_out)
-    damaged = trainer.resume(folder)
+    damaged = trainer.resume(folder, other_pictures=other_pictures)
+    if trainer.step > config.steps:
+        raise ValueError(
+            f"The run in {folder} is at step {trainer.step} already, beyond --steps "
+            f"{config.steps}. Give {trainer.step} or more, or choose another --output."
+        )
+    if other_pictures and trainer.has_other_pictures:
+        trainer.held_out = None  # the present hold-out may have been trained on
+        say(
+            "Note: the pictures are not those the run was started with. Statistics, directions and "
+            "quality are measured on the present ones."
+        )
+    elif process.is_main_process:
+        write_config(folder, values)
+        write_report(images, folder)
     for sentence in damaged or []:
         say(f"{sentence} Going on from the state before it.")
     return trainer, damaged is not None
+
+
+def check_places(settings: RunSettings) -> None:
+    """Raises ValueError when the run would write its pictures among those that it trains on."""
+    data, output = Path(settings.data).resolve(), settings.output.resolve()
+    if settings.data not in BUILT_IN_SOURCES and data.is_dir() and output.is_relative_to(data):
+        raise ValueError(
+            f"--output {settings.output} lies in --data {settings.data}, so the run's own pictures "
+            "would be trained on. Choose a folder outside of it."
+        )
 
 
 def open_data(settings: RunSettings) -> ImageSet:
@@ -344,7 +390,7 @@ def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:
         raise ValueError(
             f"{settings.output} holds no training state. Give the --output folder of a run."
         )
-    trainer, _ = open_run(settings, say)
+    trainer, _ = open_run(settings, say, other_pictures=True)
     path = settings.output / MODEL_NAME
     with stopped_with(MEASURING_STOPPED.format(trainer.step)):
         export(trainer, settings, path, say)

@@ -105,11 +105,14 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
     return None
 
 
-def check_config(folder: Path, config: TrainConfig, source: str) -> None:
-    """Write the resolved configuration, or compare it with the one the run was started with.
+def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, Any]:
+    """Compare the configuration with the one the run in `folder` was started with, if there is one.
 
     Only `FREE_TO_CHANGE` may differ between two commands on the same folder: the length of the
     run, its intervals, and how a step is computed.
+
+    Returns:
+        What `write_config` is to write once the run is open.
 
     Raises:
         ValueError: the folder holds a run with another configuration or data source.
@@ -131,8 +134,14 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> None:
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}). "
                 "Give the settings it was started with, or choose another --output."
             )
+    return now
+
+
+def write_config(folder: Path, values: dict[str, Any]) -> None:
+    """Write config.json whole or not at all."""
+    path = folder / CONFIG_NAME
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, path)
 
 

@@ -290,3 +290,43 @@ def test_an_output_folder_that_is_a_file_is_a_sentence(folder, tmp_path, capfd):
     assert run_command(folder, tmp_path / "run") == 2
     error = capfd.readouterr().err
     assert "is a file. Give a folder" in error and "Traceback" not in error
+
+
+def test_the_output_may_not_lie_in_the_data(folder, tmp_path, capfd):
+    before = sorted(folder.iterdir())
+    for output in (folder, folder / "run"):
+        assert run_command(folder, output) == 2
+        assert "Choose a folder outside of it." in capfd.readouterr().err
+    assert [path for path in sorted(folder.iterdir()) if path.name != "run"] == before
+
+
+def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    kept = ("config.json", "data_report.json", "model.safetensors")
+    before = {name: (run / name).read_bytes() for name in kept}
+    assert run_command(folder, run, "--steps", "2") == 2
+    assert "at step 4 already, beyond --steps 2. Give 4 or more" in capfd.readouterr().err
+    Image.new("RGB", (40, 40), "blue").save(folder / "more.png")
+    try:
+        assert run_command(folder, run, "--steps", "6") == 2
+        assert "not those the run was started with" in capfd.readouterr().err
+        assert {name: (run / name).read_bytes() for name in kept} == before
+        assert main(["export", str(run), "--device", "cpu"]) == 0  # on the present pictures
+        assert "measured on the present ones" in capfd.readouterr().err
+        assert (run / "config.json").read_bytes() == before["config.json"]
+    finally:
+        (folder / "more.png").unlink()
+
+
+def test_pictures_that_are_all_the_same_are_refused(tmp_path, capfd):
+    for index in range(5):
+        Image.new("RGB", (40, 40), "red").save(tmp_path / f"{index}.png")
+    assert run_command(tmp_path, tmp_path.parent / "same") == 2
+    assert "All 5 pictures" in capfd.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(folder, tmp_path, capfd):
+    (tmp_path / "file").write_text("x")
+    assert run_command(folder, tmp_path / "file" / "run") == 2
+    assert "cannot be made: Not a directory. Choose another --output." in capfd.readouterr().err

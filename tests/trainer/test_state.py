@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from trainer.config import load_preset
-from trainer.state import check_config, load_state, save_state, state_files
+from trainer.state import check_config, load_state, save_state, state_files, write_config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = load_preset("tiny32")
@@ -100,9 +100,12 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
 
 
 def test_intervals_may_change_and_results_may_not(tmp_path):
-    check_config(tmp_path, CONFIG, "pictures")
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "pictures"))
     save_state(tmp_path, {"step": 1})
-    check_config(tmp_path, replace(CONFIG, steps=9, save_every_steps=1, keep_states=3), "pictures")
+    longer = replace(CONFIG, steps=9, save_every_steps=1, keep_states=3)
+    values = check_config(tmp_path, longer, "pictures")
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == CONFIG.steps
+    write_config(tmp_path, values)
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 9
     changed = CONFIG.with_values({"loop.feedback": "ramp", "seed": 3})
     with pytest.raises(ValueError, match=r"different: loop.feedback, seed\)"):

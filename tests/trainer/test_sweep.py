@@ -49,7 +49,10 @@ def test_rows_are_configurations(tmp_path):
         ("[rows.a]\nsteps = 1", "needs `data`"),
         ("data = 'x'\nrow = 1\n[rows.a]", "unknown keys ['row']"),
         ("data = 'x'\nseeds = 1\n[rows.a]", "Give a list of whole numbers"),
-        ("data = 'x'\n[rows.a]\nloop.feedbak = 'ramp'", "Row 'a' of s.toml: Unknown key 'feedbak'"),
+        (
+            "data = 'x'\n[rows.a]\nloop.feedbak = 'ramp'",
+            "Row 'a' of s.toml: Unknown key 'loop.feedbak'. Did you mean 'loop.feedback'?",
+        ),
         ("data =", "not valid TOML"),
         ("data = 3\n[rows.a]", "`data` must be a text"),
         ("data = 'x'\n[rows]\na = 3", "every row a table"),
