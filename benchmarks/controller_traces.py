@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from trainer.config import TrainConfig
 from trainer.figures import BLUE, FAINT_INK, INK, ORANGE, Span, draw_line, dress, to_png
+from trainer.run import MODEL_NAME
 from trainer.stats import STATS_NAME
 from trainer.sweep import folder_name
 
@@ -89,7 +90,8 @@ def main() -> None:
     names = options.rows.split(",") if options.rows else known
     rows = {}
     for name in names:
-        seeds = sorted((options.folder / folder_name(name)).glob("seed_*"))
+        files = sorted((options.folder / folder_name(name)).glob(f"seed_*/{MODEL_NAME}"))
+        seeds = [file.parent for file in files]  # of finished runs
         if seeds:  # the controls have no runs
             rows[name] = [read_run(seed) for seed in seeds]
     options.output.write_bytes(draw_traces(rows))
