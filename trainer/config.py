@@ -260,12 +260,11 @@ class TrainConfig:
 
 
 def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all settings in a nested mapping."""
+    """Dotted keys of all settings in a nested mapping, and of its tables."""
     for name, value in tree.items():
+        yield prefix + name
         if isinstance(value, Mapping):
             yield from _keys(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> str:

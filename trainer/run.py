@@ -163,6 +163,11 @@ def _train(
     if trainer.step >= config.steps and is_complete:
         tell(f"This run is finished: {model_path} (step {trainer.step}).")
         return Outcome(True, trainer.step, model_path)
+    if trainer.step > config.steps:
+        raise ValueError(
+            f"The run in {folder} is at step {trainer.step} already, beyond --steps "
+            f"{config.steps}. Give {trainer.step} or more, or choose another --output."
+        )
     if resumed:
         tell(f"Resuming at step {trainer.step} of {config.steps}.")
         if trainer.course.before and trainer.step == trainer.course.changed_at:
@@ -248,18 +253,13 @@ def open_run(
             say(sentence)
     trainer = Trainer(config, split.training, settings.device, split.held_out)
     damaged = trainer.resume(folder, other_pictures=other_pictures)
-    if trainer.step > config.steps:
-        raise ValueError(
-            f"The run in {folder} is at step {trainer.step} already, beyond --steps "
-            f"{config.steps}. Give {trainer.step} or more, or choose another --output."
-        )
     if other_pictures and trainer.has_other_pictures:
         trainer.held_out = None  # the present hold-out may have been trained on
         say(
             "Note: the pictures are not those the run was started with. Statistics, directions and "
             "quality are measured on the present ones."
         )
-    elif process.is_main_process:
+    elif process.is_main_process and trainer.step <= config.steps:
         write_config(folder, values)
         write_report(images, folder)
     for sentence in damaged or []:

@@ -305,8 +305,12 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
     assert run_command(folder, run) == 0
     kept = ("config.json", "data_report.json", "model.safetensors")
     before = {name: (run / name).read_bytes() for name in kept}
+    assert run_command(folder, run, "--steps", "2") == 0  # finished is finished
+    assert {name: (run / name).read_bytes() for name in kept} == before
+    (run / "model.safetensors").rename(run / "aside")
     assert run_command(folder, run, "--steps", "2") == 2
     assert "at step 4 already, beyond --steps 2. Give 4 or more" in capfd.readouterr().err
+    (run / "aside").rename(run / "model.safetensors")
     Image.new("RGB", (40, 40), "blue").save(folder / "more.png")
     try:
         assert run_command(folder, run, "--steps", "6") == 2
