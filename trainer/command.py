@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
 from typing import Any
 
-from .config import TrainConfig, load_preset, parse_setting, preset_names
+from .config import TrainConfig, flatten, load_preset, parse_setting, preset_names
 
 FLAGS = ("steps", "seed")  # settings with a flag of their own
 
@@ -33,22 +32,12 @@ def training_command(config: TrainConfig, data: str, preset: str = "") -> str:
 
 def differences(base: TrainConfig, config: TrainConfig) -> list[str]:
     """What to --set on `base` to get `config`, as KEY=VALUE; steps and seed are left out."""
-    before, after = _flat(base.to_dict()), _flat(config.to_dict())
+    before, after = flatten(base.to_dict()), flatten(config.to_dict())
     return [
         f"{key}={_text(value)}"
         for key, value in after.items()
         if value != before[key] and key not in FLAGS
     ]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _text(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -247,9 +247,10 @@ class TrainConfig:
             ValueError: an unknown key (names the nearest valid one) or a value out of range.
         """
         tree = self.to_dict()
-        known = [*_keys(tree)]
+        known = [*flatten(tree)]
+        tables = {key.rpartition(".")[0] for key in known}
         for key, value in values.items():
-            if key not in known:
+            if key not in known and key not in tables:
                 raise ValueError(_unknown_key(key, known))
             *path, last = key.split(".")
             branch = tree
@@ -259,12 +260,15 @@ class TrainConfig:
         return TrainConfig.from_dict(tree)
 
 
-def _keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all settings in a nested mapping, and of its tables."""
-    for name, value in tree.items():
-        yield prefix + name
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted keys: {"loop": {"feedback": "ramp"}} -> {"loop.feedback": "ramp"}."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _keys(value, f"{prefix}{name}.")
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, encode, preview, traverse
+from comfyui_cldis.editing.quality import monotone_share as share_of_monotone
 
 MONOTONE_AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 
@@ -37,10 +38,7 @@ def monotone_share(model: EditableModel, latent: Latent, name: str, num_steps: i
         for amount in MONOTONE_AMOUNTS
     ]
     images = decode(model, traverse(model, latent, name, amounts), num_steps=num_steps)
-    path = images.flatten(1).view(len(latent), len(amounts), -1)  # (B, K, pixels)
-    span = (path[:, -1] - path[:, 0])[:, None]
-    position = (path * span).sum(-1)
-    return float((position.diff(dim=1) > 0).all(dim=1).float().mean())
+    return share_of_monotone(images.view(len(latent), len(amounts), *images.shape[1:]))
 
 
 def measure_quality(

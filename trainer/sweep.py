@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .config import TrainConfig, load_preset, read_toml
+from .config import TrainConfig, flatten, load_preset, read_toml
 from .run import RunSettings, train
 from .stats import STATS_NAME
 from .sweep_figure import draw_results
@@ -121,17 +121,6 @@ def load_sweep(path: Path) -> Sweep:
         except ValueError as error:
             raise ValueError(f"Row '{name}' of {path.name}: {error}") from error
     return Sweep(values["data"], preset, tuple(seeds), tuple(metrics), configs)
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys: {"loop": {"feedback": "ramp"}} -> {"loop.feedback": "ramp"}."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def folder_name(row: str) -> str:

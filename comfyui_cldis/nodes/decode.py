@@ -15,6 +15,7 @@ from .images import to_comfyui
 from .sockets import (
     CATEGORY_SAMPLING,
     LoadedModel,
+    freedom_input,
     latent_input,
     model_input,
     noise_input,
@@ -56,19 +57,10 @@ class Decode:
                 "size": size_input("original"),
             },
             "optional": {
-                "freedom": (
-                    "FLOAT",
-                    {
-                        "default": 0.0,
-                        "min": 0.0,
-                        "max": 1.0,
-                        "step": 0.05,
-                        "tooltip": (
-                            "With inverted noise: how far it moves towards the noise of the seed. "
-                            "0 keeps the picture's own noise and its details, and switches this "
-                            "off; 0.2 to 0.5 lets a large edit go further."
-                        ),
-                    },
+                "freedom": freedom_input(
+                    "With inverted noise: how far it moves towards the noise of the seed. "
+                    "0 keeps the picture's own noise and its details, and switches this "
+                    "off; 0.2 to 0.5 lets a large edit go further."
                 ),
             },
         }

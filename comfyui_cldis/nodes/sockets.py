@@ -85,6 +85,11 @@ def seed_input() -> tuple[str, dict[str, Any]]:
     return ("INT", {"default": 0, "min": 0, "max": MAXIMUM_SEED, "tooltip": tooltip})
 
 
+def freedom_input(tooltip: str) -> tuple[str, dict[str, Any]]:
+    limits = {"default": 0.0, "min": 0.0, "max": 1.0, "step": 0.05}
+    return ("FLOAT", {**limits, "tooltip": tooltip})
+
+
 def size_input(default: str) -> tuple[list[str], dict[str, Any]]:
     tooltip = (
         "original: back to the size of the encoded picture (resize 'crop' gives the central "

@@ -16,6 +16,7 @@ from .sockets import (
     CATEGORY_EDIT,
     LoadedModel,
     direction_input,
+    freedom_input,
     latent_input,
     model_input,
     noise_input,
@@ -87,19 +88,10 @@ class Traverse:
                 "size": size_input("model"),
             },
             "optional": {
-                "freedom": (
-                    "FLOAT",
-                    {
-                        "default": 0.0,
-                        "min": 0.0,
-                        "max": 1.0,
-                        "step": 0.05,
-                        "tooltip": (
-                            "With inverted noise: how far it moves towards the noise of the seed, "
-                            "the same for all frames. 0 keeps the picture's own noise and its "
-                            "details; 0.2 to 0.5 lets large amounts go further."
-                        ),
-                    },
+                "freedom": freedom_input(
+                    "With inverted noise: how far it moves towards the noise of the seed, "
+                    "the same for all frames. 0 keeps the picture's own noise and its "
+                    "details; 0.2 to 0.5 lets large amounts go further."
                 ),
             },
         }
