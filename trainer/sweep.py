@@ -33,12 +33,15 @@ QUALITY_COLUMNS = (
 )
 COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, "hours")
 KEYS = ("data", "preset", "seeds", "metrics", "settings", "rows")
+COUNTS = ("active_dims",)  # scores that are no shares
 FIGURE_COLUMNS = (
     "explained_variance_random_noise",
     "num_visible_monotone",
+    "active_dims",
     "used_dimensions",
     "information",
 )
+DIFFUSION_COLUMNS = ("diffusion", "information", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
 SCORES_NAME = "scores.json"
 ERROR_NAME = "error.txt"  # the traceback of a run that failed
 
@@ -169,7 +172,7 @@ def run_sweep(
                 outcome = trainer(settings, say)
                 if not outcome.finished:
                     return None
-                result |= measure(folder, outcome.model)
+                result |= measure(folder, outcome.model, config)
                 if sweep.metrics:
                     say(f"scoring {', '.join(sweep.metrics)}")
                     result |= score(sweep, config, outcome.model, device)
@@ -232,8 +235,11 @@ def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def measure(folder: Path, model: Path) -> dict[str, Any]:
-    """The columns of one run, from its statistics and the header of its model."""
+def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
+    """The columns of one run, from its statistics and the header of its model.
+
+    A run of the co-pilot alone has None where the untrained diffusion branch would be measured.
+    """
     from comfyui_cldis.checkpoint import read_header
 
     lines = (folder / STATS_NAME).read_text(encoding="utf-8").splitlines()
@@ -248,6 +254,8 @@ def measure(folder: Path, model: Path) -> dict[str, Any]:
     values["num_directions"] = len(header.directions)
     values |= {name: facts.get("quality", {}).get(name) for name in QUALITY_COLUMNS}
     values["hours"] = facts.get("training", {}).get("hours")
+    if config.loop.copilot_only:
+        values |= dict.fromkeys(DIFFUSION_COLUMNS)
     return values
 
 
@@ -261,8 +269,8 @@ def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
         seeds=sweep.seeds,
         has_scores=bool(sweep.metrics),
     )
-    plotted = [*score_keys(sweep.metrics), *FIGURE_COLUMNS]
-    write_table(output, results, text, draw_results(results, plotted))
+    scores = [key for key in score_keys(sweep.metrics) if key not in COUNTS]
+    write_table(output, results, text, draw_results(results, [scores, FIGURE_COLUMNS]))
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -12,39 +13,47 @@ from .figures import BLUE, FAINT_INK, GREEN, HAIRLINE, INK, ORANGE, dress, to_pn
 from .stats import number
 from .sweep_table import Result
 
-MAXIMUM_PANELS = 12
-PANELS_PER_LINE = 4
+PANELS_PER_LINE = 5
 NAME_WIDTH = 28  # characters of a row's name
+TITLE_WIDTH = 24  # characters of a line of a panel's title
 
 
-def draw_results(results: Sequence[Result], columns: Sequence[str]) -> bytes | None:
-    """A PNG with a panel per column that has numbers, at most twelve; None when none has.
+def draw_results(results: Sequence[Result], groups: Sequence[Sequence[str]]) -> bytes | None:
+    """A PNG with a panel per column that has numbers; None when none has.
 
     Args:
         results: of the runs and the controls; failures are left out.
+        groups: columns that belong together; each group begins a line of panels of its own.
     """
     done = [result for result in results if "error" not in result]
     runs = [result for result in done if not result.get("control")]
     controls = [result for result in done if result.get("control")]
     rows = list(dict.fromkeys(result["row"] for result in runs))
-    shown = [name for name in columns if any(number(run, name) is not None for run in runs)]
-    shown = shown[:MAXIMUM_PANELS]
-    if not shown:
+    lines: list[list[str]] = []
+    for group in groups:
+        shown = [name for name in group if any(number(run, name) is not None for run in runs)]
+        lines += [
+            shown[first : first + PANELS_PER_LINE]
+            for first in range(0, len(shown), PANELS_PER_LINE)
+        ]
+    if not lines:
         return None
-    num_lines = -(-len(shown) // PANELS_PER_LINE)
-    num_columns = min(len(shown), PANELS_PER_LINE)
-    height = num_lines * (0.9 + 0.3 * len(rows)) + (0.35 if controls else 0)
-    figure = Figure(figsize=(1.9 + 2.3 * num_columns, height), layout="constrained")
-    for index, name in enumerate(shown):
-        axes = figure.add_subplot(num_lines, num_columns, index + 1)
-        _draw_column(axes, name, rows, runs, controls)
-        labels = [row if len(row) <= NAME_WIDTH else row[: NAME_WIDTH - 1] + "…" for row in rows]
-        axes.set_yticks(range(len(rows)), labels if index % num_columns == 0 else [])
-    handles, names = figure.axes[0].get_legend_handles_labels()
+    num_columns = max(map(len, lines))
+    height = len(lines) * (1.0 + 0.22 * len(rows)) + (0.35 if controls else 0)
+    figure = Figure(figsize=(1.9 + 2.0 * num_columns, height), layout="constrained")
+    names = [row if len(row) <= NAME_WIDTH else row[: NAME_WIDTH - 1] + "…" for row in rows]
+    for line, shown in enumerate(lines):
+        for column, name in enumerate(shown):
+            axes = figure.add_subplot(len(lines), num_columns, line * num_columns + column + 1)
+            _draw_column(axes, name, rows, runs, controls)
+            axes.set_yticks(range(len(rows)), names if column == 0 else [])
+    handles, labels = figure.axes[0].get_legend_handles_labels()
     for axes in figure.axes[1:]:  # the first panel may have no control
-        handles, names = max((handles, names), axes.get_legend_handles_labels(), key=_length)
-    if names:
-        figure.legend(handles, names, loc="outside lower right", ncols=2, frameon=False, fontsize=8)
+        handles, labels = max((handles, labels), axes.get_legend_handles_labels(), key=_length)
+    if labels:
+        figure.legend(
+            handles, labels, loc="outside lower right", ncols=2, frameon=False, fontsize=8
+        )
     return to_png(figure)
 
 
@@ -65,7 +74,8 @@ def _draw_column(
         if value is not None:
             axes.axvline(value, color=colour, linewidth=1.2, label=control["row"])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    dress(axes, name.replace("_", " "), "", None, is_lowest=False)
+    title = textwrap.fill(name.replace("_", " "), TITLE_WIDTH)
+    dress(axes, title, "", None, is_lowest=False)
     axes.axvline(0, color=FAINT_INK, linewidth=0.8)
     axes.grid(True, axis="x", color=HAIRLINE, linewidth=0.6)
     axes.grid(False, axis="y")

@@ -175,9 +175,9 @@ def test_the_figure_has_bars_dots_and_lines():
         {"row": "c", "seed": 0, "error": "ValueError: no"},
         {"row": "oracle", "seed": 0, "control": True, "mig": 1.0},
     ]
-    png = draw_results(results, ["mig", "gain", "unknown"])
+    png = draw_results(results, [["mig", "gain"], ["unknown"]])
     assert png is not None and png.startswith(b"\x89PNG")
-    assert draw_results(results, ["gain"]) is draw_results([], ["mig"]) is None
+    assert draw_results(results, [["gain"]]) is draw_results([], [["mig"]]) is None
 
 
 def test_rows_that_share_a_folder_are_refused(tmp_path):
