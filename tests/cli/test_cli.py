@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,8 @@ import comfyui_cldis
 import comfyui_cldis.checkpoint as checkpoint
 from comfyui_cldis import cli, trainer_door
 from comfyui_cldis.checkpoint import save_checkpoint
+from comfyui_cldis.cli import pictures
+from comfyui_cldis.cli.terminal import progress_bar
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import RESIZE_RULES
 from comfyui_cldis.editing.pipeline import SAMPLERS
@@ -57,8 +61,8 @@ def assert_wrong_input(capsys: pytest.CaptureFixture[str], code: int, *phrases: 
 
 
 def test_choices_are_those_of_the_library() -> None:
-    assert cli.SAMPLERS == SAMPLERS
-    assert cli.RESIZE_RULES == RESIZE_RULES
+    assert pictures.SAMPLERS == SAMPLERS
+    assert pictures.RESIZE_RULES == RESIZE_RULES
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -337,7 +341,7 @@ def test_demo_draws_a_sheet(
         save_ramp(path, 32, 32)
     monkeypatch.setattr(checkpoint, "demo_model_path", lambda: tiny_checkpoint)
     monkeypatch.setattr(checkpoint, "demo_image_paths", lambda: paths)
-    monkeypatch.setattr(cli, "DEFAULT_STEPS", 2)
+    monkeypatch.setattr(pictures, "DEFAULT_STEPS", 2)
     assert run("demo") == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("wrote cldis_demo.png (")
@@ -356,7 +360,7 @@ def test_demo_of_a_model_without_directions(make_model: Callable[..., EditableMo
 
     images = [torch.zeros(1, 3, 32, 32)]
     model = replace(make_model(), directions=())
-    sheet = demo_sheet(model, images, cli._progress, num_steps=1)
+    sheet = demo_sheet(model, images, progress_bar, num_steps=1)
     assert sheet.width > 2 * 128
 
 
@@ -488,10 +492,18 @@ def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_help_needs_no_torch() -> None:
-    """`cldis --help` answers at once: the command's module imports nothing heavy."""
-    source = Path(cli.__file__).read_text(encoding="utf-8")
-    top = source.split("if TYPE_CHECKING:")[0]
-    assert not any(f"import {name}" in top for name in ("torch", "numpy", "diffusers"))
+    """`cldis --help` answers at once: reading the arguments imports nothing heavy."""
+    script = (
+        "import sys; from comfyui_cldis.cli.main import _parser; _parser().format_help(); "
+        "print(sorted({'torch', 'numpy', 'diffusers', 'PIL'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(comfyui_cldis.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
 def test_rename_keeps_weights_and_moves_the_quality_figure(

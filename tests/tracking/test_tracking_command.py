@@ -13,6 +13,7 @@ from PIL import Image
 pytest.importorskip("cv2")
 
 from comfyui_cldis import cli
+from comfyui_cldis.cli import scores
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, tracking_table
 from comfyui_cldis.tracking.settings import DIRECTIONS
@@ -90,7 +91,7 @@ def test_too_few_pictures_are_refused(tmp_path):
 
 
 def test_choices_are_those_of_the_library():
-    assert cli.DIRECTIONS == DIRECTIONS
+    assert scores.DIRECTIONS == DIRECTIONS
 
 
 def test_the_table_names_what_is_not_known():

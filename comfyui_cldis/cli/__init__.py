@@ -1,0 +1,5 @@
+"""The `cldis` command."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,57 @@
+"""Parsing of arguments: errors as sentences, and the types of values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports wrong arguments as one sentence, like every other wrong input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{self.prog}: {message}. Run `{self.prog} --help` for the usage.")
+
+
+def parse_steps(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 1 to 1000")
+    return value
+
+
+def parse_share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a number from 0 to 1")
+    return value
+
+
+def parse_effect(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 2:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a number above 0, at most 2")
+    return value
+
+
+def parse_seed(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 0 to 2^64-1")
+    return value
+
+
+def add_device(*commands: argparse.ArgumentParser) -> None:
+    """Give each command `--device`."""
+    for command in commands:
+        command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -1,0 +1,125 @@
+"""`cldis evaluate` and `track`: scores with and without labels."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import add_device, parse_seed
+from .loading import load_model
+from .terminal import share_bar
+
+if TYPE_CHECKING:
+    from .arguments import Commands
+
+DIRECTIONS = ("axes", "model")  # a test compares them with the library's
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them to the subparsers of `cldis`."""
+    evaluate = commands.add_parser("evaluate", help="score how well the code matches known factors")
+    evaluate.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    evaluate.add_argument(
+        "--dataset",
+        metavar="NAME|FILE",
+        help="shapes3d-equivalent, dsprites-equivalent, heads, or a file of a factor data set",
+    )
+    evaluate.add_argument(
+        "--representation", type=Path, metavar="FILE.npz", help="arrays `codes` and `factors`"
+    )
+    evaluate.add_argument("--metrics", metavar="A,B,...", help="all by default")
+    evaluate.add_argument("--fast", action="store_true", help="fewer samples; labelled as such")
+    evaluate.add_argument("--codes", choices=("semantic", "copilot"), default="semantic")
+    evaluate.add_argument("--no-controls", action="store_true", help="leave out the two controls")
+    evaluate.add_argument("--no-sampled", action="store_true", help="score the mean codes only")
+    evaluate.add_argument("--seed", type=parse_seed, metavar="N")
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="for programs")
+    add_device(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+    track = commands.add_parser("track", help="score disentanglement without labels")
+    track.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    track.add_argument("--data", type=Path, metavar="FOLDER", help="pictures; else drawn codes")
+    track.add_argument("--directions", choices=DIRECTIONS, default="axes", help="what to score")
+    track.add_argument("--fast", action="store_true", help="fewer bases and steps")
+    track.add_argument("--seed", type=parse_seed, metavar="N")
+    track.add_argument("--json", type=Path, metavar="OUT", help="for programs")
+    track.add_argument("--sheet", type=Path, metavar="OUT.png", help="what each direction does")
+    add_device(track)
+    track.set_defaults(run=_track)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from ..evaluating import evaluate_arrays, evaluate_model, score_table
+    from ..metrics import METRICS
+
+    metrics = options.metrics.split(",") if options.metrics else list(METRICS)
+    if (options.model is None) == (options.representation is None):
+        raise ValueError(
+            "cldis evaluate scores either a model or arrays. Give MODEL with --dataset NAME, or "
+            "--representation FILE.npz."
+        )
+    with share_bar() as on_progress:
+        common: dict[str, Any] = {
+            "seed": options.seed or 0,
+            "fast": options.fast,
+            "with_controls": not options.no_controls,
+            "on_progress": on_progress,
+        }
+        if options.representation is not None:
+            result = evaluate_arrays(options.representation, metrics, **common)
+        else:
+            if options.dataset is None:
+                raise ValueError(
+                    "No data set was given. Add --dataset shapes3d-equivalent, "
+                    "dsprites-equivalent, heads, or the path of a factor file."
+                )
+            model = load_model(options.model, options.device)
+            result = evaluate_model(
+                model,
+                options.dataset,
+                metrics,
+                codes=options.codes,
+                with_sampled=not options.no_sampled,
+                **common,
+            )
+    print(score_table(result))
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {options.json}")
+    return 0
+
+
+def _track(options: argparse.Namespace) -> int:
+    from ..picture import check_output, write_picture
+    from ..tracking import FAST, TrackingSettings, track, tracking_table
+    from ..tracking.sheet import tracking_sheet
+    from ..tracking_command import read_folder
+
+    if options.sheet is not None:
+        check_output(options.sheet)
+    if options.json is not None and (options.json.is_dir() or not options.json.parent.is_dir()):
+        raise ValueError(f"--json is {options.json}. Name a file in a folder that exists.")
+    settings = dataclasses.replace(
+        FAST if options.fast else TrackingSettings(), directions=options.directions
+    )
+    model = load_model(options.model, options.device)
+    config, seed = model.networks.config, options.seed or 0
+    images = None
+    if options.data is not None:
+        images = read_folder(options.data, config.image_size, config.in_channels, settings, seed)
+    with share_bar() as on_progress:
+        result = track(model, images, settings, seed, on_progress=on_progress)
+    print(tracking_table(result))
+    if options.json is not None:
+        facts = {"model": model.name, "data": None if images is None else str(options.data)}
+        text = json.dumps(facts | result.to_json(), indent=2)
+        options.json.write_text(text + "\n", encoding="utf-8")
+        print(f"wrote {options.json}")
+    if options.sheet is not None:
+        write_picture(options.sheet, tracking_sheet(result))
+        print(f"wrote {options.sheet}")
+    return 0
