@@ -42,7 +42,8 @@ FIGURE_COLUMNS = (
     "information",
 )
 DIFFUSION_COLUMNS = ("diffusion", "information", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
-SCORES_NAME = "scores.json"
+SCORES_NAME = {"semantic": "scores.json", "copilot": "copilot_scores.json"}
+COPILOT = "copilot_"  # prefix of the scores of the co-pilot's own code
 ERROR_NAME = "error.txt"  # the traceback of a run that failed
 
 
@@ -54,7 +55,8 @@ class Sweep:
         data, preset: as on the command line of a run.
         seeds: every row is trained with each.
         metrics: labelled metrics (`comfyui_cldis.metrics`) that score each model's mean codes on
-            `data`, with the fast protocol; a row that trains the co-pilot alone is scored on its.
+            `data`, with the fast protocol: the semantic code, and beside it the co-pilot's, from
+            which it was distilled. A row that trains only one of them is scored on that.
         rows: name of the row -> its configuration, without the seed.
     """
 
@@ -67,7 +69,8 @@ class Sweep:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the table: the scores first."""
-        return (*score_keys(self.metrics), *COLUMNS)
+        keys = score_keys(self.metrics)
+        return (*keys, *(COPILOT + key for key in keys if key not in COUNTS), *COLUMNS)
 
 
 def score_keys(metrics: Sequence[str]) -> list[str]:
@@ -175,7 +178,7 @@ def run_sweep(
                 result |= measure(folder, outcome.model, config)
                 if sweep.metrics:
                     say(f"scoring {', '.join(sweep.metrics)}")
-                    result |= score(sweep, config, outcome.model, device)
+                    result |= scores(sweep, config, outcome.model, device)
             except Exception as error:  # whatever it is, the other rows are worth having
                 reason = " ".join(str(error).split()) or "no reason given"
                 result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
@@ -188,12 +191,26 @@ def run_sweep(
     return results
 
 
-def score(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[str, Any]:
-    """Labelled scores of a model (fast protocol, mean codes); kept beside it for the next time."""
+def scores(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[str, Any]:
+    """Labelled scores of a model's code, and of its co-pilot's where there are two.
+
+    With only the co-pilot trained both are its; without distillation the co-pilot has none.
+    """
+    loop = config.loop
+    copilot: dict[str, Any] = {}
+    if loop.copilot_only or loop.distillation_weight > 0:
+        copilot = score(sweep, "copilot", model, device)
+    result = copilot if loop.copilot_only else score(sweep, "semantic", model, device)
+    beside = {COPILOT + key: value for key, value in copilot.items() if key not in COUNTS}
+    return result | beside
+
+
+def score(sweep: Sweep, codes: str, model: Path, device: str) -> dict[str, Any]:
+    """Scores of one code (fast protocol, mean codes); kept beside the model for the next time."""
     from comfyui_cldis.checkpoint import load_checkpoint
     from comfyui_cldis.evaluating import evaluate_model
 
-    path = model.parent / SCORES_NAME
+    path = model.parent / SCORES_NAME[codes]
     asked = {"metrics": list(sweep.metrics), "model": model.stat().st_mtime_ns}
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -205,15 +222,15 @@ def score(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[s
         loaded,
         sweep.data,
         sweep.metrics,
-        codes="copilot" if config.loop.copilot_only else "semantic",
+        codes=codes,
         fast=True,
         with_controls=False,
         with_sampled=False,
         cache_dir=model.parent,
     )
-    scores = {key: found[key] for key in score_keys(sweep.metrics)}
-    path.write_text(json.dumps({"asked": asked, "scores": scores}) + "\n", encoding="utf-8")
-    return scores
+    values = {key: found[key] for key in score_keys(sweep.metrics)}
+    path.write_text(json.dumps({"asked": asked, "scores": values}) + "\n", encoding="utf-8")
+    return values
 
 
 def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
@@ -269,8 +286,9 @@ def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
         seeds=sweep.seeds,
         has_scores=bool(sweep.metrics),
     )
-    scores = [key for key in score_keys(sweep.metrics) if key not in COUNTS]
-    write_table(output, results, text, draw_results(results, [scores, FIGURE_COLUMNS]))
+    shares = [key for key in score_keys(sweep.metrics) if key not in COUNTS]
+    groups = [shares, [COPILOT + key for key in shares], FIGURE_COLUMNS]
+    write_table(output, results, text, draw_results(results, groups))
     return text
 
 

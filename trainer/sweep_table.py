@@ -38,7 +38,10 @@ def table(
         "PSNR with inverted noise says nothing of the code. A dash: not measured."
     )
     if has_scores:
-        text += " Scores: mean codes, fast protocol; the last two rows are the controls."
+        text += (
+            ' Scores: mean codes, fast protocol; "copilot" before one: of the code of the co-pilot, '
+            "from which the other was distilled. The last two rows are the controls."
+        )
     names = ["row", *(["n"] if len(seeds) > 1 else []), *columns]
     lines = [
         text,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer import sweep as module
+from trainer.config import load_preset
 from trainer.run import Outcome
 from trainer.sweep import flatten, load_sweep, main, pending, publish, run_sweep
 from trainer.sweep_figure import draw_results
@@ -178,6 +179,26 @@ def test_the_figure_has_bars_dots_and_lines():
     png = draw_results(results, [["mig", "gain"], ["unknown"]])
     assert png is not None and png.startswith(b"\x89PNG")
     assert draw_results(results, [["gain"]]) is draw_results([], [["mig"]]) is None
+
+
+def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch):
+    values = {"semantic": 0.5, "copilot": 0.25}
+    monkeypatch.setattr(
+        module, "score", lambda sweep, codes, *_: {"mig": values[codes], "active_dims": 3}
+    )
+    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
+    sweep = load_sweep(write(tmp_path / "s.toml", text))
+    assert sweep.columns[:2] == ("mig", "copilot_mig")
+
+    def scored(**settings):
+        config = load_preset("tiny32").with_values(
+            {f"loop.{name}": value for name, value in settings.items()}
+        )
+        return module.scores(sweep, config, tmp_path / "model.safetensors", "cpu")
+
+    assert scored() == {"mig": 0.5, "active_dims": 3, "copilot_mig": 0.25}
+    assert scored(copilot_only=True) == {"mig": 0.25, "active_dims": 3, "copilot_mig": 0.25}
+    assert scored(distillation_weight=0.0) == {"mig": 0.5, "active_dims": 3}
 
 
 def test_rows_that_share_a_folder_are_refused(tmp_path):
