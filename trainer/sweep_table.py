@@ -39,8 +39,8 @@ def table(
     )
     if has_scores:
         text += (
-            " Scores: mean codes, fast protocol; those with copilot before them are of the co-pilot's "
-            "own code, from which the other was distilled. The last two rows are the controls."
+            " Scores: mean codes, fast protocol; those with copilot before them are of the code of "
+            "the co-pilot, from which the other was distilled. The last two rows are the controls."
         )
     names = ["row", *(["n"] if len(seeds) > 1 else []), *columns]
     lines = [
