@@ -54,7 +54,7 @@ def demo_sheet(
         order = [2, 0, 1, 3, 4]  # the amount 0, which is the reconstruction, comes first
         captions = ["", "", *(_caption(all_amounts[index][at]) for at in order[1:])]
         tiles = torch.cat([originals[index : index + 1], tiles[order]])
-        rows.append(Row(_label(directions[index]), tiles, tuple(captions)))
+        rows.append(Row(direction_label(directions[index]), tiles, tuple(captions)))
     return contact_sheet(rows, ["original", "reconstruction", "- -", "-", "+", "+ +"], scale=scale)
 
 
@@ -86,7 +86,7 @@ def traverse_sheet(
     with progress("decode") as on_step:
         variants = traverse(model, latent, name, amounts)
         drawn = decode(model, variants, num_steps=num_steps, on_step=on_step)
-    row = Row(_label(direction), torch.cat([image, drawn]))
+    row = Row(direction_label(direction), torch.cat([image, drawn]))
     columns = ["original", *(_caption(amount) for amount in amounts)]
     return contact_sheet([row], columns, scale=max(1, TILE // image.shape[-1]))
 
@@ -98,7 +98,8 @@ def amounts_over_range(direction: Direction, num_steps: int) -> list[float]:
     return [*down, 0.0, *up]
 
 
-def _label(direction: Direction) -> str:
+def direction_label(direction: Direction) -> str:
+    """Name, and below it what the ends look like."""
     ends = describe_ends(direction.negative_label, direction.positive_label)
     return f"{direction.name}\n{ends}" if ends else direction.name
 
