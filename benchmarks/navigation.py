@@ -5,7 +5,9 @@
 For each finder: DCI and MIG of the codes projected on its directions (labels; 2,000 pictures, fast
 protocol), the share of unseen moves that a predictor names, the likeness of effects, and the
 content-tracking score with its purity (no labels). `random` is a random basis of the live
-dimensions; the curves of `flow` are scored by their mean first steps.
+dimensions. `flow` are the orthonormal vectors nearest to the curves' mean first steps, `flow paths`
+the sliders that the model file gets: their DCI and MIG are of the amounts at which they together
+come nearest to a code, their accuracy and likeness those of the curves that each code has.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -26,12 +29,14 @@ from trainer.batches import to_tensor
 from trainer.data.factors import open_factor_data, sample_factors
 from trainer.navigation import ModelSpace, NavigationSettings, find
 from trainer.navigation.basis import Basis, place
+from trainer.navigation.curves import slider_amounts
 from trainer.navigation.learned import LearnedSearch
 from trainer.navigation.live import live_dimensions
 from trainer.navigation.rotation import Fixed
 from trainer.navigation.watch import Watch
 
 CLOSED_FORMS = ("pca", "varimax", "ica", "weights", "jacobian")
+PATHS = "flow paths"
 LABELS = ("dci_disentanglement", "dci_completeness", "mig")
 NUM_LABELLED = 2000
 DATA_SEED = 2027
@@ -45,24 +50,32 @@ def labelled(model: EditableModel, data: str) -> tuple[Tensor, np.ndarray]:
     return to_tensor(source.images(factors)), factors
 
 
-def bases(space: ModelSpace, settings: NavigationSettings, seed: int) -> tuple[dict, dict, float]:
-    """Directions and figures of every finder, and the seconds that learning took."""
+def bases(
+    space: ModelSpace, settings: NavigationSettings, seed: int
+) -> tuple[dict[str, Tensor], dict[str, Any], Basis]:
+    """Directions of every finder, their figures, and the curves of `flow`."""
     live = live_dimensions(space, seed)
     count = len(live.dimensions)
     found = {}
     for name in CLOSED_FORMS:
         found[name] = find(space, NavigationSettings(finder=name), seed).vectors
-    found["flow"] = find(space, replace(settings, finder="flow"), seed).vectors
-    search = LearnedSearch(space, settings, live, count, seed, found)
     began = time.perf_counter()
+    curved = find(space, replace(settings, finder="flow"), seed, Watch(on_step=_report))
+    found["flow"] = curved.vectors
+    middle = time.perf_counter()
+    search = LearnedSearch(space, settings, live, count, seed, found)
     rows, facts = search.run(Watch(on_step=_report))
+    seconds = middle - began, time.perf_counter() - middle
+    print(f"flow took {seconds[0]:.0f} s, learned and all predictors {seconds[1]:.0f} s")
     codes = space.codes.shape[1]
     for name in ("axes", "random"):
         motion = search.contenders[name].motion
         assert isinstance(motion, Fixed)
         found[name] = place(motion.rows(), live.dimensions, codes)
     found["learned"] = place(rows, live.dimensions, codes)
-    return found, facts, time.perf_counter() - began
+    for key in ("accuracy", "likeness"):
+        facts[key][PATHS] = curved.facts[key]["learned"]
+    return found, facts, curved
 
 
 def _report(done: int, total: int, figures: dict[str, float]) -> None:
@@ -83,18 +96,19 @@ def main() -> None:
     pictures, factors = labelled(model, options.data)
     space = ModelSpace.of_pictures(model, pictures, view=options.view)
     settings = NavigationSettings(finder="learned", steps=options.steps, view=options.view)
-    found, facts, seconds = bases(space, settings, options.seed)
-    print(f"{len(found['axes'])} live dimensions; learning took {seconds:.0f} s; chance ", end="")
-    print(f"{facts['chance']}; learned turn {facts['largest_turn_degrees']} degrees")
+    found, facts, curved = bases(space, settings, options.seed)
+    print(f"{len(found['axes'])} live dimensions; chance {facts['chance']}; ", end="")
+    print(f"learned turn {facts['largest_turn_degrees']} degrees; flow bends ", end="")
+    print(f"{curved.facts['bend_degrees']}, spread {curved.facts['path_spread']}")
     print("| finder | D | C | MIG | accuracy | likeness | CTS | purity | turn |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for name in ("axes", *CLOSED_FORMS, "learned", "flow", "random"):
-        vectors = found[name]
-        amounts = Basis(name, vectors).project(space.codes).double().numpy()
+    for name in ("axes", *CLOSED_FORMS, "learned", "flow", PATHS, "random"):
+        basis = curved if name == PATHS else Basis(name, found[name])
+        vectors, amounts = basis.vectors, slider_amounts(basis, space.codes).double().numpy()
         scores = evaluate(from_arrays(amounts, factors), ("dci", "mig"), fast=True)
         cells = [f"{scores[key]:.3f}" for key in LABELS]
         cells += [f"{facts[key][name]:.3f}" for key in ("accuracy", "likeness")]
-        if options.no_tracking:
+        if options.no_tracking or name == PATHS:  # tracking moves along vectors
             cells += ["-", "-"]
         else:
             named = {str(index): row for index, row in enumerate(vectors.tolist())}

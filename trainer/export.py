@@ -21,17 +21,15 @@ from comfyui_cldis.editing.directions import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
-from comfyui_cldis.editing.quality import with_measurements
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from .batches import to_tensor
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, Pictures
-from .quality import measure_quality
+from .quality import INVERSION_STEPS, JUDGED_BASES, measure_directions, measure_quality
 
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
-MEASURED_BASES = 4  # of these, for the quality and the thumbnails of each direction
 NAVIGATION_IMAGES = 1024
 SMALLEST_EFFECT = VISIBLE_EFFECT
 UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
@@ -120,7 +118,7 @@ def assemble(
     statistics, mean = measure_statistics(networks, images)
     model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
     chosen = np.linspace(0, len(images) - 1, min(BASE_IMAGES, len(images))).round().astype(int)
-    bases = encode(model, to_tensor(images[chosen]), inversion_steps=10)
+    bases = encode(model, to_tensor(images[chosen]), inversion_steps=INVERSION_STEPS)
     if config.directions == "axes":
         with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
             directions = find_axes(
@@ -130,11 +128,11 @@ def assemble(
         directions, navigation = navigated(model, images, bases, config, say)
         facts = {**facts, "navigation": navigation}
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
-    with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
-        model = with_measurements(
-            model, bases[:MEASURED_BASES], on_direction=lambda *_: bar.update()
-        )
     pictures, seen = judged
+    if directions:
+        bases = encode(model, pictures[:JUDGED_BASES], inversion_steps=INVERSION_STEPS)
+        with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
+            model = measure_directions(model, bases, lambda *_: bar.update())
     say(f"Measuring the quality on {len(pictures)} pictures ({seen}).")
     quality = {"pictures": seen, **measure_quality(model, pictures, mean)}
     return replace(model, facts={**facts, "quality": quality})

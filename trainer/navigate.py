@@ -16,18 +16,18 @@ from tqdm import tqdm
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.editing.quality import MONOTONE
 
 from .batches import to_tensor
 from .data import BUILT_IN_SOURCES, open_images
 from .devices import choose_device
 from .navigation import FINDERS, STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .navigation.result import with_basis
+from .quality import INVERSION_STEPS, JUDGED_BASES
 from .signals import stop_on_signals
 
 DATA_IMAGES = 1024  # pictures whose codes are looked at
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
-BASE_IMAGES = 8  # pictures that effect and monotony are measured on
-INVERSION_STEPS = 10
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -91,25 +91,31 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     say(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
     folder = options.output.with_suffix(".navigation")
     basis = find_with_progress(space, settings, options.seed, folder)
-    chosen = torch.linspace(0, len(space.pictures) - 1, min(BASE_IMAGES, len(space.pictures)))
+    chosen = torch.linspace(0, len(space.pictures) - 1, min(JUDGED_BASES, len(space.pictures)))
     bases = encode(
         model, space.pictures[chosen.round().long()].cpu(), inversion_steps=INVERSION_STEPS
     )
     facts = {"seed": options.seed, "pictures": origin}
     if settings.finder in STEPPED:
         facts["steps"] = settings.steps
-    with tqdm(total=len(basis.vectors), desc="measuring directions", unit="direction") as bar:
-        result = with_basis(model, space, basis, bases, facts, lambda _: bar.update())
+    with tqdm(total=2 * len(basis.vectors), desc="measuring directions", unit="look") as bar:
+        result = with_basis(
+            model, space, basis, bases, facts, lambda _: bar.update(), lambda *_: bar.update()
+        )
     save_checkpoint(options.output, result, dtype=stored)
     shutil.rmtree(folder, ignore_errors=True)
     for direction in result.directions:
-        share = result.facts["quality"]["monotone_share"][direction.name]
+        share = direction.quality[MONOTONE]
         say(
             f"  {direction.name}: {direction.minimum:+.1f} to {direction.maximum:+.1f} sd, "
             f"effect {direction.effect:.3f}, grows evenly on {100 * share:.0f} %"
         )
     if basis.paths is not None:
-        say("The curves are written as their mean first steps, which are straight.")
+        bent = sum(direction.path is not None for direction in result.directions)
+        say(
+            f"{bent} of them are bent: their sliders follow a path, the mean of the curves through "
+            f"{basis.paths.shape[1]} codes."
+        )
     say(f"Wrote {options.output} with {len(result.directions)} directions.")
     return 0
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.editing.editable import EVEN_SHARE, EditableModel
 from comfyui_cldis.editing.latent import Latent
-from comfyui_cldis.editing.pipeline import decode, encode, preview, traverse
-from comfyui_cldis.editing.quality import monotone_share as share_of_monotone
+from comfyui_cldis.editing.pipeline import decode, encode, preview
+from comfyui_cldis.editing.quality import MONOTONE, Measured, with_measurements
 
-MONOTONE_AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
+JUDGED_BASES = 16  # pictures that directions are judged on
+INVERSION_STEPS, DIRECTION_STEPS = 10, 10
 
 
 def explained_variance(images: Tensor, reconstruction: Tensor, mean: Tensor) -> float:
@@ -27,18 +31,31 @@ def psnr(images: Tensor, reconstruction: Tensor) -> float:
     return float((10 * torch.log10(4 / error)).mean())
 
 
-def monotone_share(model: EditableModel, latent: Latent, name: str, num_steps: int) -> float:
-    """Share of base pictures on which a direction's effect is monotone.
+def measure_directions(
+    model: EditableModel,
+    latent: Latent,
+    on_direction: Callable[[Direction, Measured], object] | None = None,
+) -> EditableModel:
+    """The model with quality and thumbnails of its directions; in its facts, which grow evenly.
 
-    The pictures at -2, -1, 0, 1, 2 sd are projected on the difference between the last and the
-    first; monotone means that the projections increase.
+    This is the one measurement of a run's export and of `navigate`.
+
+    Args:
+        latent: base pictures with noise; `JUDGED_BASES` of them are enough.
+        on_direction: progress, called after each direction.
     """
-    amounts = [
-        max(model.direction(name).minimum, min(model.direction(name).maximum, amount))
-        for amount in MONOTONE_AMOUNTS
-    ]
-    images = decode(model, traverse(model, latent, name, amounts), num_steps=num_steps)
-    return share_of_monotone(images.view(len(latent), len(amounts), *images.shape[1:]))
+    model = with_measurements(model, latent, num_steps=DIRECTION_STEPS, on_direction=on_direction)
+    quality = {**dict(model.facts.get("quality") or {}), **evenness(model.directions)}
+    return replace(model, facts={**model.facts, "quality": quality})
+
+
+def evenness(directions: Sequence[Direction]) -> dict[str, Any]:
+    """JSON-able: the share of pictures on which each direction grows evenly, and how many do."""
+    shares = {each.name: each.quality[MONOTONE] for each in directions if MONOTONE in each.quality}
+    return {
+        "monotone_share": shares,
+        "num_visible_monotone": sum(share >= EVEN_SHARE for share in shares.values()),
+    }
 
 
 def measure_quality(
@@ -47,18 +64,16 @@ def measure_quality(
     mean: Tensor,
     *,
     num_steps: int = 20,
-    num_monotone: int = 16,
     batch_size: int = 64,
 ) -> dict[str, Any]:
-    """All figures, on pictures (n, C, S, S) in [-1, 1] that were not used in training.
+    """The figures of the model as a whole, on pictures (n, C, S, S) in [-1, 1] it has not seen.
 
     Args:
         mean: mean picture of the training set (C, S, S), the reference of explained variance.
-        num_monotone: how many of the pictures the monotony of the directions is judged on.
 
     Returns:
         JSON-able: counts, explained variances with random x_T and of the co-pilot, PSNR with
-        inverted x_T, and the directions that are visible and monotone.
+        inverted x_T, and what was measured of how evenly the directions grow.
     """
     random_parts, inverted_parts, preview_parts = [], [], []
     for start in range(0, len(images), batch_size):
@@ -68,11 +83,6 @@ def measure_quality(
         inverted_parts.append(decode(model, latent, num_steps=num_steps))
         preview_parts.append(preview(model, latent))
     random, inverted = torch.cat(random_parts), torch.cat(inverted_parts)
-    bases = encode(model, images[:num_monotone], inversion_steps=10)
-    shares = {
-        direction.name: round(monotone_share(model, bases, direction.name, 10), 3)
-        for direction in model.directions
-    }
     return {
         "num_images": len(images),
         "num_steps": num_steps,
@@ -81,6 +91,5 @@ def measure_quality(
             explained_variance(images, torch.cat(preview_parts), mean), 4
         ),
         "psnr_inverted_noise_db": round(psnr(images, inverted), 2),
-        "monotone_share": shares,
-        "num_visible_monotone": sum(share >= 0.9 for share in shares.values()),
+        **evenness(model.directions),
     }

@@ -51,3 +51,8 @@ class CodePath:
         share = (amount - start) / (end - start)
         first, second = self.points[after - 1], self.points[after]
         return [(1 - share) * a + share * b for a, b in zip(first, second, strict=True)]
+
+    def reversed(self) -> CodePath:
+        """The same curve with the ends changed over: what was at an amount is at its negative."""
+        amounts = tuple(0.0 - amount for amount in self.amounts[::-1])  # no -0.0
+        return CodePath(amounts, self.points[::-1])

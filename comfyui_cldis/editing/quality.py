@@ -16,7 +16,7 @@ from .latent import Latent
 from .naming import Words, describe_change
 from .pipeline import decode, traverse
 
-AMOUNTS = (-1.5, -1.0, 0.0, 1.0, 1.5)  # in sd, cut to the safe range
+AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # in sd, cut to the safe range
 MONOTONE, CONSISTENCY, BALANCE = "monotone", "consistency", "balance"  # keys of the quality
 THUMBNAIL_SIDE = 48  # pixels, or the model's own size if that is smaller
 
@@ -30,7 +30,8 @@ class Measured:
         quality: "monotone", the share of the pictures that change one way all along; "consistency"
             in [-1, 1], the mean cosine between the change of a picture and that of each other;
             "balance" in [0, 1], how alike in size the changes to both sides are.
-        words: a provisional name and ends, of the change between the outermost amounts.
+        words: a provisional name and ends, of the change between -1 and +1 sd, as `rank_vectors`
+            names directions.
         thumbnails: of the first picture, as `Direction.thumbnails`; None for channels that are no
             colours.
     """
@@ -60,7 +61,7 @@ def measure_direction(
     return Measured(
         effect=round(float((images[:, 3] - images[:, 1]).abs().mean()), 5),
         quality={name: round(value, 4) for name, value in quality.items()},
-        words=describe_change(images[:, 0], images[:, -1]),
+        words=describe_change(images[:, 1], images[:, 3]),
         thumbnails=_thumbnails(images[0, [0, 2, 4]]),
     )
 
@@ -90,7 +91,7 @@ def drawn_latent(model: EditableModel, count: int, seed: int = 0) -> Latent:
     """Base pictures without pictures: codes drawn about the mean of the training set, with noise.
 
     Codes are normal with the training set's deviations, cut to its 0.5 and 99.5 % quantiles. A
-    residual code is left at 0, its mean.
+    residual code is 0, which is how training drops it.
     """
     config, statistics = model.networks.config, model.statistics
     noise = gaussian_noise((count, config.latent_dim), seed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .code_path import CodePath
 from .directions import Direction
 from .editable import EditableModel
 from .latent import Latent
@@ -34,20 +35,30 @@ class Effect(NamedTuple):
 
 
 def measure_vectors(
-    model: EditableModel, latent: Latent, vectors: Tensor, *, num_steps: int = 10
+    model: EditableModel,
+    latent: Latent,
+    vectors: Tensor,
+    *,
+    paths: Sequence[CodePath | None] = (),
+    num_steps: int = 10,
 ) -> Iterator[Effect]:
-    """Move along every vector from -1 to +1 sd and compare the pictures; one at a time.
+    """Move along every vector, or its path, from -1 to +1 sd and compare the pictures; in turn.
 
     Args:
         latent: base pictures; their inverted noise is kept, as in an edit.
         vectors: (K, N), in standard deviations of each code dimension.
+        paths: K, None for a vector that is all there is to its direction; () when all are.
         num_steps: DDIM steps per decode.
     """
-    batch = len(latent)
+    batch, std = len(latent), model.statistics.std
     for index, vector in enumerate(vectors):
-        shift = vector * model.statistics.std
+        path = paths[index] if paths else None
+        ends = [
+            amount * vector if path is None else torch.tensor(path.displacement(amount)).to(vector)
+            for amount in (-1.0, 1.0)
+        ]
         pair = latent.repeat(2).with_z(
-            torch.stack([latent.z - shift, latent.z + shift], dim=1).flatten(0, 1)
+            torch.stack([latent.z + end * std for end in ends], dim=1).flatten(0, 1)
         )
         images = decode(model, pair, num_steps=num_steps)
         low, high = images.view(batch, 2, *images.shape[1:]).unbind(1)
@@ -60,6 +71,7 @@ def rank_vectors(
     vectors: Tensor,
     ranges: Tensor,
     *,
+    paths: Sequence[CodePath | None] = (),
     num_steps: int = 10,
     smallest_effect: float = VISIBLE_EFFECT,
     on_vector: Callable[[int], object] | None = None,
@@ -72,6 +84,7 @@ def rank_vectors(
         vectors: (K, N) of unit length, in standard deviations of each code dimension.
         ranges: (K, 2), least and greatest amount that is safe, in standard deviations; kept, but
             at least 0.5 and at most 4 to either side.
+        paths: K, the paths of those directions that are bent; () when none is.
         smallest_effect: vectors below are dropped as dead.
         on_vector: progress, called with the index of each vector measured.
 
@@ -79,7 +92,7 @@ def rank_vectors(
         Empty when no vector has a visible effect.
     """
     found: list[Effect] = []
-    for measured in measure_vectors(model, latent, vectors, num_steps=num_steps):
+    for measured in measure_vectors(model, latent, vectors, paths=paths, num_steps=num_steps):
         if measured.effect >= smallest_effect:
             found.append(measured)
         if on_vector is not None:
@@ -101,6 +114,7 @@ def rank_vectors(
                 negative_label=words.negative,
                 positive_label=words.positive,
                 effect=round(item.effect, 5),
+                path=paths[item.index] if paths else None,
             )
         )
     return tuple(directions)

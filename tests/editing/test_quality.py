@@ -34,23 +34,23 @@ def test_an_even_brightening(tiny_model: EditableModel, monkeypatch: pytest.Monk
     assert found.words == ("brightness whole", "darker", "brighter")
     assert found.thumbnails.shape == (3, 48, 48, 3)
     levels = [int(each.float().mean()) for each in found.thumbnails]
-    assert levels == [80, 128, 175]  # 127.5 (1 + v), rounded, for v = -3/8, 0, 3/8
+    assert levels == [64, 128, 191]  # 127.5 (1 + v), rounded, for v = -1/2, 0, 1/2
 
 
 def test_figures_of_an_uneven_direction(
     tiny_model: EditableModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def draw(at: float, item: float) -> Tensor:
-        """Item 0 gets brighter, three times as much above 0; item 1 darker, less so at 1.5."""
+        """Item 0 gets brighter, three times as much above 0; item 1 darker, less so at 2."""
         if item == 0:
             return torch.full((3, 8, 8), at / 10 * (3 if at > 0 else 1))
-        return torch.full((3, 8, 8), {1.5: -0.1}.get(round(at, 2), -at / 5))
+        return torch.full((3, 8, 8), {2.0: -0.1}.get(round(at, 2), -at / 5))
 
     found = measured(monkeypatch, tiny_model, draw)
     assert found.quality["monotone"] == 0.5
     assert found.quality["consistency"] == pytest.approx(-1)
-    # to the negative side: 0.15 and 0.3; to the positive side: 0.45 and 0.1
-    assert found.quality["balance"] == pytest.approx(0.225 / 0.275, abs=1e-4)
+    # to the negative side: 0.2 and 0.4; to the positive side: 0.6 and 0.1
+    assert found.quality["balance"] == pytest.approx(0.3 / 0.35, abs=1e-4)
 
 
 def test_amounts_stay_within_the_safe_range(

@@ -33,7 +33,7 @@ from .watch import Watch
 MOVES_STREAM, BASIS_STREAM, JUDGING_STREAM = 79, 83, 89
 JUDGING_BATCHES = 16
 SAVE_EVERY = 50
-PATH_ITEMS, PATH_PIECES = 8, 6  # base items of curves, and pieces to either side
+PATH_ITEMS, PATH_PIECES = 64, 6  # base items of curves, and pieces to either side
 BETAS = (0.9, 0.99)
 LEARNED = "learned"
 

@@ -15,23 +15,30 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.ranking import rank_vectors
 
-from ..quality import monotone_share
+from ..quality import measure_directions
 from .basis import Basis
+from .curves import slider_amounts, slider_paths
 from .space import Space
 
 SAME = 0.95  # cosine from which a direction is one that the model has: 18 degrees
-MONOTONE_BAR = 0.9
-JUDGING_STEPS = 10
+RANKING_BASES = 8
 
 
 def safe_ranges(space: Space, basis: Basis, model: EditableModel) -> Tensor:
     """(K, 2): 0.5 and 99.5 % quantiles of the amounts of the directions, in standard deviations.
 
-    Axes take those that the model's file records, which come from more pictures.
+    Amounts are those at which the sliders together come nearest to a code. A path is not followed
+    beyond its ends. Axes take the quantiles that the model's file records, which come from more
+    pictures.
     """
-    amounts = (space.codes.cpu() @ basis.vectors.T).double()
+    amounts = slider_amounts(basis, space.codes).double()
     quantiles = torch.quantile(amounts, torch.tensor([0.005, 0.995]).double(), dim=0).T.float()
-    is_axis = basis.vectors.abs().amax(1) == 1
+    paths = slider_paths(basis)
+    for index, path in enumerate(paths):
+        if path is not None:
+            quantiles[index] = quantiles[index].clamp(path.amounts[0], path.amounts[-1])
+    is_bent = torch.tensor([path is not None for path in paths])
+    is_axis = (basis.vectors.abs().amax(1) == 1) & ~is_bent
     recorded = axis_ranges(model.statistics)[basis.vectors.abs().argmax(1)]
     return torch.where(is_axis[:, None], recorded, quantiles)
 
@@ -45,7 +52,9 @@ def visible_directions(
 ) -> tuple[Direction, ...]:
     """The directions of a basis that change the picture visibly, strongest first; maybe none."""
     ranges = safe_ranges(space, basis, model)
-    return rank_vectors(model, bases, basis.vectors, ranges, on_vector=on_vector)
+    return rank_vectors(
+        model, bases, basis.vectors, ranges, paths=slider_paths(basis), on_vector=on_vector
+    )
 
 
 def with_basis(
@@ -55,37 +64,34 @@ def with_basis(
     bases: Latent,
     facts: dict[str, Any],
     on_vector: Callable[[int], object] | None = None,
+    on_direction: Callable[..., object] | None = None,
 ) -> EditableModel:
     """The model with the visible directions of a basis in place of its own, strongest first.
 
-    A direction that the model has already, but for 18 degrees, keeps that one's name and labels.
+    Their quality and thumbnails are measured as at the end of a run. A direction that the model
+    has already, but for 18 degrees, keeps that one's name and labels.
 
     Args:
-        bases: base pictures with inverted noise, which effect and monotony are measured on.
+        bases: base pictures with inverted noise; effects are measured on the first eight, quality
+            on all.
         facts: what to record of the search beside the basis's own facts.
+        on_vector, on_direction: progress, called after each effect and each quality measured.
 
     Raises:
         ValueError: no direction changes the picture visibly.
     """
-    found = visible_directions(model, space, basis, bases, on_vector)
+    found = visible_directions(model, space, basis, bases[:RANKING_BASES], on_vector)
     if not found:
         raise ValueError(
             "None of the directions found changes the picture visibly, so nothing is written. "
             "Train the model longer, or use another finder."
         )
     directions = keep_names(found, model.directions)
-    named = replace(model, directions=directions)
-    shares = {
-        direction.name: round(monotone_share(named, bases, direction.name, JUDGING_STEPS), 3)
-        for direction in directions
-    }
-    quality = {
-        **dict(model.facts.get("quality") or {}),
-        "monotone_share": shares,
-        "num_visible_monotone": sum(share >= MONOTONE_BAR for share in shares.values()),
-    }
     navigation = {"finder": basis.finder, **facts, **basis.facts}
-    return replace(named, facts={**model.facts, "quality": quality, "navigation": navigation})
+    found_model = replace(
+        model, directions=directions, facts={**model.facts, "navigation": navigation}
+    )
+    return measure_directions(found_model, bases, on_direction)
 
 
 def keep_names(found: Sequence[Direction], known: Sequence[Direction]) -> tuple[Direction, ...]:
@@ -126,6 +132,7 @@ def _as_known(direction: Direction, old: Direction) -> Direction:
             vector=tuple(0.0 - value for value in direction.vector),
             minimum=-direction.maximum,
             maximum=-direction.minimum,
+            path=None if direction.path is None else direction.path.reversed(),
         )
     return replace(
         direction,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .basis import Basis, place
+from .curves import bends, spread
 from .jacobian import jacobian_directions
 from .learned import LearnedSearch
 from .live import Live, live_dimensions
@@ -36,12 +38,23 @@ def find(
     live = live_dimensions(space, seed)
     count = _count(settings, live)
     rows, facts, paths = _search(space, settings, live, count, seed, watch or Watch())
-    return Basis(
-        finder=settings.finder,
-        vectors=place(rows, live.dimensions, space.codes.shape[1]),
-        facts={"live_dimensions": live.dimensions.tolist(), **facts},
-        paths=paths,
-    )
+    vectors = place(rows, live.dimensions, space.codes.shape[1])
+    facts = {"live_dimensions": live.dimensions.tolist(), **facts}
+    if paths is None:
+        return Basis(settings.finder, vectors, facts)
+    basis = Basis(settings.finder, vectors, facts, _along(vectors, paths))
+    curved = {
+        "bend_degrees": [round(bend, 2) for bend in bends(basis).tolist()],
+        "path_spread": round(spread(paths), 4),
+    }
+    return replace(basis, facts={**facts, **curved})
+
+
+def _along(vectors: Tensor, paths: Tensor) -> Tensor:
+    """Paths (K, B, P, N), those that run against their vectors (K, N) turned round."""
+    ways = (paths[:, :, -1] - paths[:, :, 0]).mean(1)
+    against = (ways * vectors).sum(1) < 0
+    return torch.where(against[:, None, None, None], paths.flip(2), paths)
 
 
 def _search(

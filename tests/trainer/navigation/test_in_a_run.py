@@ -9,16 +9,22 @@ import torch
 from comfyui_cldis.editing.ranking import rank_vectors
 from trainer.config import TrainConfig, load_preset
 from trainer.export import assemble
+from trainer.quality import evenness
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    def rank(model, bases, vectors, ranges, on_vector=None):
-        return rank_vectors(model, bases[:1], vectors, ranges, num_steps=1, smallest_effect=0.0)
+    def rank(model, bases, vectors, ranges, **more):
+        more |= {"num_steps": 1, "smallest_effect": 0.0}
+        return rank_vectors(model, bases[:1], vectors, ranges, **more)
 
     monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
-    monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: {})
+    monkeypatch.setattr(
+        "trainer.export.measure_quality", lambda model, *_: evenness(model.directions)
+    )
     monkeypatch.setattr("trainer.export.BASE_IMAGES", 2)
+    monkeypatch.setattr("trainer.export.INVERSION_STEPS", 2)
+    monkeypatch.setattr("trainer.quality.DIRECTION_STEPS", 1)
 
 
 def export(model, directions: str, said: list[str]):
@@ -37,6 +43,9 @@ def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):
     assert len(vectors) >= 2
     assert torch.allclose(vectors @ vectors.T, torch.eye(len(vectors)), atol=1e-4)
     assert float(vectors.abs().max()) < 0.9999  # no axis
+    shares = {direction.name: direction.quality["monotone"] for direction in exported.directions}
+    assert exported.facts["quality"]["monotone_share"] == shares
+    assert all(direction.thumbnails is not None for direction in exported.directions)
     recorded = exported.facts["navigation"]
     assert (recorded["finder"], recorded["seed"]) == ("jacobian", 3)
     assert "Looking for directions with the finder jacobian." in said

@@ -20,10 +20,12 @@ def test_no_steps_give_the_axes_and_straight_paths(mixed_space):
     found = find(space, NavigationSettings(finder="flow", steps=0, directions=3))
     axes = find(space, NavigationSettings(directions=3))
     assert torch.allclose(found.vectors, axes.vectors, atol=1e-6)
-    assert found.paths is not None and found.paths.shape == (3, 8, 13, 4)
+    assert found.paths is not None and found.paths.shape == (3, 64, 13, 4)
     along = torch.linspace(-3, 3, 13)[None, None, :, None] * axes.vectors[:, None, None]
     base = found.paths[:, :, 6:7]
-    assert torch.allclose(found.paths - base, along.expand(-1, 8, -1, -1), atol=1e-5)
+    assert torch.allclose(found.paths - base, along.expand(-1, 64, -1, -1), atol=1e-5)
+    assert found.facts["bend_degrees"] == pytest.approx([0.0] * 3, abs=0.05)
+    assert found.facts["path_spread"] == 0
 
 
 def test_a_curve_follows_the_gradient_at_unit_speed():

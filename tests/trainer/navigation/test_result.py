@@ -30,15 +30,14 @@ def folder(tmp_path_factory) -> Path:
 def quick(monkeypatch):
     """Ranking takes many decodes, and any effect of random weights is worth a direction here."""
 
-    def rank(model, bases, vectors, ranges, on_vector=None):
-        return rank_vectors(
-            model, bases[:1], vectors, ranges, num_steps=1, smallest_effect=0.0, on_vector=on_vector
-        )
+    def rank(model, bases, vectors, ranges, **more):
+        more |= {"num_steps": 1, "smallest_effect": 0.0}
+        return rank_vectors(model, bases[:1], vectors, ranges, **more)
 
     monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
-    monkeypatch.setattr("trainer.navigation.result.monotone_share", lambda *arguments: 1.0)
+    monkeypatch.setattr("trainer.quality.DIRECTION_STEPS", 1)
     monkeypatch.setattr("trainer.navigate.INVERSION_STEPS", 1)
-    monkeypatch.setattr("trainer.navigate.BASE_IMAGES", 1)
+    monkeypatch.setattr("trainer.navigate.JUDGED_BASES", 2)
     monkeypatch.setattr("trainer.navigate.DRAWN_IMAGES", 4)
     monkeypatch.setattr("trainer.navigation.space.DRAWING_STEPS", 1)
 
@@ -70,10 +69,10 @@ def test_ranges_come_from_the_model_for_axes_and_from_the_codes_for_others(tiny_
     space.codes[:, 0] = torch.linspace(-2, 3, 1000)
     space.codes[:, 1] = torch.linspace(-1, 1, 1000)
     half = 0.5**0.5
-    basis = Basis("pca", torch.tensor([[0.0, 1.0, 0.0, 0.0], [half, half, 0.0, 0.0]]))
+    basis = Basis("pca", torch.tensor([[0.0, 0.0, 1.0, 0.0], [half, half, 0.0, 0.0]]))
     ranges = safe_ranges(space, basis, tiny_model)
     statistics = tiny_model.statistics
-    recorded = (statistics.high[1] - statistics.mean[1]) / statistics.std[1]
+    recorded = (statistics.high[2] - statistics.mean[2]) / statistics.std[2]
     assert float(ranges[0, 1]) == pytest.approx(float(recorded), abs=1e-5)
     # amounts run from -3 to 4 times .7071, evenly: quantiles -3 + .005 * 7 and 4 - .005 * 7
     assert ranges[1].tolist() == pytest.approx([-2.965 * half, 3.965 * half], abs=1e-3)
@@ -113,7 +112,12 @@ def test_the_command_writes_a_model_with_the_directions(tiny_checkpoint, folder,
     recorded = new.facts["navigation"]
     assert (recorded["finder"], recorded["seed"]) == (finder, 0)
     assert recorded["pictures"] == f"on 48 pictures from {folder.name}"
-    assert set(new.facts["quality"]["monotone_share"]) == {item.name for item in new.directions}
+    measured = {item.name: item.quality["monotone"] for item in new.directions}
+    assert new.facts["quality"]["monotone_share"] == measured
+    assert new.facts["quality"]["num_visible_monotone"] == sum(x >= 0.9 for x in measured.values())
+    for item in new.directions:
+        assert set(item.quality) == {"monotone", "consistency", "balance"}
+        assert item.thumbnails is not None and item.path is None
     assert new.facts["quality"]["psnr_db"] == 12.5 and new.facts["licence"] == "CC0"
     for name, weight in old.networks.state_dict().items():
         assert torch.equal(weight, new.networks.state_dict()[name])
@@ -121,6 +125,15 @@ def test_the_command_writes_a_model_with_the_directions(tiny_checkpoint, folder,
         assert {"hair length", "yaw"} <= {item.name for item in new.directions}
         assert new.direction("yaw").vector == old.direction("yaw").vector
         assert new.direction("yaw").positive_label == "right"
+
+
+def test_curves_that_have_learned_nothing_are_written_as_axes(tiny_checkpoint, tmp_path, capfd):
+    output = tmp_path / "new.safetensors"
+    words = ("--finder", "flow", "--steps", 0, "--output", output)
+    assert navigate(tiny_checkpoint, *words) == 0
+    assert "0 of them are bent" in capfd.readouterr().err
+    for item in load_checkpoint(output).directions:
+        assert item.path is None and max(item.vector) == 1
 
 
 def test_without_pictures_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
