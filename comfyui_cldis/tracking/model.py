@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..diffusion.noise import gaussian_noise
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode
+from ..editing.quality import drawn_latent
 from .settings import TrackingSettings
 from .vectors import axis_vectors
 
@@ -114,17 +114,11 @@ def bases_from_pictures(
 def bases_from_prior(model: EditableModel, settings: TrackingSettings, seed: int) -> ModelGenerator:
     """Codes drawn from the statistics of the training set, each with noise of its own.
 
-    Without pictures A cannot be measured; the figure recorded in the model's file stands in. A
-    residual code is left out.
+    Without pictures A cannot be measured; the figure recorded in the model's file stands in.
     """
     _check_draws_pictures(model)
-    config, statistics = model.networks.config, model.statistics
-    noise = gaussian_noise((settings.num_bases, config.latent_dim), seed)
-    z = (statistics.mean + noise * statistics.std).clamp(statistics.low, statistics.high)
-    shape = (settings.num_bases, config.in_channels, config.image_size, config.image_size)
-    # Item b of a noise comes from seed + b: the maps must not repeat the numbers of the codes.
-    x_T = gaussian_noise(shape, seed + settings.num_bases)
-    return ModelGenerator(model, Latent(z, x_T), pictures=None, num_steps=settings.num_steps)
+    latent = drawn_latent(model, settings.num_bases, seed)
+    return ModelGenerator(model, latent, pictures=None, num_steps=settings.num_steps)
 
 
 def recorded_coverage(model: EditableModel) -> float | None:

@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comfyui_cldis.diffusion.noise import gaussian_noise
 from comfyui_cldis.editing.editable import EditableModel
-from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode
+from comfyui_cldis.editing.quality import drawn_latent
 from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.layers import ResBlock
 
@@ -110,15 +109,15 @@ class ModelSpace:
         cls, model: EditableModel, count: int, seed: int, *, view: str = "x0_hat"
     ) -> ModelSpace:
         """Base items whose codes are drawn from the model's statistics, and drawn by the model."""
-        config, statistics = model.networks.config, model.statistics
-        noise = gaussian_noise((count, config.latent_dim), seed)
-        z = (statistics.mean + noise * statistics.std).clamp(statistics.low, statistics.high)
+        latent, statistics = drawn_latent(model, count, seed), model.statistics
         pictures = [
-            decode(model, Latent(part), num_steps=DRAWING_STEPS, seed=seed + index * BATCH)
-            for index, part in enumerate(z.split(BATCH))
+            decode(model, latent[at : at + BATCH], num_steps=DRAWING_STEPS)
+            for at in range(0, count, BATCH)
         ]
-        codes = (z - statistics.mean) / statistics.std
-        return cls(model, torch.cat(pictures), codes, None, view=view, from_pictures=False)
+        codes = (latent.z - statistics.mean) / statistics.std
+        return cls(
+            model, torch.cat(pictures), codes, latent.residual, view=view, from_pictures=False
+        )
 
     def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
         """See `Space`. Items share a noisy picture x_t, whatever the code that is tried on them.
