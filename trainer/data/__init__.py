@@ -2,9 +2,10 @@
 
 from .decode import RESIZE_RULES
 from .holdout import Pictures, Split, hold_out, num_held_out
-from .images import BUILT_IN_SOURCES, ImageSet, open_images
+from .images import ImageSet, open_images
 from .report import DataReport
 from .report_files import write_report
+from .sources import BUILT_IN_SOURCES
 
 __all__ = [
     "BUILT_IN_SOURCES",

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from .decode import EXTENSIONS
+from .nearest import hint
 
 MAX_FILE_BYTES = 256 * 2**20
 HIDDEN = "hidden"  # among the endings, which all start with a dot
@@ -53,7 +54,8 @@ def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
         return _Folder(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"got data {str(path)!r}, which does not exist; expected {_SOURCES}; check the path"
+            f"got data {str(path)!r}, which does not exist.{hint(str(path))} Expected {_SOURCES}; "
+            "check the path"
         )
     if path.suffix.lower() in EXTENSIONS:
         raise ValueError(
@@ -83,6 +85,12 @@ def printable(name: str) -> str:
 def _is_hidden(name: str) -> bool:
     parts = name.split("/")
     return any(part.startswith(".") for part in parts) or parts[0] == "__MACOSX"
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a name in a zip file is absolute or climbs with "..", as no honest program writes."""
+    parts = name.replace("\\", "/").split("/")
+    return ".." in parts or parts[0] == "" or parts[0].endswith(":")
 
 
 def _ending(name: str) -> str:
@@ -128,8 +136,11 @@ class _Folder(AbstractContextManager["_Folder"]):
             return
         try:
             status = os.stat(path)
-        except OSError as error:  # a broken link
-            self.unreadable.append((printable(name), error.strerror or str(error)))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if os.path.islink(path):
+                reason = f"a link that leads nowhere: {printable(os.readlink(path))}"
+            self.unreadable.append((printable(name), reason))
             return
         if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
             self.listed.append(PictureFile(name, status.st_size, status.st_mtime_ns))
@@ -157,10 +168,14 @@ class _Zip(AbstractContextManager["_Zip"]):
         self._archive = zipfile.ZipFile(path)
         self._entries: dict[str, zipfile.ZipInfo] = {}
         self.ignored: Counter[str] = Counter()
+        self.unreadable: list[tuple[str, str]] = []
         for entry in self._archive.infolist():
             if entry.is_dir():
                 continue
-            if _is_hidden(entry.filename):
+            if _leads_out(entry.filename):
+                reason = "its name leads out of the zip file; create the file again without that"
+                self.unreadable.append((printable(entry.filename), reason))
+            elif _is_hidden(entry.filename):
                 self.ignored[HIDDEN] += 1
             elif entry.filename.lower().endswith(EXTENSIONS):
                 self._entries[entry.filename] = entry
@@ -170,7 +185,6 @@ class _Zip(AbstractContextManager["_Zip"]):
             PictureFile(name, entry.file_size, entry.CRC)
             for name, entry in sorted(self._entries.items())
         ]
-        self.unreadable: list[tuple[str, str]] = []
 
     def read(self, file: PictureFile) -> bytes:
         # zipfile stops at the declared length, so an entry cannot grow beyond what is checked.

@@ -20,6 +20,7 @@ from .decode import EXTENSIONS, RULE_VERSION, Decoded, ResizeRule, decode_pictur
 from .files import MAX_FILE_BYTES, PictureFile, PictureFiles, open_files, printable
 from .report import DataReport
 from .survey import Fingerprint, Survey, take_fingerprint
+from .wording import counted
 
 _BATCH_FILES = 64  # decoded at once; bounds what is held in memory
 _MAX_REASON = 200  # characters
@@ -71,12 +72,12 @@ def open_folder(
         def build(pixels: np.ndarray) -> DataReport:
             survey = Survey(capacity)
             rows, skipped = _decode_into(pixels, files, chosen, resize, survey)
-            skipped = files.unreadable + skipped
             if not rows:
-                raise ValueError(_nothing_usable(source, len(chosen), skipped, files.ignored))
+                failed = files.unreadable + skipped
+                raise ValueError(_nothing_usable(source, len(chosen), failed, files.ignored))
             return DataReport(
                 source=source,
-                found=len(chosen) + len(files.unreadable),
+                found=len(chosen),
                 used=len(rows),
                 skipped=tuple(skipped),
                 image_size=image_size,
@@ -87,7 +88,15 @@ def open_folder(
             )
 
         pixels, report = load_or_build(entry, source, build)
-        return pixels, replace(report, ignored=tuple(files.ignored.most_common()))
+        # What could not be listed is not part of the key, so a cached report may not know it.
+        unlisted = dict(files.unreadable)
+        skipped = (pair for pair in report.skipped if pair[0] not in unlisted)
+        return pixels, replace(
+            report,
+            found=len(chosen) + len(files.unreadable),
+            skipped=(*files.unreadable, *skipped),
+            ignored=tuple(files.ignored.most_common()),
+        )
 
 
 def _decode_into(
@@ -157,14 +166,16 @@ def _hash_listing(listed: list[PictureFile]) -> str:
 def _nothing_usable(
     source: str, found: int, skipped: list[tuple[str, str]], ignored: Counter[str]
 ) -> str:
-    fact = f"got data {source!r} with {found} picture files"
+    fact = f"got data {source!r} with {counted(found, 'picture file')}"
     if found:
         fact += ", none of them usable"
     if skipped:
         fact += f" ({'; '.join(f'{name}: {reason}' for name, reason in skipped[:3])})"
     if ignored:
-        others = [f"{count} {ending or 'without'}" for ending, count in ignored.most_common(3)]
-        fact += f", and {ignored.total()} other files ({', '.join(others)})"
+        others = [
+            f"{count} {ending or 'without ending'}" for ending, count in ignored.most_common(3)
+        ]
+        fact += f", and {counted(ignored.total(), 'other file')} ({', '.join(others)})"
     return (
         f"{fact}; expected at least one undamaged file ending in {', '.join(EXTENSIONS)}, "
         "nested folders included; check the path or convert the pictures"

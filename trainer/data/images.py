@@ -9,12 +9,11 @@ import numpy as np
 
 from .decode import RESIZE_RULES, ResizeRule
 from .factors.dataset import open_factor_images
-from .factors.opening import DRAWN_NAMES, is_factor_source
+from .factors.opening import is_factor_source
 from .folder import open_folder
+from .optional import is_missing
 from .report import DataReport
-
-HEADS = "heads"
-BUILT_IN_SOURCES = (HEADS, *DRAWN_NAMES)  # names that are no paths
+from .sources import HEADS
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,8 @@ def open_images(
     try:
         from .heads.dataset import open_heads  # numba is optional, and slow to import
     except ModuleNotFoundError as error:
+        if not is_missing(error, "numba", "llvmlite"):
+            raise
         raise ModuleNotFoundError(
             f"'heads' needs {error.name}, which is not installed; expected the training extras; "
             'install them with: python -m pip install -e ".[train]"'

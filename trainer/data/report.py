@@ -8,6 +8,7 @@ from typing import Any
 
 from .decode import EXTENSIONS
 from .survey import MAX_NAMED, Findings
+from .wording import counted
 
 REPORT_VERSION = 3  # raise it when the fields change; cached data sets are then built again
 
@@ -31,9 +32,9 @@ class DataReport:
         parts = [f"{self.used:,} used"]
         parts += [f"{len(self.skipped):,} skipped"] if self.skipped else []
         parts += [f"{left:,} not asked for"] if left > 0 else []
-        counted = " + ".join(parts) if len(parts) > 1 else "all used"
+        sum_of = " + ".join(parts) if len(parts) > 1 else "all used"
         sign = " = " if len(parts) > 1 else ", "
-        lines = [f"{self.source}: {self.found:,} pictures found{sign}{counted}"]
+        lines = [f"{self.source}: {counted(self.found, 'picture')} found{sign}{sum_of}"]
         lines += _describe_findings(self.findings, self.image_size) if self.findings else []
         if self.ignored:
             lines.append(
@@ -84,16 +85,21 @@ def _describe_findings(findings: Findings, image_size: int) -> list[str]:
     lines = [line]
     if findings.num_cropped:
         (largest, name), mean = findings.largest_cut, findings.mean_cut
+        lost = f"{100 * mean:.0f} % of their area on average, {100 * largest:.0f} % at most"
+        if findings.num_cropped == 1:
+            lost = f"{100 * largest:.0f} % of its area"
         lines.append(
-            f"  {findings.num_cropped:,} not square: the crop cuts off {100 * mean:.0f} % of their "
-            f"area on average, {100 * largest:.0f} % at most ({name}); resize=pad keeps all"
+            f"  {findings.num_cropped:,} not square: the crop cuts off {lost} ({name}); resize=pad "
+            "keeps all"
         )
     lines += [f"  modes: {_listed(findings.modes)}"]
     if findings.num_duplicates:
         first, repeated = findings.duplicates[0]
+        many = findings.num_duplicates > 1
+        verbs = ("repeat", "count") if many else ("repeats", "counts")
         lines.append(
-            f"  {findings.num_duplicates:,} of those used repeat an earlier one pixel by pixel, and"
-            f" count twice ({repeated} = {first}{', ...' if findings.num_duplicates > 1 else ''})"
+            f"  {findings.num_duplicates:,} of those used {verbs[0]} an earlier one pixel by pixel,"
+            f" and {verbs[1]} twice ({repeated} = {first}{', ...' if many else ''})"
         )
     if findings.num_near_constant:
         more = ", ..." if findings.num_near_constant > 1 else ""

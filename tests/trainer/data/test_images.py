@@ -141,7 +141,7 @@ def test_what_is_no_plain_file_is_skipped_and_not_waited_for(folder, tmp_path):
     (folder / "broken.png").symlink_to(folder / "nowhere.png")
     reasons = dict(open_images(str(folder), 8, cache_dir=tmp_path / "cache").report.skipped)
     assert reasons["pipe.png"] == "not a plain file"
-    assert "No such file" in reasons["broken.png"]
+    assert "leads nowhere" in reasons["broken.png"]
 
 
 def test_encrypted_and_damaged_zip_entries_are_skipped(tmp_path):
@@ -267,7 +267,7 @@ def test_no_usable_picture_names_the_extensions(tmp_path):
     with pytest.raises(ValueError, match=r"with 0 picture files; .*\.jpg, \.jpeg, .*\.webp"):
         open_images(str(root), 8, cache_dir=tmp_path / "cache")
     (root / "broken.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"1 picture files.*broken\.png: "):
+    with pytest.raises(ValueError, match=r"1 picture file, .*broken\.png: "):
         open_images(str(root), 8, cache_dir=tmp_path / "cache")
 
 
@@ -295,3 +295,47 @@ def test_numbers_out_of_range_are_named(folder, tmp_path, options):
     options = {"image_size": 8, "cache_dir": tmp_path, **options}
     with pytest.raises(ValueError, match="expected"):
         open_images(str(folder), **options)
+
+
+def test_zip_entries_that_lead_out_are_skipped_by_name(tmp_path):
+    archive = tmp_path / "pictures.zip"
+    names = ("../out.png", "/etc/root.png", "a/../../b.png", "..\\win.png", "C:\\x.png")
+    with zipfile.ZipFile(archive, "w") as file:
+        for index, name in enumerate((*names, "in/a..b.png", ".dot.png")):
+            file.writestr(name, plain((20 * index, 0, 0)))
+    for _ in range(2):  # decoded, then from the cache
+        report = open_images(str(archive), 8, cache_dir=tmp_path / "cache").report
+        reasons = dict(report.skipped)
+        assert len(reasons) == 5 and {*reasons.values()} == {
+            "its name leads out of the zip file; create the file again without that"
+        }
+        assert "../out.png" in reasons and "a/../../b.png" in reasons
+        assert (report.found, report.used, dict(report.ignored)) == (6, 1, {"hidden": 1})
+
+
+def test_a_dangling_link_says_where_it_leads_also_from_the_cache(folder, tmp_path):
+    cache = tmp_path / "cache"
+    assert open_images(str(folder), 8, cache_dir=cache).report.found == 5
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    for _ in range(2):
+        report = open_images(str(folder), 8, cache_dir=cache).report
+        assert dict(report.skipped)["gone.png"] == (
+            f"a link that leads nowhere: {tmp_path / 'nowhere.png'}"
+        )
+        assert report.found == 6 == report.used + len(report.skipped)
+
+
+def test_one_file_is_counted_in_the_singular(tmp_path):
+    root = tmp_path / "pictures"
+    root.mkdir()
+    (root / "a.png").write_bytes(b"no")
+    (root / "notes").write_text("x")
+    with pytest.raises(ValueError, match="with 1 picture file, none of them.*1 other file [(]1 wi"):
+        open_images(str(root), 8, cache_dir=tmp_path / "cache")
+    (root / "a.png").write_bytes(plain())
+    report = open_images(str(root), 8, cache_dir=tmp_path / "cache").report
+    assert "1 picture found, all used" in report.describe()
+    assert "the crop cuts off 25 % of its area (a.png)" in report.describe()  # 40 x 30
+    (root / "b.png").write_bytes(plain())
+    report = open_images(str(root), 8, cache_dir=tmp_path / "cache").report
+    assert "1 of those used repeats an earlier one pixel by pixel, and counts" in report.describe()

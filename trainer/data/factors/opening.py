@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..nearest import hint
+from ..optional import is_missing
 from ..pixels import grey_to_rgb
 from .dsprites import DSPRITES_NAME, DSprites
 from .shapes3d import SHAPES3D_NAME, Shapes3D
@@ -84,6 +86,8 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
         try:
             from .heads import Heads  # numba is optional, and slow to import
         except ModuleNotFoundError as error:
+            if not is_missing(error, "numba", "llvmlite"):
+                raise
             raise ModuleNotFoundError(
                 f"'heads' needs {error.name}, which is not installed; expected the training "
                 'extras; install them with: python -m pip install -e ".[train]"'
@@ -92,9 +96,9 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
     path = Path(source).expanduser()
     if not path.exists():
         raise FileNotFoundError(
-            f"got factor data {source!r}; expected {', '.join(FACTOR_NAMES)}, or the path of "
-            "3dshapes.h5, dsprites_*.npz, mpi3d_*.npz, cars3d.npz or a folder of Cars3D's .mat "
-            "files; check the name"
+            f"got factor data {source!r}, which does not exist.{hint(source, FACTOR_NAMES)} "
+            f"Expected {', '.join(FACTOR_NAMES)}, or the path of 3dshapes.h5, dsprites_*.npz, "
+            "mpi3d_*.npz, cars3d.npz or a folder of Cars3D's .mat files; check the name"
         )
     return StoredPictures(read_table(path), image_size, cache_dir)
 

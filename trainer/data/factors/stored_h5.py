@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..optional import is_missing
 from .shapes3d import SPACE
 from .space import FactorSpace
 from .stored import StoredTable, check_order
@@ -24,6 +25,8 @@ def read_shapes3d(path: Path) -> StoredTable:
     try:
         import h5py
     except ModuleNotFoundError as error:
+        if not is_missing(error, "h5py"):
+            raise
         raise ModuleNotFoundError(
             f"{str(path)!r} needs h5py, which is not installed; install it with: "
             "python -m pip install h5py"

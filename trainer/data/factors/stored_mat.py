@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..optional import is_missing
 from .space import FactorSpace
 from .stored import StoredTable
 from .stored_npz import CARS3D_FACTORS
@@ -61,6 +62,8 @@ def _load(file: Path) -> np.ndarray:
     try:
         from scipy.io import loadmat
     except ModuleNotFoundError as error:
+        if not is_missing(error, "scipy"):
+            raise
         raise ModuleNotFoundError(
             f"{str(file)!r} needs scipy, which is not installed; install it with: "
             "python -m pip install scipy"
