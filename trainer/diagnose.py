@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from .beforehand import capacity_out_of_reach, joint_capacity
 from .controller import COLD_START, KL_WEIGHT_RANGE
+from .findings import Finding
 from .history import (
     END_SHARE,
     MINIMUM_RECORDS,
@@ -26,7 +27,7 @@ from .history import (
     last_change,
     series,
 )
-from .stats import number
+from .stats import finite, number
 
 FEW_DIMENSIONS = 0.3  # share of used dimensions below which there are few
 CAPACITY_ERROR = (1.0, 0.2)  # nats, and share of C: KL further from C than both does not follow
@@ -43,26 +44,14 @@ COPILOT_WORSE = 0.05
 CAPACITY_FALL = 0.05  # relative fall of C that explains worse pictures of the co-pilot
 CLIPPED_SHARE = 0.9
 ENCODER_FACTOR = 2.0  # KL of the semantic encoder above so many C
+WEAK_CODE = 0.2  # explained variance with random noise up to which the sliders show little
 WARMUP_SHARE = 0.25  # longest share of a run that the co-pilot's warm-up gets
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know about a run.
-
-    Attributes:
-        severity: "warning" needs a change, "note" is good to know.
-        rule: short name of the rule that found it.
-        text: a sentence with the fact and one with the remedy.
-    """
-
-    severity: Literal["note", "warning"]
-    rule: str
-    text: str
-
-
 def diagnose(
-    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any] | None
+    records: Sequence[Mapping[str, Any]],
+    config: Mapping[str, Any] | None,
+    facts: Mapping[str, Any] | None = None,
 ) -> list[Finding]:
     """Findings about a run, warnings first.
 
@@ -70,12 +59,41 @@ def diagnose(
         records: as in stats.jsonl, in the order of their steps; unknown keys are ignored and a
             rule whose keys are missing stays silent.
         config: nested mapping as in config.json; without it, rules that need it stay silent.
+        facts: of the exported model, as `report.write_report` takes them; None without a model.
     """
+    found: list[Finding] = []
+    useless = weak_code(facts or {})
+    if useless is not None:
+        found.append(useless)
     if not records:
-        return [Finding("note", "no_records", "There are no statistics yet. Train for some steps.")]
+        text = "There are no statistics yet. Train for some steps."
+        return [*found, Finding("note", "no_records", text)]
     run = Run(records, joint_records(records), config or {})
-    found = [finding for rule in RULES if (finding := rule(run)) is not None]
+    found += [finding for rule in RULES if (finding := rule(run)) is not None]
     return sorted(found, key=lambda finding: finding.severity != "warning")
+
+
+def weak_code(facts: Mapping[str, Any]) -> Finding | None:
+    """A model whose pictures hardly follow its code: its sliders are of no use yet.
+
+    Judged by the share of the pictures' variance that the code explains with random noise; a model
+    without sliders is one in which no latent has a visible effect.
+    """
+    quality = facts.get("quality")
+    explained = None
+    if isinstance(quality, Mapping):
+        explained = finite(quality.get("explained_variance_random_noise"))
+    directions = facts.get("directions")
+    if explained is not None and explained <= WEAK_CODE:
+        share = f"only {100 * explained:.0f} %" if explained > 0 else "nothing"
+        fact = f"the code explains {share} of what differs between the pictures"
+    elif isinstance(directions, list | tuple) and not directions:
+        fact = "no latent changes them visibly"
+    else:
+        return None
+    sliders = ", so the sliders show little" if directions else ", so there are no sliders"
+    text = f"The pictures do not follow the code yet: {fact}{sliders}. Train longer."
+    return Finding("warning", "weak_code", text)
 
 
 def too_few_records(run: Run) -> Finding | None:
@@ -269,30 +287,6 @@ def capacity_stuck(run: Run) -> Finding | None:
     return None
 
 
-def joint_capacity(run: Run) -> Finding | None:
-    """Discrete groups that are granted more than the whole code at its least: KL cannot reach C.
-
-    Needs the configuration alone, so it can be asked before a run.
-    """
-    low = run.setting("loop", "capacity_minimum")
-    sizes = run.choices("objective", "discrete_sizes")
-    if run.choice("objective", "name") != "joint" or low is None or not sizes:
-        return None
-    if run.choice("loop", "bottleneck") == "constant":  # C plays no part
-        return None
-    most = sum(math.log(size) for size in sizes)
-    asked = run.setting("objective", "discrete_capacity")
-    granted = most if asked is None else min(asked, most)
-    if granted < low:
-        return None
-    text = (
-        f"The discrete groups of objective joint may store {granted:.2f} nats, and "
-        f"loop.capacity_minimum ({low:g}) leaves the other dimensions nothing when C is low. Set "
-        f"loop.capacity_minimum above {granted:.2f}, or lower objective.discrete_capacity."
-    )
-    return Finding("warning", "joint_capacity", text)
-
-
 def picture_loss(run: Run) -> Finding | None:
     """The diffusion loss at the end: still falling, or rising."""
     change = last_change(series(run.joint, "diffusion"))
@@ -390,6 +384,7 @@ RULES: tuple[Callable[[Run], Finding | None], ...] = (
     decoder_use,
     capacity_stuck,
     joint_capacity,
+    capacity_out_of_reach,
     encoder_explodes,
     picture_loss,
     copilot_error,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from trainer import diagnose as rules
-from trainer.config import load_preset
+from trainer.beforehand import check_settings
+from trainer.config import load_preset, preset_names
 from trainer.diagnose import diagnose
 from trainer.history import final_dimensions, last_change
 from trainer.stats import read_records
@@ -404,3 +405,54 @@ def test_discrete_groups_must_leave_something_of_the_capacity(low, granted, word
     assert words is None or words in found[0].text
     config["objective"]["name"] = "plain"
     assert not [each for each in diagnose(healthy(), config) if each.rule == "joint_capacity"]
+
+
+@pytest.mark.parametrize(
+    ("highest", "latents", "words"),
+    [
+        (500.0, 20, "20 latents never hold more than about 8 each, 160 together"),
+        (160.1, 20, "Set it to 20 to 40"),
+        (160.0, 20, None),
+        (25.0, 20, None),
+    ],
+)
+def test_a_capacity_beyond_what_the_latents_hold(highest, latents, words):
+    config = with_loop(capacity_maximum=highest)
+    config["model"]["latent_dim"] = latents
+    texts = [each.text for each in check_settings(config)]
+    assert len(texts) == (words is not None)
+    assert words is None or words in texts[0]
+    assert ("capacity_out_of_reach" in found(healthy(), config)) is (words is not None)
+    config["loop"]["bottleneck"] = "constant"
+    assert check_settings(config) == []
+    config["loop"]["bottleneck"] = "controller"
+    config["objective"] = {"name": "qlae"}
+    assert check_settings(config) == []
+
+
+def test_no_preset_asks_for_more_than_its_latents_hold():
+    for name in preset_names():
+        config = load_preset(name)
+        assert check_settings(config.to_dict()) == []
+        assert 0.9 <= config.loop.capacity_maximum / config.model.latent_dim <= 2
+
+
+@pytest.mark.parametrize(
+    ("explained", "directions", "words"),
+    [
+        (0.21, [{"name": "x"}], None),
+        (0.2, [{"name": "x"}], "explains only 20 % of what differs between the pictures, so the"),
+        (-0.3, [{"name": "x"}], "explains nothing of what differs"),
+        (0.0, [], "explains nothing of what differs between the pictures, so there are no sliders"),
+        (0.5, [], "no latent changes them visibly, so there are no sliders"),
+        (None, [{"name": "x"}], None),
+        (None, None, None),
+        ("?", "?", None),
+    ],
+)
+def test_sliders_of_a_model_that_does_not_follow_its_code(explained, directions, words):
+    facts = {"quality": {"explained_variance_random_noise": explained}, "directions": directions}
+    first = [each for each in diagnose(healthy(), CONFIG, facts) if each.rule == "weak_code"]
+    assert [each.severity for each in first] == ["warning"] * (words is not None)
+    assert words is None or words in first[0].text
+    assert len([each for each in diagnose([], None, facts)]) == 1 + len(first)
