@@ -117,7 +117,7 @@ def draw_loop(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
     lines = [
         ("encoder_kl", "encoder KL", PURPLE),
         ("kl", "co-pilot KL", ORANGE),
-        ("information", "I, used by the decoder", GREEN),
+        ("information", "I, what reaches the pictures", GREEN),
         ("capacity", "C, the target", INK),
     ]
     figure = Figure(figsize=(5.6, 3.4))
@@ -145,28 +145,28 @@ def draw_loop(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
 
 
 def draw_control(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
-    """kl_weight and the used share."""
+    """kl_weight and I / KL."""
     weight = points(records, "kl_weight", positive=True)
-    used = points(records, "used")
-    if not len(weight[0]) and not len(used[0]):
+    share = points(records, "used")
+    if not len(weight[0]) and not len(share[0]):
         return None
     figure = Figure(figsize=(5.6, 3.4))
     top, bottom = figure.subplots(2, 1, sharex=True)
     draw_line(top, *weight, BLUE, raw=False)
     top.set_yscale("log")
     dress(top, "kl_weight, which holds KL at C", "", span, is_lowest=False)
-    draw_line(bottom, *used, GREEN, raw=False)
+    draw_line(bottom, *share, GREEN, raw=False)
     bottom.axhspan(USED_LOW, USED_HIGH, color=GREEN, alpha=0.08, linewidth=0)
-    top_share = float(used[1].max()) if len(used[0]) else 1.0
+    top_share = float(share[1].max()) if len(share[0]) else 1.0
     bottom.set_ylim(0, min(3.0, max(1.25, 1.1 * top_share)))
     lowest, highest = KL_WEIGHT_RANGE
-    dress(bottom, "used = I / KL; the green band is healthy", "", span)
+    dress(bottom, "I / KL; the green band is healthy", "", span)
     caption = (
         "Where the controller sets kl_weight it may wander over powers of ten; trouble is a line "
-        f"that lies at its end ({lowest:g} or {highest:g}). used is the share of the co-pilot's "
-        "knowledge that reaches the pictures."
+        f"that lies at its end ({lowest:g} or {highest:g}). I / KL is the share of what the "
+        "co-pilot stores that reaches the pictures."
     )
-    return Curve("Weight and use of the code", caption, to_png(figure))
+    return Curve("kl_weight and I / KL", caption, to_png(figure))
 
 
 def draw_dimensions(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:

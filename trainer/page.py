@@ -71,16 +71,20 @@ PICTURE_CAPTIONS = {
     "reconstruction": "The same pictures four times. Random noise shows what the code holds; "
     "inverted noise is nearly perfect with any code; the co-pilot is always blurred.",
     "traversals": "Each row moves one latent, one number of the code, of two of the pictures "
-    "above; all else, the noise too, stays. The two are chosen: of the half that the latents "
-    "change most, the most changed one and the one least like it. Strongest latents on top.",
+    "above; all else, the noise too, stays. The two are chosen: of those that the model draws well "
+    "and the latents change most, the most changed one and the one whose colours differ most from "
+    "it. Strongest latents on top.",
 }
 WORDS = (
     ("co-pilot", "a small network that learns which few numbers describe a picture best"),
     ("KL", "how much the co-pilot stores about a picture, in nats (1 nat = 1.44 bits)"),
     ("C", "how much it is allowed to store; the training moves it"),
-    ("I", "how much of the code the picture decoder really uses"),
-    ("used", "I divided by KL: 1 means that everything stored reaches the pictures"),
-    ("dimension", "one number of the code; a used one can become a slider"),
+    ("I", "how much of the code the picture decoder draws on, in nats"),
+    ("I / KL", "the share of what is stored that reaches the pictures: 1 means all of it"),
+    (
+        "dimension",
+        "one number of the code; used ones, those that store more than 0.1 nat, can become sliders",
+    ),
     ("random noise", "pictures drawn from the code alone, with fresh noise: the honest test"),
     (
         "inverted noise",

@@ -68,7 +68,7 @@ def write_report(
     page = render_page(
         folder.resolve().name,
         records,
-        read_config(folder / CONFIG_NAME),
+        settings_shown(folder / CONFIG_NAME),
         facts or {},
         [*pictures] or last_sheet(folder),
     )
@@ -79,8 +79,8 @@ def write_report(
     return report
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The configuration of a run, empty when there is none.
+def settings_shown(path: Path) -> dict[str, Any]:
+    """The settings of a run as they were written, unknown ones too; empty when there are none.
 
     Raises:
         ValueError: the file is not a JSON object.
@@ -121,7 +121,10 @@ def render_page(
         name: of the run, when neither the facts nor the configuration know one.
     """
     training = as_mapping(facts.get("training"))
-    name = str(facts.get("name") or Path(str(config.get("data") or name)).name)
+    name = titled(
+        str(facts.get("name") or Path(str(config.get("data") or name)).name),
+        finite(as_mapping(config.get("model")).get("image_size")),
+    )
     notes = [training.get("hardware"), training.get("date")]
     exported = training.get("steps")
     if records and exported is not None and exported != records[-1]["step"]:
@@ -131,7 +134,7 @@ def render_page(
         [
             render_title(f"Training of {name}", " · ".join(str(note) for note in notes if note)),
             render_facts(headline(records, config, facts)),
-            render_findings(diagnose(records, config)),
+            render_findings(diagnose(records, config, facts)),
             render_pictures(pictures),
             render_directions(facts),
             render_curves(draw_curves(records)),
@@ -139,6 +142,13 @@ def render_page(
             render_details(config, facts),
         ],
     )
+
+
+def titled(name: str, image_size: float | None) -> str:
+    """The name with the size of the pictures: "heads 64" -> "heads, 64 px"."""
+    if image_size is None:
+        return name
+    return f"{name.removesuffix(f' {image_size:g}')}, {image_size:g} px"
 
 
 def headline(
@@ -164,11 +174,12 @@ def headline(
         if kl is not None:
             used = int((kl > USED_DIMENSION).sum())
             found.append(("Dimensions used", str(used), f"of {len(kl)}"))
-        capacity, used_share = series(window, "capacity"), series(window, "used")
+        capacity, share = series(window, "capacity"), series(window, "used")
         if len(capacity):
             found.append(("Capacity C", f"{np.mean(capacity):.1f}", "nats at the end"))
-        if len(used_share):
-            found.append(("Code used", f"{100 * np.mean(used_share):.0f} %", "I / KL at the end"))
+        if len(share):
+            small = "of the code reaches the pictures, at the end"
+            found.append(("I / KL", f"{100 * np.mean(share):.0f} %", small))
     if "directions" in facts:
         found.append(("Sliders", str(len(facts["directions"] or ())), ""))
     random = finite(quality.get("explained_variance_random_noise"))

@@ -1,6 +1,6 @@
 """Pictures that show how a run is doing: reconstructions, and traversals of the strongest latents.
 
-The pictures that are moved are chosen so that much of it can be seen (`choose_bases`).
+The pictures that are moved are typical ones on which much of it can be seen (`choose_bases`).
 
 While only the co-pilot is trained they are the co-pilot's own, which cost next to nothing.
 """
@@ -41,6 +41,9 @@ STATISTICS_IMAGES = 256
 NUM_AT_ONCE = 8  # codes per base picture in one batch, which bounds the memory
 SMALLEST_SHARE = 0.05  # of the strongest effect: latents below are idle and get no row
 SHOWY_SHARE = 0.5  # of the pictures, those that the latents change most, may be moved
+WORST_SHARE = 0.1  # of the pictures, those that are drawn worst, are never moved
+WORST_FACTOR = 3.0  # nor are those with so many times the median error
+COLOUR_GRID = 4  # two pictures are compared by their mean colours on so many squares a side
 
 Draw = Callable[[Tensor], Tensor]  # codes (K, M, N), M for each base picture -> (K, M, C, S, S)
 
@@ -90,13 +93,15 @@ def draw_samples(
     model = EditableModel(networks, trainer.schedule, statistics, ())
     latent = encode(model, images, inversion_steps=num_steps)
     inverted = decode(model, latent, num_steps=num_steps)
+    redrawn = decode(model, latent, num_steps=num_steps, seed=0)
     rows = [
         Row("original", images),
-        Row("random noise", decode(model, latent, num_steps=num_steps, seed=0)),
+        Row("random noise", redrawn),
         Row("inverted noise", inverted),
         Row("co-pilot", preview(model, latent)),
     ]
-    bases = choose_bases(latent.z, statistics.std, copilot_draw(networks, images.shape[-1]))
+    draw_copilot = copilot_draw(networks, images.shape[-1])
+    bases = choose_bases(latent.z, statistics.std, draw_copilot, images, redrawn)
     moving = Latent.cat([latent[index : index + 1] for index in bases])
 
     def draw(z: Tensor, steps: int) -> Tensor:
@@ -124,7 +129,7 @@ def copilot_samples(trainer: Trainer, images: Tensor) -> list[Strip]:
     std = copilot.encode(copilot.resize(many))[0].std(0).cpu()
     mu = copilot.encode(copilot.resize(images.to(device)))[0].cpu()
     drawn = draw(mu[:, None])[:, 0]
-    bases = choose_bases(mu, std, draw)
+    bases = choose_bases(mu, std, draw, images, drawn)
     strongest = rank_axes(mu[bases], std, draw)
     rows = [Row("original", images), Row("co-pilot", drawn)]
     traversals = traverse_rows(mu[bases], std, strongest, drawn[bases], draw)
@@ -151,22 +156,31 @@ def evenly(images: Pictures, count: int) -> np.ndarray:
     return images[places.round().astype(int)]
 
 
-def choose_bases(z: Tensor, std: Tensor, draw: Draw) -> list[int]:
+def choose_bases(z: Tensor, std: Tensor, draw: Draw, images: Tensor, redrawn: Tensor) -> list[int]:
     """Indices of up to two pictures to move, without chance.
 
-    On a picture that is nearly black or white many changes do not show. So one half of the
-    pictures is left out, that which moving every latent from -1 to +1 sd changes least. Of the
-    others: the one that changes most, and the one whose code is farthest from it.
+    A picture that the model draws far worse than the others, such as a damaged one, shows nothing
+    of it and is left out. On a picture that is nearly black or white many changes do not show, so
+    one half is left out, that which moving every latent from -1 to +1 sd changes least. Of the
+    others: the one that changes most, and the one whose colours differ most from it.
 
     Args:
         z: codes of the pictures, (B, N).
         std: (N,).
+        images: the pictures, (B, C, S, S) in [-1, 1].
+        redrawn: the same, drawn from their codes alone.
     """
+    errors = (redrawn - images).square().mean(dim=(1, 2, 3))  # (B,)
     effects = axis_effects(z, std, draw).mean(1)  # (B,)
-    kept = max(2, math.ceil(SHOWY_SHARE * len(z)))
-    candidates = effects.argsort(descending=True, stable=True)[:kept]
-    codes = z[candidates] / std.clamp(min=1e-6)
-    distances = (codes - codes[0]).square().sum(1)
+    least = min(2, len(z))
+    best = errors.argsort(stable=True)
+    num_typical = len(z) - math.ceil(WORST_SHARE * len(z))
+    num_typical = min(num_typical, int((errors <= WORST_FACTOR * errors.median()).sum()))
+    typical = best[: max(least, num_typical)].sort().values
+    kept = max(least, min(len(typical), math.ceil(SHOWY_SHARE * len(z))))
+    candidates = typical[effects[typical].argsort(descending=True, stable=True)[:kept]]
+    colours = torch.nn.functional.adaptive_avg_pool2d(images[candidates], COLOUR_GRID)
+    distances = (colours - colours[0]).square().mean(dim=(1, 2, 3))
     farthest = int(distances.argmax())
     chosen = [0] if farthest == 0 else [0, farthest]
     return candidates[chosen].tolist()

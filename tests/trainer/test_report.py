@@ -23,7 +23,7 @@ from trainer.config import load_preset
 from trainer.curves import draw_curves, warmup_end
 from trainer.figures import smooth
 from trainer.page import encode_picture
-from trainer.report import write_report
+from trainer.report import titled, write_report
 from trainer.samples import (
     choose_bases,
     draw_samples,
@@ -116,7 +116,8 @@ def test_report_of_a_real_run(run, quick):
     path = write_report(run, facts, [("traversals", Image.new("RGB", (40, 20), "red"))])
     page = Page(path.read_text(encoding="utf-8"))
     assert path == run / "report.html" and path.stat().st_size < 5_000_000
-    assert "Training of heads 64" in page.texts and "a small computer" in page.text
+    assert "Training of heads, 64 px" in page.texts and "a small computer" in page.text
+    assert "<title>heads, 64 px: training report</title>" in path.read_text(encoding="utf-8")
     # the last record: step 4000, 128000 images, 4178.98 s; eight dimensions above 0.1 nat
     assert fact(page, "Steps") == "4,000" and "of 4,000" in page.texts
     assert fact(page, "Pictures seen") == "128,000"
@@ -131,6 +132,33 @@ def test_report_of_a_real_run(run, quick):
     pictures = page.tags.count("img")
     assert pictures == 6 + 1 and len(page.addresses) == pictures
     assert not list(run.glob("*.new"))
+
+
+def test_a_weak_code_is_the_first_warning(run, quick):
+    facts = {"quality": {"explained_variance_random_noise": 0.12}, "directions": [{"name": "x"}]}
+    page = Page(write_report(run, facts, []).read_text("utf-8"))
+    text = (
+        "The pictures do not follow the code yet: the code explains only 12 % of what differs "
+        "between the pictures, so the sliders show little. Train longer."
+    )
+    assert text in page.texts and "No warnings." not in page.texts
+
+
+def test_i_by_kl_has_one_name(run, quick):
+    text = write_report(run, None, []).read_text("utf-8")
+    page = Page(text)
+    # mean of the last tenth of the records
+    assert fact(page, "I / KL").endswith(" %") and "Code used" not in page.texts
+    words = page.texts[page.texts.index("Words") :]
+    assert "I / KL" in words and "used" not in words
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "title"),
+    [("heads 64", 64, "heads, 64 px"), ("faces", 128, "faces, 128 px"), ("x 64", None, "x 64")],
+)
+def test_the_title_tells_the_size_of_the_pictures(name, size, title):
+    assert titled(name, size) == title
 
 
 def test_the_page_needs_nothing_but_itself(run, quick):
@@ -172,7 +200,7 @@ def test_inverted_noise_is_no_headline_and_a_code_may_explain_nothing(run, quick
 )
 def test_missing_and_foreign_facts(run, quick, facts):
     page = Page(write_report(run, facts, []).read_text("utf-8"))
-    assert "Training of faces" in page.texts and "Pictures" not in page.texts
+    assert "Training of faces, 64 px" in page.texts and "Pictures" not in page.texts
 
 
 def test_the_last_sheet_is_shown_when_no_pictures_are_given(run, quick):
@@ -241,7 +269,7 @@ def test_the_figures_of_a_real_run(curves):
     assert [curve.title for curve in curves] == [
         "Losses",
         "The closed loop",
-        "Weight and use of the code",
+        "kl_weight and I / KL",
         "Dimensions over time",
         "Dimensions at the end",
         "Speed and steps",
@@ -260,7 +288,7 @@ def test_the_figures_of_a_real_run(curves):
     [
         ([], []),
         ([{"step": 1}], []),
-        ([{"step": 1, "used": 0.5}], ["Weight and use of the code"]),
+        ([{"step": 1, "used": 0.5}], ["kl_weight and I / KL"]),
         ([{"step": 1, "kl": 2.0}, {"step": 2, "kl": float("nan")}], ["The closed loop"]),
         ([{"step": 1, "gradient_norm": None, "learning_rate": 0.0}], []),
         ([{"step": 5, "kl_per_dimension": [1.0]}], ["Dimensions at the end"]),
@@ -382,9 +410,18 @@ def test_base_pictures_that_show_much_and_are_unlike():
     std = torch.tensor([1.0, 0.1])
     # from -1 to +1 sd of axis 0 the pictures change by 2 |z_1|, of axis 1 by .2 |z_0|
     z = torch.tensor([[0.0, 0.0], [1.0, 2.0], [9.0, 0.0], [1.0, 1.9], [1.5, 3.0], [-9.0, 0.0]])
-    assert choose_bases(z, std, shine) == [4, 3]
-    assert choose_bases(torch.zeros(3, 2), std, shine) == [0]
-    assert choose_bases(torch.zeros(1, 2), std, shine) == [0]
+    greys = torch.tensor([0.0, -0.9, 0.0, 0.3, 0.5, 0.0])[:, None, None, None].expand(6, 3, 8, 8)
+    # the three that change most are 4, 1 and 3; 1 is darker than 4 by more than 3 is
+    assert choose_bases(z, std, shine, greys, greys) == [4, 1]
+    redrawn = greys.clone()
+    redrawn[:, :, 0, 0] += 0.1
+    redrawn[1] = 1.0  # a picture that the model cannot draw; the last has an error like the others
+    assert choose_bases(z, std, shine, greys, redrawn) == [4, 2]
+    redrawn[4] = -1.0  # two are more than the worst tenth of six, but far worse than the rest
+    assert choose_bases(z, std, shine, greys, redrawn) == [3, 2]
+    for count in (3, 1):
+        alike = greys[:1].expand(count, 3, 8, 8)
+        assert choose_bases(torch.zeros(count, 2), std, shine, alike, alike) == [0]
 
 
 def test_the_latent_of_a_direction():
