@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass, replace
 
 from .config import TrainConfig
+from .data.wording import counted
 
 LEARNING_RATE_FLOOR = 0.1
+LEAST_RISE = 0.02  # of the full learning rate; a smaller rise is not worth telling
 
 
 @dataclass(frozen=True)
@@ -65,33 +67,65 @@ class Course:
         After a change of the length it climbs from where it was to where the new length has it, as
         fast as at the start of a run.
         """
+        return min(self._decayed(config, step), self._climbed(config, step))
+
+    def _decayed(self, config: TrainConfig, step: int) -> float:
+        """Plateau, then the cosine fall; it never rises."""
         start = self.length * (1 - config.decay_fraction)
-        factor = 1.0
-        if step > start and config.decay_fraction > 0:
-            share = min(1.0, (step - start) / (self.length - start))
-            half_wave = 0.5 * (1 + math.cos(math.pi * share))
-            factor = LEARNING_RATE_FLOOR + (1 - LEARNING_RATE_FLOOR) * half_wave
-        climbed = self.rate
+        if step <= start or config.decay_fraction <= 0:
+            return 1.0
+        share = min(1.0, (step - start) / (self.length - start))
+        half_wave = 0.5 * (1 + math.cos(math.pi * share))
+        return LEARNING_RATE_FLOOR + (1 - LEARNING_RATE_FLOOR) * half_wave
+
+    def _climbed(self, config: TrainConfig, step: int) -> float:
+        """The way back up after a change of the length; it never falls, and may exceed 1."""
         if config.warmup_steps:
-            climbed += (1 - self.rate) * (step - self.changed_at) / config.warmup_steps
-        elif step > self.changed_at:
-            climbed = 1.0
-        return min(factor, climbed)
+            return self.rate + (1 - self.rate) * (step - self.changed_at) / config.warmup_steps
+        return self.rate if step <= self.changed_at else 1.0
 
     def describe_change(self, config: TrainConfig) -> str:
         """The last change of the length and what it means, as a sentence."""
-        decay = round(self.length * config.decay_fraction)
-        rate = f"the learning rate falls over the last {decay:,} steps"
-        if self.rate < 1:
-            rate = (
-                f"the learning rate goes on from {self.rate:.0%} of its full value, rises within "
-                f"{config.warmup_steps:,} steps and falls over the last {decay:,}"
-            )
         verb = "stay" if self.length > self.before else "become"
         return (
-            f"The run has {self.length:,} steps now instead of {self.before:,}: its warm-ups and "
-            f"its course of C {verb} those of a run of {self.planned:,} steps; {rate}."
+            f"The run has {counted(self.length, 'step')} now instead of {self.before:,}: its "
+            f"warm-ups and its course of C {verb} those of a run of "
+            f"{counted(self.planned, 'step')}; {self._describe_rate(config)}."
         )
+
+    def _describe_rate(self, config: TrainConfig) -> str:
+        """What the learning rate does in the steps that are left."""
+        left = self.length - self.changed_at
+        decay = round(self.length * config.decay_fraction)
+        if self.rate >= 1 and not decay:
+            return "the learning rate stays"
+        if self.rate >= 1 and decay < left:
+            return f"the learning rate falls over the last {counted(decay, 'step')}"
+        turn = self._turn(config)
+        rise, top = turn - self.changed_at, self.fall(config, turn)
+        goes_on = f"the learning rate goes on from {self.rate:.0%} of its full value"
+        falls = f"falls to {self.fall(config, self.length):.0%}"
+        if top - self.rate < LEAST_RISE:  # the fall is on already
+            return f"{goes_on} and {falls} in {_those_left(left)}"
+        rises = f"{goes_on}, rises to {top:.0%} within {counted(rise, 'step')}"
+        if rise == left:
+            return f"{goes_on} and rises to {top:.0%} in {_those_left(left)}"
+        return f"{rises} and {falls} over the last {min(decay, left - rise):,}"
+
+    def _turn(self, config: TrainConfig) -> int:
+        """The step since the change at which the learning rate is highest."""
+        low, high = self.changed_at, self.length
+        while low < high:  # the climb crosses the fall once
+            middle = (low + high) // 2
+            if self._climbed(config, middle) >= self._decayed(config, middle):
+                high = middle
+            else:
+                low = middle + 1
+        return max(low, max(low - 1, self.changed_at), key=lambda step: self.fall(config, step))
+
+
+def _those_left(steps: int) -> str:
+    return "the one step left" if steps == 1 else f"the {steps:,} steps left"
 
 
 def start(config: TrainConfig) -> Course:

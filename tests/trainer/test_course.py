@@ -80,11 +80,42 @@ def test_the_change_is_told_in_words():
     text = course.start(CONFIG).resumed(config, 100).describe_change(config)
     assert "2,000 steps now instead of 100" in text
     assert "stay those of a run of 100 steps" in text
-    assert "goes on from 10% of its full value, rises within 10 steps" in text
-    assert "falls over the last 1,000" in text
+    assert "goes on from 10% of its full value, rises to 100% within 10 steps and falls" in text
+    assert "falls to 10% over the last 1,000" in text
     shorter = course.start(CONFIG).resumed(with_steps(60), 20).describe_change(with_steps(60))
     assert "become those of a run of 60 steps" in shorter
     assert "the learning rate falls over the last 30 steps" in shorter
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup", "rate"),
+    [
+        # the fall is on: .9 * (1 - .5 (1 + cos(pi * 48 / 52))) + .1 = 11 % at its start
+        (104, 10, "from 10% of its full value and falls to 10% in the 4 steps left"),
+        (101, 10, "from 10% of its full value and falls to 10% in the one step left"),
+        # climbs .9 / 200 a step, to .1 + .9 * 62 / 200 before it would exceed the fall
+        (200, 200, "rises to 38% within 62 steps and falls to 10% over the last 38"),
+    ],
+)
+def test_the_words_fit_the_steps_that_are_left(steps, warmup, rate):
+    config = replace(CONFIG, steps=steps, warmup_steps=warmup)
+    longer = course.start(replace(config, steps=100)).resumed(config, 100)
+    text = longer.describe_change(config)
+    assert rate in text
+    factors = [longer.fall(config, step) for step in range(100, steps + 1)]
+    top = max(factors)
+    assert top - factors[0] < 0.02 or f"{top:.0%}" in text
+
+
+def test_without_a_fall_the_rate_only_rises():
+    config = replace(CONFIG, steps=104, warmup_steps=8, decay_fraction=0.0)
+    changed = course.start(replace(config, steps=100)).resumed(config, 50)
+    assert changed.describe_change(config).endswith("; the learning rate stays.")
+    changed = replace(changed, changed_at=100, rate=0.1)
+    # .1 + .9 * 4 / 8
+    assert "from 10% of its full value and rises to 55% in the 4 steps left" in (
+        changed.describe_change(config)
+    )
 
 
 def test_a_resumed_run_keeps_warmup_and_capacity_where_they_were():
