@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from trainer.config import TrainConfig
 from trainer.figures import BLUE, FAINT_INK, INK, ORANGE, Span, draw_line, dress, to_png
 from trainer.run import MODEL_NAME
+from trainer.state import read_config
 from trainer.stats import STATS_NAME
 from trainer.sweep import folder_name
 
@@ -33,9 +34,7 @@ COLUMNS = 4
 
 def read_run(folder: Path) -> tuple[TrainConfig, dict[str, np.ndarray]]:
     """The configuration of a run and its records as series by name."""
-    values = json.loads((folder / "config.json").read_text("utf-8"))
-    del values["data"]
-    config = TrainConfig.from_dict(values)
+    config, _ = read_config(folder)
     lines = (folder / STATS_NAME).read_text("utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     names = ["step", *(name for name, _, _ in SERIES)]

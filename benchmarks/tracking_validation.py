@@ -32,9 +32,9 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.evaluating import evaluate_model
 from comfyui_cldis.metrics import udr
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
-from trainer.config import TrainConfig
 from trainer.data.factors import open_factor_data
 from trainer.figures import BLUE, FAINT_INK, ORANGE, dress, to_png
+from trainer.state import read_config
 
 LABELLED = ("dci_disentanglement", "factor_vae", "mig")
 PARTS = ("purity", "compactness", "distinctness", "coverage")
@@ -47,9 +47,7 @@ SEED = 2027
 
 def variants(folder: Path) -> list[str]:
     """Which codes of the run in `folder` are models worth comparing: "semantic", "copilot"."""
-    values = json.loads((folder / "config.json").read_text("utf-8"))
-    del values["data"]
-    loop = TrainConfig.from_dict(values).loop
+    loop = read_config(folder)[0].loop
     if loop.copilot_only:
         return ["copilot"]
     return ["semantic"] if loop.distillation_weight == 0 else ["semantic", "copilot"]

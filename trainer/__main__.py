@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
+import os
 import sys
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
@@ -81,7 +81,10 @@ def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[st
 def train(arguments: argparse.Namespace) -> int:
     """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
     config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
+    from .beforehand import capacity_out_of_reach
+    from .data.sources import require_source
     from .devices import choose_device
+    from .history import Run
     from .run import RunSettings
     from .run import train as run
 
@@ -93,11 +96,18 @@ def train(arguments: argparse.Namespace) -> int:
         preset=arguments.preset,
         use_tensorboard=not arguments.no_tensorboard,
     )
+    is_main = os.environ.get("RANK", "0") == "0"  # as torchrun and accelerate launch set it
     if arguments.dry_run:
         from .plan import describe_plan
 
+        if is_main:
+            say("Counting what the run needs and timing a few steps; large presets take a minute.")
         print(describe_plan(settings))
         return 0
+    require_source(arguments.data)
+    warning = capacity_out_of_reach(Run([], [], config.to_dict()))
+    if warning is not None and is_main:
+        say(warning.text)
     outcome = run(settings, say, events=sys.stdout if arguments.events else None)
     if outcome.finished:
         say(f"Finished: {outcome.model}")
@@ -160,26 +170,12 @@ def stored_settings(folder: Path, device: str) -> RunSettings:
     Raises:
         ValueError: no run in `folder`, or a damaged config.json.
     """
-    from .config import TrainConfig
     from .devices import choose_device
     from .run import RunSettings
-    from .state import CONFIG_NAME
+    from .state import read_config
 
-    path = folder / CONFIG_NAME
-    if not path.is_file():
-        raise ValueError(
-            f"{folder} is no training run: there is no {CONFIG_NAME}. Give the "
-            "--output folder of a run."
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        data = values.pop("data")
-    except (json.JSONDecodeError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}). Give the folder of another run, or train again."
-        ) from error
-    config = TrainConfig.from_dict(values)
-    return RunSettings(data, folder, config, choose_device(device))
+    config, source = read_config(folder)
+    return RunSettings(source, folder, config, choose_device(device))
 
 
 def say(text: str) -> None:

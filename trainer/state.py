@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .config import TrainConfig
+from .course import start
 
 STATE_NAME = "state.pt"
 CONFIG_NAME = "config.json"
@@ -87,6 +89,9 @@ def _move_up(folder: Path, keep: int) -> None:
 def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
     """The newest readable state in `folder` and a sentence per newer one that is not; None if none.
 
+    A state of an earlier release, which did not keep the course of the run, gets that of the length
+    in config.json: given more steps, it goes on as others do and is not stretched.
+
     Raises:
         ValueError: there are states, but none of them can be read.
     """
@@ -97,12 +102,41 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
         except Exception as error:
             damaged.append(f"{path} cannot be read as a training state ({type(error).__name__}).")
             continue
-        return state, damaged
+        return _with_course(state, folder), damaged
     if damaged:
         raise ValueError(
             f"{' '.join(damaged)} Delete it to start over, or choose another --output."
         )
     return None
+
+
+def _with_course(state: Any, folder: Path) -> Any:
+    if not isinstance(state, dict) or "course" in state or not (folder / CONFIG_NAME).is_file():
+        return state
+    config, _ = read_config(folder)
+    return {**state, "course": asdict(start(config))}
+
+
+def read_config(folder: Path) -> tuple[TrainConfig, str]:
+    """The settings a run was started with, from its config.json, and its source of pictures.
+
+    Raises:
+        ValueError: no run in `folder`, or a damaged config.json.
+    """
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} is no training run: there is no {CONFIG_NAME}. Give the "
+            "--output folder of a run."
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        source = values.pop("data")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Give the folder of another run, or train again."
+        ) from error
+    return TrainConfig.from_dict(values), source
 
 
 def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, Any]:

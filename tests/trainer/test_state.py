@@ -4,14 +4,22 @@ import json
 import resource
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from trainer.config import load_preset
-from trainer.state import check_config, load_state, save_state, state_files, write_config
+from trainer.course import Course
+from trainer.state import (
+    check_config,
+    load_state,
+    read_config,
+    save_state,
+    state_files,
+    write_config,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = load_preset("tiny32")
@@ -112,3 +120,35 @@ def test_intervals_may_change_and_results_may_not(tmp_path):
         check_config(tmp_path, changed, "pictures")
     with pytest.raises(ValueError, match=r"different: data\)"):
         check_config(tmp_path, CONFIG, "others")
+
+
+def test_a_state_without_a_course_gets_the_length_it_was_planned_for(tmp_path):
+    """A longer run then leaves the course of C where it is, as with later states."""
+    begun = replace(CONFIG, steps=100)
+    write_config(tmp_path, check_config(tmp_path, begun, "pictures"))
+    save_state(tmp_path, {"step": 50})
+    found = load_state(tmp_path)
+    assert found is not None
+    longer = replace(begun, steps=400)
+    assert Course(**found[0]["course"]).progress(50) == 0.5
+    resumed = Course(**found[0]["course"]).resumed(longer, 50)
+    assert resumed.progress(50) == 0.5
+    assert "400 steps now instead of 100" in resumed.describe_change(longer)
+    kept = asdict(replace(resumed, planned=70))
+    save_state(tmp_path, {"step": 60, "course": kept})
+    later = load_state(tmp_path)
+    assert later is not None and later[0]["course"] == kept
+
+
+def test_settings_and_source_are_read_back(tmp_path):
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "some/pictures"))
+    assert read_config(tmp_path) == (CONFIG, "some/pictures")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "3", '"data"'])
+def test_a_damaged_config_is_a_sentence(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match="config.json is damaged.*train again"):
+        read_config(tmp_path)
+    with pytest.raises(ValueError, match="is no training run.*Give the --output"):
+        read_config(tmp_path / "nowhere")
