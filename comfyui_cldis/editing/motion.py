@@ -32,8 +32,8 @@ class Motion(NamedTuple):
         right, down: shift of what changes.
         wider, taller: growth of its width and height, as a share (0.1 is 10 % more).
         tilt: turn within the picture in radians, clockwise.
-        turn, nod: shift to the right and down of the inside, while the outline stays, as when
-            a head turns; measured in the middle.
+        turn, nod: how much further the middle of what changes moves to the right and down than
+            its outline does, as when a head turns.
         spread: (x, y) root mean square distance of the change from its middle.
         explained: share of the squared change that the movement explains, at most 1.
     """
@@ -76,13 +76,14 @@ def place_of(energy: Tensor) -> Place:
 
 
 def fit_motions(low: Tensor, high: Tensor) -> tuple[Motion, Motion]:
-    """The movement of a whole thing from `low` to `high`, and that of an inside alone.
+    """The movement of a whole thing from `low` to `high`, and that of its inside and outline.
 
     Args:
         low, high: (B, C, H, W), any scale; what each direction end looks like on B pictures.
 
     Returns:
-        A movement with right, down, wider, taller and tilt, and one with turn and nod only.
+        A movement with right, down, wider, taller and tilt, and one with right and down (of the
+        outline), turn and nod.
     """
     low, high = _small(low.float()), _small(high.float())
     energy = (high - low).square().sum(1)
@@ -93,8 +94,14 @@ def fit_motions(low: Tensor, high: Tensor) -> tuple[Motion, Motion]:
     limits = torch.cat([shifts, torch.tensor([MOST_GROWTH, MOST_GROWTH, MOST_TILT])])
     whole, explained = _fit(low, high, _whole_fields(place, low), limits)
     outside = Motion(*whole, spread=spread, explained=explained)
-    inner, explained = _fit(low, high, _inner_fields(place, low), shifts)
-    return outside, Motion(turn=inner[0], nod=inner[1], spread=spread, explained=explained)
+    inner_fields = _inner_fields(place, low)
+    inner, _ = _fit(low, high, inner_fields, shifts)
+    # Two fields that shift what is in the middle can trade places: begin where only one moves.
+    starts = torch.tensor([[*whole[:2], 0.0, 0.0], [0.0, 0.0, *inner]])
+    fields = torch.cat([_whole_fields(place, low)[:2], inner_fields])
+    (right, down, turn, nod), explained = _fit(low, high, fields, shifts.repeat(2), starts)
+    inside = Motion(right, down, turn=turn, nod=nod, spread=spread, explained=explained)
+    return outside, inside
 
 
 def _axis(count: int) -> Tensor:
@@ -148,12 +155,19 @@ def _inner_fields(place: Place, images: Tensor) -> Tensor:
     return torch.stack([torch.stack([inside, none], -1), torch.stack([none, inside], -1)])
 
 
-def _fit(low: Tensor, high: Tensor, fields: Tensor, limits: Tensor) -> tuple[list[float], float]:
+def _fit(
+    low: Tensor,
+    high: Tensor,
+    fields: Tensor,
+    limits: Tensor,
+    guesses: Tensor | None = None,
+) -> tuple[list[float], float]:
     """Amounts (P,) of the fields (P, B, H, W, 2), and the share of the squared change explained.
 
     Small things look alike when they are blurred, and a coarse start can then match the wrong
-    ones; so the descent starts at several levels, and the best end counts. A movement that runs
-    into a limit explains nothing: something vanishes there rather than moves.
+    ones; so the descent starts at several levels, or from `guesses` (G, P) at the finest one, and
+    the best end counts. A movement that runs into a limit explains nothing: something vanishes
+    there rather than moves.
     """
     change = float((high - low).square().sum())
     nothing = torch.zeros(len(fields))
@@ -168,8 +182,11 @@ def _fit(low: Tensor, high: Tensor, fields: Tensor, limits: Tensor) -> tuple[lis
         pair = functional.avg_pool2d(low, level), functional.avg_pool2d(high, level)
         levels.append((*pair, bases.permute(0, 1, 3, 4, 2)))
     found, error = nothing, change
-    for start in STARTS:
-        amounts, misfit = nothing, change
+    begun = [(start, nothing) for start in STARTS]
+    if guesses is not None:
+        begun = [(len(levels) - 1, guess.clamp(-limits, limits)) for guess in guesses]
+    for start, amounts in begun:
+        misfit = change
         for first, second, bases in levels[start:]:
             amounts, misfit = _descend(first, second, bases, amounts, limits)
         if misfit < error:

@@ -24,10 +24,13 @@ REGIONS = (
     ("left", "centre", "right"),
     ("lower left", "bottom", "lower right"),
 )
+BACKGROUND = "background"
 MOVED = 0.35  # share of the change that a movement must explain
-INSIDE_MARGIN = 0.05  # by which an inside must explain more than the whole thing
+INSIDE_MARGIN = 0.05  # by which an inside may explain less than the whole thing, or must more
+OUTLINE_SHARE = 0.75  # of the way of the middle; in a plain shift the fitted outline moves further
 TURN_SPREAD = 0.2  # in half sides, from which a moving inside is a turn, not a small part
 ONE_WAY = 0.5  # share of the change of lightness that must have one sign
+EDGES_KEPT = 0.5  # cosine of the slopes at both ends, from which light changes and no thing does
 STRONG_CHROMA = 12.0  # length of (a*, b*) from which a picture has a hue
 CLEAR_SHARE = 0.25  # of the mean change of lightness, that a difference of places must reach
 SMALL_SPREAD, FAR, HALVES = 0.5, 0.3, 0.25  # in half sides: a cell, off the middle, a half
@@ -50,9 +53,11 @@ def describe_change(low: Tensor, high: Tensor) -> Words:
 
     - a movement, when one explains a good third of the change (see `motion`): "horizontal
       position", "vertical position", "size", "width", "height", "tilt", and "turn" or "nod" when
-      the inside of something wide moves and its outline stays;
+      the middle of something wide moves and its outline moves less, or the other way;
     - "hue", "saturation" or "colour", when a* and b* change more than L* does;
     - "brightness", when lightness changes one way over the changed region;
+    - "side light" or "top light", when one half gets lighter and the other darker, and edges stay
+      where they are; the ends say where the light comes from;
     - "shape", when lightness rises here and falls there and no one movement explains it. Its ends
       then say where it gets lighter, such as "left lighter".
     """
@@ -63,7 +68,9 @@ def describe_change(low: Tensor, high: Tensor) -> Words:
     region = _region(energy)
     found = _movement(*fit_motions(low_lab, high_lab))
     if found is not None:
-        return found._replace(name=f"{found.name} {region}")
+        # What changes at the edges of the picture is then the outline of a large thing.
+        place = "whole" if region == BACKGROUND else region
+        return found._replace(name=f"{found.name} {place}")
     weight = energy.sqrt() / energy.sqrt().sum().clamp(min=1e-12)  # of all pictures together
     if float(chroma.square().sum()) > float(light.square().sum()):
         found = _colours(low_lab[:, 1:], high_lab[:, 1:], weight)
@@ -72,6 +79,9 @@ def describe_change(low: Tensor, high: Tensor) -> Words:
         rises = float((light * weight).sum()) > 0
         ends = ("darker", "brighter") if rises else ("brighter", "darker")
         return Words(f"brightness {region}", *ends)
+    found = _light_from(light, low_lab[:, 0], high_lab[:, 0])
+    if found is not None:
+        return found._replace(name=f"{found.name} {region}")
     return Words(f"shape {region}", *_lighter_places(light))
 
 
@@ -93,12 +103,17 @@ def _lab(images: Tensor) -> Tensor:
 
 def _movement(whole: Motion, inside: Motion) -> Words | None:
     """The movement that explains the change best, without a place; None when none does."""
-    wide = math.hypot(*inside.spread) >= TURN_SPREAD
-    if inside.explained > max(MOVED, whole.explained + INSIDE_MARGIN):
-        sideways = abs(inside.turn) >= abs(inside.nod)
-        kinds = ("turn", "nod") if wide else ("horizontal position", "vertical position")
-        amount = inside.turn if sideways else inside.nod
-        return _ended(kinds[0] if sideways else kinds[1], amount, *_ways(sideways))
+    if inside.explained > max(MOVED, whole.explained - INSIDE_MARGIN):
+        middle = inside.right + inside.turn, inside.down + inside.nod
+        sideways = abs(middle[0]) >= abs(middle[1])
+        amount = middle[0] if sideways else middle[1]
+        outline = inside.right if sideways else inside.down
+        is_turn = abs(outline) < OUTLINE_SHARE * abs(amount)
+        if is_turn and math.hypot(*inside.spread) >= TURN_SPREAD:
+            return _ended("turn" if sideways else "nod", amount, *_ways(sideways))
+        if inside.explained > whole.explained + INSIDE_MARGIN:
+            kind = "horizontal position" if sideways else "vertical position"
+            return _ended(kind, amount, *_ways(sideways))
     if whole.explained <= MOVED:
         return None
     x, y = whole.spread
@@ -147,7 +162,7 @@ def _region(energy: Tensor) -> str:
     inner = mean[height // 4 : height - height // 4, width // 4 : width - width // 4]
     frame = torch.cat([mean[:top].flatten(), mean[:, :left].flatten(), mean[:, -left:].flatten()])
     if float(frame.median()) > FRAME_SHARE * float(inner.mean()):
-        return "background"
+        return BACKGROUND
     if max(abs(x), abs(y)) < HALVES:
         return "whole"
     return REGIONS[1][_third(x)] if abs(x) > abs(y) else REGIONS[_third(y)][1]
@@ -186,6 +201,41 @@ def _hue(chroma: Tensor) -> str:
         return abs((angle - of + 180) % 360 - 180)
 
     return min(HUES, key=lambda hue: distance(hue[0]))[1]
+
+
+def _light_from(light: Tensor, low: Tensor, high: Tensor) -> Words | None:
+    """Light from another side, without a place; None when it is none.
+
+    Args:
+        light: (B, S, S), change of lightness.
+        low, high: (B, S, S), lightness at both ends.
+    """
+    if _edges_kept(low, high) < EDGES_KEPT:
+        return None
+    kinds = (
+        (2, "side light", "from left", "from right"),
+        (1, "top light", "from above", "from below"),
+    )
+    found: list[tuple[float, Words]] = []
+    for dim, name, before, after in kinds:
+        half = light.shape[dim] // 2
+        first, last = (
+            float(part.sum() / part.abs().sum().clamp(min=1e-6))  # 1: all of it gets lighter
+            for part in (light.narrow(dim, 0, half), light.narrow(dim, half, half))
+        )
+        if first * last < 0 and min(abs(first), abs(last)) > ONE_WAY:
+            words = Words(name, before, after) if last > 0 else Words(name, after, before)
+            found.append((min(abs(first), abs(last)), words))
+    return max(found)[1] if found else None
+
+
+def _edges_kept(low: Tensor, high: Tensor) -> float:
+    """Cosine between the slopes of two (B, S, S): 1 when all edges stay, near 0 when none does."""
+
+    def slopes(images: Tensor) -> Tensor:
+        return torch.cat([images.diff(dim=1).flatten(), images.diff(dim=2).flatten()])
+
+    return float(torch.nn.functional.cosine_similarity(slopes(low), slopes(high), dim=0))
 
 
 def _lighter_places(light: Tensor) -> tuple[str, str]:

@@ -44,6 +44,7 @@ def scene(
     face: tuple[float, ...] = ORANGE,
     back: tuple[float, ...] = GREY,
     spot: float = 0.0,
+    light: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
     """An ellipse with eyes and a mouth that lie on a ball, before a plain wall: (3, S, S)."""
     x, y = grid()
@@ -57,7 +58,8 @@ def scene(
         distance = ((x - at_x).square() + (y - at_y).square()).sqrt() - size
         image = paint(soft(distance * base[2]), (0.1, 0.05, 0.1), image)
     corner = soft(((grid()[0] + 0.7).square() + (grid()[1] + 0.7).square()).sqrt() - 0.25)
-    return image + spot * corner
+    across, down_ = grid()
+    return (image + spot * corner) * (1 + light[0] * across + light[1] * down_)
 
 
 def pair(one: dict, other: dict) -> tuple[Tensor, Tensor]:
@@ -91,6 +93,34 @@ SCENES = {
         "brighter",
     ),
     "spot": ({}, {"spot": 0.4}, "brightness upper left", "darker", "brighter"),
+    "side light": (
+        {"light": (-0.5, 0)},
+        {"light": (0.5, 0)},
+        "side light",
+        "from left",
+        "from right",
+    ),
+    "top light": (
+        {"light": (0, -0.4)},
+        {"light": (0, 0.4)},
+        "top light",
+        "from above",
+        "from below",
+    ),
+    "turning and drifting": (
+        {"yaw": -0.25, "right": -0.03},
+        {"yaw": 0.25, "right": 0.03},
+        "turn",
+        "left",
+        "right",
+    ),
+    "turning against its outline": (
+        {"yaw": 0.25, "right": -0.015},
+        {"yaw": -0.25, "right": 0.015},
+        "turn",
+        "right",
+        "left",
+    ),
     "hue": ({"face": (0.8, 0.3, 0.3)}, {"face": (0.3, 0.42, 0.9)}, "hue", "redder", "bluer"),
     "back hue": (
         {"back": (0.5, 0.35, 0.6)},
@@ -118,11 +148,69 @@ def test_one_change_gets_its_name_and_its_ends(what: str) -> None:
     assert found[1:] == (negative, positive)
 
 
-@pytest.mark.parametrize("what", ["size", "spot", "hue"])
+@pytest.mark.parametrize("what", ["size", "spot", "hue", "side light"])
 def test_the_other_way_round_only_the_ends_change_places(what: str) -> None:
     low, high = pair(*SCENES[what][:2])
     name, negative, positive = describe_change(low, high)
     assert describe_change(high, low) == (name, positive, negative)
+
+
+@pytest.mark.parametrize("way", [0.03, 0.1, 0.3])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_shift_is_no_turn(way: float, plain: bool) -> None:
+    """Neither of a thing with an inside that moves along, nor of a plain disc, which has none."""
+    x, y = grid()
+
+    def disc(right: float) -> Tensor:
+        walls = paint(torch.ones(SIZE, SIZE), GREY, torch.zeros(3, SIZE, SIZE))
+        return paint(soft(((x - right).square() + y.square()).sqrt() - 0.35), ORANGE, walls)
+
+    if plain:
+        low, high = (disc(each)[None] * 2 - 1 for each in (-way, way))
+    else:
+        low, high = pair({"right": -way}, {"right": way})
+    found = describe_change(low, high)
+    assert found.name.startswith("horizontal position") and found[1:] == ("left", "right")
+    _, inside = fit_motions(low, high)
+    assert abs(inside.right) > abs(inside.right + inside.turn)
+
+
+def test_what_moves_is_never_called_the_background() -> None:
+    """Something as wide as the picture changes most at its edges when it gets wider."""
+    low, high = pair({"wide": 1.9, "tall": 1.9}, {"wide": 2.2, "tall": 1.9})
+    assert describe_change(low, high).name == "width whole"
+
+
+def test_inside_and_outline_of_a_turn_are_told_apart() -> None:
+    _, still = fit_motions(*pair({"yaw": -0.25}, {"yaw": 0.25}))
+    # eyes and mouth on a ball of radius .4 and .35 move by about 2 sin(.25) = .49 of it
+    assert still.right + still.turn == pytest.approx(0.49 * 0.375, abs=0.1)
+    assert abs(still.right) < 0.06
+    _, drifting = fit_motions(*pair({"yaw": -0.25, "right": -0.03}, {"yaw": 0.25, "right": 0.03}))
+    assert drifting.right == pytest.approx(0.06, abs=0.03)
+    assert drifting.turn > 0.15
+
+
+@pytest.mark.parametrize("change", [-0.3, 0.3])
+def test_a_global_change_of_light_has_no_side(change: float) -> None:
+    low, _ = pair({}, {})
+    found = describe_change(low, ((low + 1) * (1 + change) - 1).clamp(-1, 1))
+    ends = ("darker", "brighter") if change > 0 else ("brighter", "darker")
+    assert found.name.startswith("brightness") and found[1:] == ends
+
+
+def test_a_thing_that_vanishes_here_and_appears_there_is_no_side_light() -> None:
+    def panel(column: int) -> Tensor:
+        image = torch.full((1, 1, 48, 48), -0.8)
+        image[..., 8:40, column : column + 8] = 0.8
+        return image
+
+    low, high = panel(4), panel(36)
+    assert not describe_change(low, high).name.startswith("side light")
+    # the same change of lightness over a texture that stays is light
+    texture = 0.5 * torch.randn(1, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    lit = describe_change((texture + low / 8).clamp(-1, 1), (texture + high / 8).clamp(-1, 1))
+    assert lit.name.startswith("side light") and lit[1:] == ("from left", "from right")
 
 
 def test_a_small_part_that_moves_is_no_turn() -> None:
@@ -178,7 +266,7 @@ def test_the_ends_of_a_shape_say_where_it_gets_lighter() -> None:
     assert describe_change(before, after)[1:] == ("edges lighter", "middle lighter")
     after = torch.full((2, 1, 40, 40), -0.3)
     after[..., 20:, :] = 0.3
-    assert describe_change(before, after)[1:] == ("top lighter", "bottom lighter")
+    assert describe_change(before, after)[1:] == ("top lighter", "bottom lighter")  # an edge is new
 
 
 def test_ends_that_say_nothing_are_left_out() -> None:
