@@ -1,16 +1,19 @@
 """What a step of training costs: parameters, memory and arithmetic counted, seconds timed.
 
 The counts come from a forward pass over fake tensors, which have shapes and types but no numbers,
-so a model larger than this machine is counted as well.
+so a model larger than this machine is counted as well. A step that is too long or too large to be
+tried is estimated from the speed of a matrix product.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
-from math import gcd
+from typing import NamedTuple
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -31,7 +34,12 @@ FAKE_BATCHES = (2, 4)
 STEP_FACTOR = 3  # a backward pass computes two products for each one of the forward pass
 TIMED_STEPS = 2
 TIMING_BUDGET = 6.0  # seconds for the timed steps and the one before them
+TIMING_LIMIT = 30.0  # the same with the fewest images; steps that need longer are not tried
+RATE_SECONDS = 0.3  # for which matrices are multiplied
 STEP_EFFICIENCY = 0.5  # of the arithmetic rate of a plain matrix product
+MEMORY_MARGIN = 1.15  # of free memory over the estimate, which leaves out what comes and goes
+LEAST_SHARE = 0.7  # of the processor's time; steps that got less were held up by other programs
+OTHERS_SHARE = 0.15  # of the processor's time that other programs then took at least
 INFORMATION_SHARE = 1 / 6  # of a step: a quarter of the images, two forward passes out of three
 
 
@@ -46,12 +54,14 @@ class Costs:
         image_bytes: kept for the backward pass per image.
         operations: floating-point operations of a training step per image; a multiplication and
             its addition count as two.
+        copilot_operations: the same of a step that trains only the co-pilot.
     """
 
     parameters: dict[str, int]
     fixed_bytes: int
     image_bytes: int
     operations: float
+    copilot_operations: float
 
     @property
     def num_parameters(self) -> int:
@@ -83,14 +93,30 @@ class Timing:
     Attributes:
         step: an ordinary step.
         copilot_step: a step that trains only the co-pilot.
-        num_images: images per timed step; the batch is a multiple of it in seconds.
-        narrowing: how many times narrower the timed networks were; 1 for the true ones.
+        num_images: images per timed step; the batch is a multiple of it in seconds. 0 when no
+            step was timed and the seconds follow from the count of operations.
+        share: of the processor's time that the timed steps got, in (0, 1]; below 1 only when
+            other programs held them up noticeably.
     """
 
     step: float
     copilot_step: float
     num_images: int
-    narrowing: int
+    share: float = 1.0
+
+
+class StepTime(NamedTuple):
+    """Mean seconds of a piece of work, and the share of the processor as in `Timing.share`."""
+
+    seconds: float
+    share: float
+
+
+class Speed(NamedTuple):
+    """Operations per second, now and when no other program is at work."""
+
+    now: float
+    idle: float
 
 
 def count_costs(config: TrainConfig, num_images: int = 2) -> Costs:
@@ -131,6 +157,7 @@ def count_costs(config: TrainConfig, num_images: int = 2) -> Costs:
         fixed_bytes=max(0, round(kept[0] - small * per_image)),
         image_bytes=round(per_image),
         operations=STEP_FACTOR * (operations[1] + more * copilot_operations) / large,
+        copilot_operations=STEP_FACTOR * (1 + more) * copilot_operations / large,
     )
 
 
@@ -176,72 +203,85 @@ def state_bytes(costs: Costs) -> int:
     return 4 * FLOAT_BYTES * costs.num_parameters
 
 
-def time_step(config: TrainConfig, costs: Costs, part_size: int, device: str) -> Timing:
+def time_step(config: TrainConfig, costs: Costs, part_size: int, device: str, free: int) -> Timing:
     """Do a few true steps on random images and scale them to the whole batch.
 
-    A part of the batch is computed if that fits a budget of a few seconds, else fewer images;
-    a network too slow for one image is timed at a fraction of its width, and its seconds are
-    scaled by the operations. Steps are timed without torch.compile, which takes minutes.
+    A part of the batch is computed if that fits a budget of a few seconds, else fewer images.
+    Where even two images would take too long, or more memory than is free, nothing is tried: the
+    seconds then follow from the operations, at half the speed of a matrix product on an idle
+    machine. Steps are timed without torch.compile, which takes minutes.
 
     Args:
         part_size: images the device computes at a time.
+        free: bytes of memory the device has left.
     """
-    rate = STEP_EFFICIENCY * _matrix_rate(device)
-    affordable = TIMING_BUDGET / (TIMED_STEPS + 1) * rate  # operations per step
-    narrowing, timed, operations = 1, config, costs.operations
-    while operations > affordable and narrowing < 16:
-        narrowing *= 2
-        timed = _narrow(config, narrowing)
-        operations = count_costs(timed).operations
-    fitting = max(1, int(affordable / operations))
+    speed = _matrix_speed(device)
+    rate = STEP_EFFICIENCY * speed.now
     # some objectives compare the images of a batch with each other, so two where there are two
-    num_images = min(part_size, max(2, fitting))
-    scale = costs.operations / operations * config.batch_size / num_images
+    least = min(part_size, 2)
+    affordable = TIMING_BUDGET / (TIMED_STEPS + 1) * rate  # operations per step
+    num_images = min(part_size, max(least, int(affordable / costs.operations)))
+    while num_images > least and _exceeds(config, costs, num_images, free):
+        num_images = max(least, num_images // 2)
+    is_long = least * costs.operations > TIMING_LIMIT / (TIMED_STEPS + 1) * rate
+    if is_long or _exceeds(config, costs, num_images, free):
+        idle = STEP_EFFICIENCY * speed.idle
+        ordinary = costs.operations * config.batch_size / idle
+        alone = costs.copilot_operations * config.batch_size / idle
+        return Timing(alone if config.loop.copilot_only else ordinary, alone, 0)
     ordinary, alone = (
-        scale * _seconds_per_step(timed, num_images, device, copilot_only)
+        _seconds_per_step(config, num_images, device, copilot_only)
         for copilot_only in (False, True)
     )
+    scale = config.batch_size / num_images
     if config.loop.copilot_only:
-        return Timing(alone, alone, num_images, narrowing)
-    ordinary *= 1 + INFORMATION_SHARE / config.loop.information_every_steps
-    return Timing(ordinary, alone, num_images, narrowing)
+        return Timing(scale * alone.seconds, scale * alone.seconds, num_images, alone.share)
+    information = 1 + INFORMATION_SHARE / config.loop.information_every_steps
+    return Timing(
+        scale * information * ordinary.seconds, scale * alone.seconds, num_images, ordinary.share
+    )
 
 
-def _matrix_rate(device: str, size: int = 768) -> float:
-    """Operations per second of a float32 matrix product, best of a few."""
+def _exceeds(config: TrainConfig, costs: Costs, num_images: int, free: int) -> bool:
+    return MEMORY_MARGIN * estimate_memory(config, costs, num_images).total > free
+
+
+def obtained_share(own: float, others: float, wall: float, num_threads: int) -> float:
+    """Share of the processor's time that steps got of what they wanted, in (0, 1].
+
+    It is 1 unless other programs were at work meanwhile: threads that wait for each other also use
+    less than they might.
+
+    Args:
+        own: processor seconds of this program.
+        others: processor seconds of all other programs.
+        wall: seconds that passed.
+        num_threads: threads that compute.
+    """
+    wanted = wall * num_threads
+    if wanted <= 0 or others < OTHERS_SHARE * wanted or own >= LEAST_SHARE * wanted:
+        return 1.0
+    return max(own, 0.01 * wanted) / wanted
+
+
+def _matrix_speed(device: str, size: int = 768) -> Speed:
+    """The speed of a float32 matrix product."""
     matrix = torch.ones(size, size, device=device)
-    seconds = []
-    for _ in range(4):
-        _synchronise(device)
-        began = time.perf_counter()
+
+    def multiply() -> None:
         _ = matrix @ matrix
         _synchronise(device)
-        seconds.append(time.perf_counter() - began)
-    return 2 * size**3 / min(seconds)
 
-
-def _narrow(config: TrainConfig, factor: int) -> TrainConfig:
-    """The same run with networks of 1 / factor of the width, 8 channels at least."""
-    model = config.model
-
-    def narrow(width: int) -> int:
-        return max(8, width // factor // 8 * 8)
-
-    width = narrow(model.decoder.base_channels)
-    heads = gcd(model.decoder.num_heads, width)
-    narrowed = replace(
-        model,
-        encoder=replace(model.encoder, base_channels=narrow(model.encoder.base_channels)),
-        decoder=replace(model.decoder, base_channels=width, num_heads=heads),
-        copilot=replace(model.copilot, base_channels=narrow(model.copilot.base_channels)),
-    )
-    return replace(config, model=narrowed)
+    multiply()  # the first one loads the library
+    timed = _repeat(multiply, device, RATE_SECONDS)
+    now = 2 * size**3 / timed.seconds
+    return Speed(now, now / timed.share)
 
 
 def _seconds_per_step(
     config: TrainConfig, num_images: int, device: str, copilot_only: bool
-) -> float:
-    """Mean seconds of a step of `num_images`, after one that is not counted."""
+) -> StepTime:
+    """The time of a step of `num_images`, after a first one that counts only if it is slow."""
     loop = replace(
         config.loop,
         copilot_only=copilot_only,
@@ -255,13 +295,38 @@ def _seconds_per_step(
     shape = (max(num_images, 2), size, size, channels)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     trainer = Trainer(config, images, device)
-    trainer.train_step()
+    first = _repeat(trainer.train_step, device)
+    if first.seconds > TIMING_LIMIT / (TIMED_STEPS + 1):  # a busy machine: nobody waits for more
+        return first
+    return _repeat(trainer.train_step, device, count=TIMED_STEPS)
+
+
+def _repeat(
+    work: Callable[[], object], device: str, least: float = 0.0, count: int = 1
+) -> StepTime:
+    """The mean time of doing `work` `count` times, and on until `least` seconds have passed."""
     _synchronise(device)
-    began = time.perf_counter()
-    for _ in range(TIMED_STEPS):
-        trainer.train_step()
+    began, own, machine = time.perf_counter(), time.process_time(), _busy_seconds()
+    done, wall = 0, 0.0
+    while done < count or wall < least:
+        work()
+        done += 1
+        wall = time.perf_counter() - began
     _synchronise(device)
-    return (time.perf_counter() - began) / TIMED_STEPS
+    wall, own = time.perf_counter() - began, time.process_time() - own
+    share = 1.0
+    if not device.startswith("cuda"):
+        others = _busy_seconds() - machine - own
+        share = obtained_share(own, others, wall, torch.get_num_threads())
+    return StepTime(wall / done, share)
+
+
+def _busy_seconds() -> float:
+    """Processor seconds that all programs of the machine have used so far."""
+    times = psutil.cpu_times()
+    # Linux counts a guest's time in the user's as well
+    idle = ("idle", "iowait", "guest", "guest_nice")
+    return sum(times) - sum(getattr(times, name, 0.0) for name in idle)
 
 
 def _synchronise(device: str) -> None:

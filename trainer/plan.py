@@ -10,27 +10,42 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import psutil
 import torch
 from accelerate import PartialState
 
+from .beforehand import check_settings
 from .config import TrainConfig
-from .costs import GIB, Costs, Memory, Timing, count_costs, estimate_memory, state_bytes, time_step
+from .costs import (
+    GIB,
+    MEMORY_MARGIN,
+    Costs,
+    Memory,
+    Timing,
+    count_costs,
+    estimate_memory,
+    state_bytes,
+    time_step,
+)
 from .data import BUILT_IN_SOURCES, num_held_out
+from .data.sources import require_source
+from .data.wording import counted
 from .run import RunSettings
 
 HALF_BYTES = 2  # of a number in the exported model
 LABEL_WIDTH = 9
-MEMORY_MARGIN = 1.15  # of free memory over the estimate, which leaves out what comes and goes
+WIDTH = 88  # letters of a line of a warning
+MONTH = 30 * 86400.0  # seconds; what would take longer is not told as a number
 
 
 def describe_plan(settings: RunSettings) -> str:
     """The settings of a run with what it needs: memory, disk and time, estimated and measured.
 
-    Takes some seconds, in which a few steps are timed on random pictures. Decodes no pictures
-    and writes nothing.
+    Takes some seconds, with the largest presets a minute: the networks are counted, and a few
+    steps are timed on random pictures where that is quick. Decodes no pictures and writes nothing.
 
     Returns:
         TOML; empty on all processes of a distributed run but the first.
@@ -55,15 +70,17 @@ def describe_plan(settings: RunSettings) -> str:
     memory = estimate_memory(config, costs, part_size)
     timing = None
     if num_processes == 1:
-        timing = time_step(config, costs, part_size, settings.device)
+        free = _free_memory(settings.device)
+        timing = time_step(config, costs, part_size, settings.device, free)
     facts = [
         ("Pictures", [pictures]),
         ("Length", _length(config, num_trained)),
         ("Device", _device(config, settings.device, num_processes, part_size)),
         ("Networks", _networks(costs)),
         ("Memory", _memory(config, costs, memory, settings.device, part_size)),
-        ("Time", _time(config, costs, timing)),
+        ("Time", _time(config, costs, timing, settings.device)),
         ("Disk", _disk(settings, costs, num_pictures)),
+        *(("Warning", wrap(found.text, WIDTH)) for found in check_settings(config.to_dict())),
     ]
     lines = ["# Plan of a run. Nothing was trained and nothing was written.", "#"]
     for label, sentences in facts:
@@ -109,24 +126,23 @@ def _pictures(settings: RunSettings) -> tuple[int | None, str]:
     limit = config.num_images
     if settings.data in BUILT_IN_SOURCES:
         count = limit or _default_count(settings.data)
-        return count, f"{count:,} pictures drawn by {settings.data}, {size}"
-    if not source.exists():
-        raise FileNotFoundError(
-            f"There is no folder or file {settings.data}. Give a folder or .zip of pictures, or "
-            f"one of {', '.join(BUILT_IN_SOURCES)}."
-        )
+        return count, f"{counted(count, 'picture')} drawn by {settings.data}, {size}"
+    require_source(settings.data)
     if is_factor_source(settings.data):
         count = limit or None
-        return count, f"{f'{count:,}' if count else 'all'} pictures stored in {source.name}, {size}"
+        number = counted(count, "picture") if count else "all pictures"
+        return count, f"{number} stored in {source.name}, {size}"
     with open_files(source) as files:
         found = len(files.listed)
     if found < 2:
         raise ValueError(
-            f"{settings.data} holds {found} picture files. Give a folder or .zip with two or more."
+            f"{settings.data} holds {counted(found, 'picture file')}. Give a folder or .zip with "
+            "two or more."
         )
     count = min(found, limit or found)
     chosen = "" if count == found else f", {count:,} of them used"
-    return count, f"{found:,} picture files in {source.name}{chosen}, brought to {size}"
+    files = counted(found, "picture file")
+    return count, f"{files} in {source.name}{chosen}, brought to {size}"
 
 
 def _default_count(name: str) -> int:
@@ -140,25 +156,26 @@ def _default_count(name: str) -> int:
 
 def _length(config: TrainConfig, num_pictures: int | None) -> list[str]:
     total = config.steps * config.batch_size
-    text = f"{config.steps:,} steps of {config.batch_size} pictures, {total:,} in all"
+    text = f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'picture')}, "
+    text += f"{total:,} in all"
     if num_pictures:
         text += f"; each picture {total / num_pictures:,.1f} times (epochs)"
     warmup = config.copilot_warmup_steps
     if not warmup:
         return [text]
-    return [text, f"the first {warmup:,} steps train the co-pilot alone, which is quick"]
+    first = "step trains" if warmup == 1 else f"{warmup:,} steps train"
+    return [text, f"the first {first} the co-pilot alone, which is quick"]
 
 
 def _device(config: TrainConfig, device: str, num_processes: int, part_size: int) -> list[str]:
     if device == "cpu":
-        threads = torch.get_num_threads()
-        name = f"CPU, {threads} thread" + ("s" if threads > 1 else "")
+        name = f"CPU, {counted(torch.get_num_threads(), 'thread')}"
     else:
         name = f"GPU, {torch.cuda.get_device_name()}"
     if num_processes > 1:
         name = f"{num_processes} processes, each on a {name}"
     share = config.batch_size // num_processes
-    text = f"{name}: {share} pictures per step" + (" each" if num_processes > 1 else "")
+    text = f"{name}: {counted(share, 'picture')} per step" + (" each" if num_processes > 1 else "")
     if config.accumulation_steps > 1:
         text += f", in {config.accumulation_steps} parts of {part_size} one after the other"
     return [text]
@@ -178,7 +195,7 @@ def _memory(
         f"about {_gib(memory.total)} GiB of {kind}, an estimate: {_gib(memory.program)} for the "
         f"program, {_gib(learned)} for",
         "weights, gradients, optimizer and average, "
-        f"{_gib(memory.activations)} for the {part_size} pictures in work",
+        f"{_gib(memory.activations)} for the {counted(part_size, 'picture')} in work",
     ]
     free = _free_memory(device)
     if MEMORY_MARGIN * memory.total <= free:
@@ -208,7 +225,7 @@ def _parts_that_fit(
     return None
 
 
-def _time(config: TrainConfig, costs: Costs, timing: Timing | None) -> list[str]:
+def _time(config: TrainConfig, costs: Costs, timing: Timing | None, device: str) -> list[str]:
     work = costs.operations * config.steps * config.batch_size
     if timing is None:
         return [
@@ -218,18 +235,34 @@ def _time(config: TrainConfig, costs: Costs, timing: Timing | None) -> list[str]
         ]
     warmup = config.copilot_warmup_steps
     seconds = warmup * timing.copilot_step + (config.steps - warmup) * timing.step
+    speed = f"{_rounded(config.batch_size / timing.step)} pictures per second"
     lines = [
-        f"about {_duration(seconds)}, an estimate: {_seconds(timing.step)} per step "
-        f"({config.batch_size / timing.step:.3g} pictures per second), {work:.1e} operations in "
-        "all"
+        f"{_duration(seconds)}, an estimate: {_rounded(timing.step)} s per step ({speed}), "
+        f"{work:.1e} operations in all"
     ]
-    basis = f"timed just now on {timing.num_images} random pictures per step"
-    if timing.num_images < config.batch_size:
-        basis += f" instead of {config.batch_size}"
-    if timing.narrowing > 1:
-        basis += f", with networks {timing.narrowing} times narrower, and scaled up: very rough"
-    lines.append(basis)
-    if config.use_compile:
+    if seconds > MONTH:
+        gpu = ", or train on a GPU" if device == "cpu" else ""
+        lines.append(f"TOO LONG FOR THIS MACHINE: choose a smaller preset or fewer --steps{gpu}")
+    if timing.num_images:
+        basis = f"timed just now on {counted(timing.num_images, 'random picture')} per step"
+        if timing.num_images < config.batch_size:
+            basis += f" instead of {config.batch_size}"
+        lines.append(basis)
+    else:
+        lines.append(
+            "not timed, because a step here takes too long or too much memory to be tried:"
+        )
+        lines.append(
+            "estimated from the number of operations and the speed of a matrix product on this "
+            "machine when idle, very rough"
+        )
+    if timing.share < 1:
+        lines.append(
+            f"OTHER PROGRAMS SLOW THIS MACHINE: the timed steps got {100 * timing.share:.0f} % of "
+            "the processor's time;"
+        )
+        lines.append(f"on an idle machine the run takes {_duration(timing.share * seconds)}")
+    if config.use_compile and timing.num_images:
         lines.append("timed without torch.compile, which the run uses and which is faster")
     return [*lines, "sample pictures, saving and the export at the end are not counted"]
 
@@ -270,13 +303,19 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.1f}" if count >= 50_000 else f"{count / 1e6:.3f}"
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+def _rounded(value: float) -> str:
+    """The value to two significant figures, without an exponent where it is a common number."""
+    if value and not 0.001 <= value < 1e6:
+        return f"{value:.1e}"
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
 
 
 def _duration(seconds: float) -> str:
-    """A time in the unit in which it is a handy number."""
+    """A time to two significant figures, in the unit in which it is a handy number."""
+    if seconds > MONTH:
+        return "more than a month"
     for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} seconds"
+            return f"about {_rounded(seconds / length)} {unit}"
+    return f"about {_rounded(seconds)} seconds"

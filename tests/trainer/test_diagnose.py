@@ -425,9 +425,6 @@ def test_a_capacity_beyond_what_the_latents_hold(highest, latents, words):
     assert ("capacity_out_of_reach" in found(healthy(), config)) is (words is not None)
     config["loop"]["bottleneck"] = "constant"
     assert check_settings(config) == []
-    config["loop"]["bottleneck"] = "controller"
-    config["objective"] = {"name": "qlae"}
-    assert check_settings(config) == []
 
 
 def test_no_preset_asks_for_more_than_its_latents_hold():

@@ -18,14 +18,23 @@ from comfyui_cldis.model import DiffusionAutoencoder
 from trainer import costs, plan
 from trainer.__main__ import main
 from trainer.config import TrainConfig, load_preset, preset_names, tomllib
-from trainer.costs import Costs, Timing, count_costs, estimate_memory, kept_bytes, time_step
+from trainer.costs import (
+    Costs,
+    StepTime,
+    Timing,
+    count_costs,
+    estimate_memory,
+    kept_bytes,
+    time_step,
+)
 from trainer.objectives import build_objective
 from trainer.plan import describe_plan, to_toml
 from trainer.run import RunSettings
 from trainer.step import TrainingLosses
 
 TINY = load_preset("tiny32")
-SOME = Costs({"encoder": 100, "U-Net": 700, "co-pilot": 200, "objective": 50}, 64, 1000, 6e6)
+SOME = Costs({"encoder": 100, "U-Net": 700, "co-pilot": 200, "objective": 50}, 64, 1000, 6e6, 1e6)
+PLENTY = 2**40  # bytes
 
 
 @pytest.fixture
@@ -42,7 +51,7 @@ def folder(tmp_path) -> Path:
 def quick(monkeypatch):
     """Plans with given counts and times, so that the words about them can be pinned."""
     monkeypatch.setattr(plan, "count_costs", lambda config, num_images: SOME)
-    monkeypatch.setattr(plan, "time_step", lambda *arguments: Timing(2.0, 0.5, 8, 1))
+    monkeypatch.setattr(plan, "time_step", lambda *arguments: Timing(2.0, 0.5, 8))
 
 
 def settings(folder: Path, config: TrainConfig = TINY) -> RunSettings:
@@ -115,6 +124,69 @@ def test_time_and_disk_in_words(folder, quick):
     assert "the first 20 steps train the co-pilot alone" in facts
     compiled = comments(describe_plan(settings(folder, replace(config, use_compile=True))))
     assert "timed without torch.compile" in compiled and "timed without" not in facts
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "about 0 seconds"),
+        (7.46, "about 7.5 seconds"),
+        (119.0, "about 120 seconds"),
+        (121.0, "about 2 minutes"),
+        (1.44 * 3600, "about 86 minutes"),
+        (3.456 * 3600, "about 3.5 hours"),
+        (47 * 3600, "about 47 hours"),
+        (29.6 * 86400, "about 30 days"),
+        (31 * 86400, "more than a month"),
+        (1e12, "more than a month"),
+    ],
+)
+def test_times_have_two_figures(seconds, words):
+    assert plan._duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.05214, "0.052"), (0.0002, "2.0e-04"), (9.96, "10"), (123.4, "120"), (4567.0, "4,600")],
+)
+def test_speeds_have_two_figures(value, words):
+    assert plan._rounded(value) == words
+
+
+def test_a_run_beyond_a_month_names_the_remedy(folder, quick, monkeypatch):
+    config = replace(TINY, steps=10**9)
+    facts = comments(describe_plan(settings(folder, config)))
+    assert "more than a month, an estimate: 2 s per step (8 pictures per second)" in facts
+    assert "TOO LONG FOR THIS MACHINE: choose a smaller preset or fewer --steps, or train" in facts
+    assert "on a GPU" in facts
+
+
+def test_an_estimate_and_a_busy_machine_are_said_to_be_so(folder, quick, monkeypatch):
+    config = replace(TINY, steps=5000, use_compile=True)
+    timing = Timing(2.0, 0.5, 8, share=0.2)  # 10,000 s, of which 2,000 s would do
+    monkeypatch.setattr(plan, "time_step", lambda *arguments: timing)
+    facts = comments(describe_plan(settings(folder, replace(config, use_compile=False))))
+    assert "about 2.8 hours, an estimate: 2 s per step" in facts
+    assert "OTHER PROGRAMS SLOW THIS MACHINE: the timed steps got 20 %" in facts
+    assert "on an idle machine the run takes about 33 minutes" in facts
+    assert "not timed" not in facts
+    monkeypatch.setattr(
+        plan, "time_step", lambda *arguments: replace(timing, num_images=0, share=1)
+    )
+    facts = comments(describe_plan(settings(folder, config)))
+    assert "not timed, because a step here takes too long or too much memory" in facts
+    assert "estimated from the number of operations" in facts
+    assert "timed just now" not in facts and "torch.compile" not in facts
+    assert "OTHER PROGRAMS" not in facts
+
+
+def test_a_capacity_out_of_reach_is_a_warning_in_the_plan(folder, quick):
+    facts = comments(
+        describe_plan(settings(folder, TINY.with_values({"loop.capacity_maximum": 500})))
+    )
+    assert "Warning   loop.capacity_maximum is 500 nats, and 8 latents never hold more" in facts
+    assert "8 each, 64 together" in facts and "Set it to 8 to 16" in facts
+    assert "Warning" not in comments(describe_plan(settings(folder)))
 
 
 def test_too_little_memory_names_the_accumulation_steps_that_fit(folder, quick, monkeypatch):
@@ -195,9 +267,11 @@ def test_stored_factors_are_not_read(folder, quick):
 def test_unusable_data_are_refused(folder, quick):
     with pytest.raises(FileNotFoundError, match=r"nowhere.*Give a folder"):
         describe_plan(settings(folder / "nowhere"))
+    with pytest.raises(FileNotFoundError, match=r"headz[.] Did you mean 'heads'"):
+        describe_plan(replace(settings(folder), data="headz"))
     for index in range(4):
         (folder / f"{index}.png").unlink()
-    with pytest.raises(ValueError, match="holds 1 picture files"):
+    with pytest.raises(ValueError, match="holds 1 picture file[.]"):
         describe_plan(settings(folder))
 
 
@@ -253,48 +327,89 @@ def test_an_objective_with_parameters_is_counted():
 
 @pytest.fixture
 def timer(monkeypatch):
-    """Seconds per step that follow from the network's width: 0.1 s per 8 channels and image."""
+    """0.1 s per image, a quarter for the co-pilot alone; 1e9 operations per second, 2e9 idle."""
     calls = []
 
     def seconds(config, num_images, device, copilot_only):
-        calls.append((config.model.decoder.base_channels, num_images, copilot_only))
-        width = config.model.decoder.base_channels
-        return 0.1 * num_images * width / 8 * (0.25 if copilot_only else 1)
+        calls.append((num_images, copilot_only))
+        return StepTime(0.1 * num_images * (0.25 if copilot_only else 1), 0.5)
 
     monkeypatch.setattr(costs, "_seconds_per_step", seconds)
-    monkeypatch.setattr(costs, "_matrix_rate", lambda device: 1e9)
+    monkeypatch.setattr(costs, "_matrix_speed", lambda device: costs.Speed(1e9, 2e9))
     return calls
+
+
+def time_with(operations: float, part_size: int, free: int = PLENTY) -> Timing:
+    return time_step(TINY, replace(SOME, operations=operations), part_size, "cpu", free)
 
 
 def test_a_quick_network_is_timed_on_a_part(timer):
     # 6 s / 3 steps * 1e9 * 0.5 = 1e9 operations per step, so 4 images of 2.5e8
-    timing = time_step(TINY, replace(SOME, operations=2.5e8), 16, "cpu")
-    assert timer == [(16, 4, False), (16, 4, True)]
-    assert timing.step == pytest.approx(4 * 0.8 * (1 + 1 / 60))
-    assert timing.copilot_step == pytest.approx(4 * 0.2)
-    assert (timing.num_images, timing.narrowing) == (4, 1)
-    assert time_step(TINY, replace(SOME, operations=1e3), 16, "cpu").num_images == 16
-    assert time_step(TINY, replace(SOME, operations=1e3), 2, "cpu").num_images == 2
+    timing = time_with(2.5e8, 16)
+    assert timer == [(4, False), (4, True)]
+    assert timing.step == pytest.approx(4 * 0.4 * (1 + 1 / 60))
+    assert timing.copilot_step == pytest.approx(4 * 0.1)
+    assert (timing.num_images, timing.share) == (4, 0.5)
+    assert time_with(1e3, 16).num_images == 16
+    assert time_with(1e3, 2).num_images == 2
 
 
-def test_a_slow_network_is_timed_at_a_fraction_of_its_width(timer, monkeypatch):
-    monkeypatch.setattr(costs, "count_costs", lambda config: replace(SOME, operations=5e8))
-    timing = time_step(TINY, replace(SOME, operations=2e9), 16, "cpu")
-    assert timer == [(8, 2, False), (8, 2, True)]
-    assert timing.step == pytest.approx(0.2 * 4 * 8 * (1 + 1 / 60))  # 4 times the work, 8 parts
-    assert timing.narrowing == 2
+def test_a_slow_network_is_timed_on_two_images_and_a_slower_one_is_not_tried(timer):
+    # 30 s / 3 steps * 5e8 = 5e9 operations per step at most
+    assert time_with(2.4e9, 16).num_images == 2 and time_with(4.9e9, 1).num_images == 1
+    timer.clear()
+    timing = time_with(2.6e9, 16)
+    assert timer == [] and (timing.num_images, timing.share) == (0, 1.0)
+    assert timing.step == pytest.approx(2.6e9 * 16 / 1e9)  # of an idle machine
+    assert timing.copilot_step == pytest.approx(1e6 * 16 / 1e9)
 
 
-def test_narrow_networks_are_valid_and_cheaper():
-    config = load_preset("gpu256")
-    narrow = costs._narrow(config, 16)
-    assert narrow.model.decoder.base_channels == 8 and narrow.model.encoder.base_channels == 8
-    assert narrow.model.decoder.channel_mults == config.model.decoder.channel_mults
+def test_steps_that_do_not_fit_in_memory_are_not_tried(timer):
+    enough = [1.15 * estimate_memory(TINY, SOME, count).total for count in (2, 4, 8)]
+    assert time_with(1e3, 16, int(enough[2]) + 1).num_images == 8
+    assert time_with(1e3, 16, int(enough[0]) + 1).num_images == 2
+    timer.clear()
+    assert time_with(1e3, 16, int(enough[0]) - 1).num_images == 0 and timer == []
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "share"),
+    [
+        (2.0, 9.0, 0.2),  # of 5 s with two threads: 10 s wanted
+        (6.9, 3.1, 0.69),
+        (7.1, 9.0, 1.0),  # nearly all it wanted
+        (4.0, 1.4, 1.0),  # nobody else: the threads waited for each other
+        (0.0, 9.0, 0.01),
+    ],
+)
+def test_share_of_a_busy_processor(own, others, share):
+    assert costs.obtained_share(own, others, 5.0, 2) == pytest.approx(share)
+
+
+def test_what_other_programs_took_is_seen_in_true_steps(counted, monkeypatch):
+    """A clock that runs ten times as fast as the processor's stands in for a busy machine."""
+    clock = costs.time.perf_counter
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: 10 * clock())
+    monkeypatch.setattr(costs.torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(costs, "_busy_seconds", lambda: 10 * clock())
+    assert 0 < costs._seconds_per_step(TINY, 2, "cpu", True).share <= 0.15
+    monkeypatch.setattr(costs, "_busy_seconds", lambda: 0.0)
+    assert costs._seconds_per_step(TINY, 2, "cpu", True).share == 1.0
+
+
+@pytest.mark.parametrize(("limit", "num_steps"), [(1e9, 3), (0.0, 1)])
+def test_a_slow_first_step_is_the_only_one(monkeypatch, limit, num_steps):
+    steps = []
+    monkeypatch.setattr(costs.Trainer, "train_step", lambda self: steps.append(1))
+    monkeypatch.setattr(costs, "TIMING_LIMIT", limit)
+    assert costs._seconds_per_step(TINY, 2, "cpu", True).seconds > 0
+    assert len(steps) == num_steps
 
 
 def test_true_steps_are_timed(counted):
-    timing = time_step(TINY, counted, 2, "cpu")
+    timing = time_step(TINY, counted, 2, "cpu", PLENTY)
     assert timing.num_images == 2 and 0 < timing.copilot_step < timing.step
+    assert 0 < timing.share <= 1
 
 
 @pytest.mark.slow
