@@ -7,7 +7,6 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -24,13 +23,8 @@ CONFIG = replace(load_preset("tiny32"), steps=4, save_every_steps=2, log_every_s
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    for index in range(20):
-        colours = rng.integers(0, 255, (2, 2, 3), dtype=np.uint8)
-        Image.fromarray(colours).resize((32, 32)).save(path / f"{index:02d}.png")
-    return path
+def folder(draw_pictures) -> Path:
+    return draw_pictures(20)
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +122,15 @@ def test_a_mistyped_command_names_the_nearest(capfd, word, words):
     assert main([word, "run"]) == 2
     error = capfd.readouterr().err
     assert f"There is no command '{word}'. {words}" in error and "--data FOLDER" in error
+
+
+def test_a_source_or_a_capacity_that_cannot_be_meant_is_told(folder, tmp_path, capfd):
+    assert run_command(Path("headz"), tmp_path / "run") == 2
+    assert "Did you mean 'heads'? Give a folder" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert run_command(folder, tmp_path / "run", "--set", "loop.capacity_maximum=500") == 0
+    assert "8 latents never hold more than about 8 each" in capfd.readouterr().err
+    assert "never hold more" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_train_is_a_command_too(capsys):
