@@ -27,9 +27,11 @@ class DiffusionAutoencoder(nn.Module):
     def __init__(self, config: ModelConfig, operations: Any = nn) -> None:
         super().__init__()
         self.config = config
+        # drawn first, so that one seed gives one co-pilot whatever stands beside it
+        copilot = Copilot(config, operations)
         self.encoder = SemanticEncoder(config, operations)
         self.unet = ConditionalUNet(config, operations)
-        self.copilot = Copilot(config, operations)
+        self.copilot = copilot
 
     @property
     def device(self) -> torch.device:

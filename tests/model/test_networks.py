@@ -150,3 +150,9 @@ def test_narrow_upsampling_is_smaller_and_a_file_without_the_setting_means_wide(
     values = wide.to_dict()
     del values["decoder"]["narrow_upsampling"]
     assert ModelConfig.from_dict(values) == wide
+
+
+def test_one_seed_gives_one_copilot_whatever_stands_beside_it():
+    ones = [build(small(conditioner=name)).copilot.state_dict() for name in ("adagn", "tokens")]
+    for a, b in zip(ones[0].values(), ones[1].values(), strict=True):
+        assert torch.equal(a, b)
