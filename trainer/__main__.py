@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Callable, Container, Sequence
@@ -20,6 +21,7 @@ COMMANDS = (
     "commands: train (may be left out), export DIR, navigate MODEL, report DIR, sweep FILE (each "
     "with --help)"
 )
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
     "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich tensorboard tomli "
     "diffusers kornia numpy PIL safetensors tqdm",
@@ -209,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"trainer: {missing_package(error)}")
         return 2
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
-        say(f"trainer: {error}")
+        say(f"trainer: {full_disk(error) or error}")
         return 2
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
@@ -244,6 +246,17 @@ def missing_package(error: ModuleNotFoundError) -> str:
                 f'this needs: python -m pip install -e ".[{extra}]"'
             )
     raise error
+
+
+def full_disk(error: BaseException) -> str | None:
+    """A sentence for a write that found no room; None for other errors, and for our own."""
+    if not isinstance(error, OSError) or error.errno not in NO_ROOM:
+        return None
+    name = f" while {error.filename} was written" if error.filename else ""
+    return (
+        f"There was no room on the disk{name} ({error.strerror}); the states saved before are "
+        "kept. Free space, or choose another --output, and run the same command again."
+    )
 
 
 def announce_loading(modules: Container[str]) -> None:

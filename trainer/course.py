@@ -110,7 +110,8 @@ class Course:
         rises = f"{goes_on}, rises to {top:.0%} within {counted(rise, 'step')}"
         if rise == left:
             return f"{goes_on} and rises to {top:.0%} in {_those_left(left)}"
-        return f"{rises} and {falls} over the last {min(decay, left - rise):,}"
+        last = min(decay, left - rise)
+        return f"{rises} and {falls} " + (f"over the last {last:,}" if last > 1 else "in the last")
 
     def _turn(self, config: TrainConfig) -> int:
         """The step since the change at which the learning rate is highest."""

@@ -107,6 +107,15 @@ def test_the_words_fit_the_steps_that_are_left(steps, warmup, rate):
     assert top - factors[0] < 0.02 or f"{top:.0%}" in text
 
 
+def test_a_fall_of_one_step_is_told_as_one():
+    config = replace(CONFIG, steps=10, warmup_steps=30, decay_fraction=0.1)
+    longer = course.start(replace(config, steps=6)).resumed(config, 6)
+    # .1 + .9 * 3 / 30 before the last step, which ends at a tenth
+    assert longer.describe_change(config).endswith(
+        "rises to 19% within 3 steps and falls to 10% in the last."
+    )
+
+
 def test_without_a_fall_the_rate_only_rises():
     config = replace(CONFIG, steps=104, warmup_steps=8, decay_fraction=0.0)
     changed = course.start(replace(config, steps=100)).resumed(config, 50)

@@ -1,5 +1,6 @@
 """A run from outside: stopped and exported, out of memory, watched by a program."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 
 from comfyui_cldis.checkpoint import read_header
-from trainer.__main__ import announce_loading, main, stored_settings
+from trainer.__main__ import announce_loading, full_disk, main, stored_settings
 from trainer.batches import to_tensor
 from trainer.config import load_preset
 from trainer.loop import Trainer
@@ -331,6 +332,19 @@ def test_pictures_that_are_all_the_same_are_refused(tmp_path, capfd):
         Image.new("RGB", (40, 40), "red").save(tmp_path / f"{index}.png")
     assert run_command(tmp_path, tmp_path.parent / "same") == 2
     assert "All 5 pictures" in capfd.readouterr().err
+
+
+def test_a_disk_that_is_full_before_the_first_step_is_a_sentence(tmp_path, capfd, monkeypatch):
+    def fail(*arguments, **more):
+        raise OSError(errno.ENOSPC, "No space left on device", "run/data_report.png")
+
+    monkeypatch.setattr("trainer.run.train", fail)
+    assert run_command(tmp_path, tmp_path.parent / "full") == 2
+    said = capfd.readouterr().err
+    assert "no room on the disk while run/data_report.png was written (No space left" in said
+    assert "Free space, or choose another --output" in said and "Errno" not in said
+    assert full_disk(OSError("our own sentence")) is None
+    assert full_disk(PermissionError(errno.EACCES, "Permission denied")) is None
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(folder, tmp_path, capfd):
