@@ -83,10 +83,7 @@ def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[st
 def train(arguments: argparse.Namespace) -> int:
     """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
     config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
-    from .beforehand import capacity_out_of_reach
-    from .data.sources import require_source
     from .devices import choose_device
-    from .history import Run
     from .run import RunSettings
     from .run import train as run
 
@@ -106,10 +103,6 @@ def train(arguments: argparse.Namespace) -> int:
             say("Counting what the run needs and timing a few steps; large presets take a minute.")
         print(describe_plan(settings))
         return 0
-    require_source(arguments.data)
-    warning = capacity_out_of_reach(Run([], [], config.to_dict()))
-    if warning is not None and is_main:
-        say(warning.text)
     outcome = run(settings, say, events=sys.stdout if arguments.events else None)
     if outcome.finished:
         say(f"Finished: {outcome.model}")

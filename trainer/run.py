@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from .command import training_command
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
+from .data.sources import require_source
 from .logs import RunLog
 from .loop import Trainer
 from .signals import stopped_with
@@ -147,16 +148,14 @@ def _train(
     on_picture: Callable[[str, Any], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> Outcome:
-    from .diagnose import joint_capacity
-    from .history import Run
+    from .beforehand import check_settings
     from .samples import write_samples
 
     config, folder = settings.config, settings.output
     trainer, resumed = open_run(settings, say)
     is_main = trainer.accelerator.is_main_process
     tell = say if is_main else _silence
-    finding = joint_capacity(Run([], [], config.to_dict()))
-    if finding is not None:
+    for finding in check_settings(config.to_dict()):
         tell(finding.text)
     model_path = folder / MODEL_NAME
     is_complete = is_export_of(model_path, trainer) and (folder / REPORT_NAME).is_file()
@@ -227,11 +226,7 @@ def open_run(
     from accelerate import PartialState
 
     config, folder = settings.config, settings.output
-    if settings.data not in BUILT_IN_SOURCES and not Path(settings.data).exists():
-        raise FileNotFoundError(
-            f"There is no folder or file {settings.data}. Give a folder or .zip of pictures, or "
-            f"one of {', '.join(BUILT_IN_SOURCES)}."
-        )
+    require_source(settings.data)
     process = PartialState(cpu=settings.device == "cpu")
     values: dict[str, Any] = {}
     with process.main_process_first():  # it decodes the pictures; the others map the result
@@ -268,7 +263,13 @@ def open_run(
 
 
 def check_places(settings: RunSettings) -> None:
-    """Raises ValueError when the run would write its pictures among those that it trains on."""
+    """Refuse what can be refused before a folder is made.
+
+    Raises:
+        FileNotFoundError: there are no such pictures.
+        ValueError: the run would write its own pictures among those that it trains on.
+    """
+    require_source(settings.data)
     data, output = Path(settings.data).resolve(), settings.output.resolve()
     if settings.data not in BUILT_IN_SOURCES and data.is_dir() and output.is_relative_to(data):
         raise ValueError(
