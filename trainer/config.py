@@ -64,6 +64,9 @@ class LoopConfig:
             shares them with the diffusion branch. The co-pilot is the cheaper part by far and
             needs more pictures to take factors apart.
         information_every_steps: distance between two information estimates.
+        information_decay: of the moving average over the estimates; .95 looks back about 20.
+        capacity_margin: with feedback "information" C aims at (1 + margin) times the information
+            in use. C grows where all of it is used, the faster the larger the margin.
         control_every_steps: distance between two updates of C.
     """
 
@@ -87,6 +90,8 @@ class LoopConfig:
     copilot_only: bool = False
     copilot_updates: int = 1
     information_every_steps: int = 10
+    information_decay: float = 0.95
+    capacity_margin: float = 0.15
     control_every_steps: int = 50
 
     def __post_init__(self) -> None:
@@ -97,13 +102,13 @@ class LoopConfig:
             f"loop.capacity ranges from {self.capacity_minimum} to {self.capacity_maximum}",
             "The minimum must be positive and not above the maximum",
         )
-        for name in ("code_dropout", "residual_dropout", "skip_dropout"):
+        for name in ("code_dropout", "residual_dropout", "skip_dropout", "information_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, f"loop.{name} is {value}", "Use a value in [0, 1)")
         for name in ("distillation_gradient_share", "ramp_fraction", "distillation_warmup"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"loop.{name} is {value}", "Use a value in [0, 1]")
-        for name in ("kl_weight", "distance_weight", "free_bits", "snr_clip"):
+        for name in ("kl_weight", "distance_weight", "free_bits", "snr_clip", "capacity_margin"):
             value = getattr(self, name)
             require(value > 0, f"loop.{name} is {value}", "Use a positive number")
         for name in ("copilot_updates", "information_every_steps", "control_every_steps"):

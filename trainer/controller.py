@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from .config import LoopConfig
 
 KL_WEIGHT_RANGE = (0.05, 2000.0)
-INFORMATION_DECAY = 0.95
 KL_DECAY = 0.99
 GAIN = 0.05
-MARGIN = 0.15
 LARGEST_MOVE = 0.2
 COLD_START = 1.0
 WEIGHT_GAIN = 0.01
@@ -72,7 +70,11 @@ def observe_kl(state: ControllerState, config: LoopConfig, kl: float) -> Control
 
 
 def observe_information(
-    state: ControllerState, orthogonal: float, direct: float, encoder_kl: float
+    state: ControllerState,
+    config: LoopConfig,
+    orthogonal: float,
+    direct: float,
+    encoder_kl: float,
 ) -> ControllerState:
     """Take an information estimate in.
 
@@ -81,10 +83,10 @@ def observe_information(
     the three counts, and never less than 0. Each is averaged first: the single estimates are so
     noisy that the average of their minima would be far too low.
     """
-    first = state.num_information == 0
+    decay = config.information_decay if state.num_information else 0.0
 
     def average(before: float, now: float) -> float:
-        return now if first else INFORMATION_DECAY * before + (1 - INFORMATION_DECAY) * now
+        return decay * before + (1 - decay) * now
 
     averages = {
         "orthogonal": average(state.orthogonal, orthogonal),
@@ -102,13 +104,13 @@ def observe_information(
 def update_capacity(state: ControllerState, config: LoopConfig, envelope: float) -> ControllerState:
     """Set C for the next interval, given the open-loop course's value there (`trainer.capacity`).
 
-    With feedback "information" C <- clip(C + clip(.05 * (1.15 * I - C), -.2, .2), C_min, envelope);
-    until I exceeds 1 nat C is the envelope itself, so that a decoder that does not use z yet cannot
+    With feedback "information" C <- clip(C + clip(.05 * ((1 + margin) * I - C), -.2, .2), C_min,
+    envelope); until I exceeds 1 nat C is the envelope itself, so that a decoder that does not use z yet cannot
     lock the capacity at zero. The other modes follow their envelope.
     """
     if config.feedback != "information" or state.information <= COLD_START:
         return replace(state, capacity=envelope)
-    wanted = GAIN * ((1 + MARGIN) * state.information - state.capacity)
+    wanted = GAIN * ((1 + config.capacity_margin) * state.information - state.capacity)
     move = max(-LARGEST_MOVE, min(LARGEST_MOVE, wanted))
     capacity = min(max(state.capacity + move, config.capacity_minimum), envelope)
     return replace(state, capacity=capacity)

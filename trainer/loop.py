@@ -341,7 +341,7 @@ class Trainer:
         mean = self.mean(sums) * num_processes / len(chosen)
         self.orthogonal, self.direct = float(mean[0]), float(mean[1])
         self.control = controller.observe_information(
-            self.control, self.orthogonal, self.direct, encoder_kl
+            self.control, self.config.loop, self.orthogonal, self.direct, encoder_kl
         )
 
     # -- the loop ------------------------------------------------------------------------------

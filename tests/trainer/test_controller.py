@@ -92,6 +92,8 @@ def test_capacity_follows_information_by_limited_moves():
     for _ in range(2000):
         state = update(state, LOOP, 1.0)
     assert state.capacity == pytest.approx(5.75, abs=0.01)
+    eager = replace(LOOP, capacity_margin=0.5)
+    assert update(replace(state, capacity=5.0), eager, 1.0).capacity == pytest.approx(5.125)
     low = replace(state, information=1.01, capacity=1.0)
     assert update(low, LOOP, 1.0).capacity >= LOOP.capacity_minimum
     high = replace(state, information=500.0, capacity=19.95)
@@ -101,16 +103,18 @@ def test_capacity_follows_information_by_limited_moves():
 
 def test_the_smallest_bound_counts():
     state = begin()
-    assert controller.observe_information(state, 70.0, 40.0, 25.0).information == 25.0
-    assert controller.observe_information(state, 7.0, 40.0, 25.0).information == 7.0
-    assert controller.observe_information(state, 7.0, -3.0, 25.0).information == 0.0
+    assert controller.observe_information(state, LOOP, 70.0, 40.0, 25.0).information == 25.0
+    assert controller.observe_information(state, LOOP, 7.0, 40.0, 25.0).information == 7.0
+    assert controller.observe_information(state, LOOP, 7.0, -3.0, 25.0).information == 0.0
     noisy = state  # alternating -30 and 50 averages to about 10, not to 0
     for index in range(400):
-        noisy = controller.observe_information(noisy, 90.0, (-30.0, 50.0)[index % 2], 25.0)
+        noisy = controller.observe_information(noisy, LOOP, 90.0, (-30.0, 50.0)[index % 2], 25.0)
     assert noisy.information == pytest.approx(10.0, abs=1.5)
-    once = controller.observe_information(state, 10.0, 10.0, 10.0)
-    twice = controller.observe_information(once, 20.0, 20.0, 20.0)
+    once = controller.observe_information(state, LOOP, 10.0, 10.0, 10.0)
+    twice = controller.observe_information(once, LOOP, 20.0, 20.0, 20.0)
     assert twice.information == pytest.approx(10.5)
+    quick = replace(LOOP, information_decay=0.8)
+    assert controller.observe_information(once, quick, 20.0, 20.0, 20.0).information == 12.0
 
 
 def test_kl_weight_holds_the_kl_of_a_plant_at_the_capacity():
