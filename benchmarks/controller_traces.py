@@ -46,7 +46,7 @@ def draw_traces(rows: dict[str, list[tuple[TrainConfig, dict[str, np.ndarray]]]]
     num_lines = -(-len(rows) // COLUMNS)
     columns = min(COLUMNS, len(rows))
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * num_lines + 0.4))
-    grid = figure.subplots(num_lines, columns, squeeze=False, sharey=True)
+    grid = figure.subplots(num_lines, columns, squeeze=False)
     for index, axes in enumerate(grid.flat):
         if index >= len(rows):
             axes.set_visible(False)
