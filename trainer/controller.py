@@ -105,8 +105,8 @@ def update_capacity(state: ControllerState, config: LoopConfig, envelope: float)
     """Set C for the next interval, given the open-loop course's value there (`trainer.capacity`).
 
     With feedback "information" C <- clip(C + clip(.05 * ((1 + margin) * I - C), -.2, .2), C_min,
-    envelope); until I exceeds 1 nat C is the envelope itself, so that a decoder that does not use z yet cannot
-    lock the capacity at zero. The other modes follow their envelope.
+    envelope); until I exceeds 1 nat C is the envelope itself, so that a decoder that does not use
+    z yet cannot lock the capacity at zero. The other modes follow their envelope.
     """
     if config.feedback != "information" or state.information <= COLD_START:
         return replace(state, capacity=envelope)
