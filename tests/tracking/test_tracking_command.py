@@ -13,8 +13,8 @@ from PIL import Image
 pytest.importorskip("cv2")
 
 from comfyui_cldis import cli
-from comfyui_cldis.cli import scores
 from comfyui_cldis.checkpoint import save_checkpoint
+from comfyui_cldis.cli import scores
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, tracking_table
 from comfyui_cldis.tracking.settings import DIRECTIONS
 from comfyui_cldis.tracking_command import read_folder
