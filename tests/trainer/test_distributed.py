@@ -71,9 +71,13 @@ def test_two_processes_train_like_one(tmp_path):
     one = train()
     two = [json.loads(line) for line in lines]
     compare(one, two, (*NAMES, "capacity"))
-    # Adam turns the rounding of gradients near 0 into steps of full size, here in the encoder,
-    # whose code the decoder does not use yet; these are hundredths of a nat.
-    for name in ("encoder_kl", "information_orthogonal", "information_direct"):
+    # Adam turns the rounding of gradients near 0 into steps of full size, here in the encoder, whose
+    # code the decoder does not use yet: equal before its first update, close after it, then apart.
+    for step, tolerance in ((3, 1e-4), (4, 0.02)):
+        assert two[step - 1]["encoder_kl"] == pytest.approx(
+            one[step - 1]["encoder_kl"], rel=tolerance
+        )
+    for name in ("information_orthogonal", "information_direct"):
         assert two[-1][name] == pytest.approx(one[-1][name], rel=0.05, abs=0.02)
     assert one[-1]["reconstruction"] != one[0]["reconstruction"]
     assert one[-1]["information_orthogonal"] != 0  # the estimate was made and shared

@@ -392,7 +392,7 @@ def test_what_other_programs_took_is_seen_in_true_steps(counted, monkeypatch):
     monkeypatch.setattr(costs.time, "perf_counter", lambda: 10 * clock())
     monkeypatch.setattr(costs.torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(costs, "_busy_seconds", lambda: 10 * clock())
-    assert 0 < costs._seconds_per_step(TINY, 2, "cpu", True).share <= 0.15
+    assert 0 < costs._seconds_per_step(TINY, 2, "cpu", True).share < 0.5
     monkeypatch.setattr(costs, "_busy_seconds", lambda: 0.0)
     assert costs._seconds_per_step(TINY, 2, "cpu", True).share == 1.0
 

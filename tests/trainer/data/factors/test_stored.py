@@ -361,5 +361,5 @@ def test_empty_folder_and_unknown_files_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(ValueError, match="expected 3dshapes.h5, dsprites"):
         open_factor_data(str(tmp_path / "a.txt"), 8)
-    with pytest.raises(FileNotFoundError, match="expected shapes3d-equivalent, dsprites-equiv"):
+    with pytest.raises(FileNotFoundError, match="Expected shapes3d-equivalent, dsprites-eq"):
         open_factor_data("shapes3d", 8)
