@@ -141,9 +141,13 @@ def drill(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
 
 def main() -> int:
     """The command; 0 when the two runs ended alike."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.kill_drill")
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=300)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.kill_drill",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--kills", type=int, default=10, help="how often (default: 10)")
+    parser.add_argument("--steps", type=int, default=300, help="of each run (default: 300)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -105,7 +105,8 @@ def train(arguments: argparse.Namespace) -> int:
         return 0
     outcome = run(settings, say, events=sys.stdout if arguments.events else None)
     if outcome.finished:
-        say(f"Finished: {outcome.model}")
+        if is_main:
+            say(f"Finished: {outcome.model}")
         return 0
     say(f"To open it as it is now: python -m trainer export {arguments.output}")
     return 130
@@ -210,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not is_out_of_memory(error):
             raise
         say(
-            "trainer: Out of memory; the last saved state is kept. Run the same command with "
+            "trainer: Out of memory; what had been saved is kept. Run the same command with "
             "--set accumulation_steps=2 (or more), which computes the batch in parts, or choose "
             "a smaller preset."
         )

@@ -318,8 +318,8 @@ class Trainer:
 
     def _not_finite(self, what: str) -> FloatingPointError:
         return FloatingPointError(
-            f"{what} is not finite at step {self.step}; a state saved before is kept. Start a new "
-            "--output with a lower --set learning_rate, or another --seed."
+            f"{what} is not finite at step {self.step}. Start a new --output with a lower --set "
+            "learning_rate, or another --seed; in a sweep, lower it in the row or in [settings]."
         )
 
     def _observe_information(self, encoder_kl: float) -> None:

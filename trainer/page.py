@@ -69,7 +69,8 @@ code { font-size: 13px; overflow-wrap: anywhere; }
 """
 PICTURE_CAPTIONS = {
     "reconstruction": "The same pictures four times. Random noise shows what the code holds; "
-    "inverted noise is nearly perfect with any code; the co-pilot is always blurred.",
+    "inverted noise brings nearly every picture back whatever the code holds, at times with clouds "
+    "when the training was short; the co-pilot is always blurred.",
     "traversals": "Each row moves one latent, one number of the code, of two of the pictures "
     "above; all else, the noise too, stays. The two are chosen: of those that the model draws well "
     "and the latents change most, the most changed one and the one whose colours differ most from "

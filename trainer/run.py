@@ -18,7 +18,7 @@ from .data.sources import require_source
 from .logs import RunLog
 from .loop import Trainer
 from .signals import stopped_with
-from .state import as_begun, check_config, load_state, write_config
+from .state import as_begun, check_config, describe_kept, load_state, write_config
 
 if TYPE_CHECKING:
     from .samples import Strip
@@ -106,7 +106,10 @@ def train(
     """
     check_places(settings)
     with locked(settings.output):
-        return _train(settings, say, events, on_record, on_picture, should_stop)
+        try:
+            return _train(settings, say, events, on_record, on_picture, should_stop)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error} {describe_kept(settings.output)}") from error
 
 
 @contextmanager

@@ -69,10 +69,17 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         reason = (error.strerror if isinstance(error, OSError) else None) or "the write failed"
         raise OSError(
-            f"The training state could not be written to {path.parent} ({reason}); the last saved "
-            "state is kept. Free space or choose a folder you may write to, then run the same "
-            "command again."
+            f"The training state could not be written to {path.parent} ({reason}). "
+            f"{describe_kept(path.parent)} Free space or choose a folder you may write to, then "
+            "run the same command again."
         ) from error
+
+
+def describe_kept(folder: Path) -> str:
+    """Whether a run that failed can go on from a state: a sentence."""
+    if state_files(folder):
+        return "The state that was saved last is kept."
+    return "No state had been saved yet, so the run would start from the beginning."
 
 
 def _move_up(folder: Path, keep: int) -> None:

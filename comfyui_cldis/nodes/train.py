@@ -290,7 +290,7 @@ def _one_sentence(preset: str) -> Iterator[None]:
         if not load_trainer("__main__").is_out_of_memory(error):
             raise
         raise RuntimeError(
-            f"Memory ran out while training with preset {preset}; the last saved state is kept. "
+            f"Memory ran out while training with preset {preset}; what had been saved is kept. "
             "Close other programs and run the workflow again, or choose a smaller preset and "
             "another name."
         ) from error

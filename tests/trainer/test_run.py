@@ -95,7 +95,7 @@ def test_out_of_memory_keeps_the_last_state(folder, tmp_path, capfd, monkeypatch
     monkeypatch.setattr(Trainer, "train_step", fail_at_three)
     assert run_command(folder, tmp_path / "run") == 2
     said = capfd.readouterr().err
-    assert "Out of memory; the last saved state is kept" in said and "accumulation_steps=2" in said
+    assert "Out of memory; what had been saved is kept" in said and "accumulation_steps=2" in said
     state, _ = load_state(tmp_path / "run")
     assert state["step"] == 2
     monkeypatch.setattr(Trainer, "train_step", step)  # and the advice works in the same folder

@@ -14,6 +14,7 @@ from trainer.config import load_preset
 from trainer.course import Course
 from trainer.state import (
     check_config,
+    describe_kept,
     load_state,
     read_config,
     save_state,
@@ -97,7 +98,9 @@ def test_a_full_disk_is_a_sentence_and_keeps_the_last_state(tmp_path):
         text=True,
         check=True,
     )
-    assert "could not be written" in run.stdout and "the last saved state is kept" in run.stdout
+    assert (
+        "could not be written" in run.stdout and "state that was saved last is kept" in run.stdout
+    )
     assert steps_in(tmp_path) == [1]
     assert not list(tmp_path.glob("*.tmp"))
 
@@ -152,3 +155,9 @@ def test_a_damaged_config_is_a_sentence(tmp_path, text):
         read_config(tmp_path)
     with pytest.raises(ValueError, match="is no training run.*Give the --output"):
         read_config(tmp_path / "nowhere")
+
+
+def test_a_failure_before_the_first_state_does_not_promise_one(tmp_path):
+    assert "No state had been saved yet" in describe_kept(tmp_path)
+    (tmp_path / "state.pt").touch()
+    assert describe_kept(tmp_path) == "The state that was saved last is kept."
