@@ -71,8 +71,8 @@ def test_two_processes_train_like_one(tmp_path):
     one = train()
     two = [json.loads(line) for line in lines]
     compare(one, two, (*NAMES, "capacity"))
-    # Adam turns the rounding of gradients near 0 into steps of full size, here in the encoder, whose
-    # code the decoder does not use yet: equal before its first update, close after it, then apart.
+    # Adam turns the rounding of gradients near 0 into steps of full size, here in the encoder,
+    # whose code the decoder does not use yet: equal before its first update, close after it.
     for step, tolerance in ((3, 1e-4), (4, 0.02)):
         assert two[step - 1]["encoder_kl"] == pytest.approx(
             one[step - 1]["encoder_kl"], rel=tolerance
