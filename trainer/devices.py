@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -20,6 +22,14 @@ def choose_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for a run; asked before the processes know each other.
+
+    By the environment, as torchrun and accelerate launch set it.
+    """
+    return os.environ.get("RANK", "0") == "0"
 
 
 def memory_format(device: torch.device | str) -> torch.memory_format:

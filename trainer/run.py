@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from .command import training_command
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .data.sources import require_source
+from .devices import is_first_process
 from .logs import RunLog
 from .loop import Trainer
 from .signals import stopped_with
@@ -121,7 +121,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--output {folder} is a file. Give a folder, or a new name.")
-    if os.environ.get("RANK", "0") != "0":  # as torchrun and accelerate launch set it
+    if not is_first_process():
         yield
         return
     try:
