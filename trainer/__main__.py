@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import errno
-import os
 import sys
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
@@ -83,7 +82,7 @@ def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[st
 def train(arguments: argparse.Namespace) -> int:
     """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
     config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
-    from .devices import choose_device
+    from .devices import choose_device, is_first_process
     from .run import RunSettings
     from .run import train as run
 
@@ -95,7 +94,7 @@ def train(arguments: argparse.Namespace) -> int:
         preset=arguments.preset,
         use_tensorboard=not arguments.no_tensorboard,
     )
-    is_main = os.environ.get("RANK", "0") == "0"  # as torchrun and accelerate launch set it
+    is_main = is_first_process()
     if arguments.dry_run:
         from .plan import describe_plan
 
@@ -248,7 +247,7 @@ def full_disk(error: BaseException) -> str | None:
         return None
     name = f" while {error.filename} was written" if error.filename else ""
     return (
-        f"There was no room on the disk{name} ({error.strerror}); the states saved before are "
+        f"There was no room on the disk{name} ({error.strerror}); what had been saved is "
         "kept. Free space, or choose another --output, and run the same command again."
     )
 

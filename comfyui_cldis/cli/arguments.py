@@ -25,20 +25,14 @@ def parse_steps(text: str) -> int:
 
 
 def parse_share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"got '{text}'; expected a number from 0 to 1")
     return value
 
 
 def parse_effect(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 < value <= 2:
         raise argparse.ArgumentTypeError(f"got '{text}'; expected a number above 0, at most 2")
     return value
@@ -49,6 +43,14 @@ def parse_seed(text: str) -> int:
     if not 0 <= value < 2**64:
         raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 0 to 2^64-1")
     return value
+
+
+def _number(text: str) -> float:
+    """NaN for what is no number, which no range holds."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def add_device(*commands: argparse.ArgumentParser) -> None:
