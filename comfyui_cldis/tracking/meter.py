@@ -49,15 +49,15 @@ class Meter:
         self.method = method
         self.num_pictures = 0
 
-    def change(self, items: Tensor, shifts: Tensor) -> float:
-        """Mean CIELAB change between items (n,) shifted by -shifts and by +shifts (n, N)."""
-        changes = [lab_change(low, high) for low, high in self._pairs(items, shifts)]
+    def change(self, num_bases: int, ends: Tensor) -> float:
+        """Mean CIELAB change between the first items shifted by ends[0] and by ends[1] (2, N)."""
+        changes = [lab_change(low, high) for low, high in self._pairs(num_bases, ends)]
         return float(torch.cat(changes).mean())
 
-    def pairs(self, items: Tensor, shifts: Tensor) -> Pairs:
-        """What differs between items (n,) shifted by -shifts and by +shifts (n, N)."""
+    def pairs(self, num_bases: int, ends: Tensor) -> Pairs:
+        """What differs between the first items shifted by ends[0] and by ends[1] (2, N)."""
         effects, change = [], []
-        for low, high in self._pairs(items, shifts):
+        for low, high in self._pairs(num_bases, ends):
             effects.append(measure_effects(self.method, low, high))
             change.append(lab_change(low, high))
         return Pairs(
@@ -75,10 +75,9 @@ class Meter:
         ends = Effects(*(values[-1:] for values in first))
         return Path(pictures.detach().float().cpu(), _array(first.cells), _array(last.cells), ends)
 
-    def _pairs(self, items: Tensor, shifts: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = zip(items.split(BATCH_PAIRS), shifts.split(BATCH_PAIRS), strict=True)
-        for at, shift in batches:
-            _, lab = self._draw(torch.cat([at, at]), torch.cat([-shift, shift]))
+    def _pairs(self, num_bases: int, ends: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        for at in torch.arange(num_bases).split(BATCH_PAIRS):
+            _, lab = self._draw(torch.cat([at, at]), ends.repeat_interleave(len(at), 0))
             yield lab[: len(at)], lab[len(at) :]
 
     def _draw(self, items: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:

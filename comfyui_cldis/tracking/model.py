@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..editing.code_path import CodePath
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode
@@ -145,6 +146,17 @@ def model_vectors(model: EditableModel, directions: str) -> dict[str, list[float
         if matching and slider not in axes:
             axes = {slider if name == matching[0] else name: axis for name, axis in axes.items()}
     return axes
+
+
+def model_paths(model: EditableModel, directions: str) -> dict[str, CodePath]:
+    """The paths of the model's own bent directions, by name; axes are straight."""
+    if directions != "model":
+        return {}
+    return {
+        direction.name: direction.path
+        for direction in model.directions
+        if direction.path is not None
+    }
 
 
 def _check_draws_pictures(model: EditableModel) -> None:

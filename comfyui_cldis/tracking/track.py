@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from ..editing.code_path import CodePath
 from ..editing.editable import EditableModel
 from .calibration import Step, find_step
 from .flow import Flow, flow_method
 from .generator import Generator, RendererGenerator
 from .meter import Meter, Path
-from .model import Pictures, bases_from_pictures, bases_from_prior, model_vectors
+from .model import Pictures, bases_from_pictures, bases_from_prior, model_paths, model_vectors
 from .result import Tracking
 from .scoring import Observation, score
 from .settings import TrackingSettings
@@ -26,6 +27,7 @@ FRAMES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the calibrated step
 STAGES = ("encode", "calibrate", "measure", "frames", "coverage")
 
 OnProgress = Callable[[str, float], object]  # one of STAGES, and the fraction of it that is done
+Course = Callable[[Tensor], Tensor]
 _Item = TypeVar("_Item")
 
 
@@ -58,8 +60,10 @@ def track(
     settings = settings or TrackingSettings()
     _check_seed(seed)
     flow_method(settings.flow)  # refuse a missing package before anything is drawn
+    paths: Mapping[str, CodePath] = {}
     if vectors is None:
         vectors = model_vectors(model, settings.directions)
+        paths = model_paths(model, settings.directions)
     if on_progress is not None:
         on_progress("encode", 0.0)
     if images is None:
@@ -68,7 +72,7 @@ def track(
         generator = bases_from_pictures(model, images, settings, seed)
     if on_progress is not None:
         on_progress("encode", 1.0)
-    return measure(generator, vectors, settings, seed, on_progress=on_progress)
+    return measure(generator, vectors, settings, seed, paths=paths, on_progress=on_progress)
 
 
 def track_renderer(
@@ -105,28 +109,35 @@ def measure(
     settings: TrackingSettings,
     seed: int = 0,
     *,
+    paths: Mapping[str, CodePath] | None = None,
     method: Flow | None = None,
     on_progress: OnProgress | None = None,
 ) -> Tracking:
     """The score of a generator's directions; see `track`.
 
     Args:
+        paths: of directions that are bent, by name: their steps follow the path, their shares of
+            the pseudo-factors are those of the vector, its straight approximation.
         method: a deterministic flow method of your own in place of `settings.flow`.
     """
     matrix = stack_vectors(vectors, generator.num_codes)
+    courses = [
+        _course(vector, (paths or {}).get(name))
+        for name, vector in zip(vectors, matrix, strict=True)
+    ]
     meter = Meter(generator, method or flow_method(settings.flow))
     report = on_progress or _ignore
     steps = [
-        _calibrate(meter, vector, settings.target_change)
-        for vector in _counted(matrix.unbind(), report, "calibrate")
+        _calibrate(meter, course, settings.target_change)
+        for course in _counted(courses, report, "calibrate")
     ]
     active = [index for index, step in enumerate(steps) if step.is_active]
     pairs = {
-        index: meter.pairs(*_on_bases(generator.num_bases, steps[index].amount * matrix[index]))
+        index: meter.pairs(generator.num_bases, _ends(courses[index], steps[index].amount))
         for index in _counted(active, report, "measure")
     }
-    paths = [
-        _paths(meter, matrix[index], step)
+    frames = [
+        _frames(meter, courses[index], step)
         for index, step in _counted(list(enumerate(steps)), report, "frames")
     ]
     report("coverage", 0.0)
@@ -141,7 +152,7 @@ def measure(
                 steps[index],
                 amounts=tuple(part * steps[index].amount for part in FRAMES),
                 pairs=pairs.get(index),
-                paths=paths[index],
+                paths=frames[index],
             )
             for index, name in enumerate(vectors)
         ],
@@ -152,21 +163,28 @@ def measure(
     )
 
 
-def _calibrate(meter: Meter, vector: Tensor, target: float) -> Step:
+def _course(vector: Tensor, path: CodePath | None) -> Course:
+    """Amounts (F,) -> displacements (F, N) of a direction: along its path, else its vector (N,)."""
+    if path is None:
+        return lambda amounts: amounts[:, None] * vector
+    return lambda amounts: torch.tensor([path.displacement(float(a)) for a in amounts])
+
+
+def _calibrate(meter: Meter, course: Course, target: float) -> Step:
     num_bases = min(CALIBRATION_BASES, meter.generator.num_bases)
-    return find_step(lambda amount: meter.change(*_on_bases(num_bases, amount * vector)), target)
+    return find_step(lambda amount: meter.change(num_bases, _ends(course, amount)), target)
 
 
-def _paths(meter: Meter, vector: Tensor, step: Step) -> list[Path]:
+def _frames(meter: Meter, course: Course, step: Step) -> list[Path]:
     """Frames along a direction; of one that is not active one base is enough to see that."""
     num_bases = min(FRAME_BASES, meter.generator.num_bases) if step.is_active else 1
-    shifts = torch.tensor(FRAMES)[:, None] * step.amount * vector  # (F, N)
+    shifts = course(torch.tensor(FRAMES) * step.amount)
     return [meter.path(item, shifts) for item in range(num_bases)]
 
 
-def _on_bases(num_bases: int, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """The first bases (B,), and the shift (N,) for each of them (B, N)."""
-    return torch.arange(num_bases), shift.expand(num_bases, -1)
+def _ends(course: Course, amount: float) -> Tensor:
+    """Displacements (2, N) at -amount and at +amount."""
+    return course(torch.tensor([-amount, amount]))
 
 
 def _counted(items: Sequence[_Item], report: OnProgress, stage: str) -> Iterator[_Item]:

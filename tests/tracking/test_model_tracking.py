@@ -10,6 +10,7 @@ import torch
 
 pytest.importorskip("cv2")
 
+from comfyui_cldis.editing.code_path import CodePath
 from comfyui_cldis.editing.pipeline import decode
 from comfyui_cldis.tracking import FAST, TrackingSettings, track
 from comfyui_cldis.tracking.model import (
@@ -80,6 +81,16 @@ def test_axes_are_called_as_the_sliders_that_they_are(tiny_model):
     assert list(model_vectors(tiny_model, "model")) == ["hair length", "yaw"]
     with pytest.raises(ValueError, match="no directions. Track the axes"):
         model_vectors(replace(tiny_model, directions=()), "model")
+
+
+def test_the_models_own_bent_directions_are_tracked_along_their_paths(tiny_model, pictures):
+    turned = CodePath((-3, 0, 3), ((0, 3, 0, 0), (0, 0, 0, 0), (0, 0, 3, 0)))
+    own = (replace(tiny_model.directions[0], path=turned), *tiny_model.directions[1:])
+    settings = replace(QUICK, directions="model")
+    bent = track(replace(tiny_model, directions=own), pictures, settings).to_json()
+    straight = track(tiny_model, pictures, settings).to_json()
+    assert bent["directions"][0]["change"] != straight["directions"][0]["change"]
+    assert bent["directions"][1]["change"] == straight["directions"][1]["change"]
 
 
 def test_a_model_is_tracked_and_repeats(tiny_model, pictures):

@@ -7,6 +7,7 @@ import torch
 
 pytest.importorskip("cv2")
 
+from comfyui_cldis.editing.code_path import CodePath
 from comfyui_cldis.tracking import (
     STAGES,
     TrackingSettings,
@@ -85,6 +86,17 @@ def test_one_kind_of_change_is_not_two_factors():
     assert score.num_active == 2
     assert score.directions[0].step < score.directions[1].step
     assert score.directions[0].similarity > 0.99 and score.distinctness < 0.01 and score.cts < 0.1
+
+
+def test_a_bent_direction_is_followed_along_its_path():
+    vectors = {"left": (1, 0), "bent": (1, 0)}
+    folded = CodePath((-3, 0, 3), ((3, 0), (0, 0), (0, 3)))  # left from the start, right from it
+    score = measure(Light(), vectors, SETTINGS, paths={"bent": folded})
+    bent = score.directions[1]
+    assert bent.similarity == pytest.approx(0.5**0.5, abs=0.05)  # one half is common, one is not
+    alike = CodePath((-3, 0, 3), ((-3, 0), (0, 0), (3, 0)))
+    same = measure(Light(), vectors, SETTINGS, paths={"bent": alike})
+    assert same.directions[1].similarity > 0.999 and same.distinctness < 1e-3
 
 
 def test_a_single_active_direction_has_nothing_to_be_told_from():
