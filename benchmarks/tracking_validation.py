@@ -6,8 +6,9 @@
 Takes every finished run below DIR (folders ROW/seed_N of `python -m trainer sweep`). Each gives
 two models: the diffusion autoencoder, and its co-pilot taken as a model of its own (a VAE); a run
 of the co-pilot alone, or one that does not listen to it, gives only the one it is about. Every
-model gets the labelled scores (fast protocol, mean codes), the content-tracking score of its code's
-axes on the same pictures, and UDR among the seeds of its row. Writes table.md, table.json and
+model gets the labelled scores (fast protocol, mean codes; those that the sweep recorded where it
+scored this model on DATA), the content-tracking score of its code's axes on the same pictures, and
+UDR among the seeds of its row. Writes table.md, table.json and
 scatter.png, and prints Spearman's rank correlations with 95 % bootstrap intervals over the models.
 What was measured is kept in FOLDER/models, so the same command goes on after a stop.
 """
@@ -35,6 +36,7 @@ from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, trac
 from trainer.data.factors import open_factor_data
 from trainer.figures import BLUE, FAINT_INK, ORANGE, dress, to_png
 from trainer.state import read_config
+from trainer.sweep import SCORES_NAME
 
 LABELLED = ("dci_disentanglement", "factor_vae", "mig")
 PARTS = ("purity", "compactness", "distinctness", "coverage")
@@ -90,6 +92,18 @@ def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarr
     return encode
 
 
+def recorded_scores(folder: Path, codes: str, data: str) -> dict[str, Any] | None:
+    """What the sweep measured on this very model file and these data, or None."""
+    path = folder / SCORES_NAME[codes]
+    if not path.is_file() or read_config(folder)[1] != data:
+        return None
+    found = json.loads(path.read_text("utf-8"))
+    if found["asked"]["model"] != (folder / "model.safetensors").stat().st_mtime_ns:
+        return None
+    scores = found["scores"]
+    return scores if {*LABELLED} <= {*scores} else None
+
+
 def measure(folder: Path, codes: str, data: str, settings: TrackingSettings) -> dict[str, Any]:
     """Everything about one model that needs no other model, and its codes of common pictures."""
     model = load_checkpoint(folder / "model.safetensors")
@@ -105,7 +119,7 @@ def measure(folder: Path, codes: str, data: str, settings: TrackingSettings) -> 
     else:
         result = track(model, images[:NUM_PICTURES], settings, SEED)
     seconds = time.perf_counter() - began
-    scores = evaluate_model(
+    scores = recorded_scores(folder, codes, data) or evaluate_model(
         model,
         data,
         ["factor_vae", "dci", "mig"],
