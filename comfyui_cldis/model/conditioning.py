@@ -37,8 +37,8 @@ class CodeEmbedding(nn.Module):
     def forward(self, z: Tensor, residual: Tensor | None, keep: Tensor | None) -> Tensor:
         """(B, N), (B, R) or None, keep (B,) bool or None (all kept) -> (B, E)."""
         embedding = self.mlp(z)
-        if self.residual is not None and residual is not None:
-            embedding = embedding + self.residual(residual)
+        if self.residual is not None:
+            embedding = embedding + self.residual(_or_zeros(residual, self.residual, z))
         if keep is not None:
             embedding = torch.where(keep[:, None], embedding, self.null.to(embedding))
         return embedding
@@ -75,14 +75,16 @@ class CodeTokens(nn.Module):
         if keep is not None:
             tokens = torch.where(keep[:, None, None], tokens, self.null.to(tokens))
         if self.residual is not None:
-            if residual is None:
-                extra = tokens.new_zeros(tokens.shape[0], tokens.shape[2])
-            else:
-                extra = self.residual(residual)
-                if keep is not None:
-                    extra = torch.where(keep[:, None], extra, torch.zeros_like(extra))
+            extra = self.residual(_or_zeros(residual, self.residual, z))
+            if keep is not None:
+                extra = torch.where(keep[:, None], extra, torch.zeros_like(extra))
             tokens = torch.cat([tokens, extra[:, None]], dim=1)  # (B, N + 1, D)
         return tokens
+
+
+def _or_zeros(residual: Tensor | None, layer: nn.Linear, z: Tensor) -> Tensor:
+    """The residual code (B, R); 0 without one, as training drops it."""
+    return z.new_zeros(len(z), layer.in_features) if residual is None else residual
 
 
 class Attention(nn.Module):

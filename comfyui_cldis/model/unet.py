@@ -125,7 +125,7 @@ class ConditionalUNet(nn.Module):
             x_t: noisy images (B, C, S, S).
             t: timesteps (B,) in [0, T).
             z: code (B, N).
-            residual: residual code (B, R) or None.
+            residual: residual code (B, R); None means 0.
             keep: (B,) bool; where False the learned null condition replaces the code.
             keep_skips: (B, num_skips) bool, in training only: where False a skip connection
                 carries zeros for that item, so that the decoder has to rely on the code.

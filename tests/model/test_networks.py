@@ -84,6 +84,17 @@ def test_null_condition_hides_the_code(conditioner):
 
 
 @pytest.mark.parametrize("conditioner", ["adagn", "tokens"])
+def test_no_residual_code_is_one_of_zeros_as_training_drops_it(conditioner):
+    networks = build(small(conditioner=conditioner, residual_dim=3))
+    x, t, z = torch.randn(2, 3, 32, 32), torch.tensor([500, 999]), torch.randn(2, 5)
+    with torch.no_grad():
+        without = networks.predict(x, t, z)
+        zeros = networks.predict(x, t, z, torch.zeros(2, 3))
+        ones = networks.predict(x, t, z, torch.ones(2, 3))
+    assert torch.equal(without, zeros) and not torch.allclose(without, ones)
+
+
+@pytest.mark.parametrize("conditioner", ["adagn", "tokens"])
 def test_items_of_a_batch_do_not_touch_each_other(conditioner):
     networks = build(small(conditioner=conditioner))
     x, z = torch.randn(3, 3, 32, 32), torch.randn(3, 5)
