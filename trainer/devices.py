@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import torch
 from accelerate import Accelerator
@@ -60,7 +61,9 @@ def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool)
     Args:
         device: its type decides between CPU (gloo) and the local GPU.
         precision: "fp32" or "bf16".
-        has_idle_parts: some steps leave a part of the network without gradient.
+        has_idle_parts: no step gives every parameter a gradient. Passes that train the co-pilot
+            alone do not count (`Mean.of_gradients`): searching all others for idle parts costs
+            time, and PyTorch warns where there are none.
     """
     mixed = {"fp32": "no", "bf16": "bf16"}[precision]
     # Accelerate keeps one state per process; a second run in it may want another precision.
@@ -86,3 +89,16 @@ class Mean:
         reduced = self.accelerator.reduce(value.clone(), reduction="mean")
         assert isinstance(reduced, Tensor)
         return reduced
+
+    def of_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Put the mean of the gradients in their place; parameters without one stay without.
+
+        For passes that reach a part of the network only, the same on every process.
+        """
+        if self.accelerator.num_processes == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        mean = self(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        parts = mean.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))

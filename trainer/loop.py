@@ -76,7 +76,7 @@ class Trainer:
         self.accelerator = open_accelerator(
             torch.device(device),
             config.precision,
-            has_idle_parts=config.copilot_warmup_steps > 0 or config.loop.copilot_updates > 1,
+            has_idle_parts=config.objective.name == "qlae",  # it does not use the logvar
         )
         self.device = self.accelerator.device
         shares = self.accelerator.num_processes * config.accumulation_steps
@@ -297,14 +297,17 @@ class Trainer:
         for index in range(num_parts):
             items = self.part(self.step, index)
             x0 = self.batch(self.step, items, update)
-            is_last = index == num_parts - 1
-            wait = nullcontext() if is_last else self.accelerator.no_sync(self.losses)
-            with wait:
+            is_shared = index == num_parts - 1 and not copilot_only
+            with nullcontext() if is_shared else self.accelerator.no_sync(self.losses):
                 parts = self.losses(x0, draws.part(items, self.device), *scalars, copilot_only)
                 self.accelerator.backward(parts.total / num_parts)
             row = torch.cat([value.detach().float().reshape(-1) for value in parts])
             sums = row if sums is None else sums + row
         assert sums is not None
+        if copilot_only:
+            self.mean.of_gradients(
+                p for group in self.optimizer.param_groups for p in group["params"]
+            )
         return self.mean(sums / num_parts)
 
     def _draw(self, update: int) -> Draws:

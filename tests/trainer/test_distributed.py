@@ -67,6 +67,7 @@ def test_two_processes_train_like_one(tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
+    assert "unused parameters" not in run.stderr  # PyTorch's word on a search for idle parts
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
     one = train()
     two = [json.loads(line) for line in lines]
@@ -81,6 +82,31 @@ def test_two_processes_train_like_one(tmp_path):
         assert two[-1][name] == pytest.approx(one[-1][name], rel=0.05, abs=0.02)
     assert one[-1]["reconstruction"] != one[0]["reconstruction"]
     assert one[-1]["information_orthogonal"] != 0  # the estimate was made and shared
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"objective.name": "plain", "loop.distillation_weight": 0.0},
+        {"objective.name": "plain", "model.decoder.conditioner": "adagn"},
+        {"objective.name": "factor", "objective.discriminator_width": 16},
+        {"objective.name": "joint", "objective.discrete_sizes": [3]},
+        {"objective.name": "qlae", "loop.bottleneck": "constant"},
+    ],
+)
+def test_only_passes_of_the_copilot_leave_parts_idle(settings):
+    """Processes wait for the gradient of every other parameter after each whole pass."""
+    config = load_preset("tiny32").with_values({"steps": 8, "batch_size": 2, **settings})
+    trainer = Trainer(config, np.zeros((4, 32, 32, 3), np.uint8))
+    never = 2 if config.objective.name == "qlae" else 0  # weight and bias of the logvar
+    for copilot_only in (True, False):
+        trainer._backward(copilot_only)
+        idle = [
+            p
+            for p in [*trainer.networks.parameters(), *trainer.objective.parameters()]
+            if p.grad is None
+        ]
+        assert len(idle) == never + (len(trainer.diffusion_parameters) if copilot_only else 0)
 
 
 def test_accumulated_parts_give_the_same_diffusion_branch():
