@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from comfyui_cldis.checkpoint import read_header
 from comfyui_cldis.checkpoint.quality import describe_quality
 from comfyui_cldis.editing.naming import describe_ends
+
+from .sliders import no_sliders
 
 
 def write_card(path: Path) -> str:
@@ -44,6 +46,7 @@ def write_card(path: Path) -> str:
         "",
         "## Directions",
         "",
+        *verdict_lines({**facts, "directions": header.directions}),
         "Effect: mean absolute change between -1 and +1 sd, in [0, 2] image units, inverted noise",
         "kept. Monotone: share of judged pictures on which the change grows along the whole range.",
         "Range: 0.5 to 99.5 % of the training pictures lie in it; its ends can show artefacts.",
@@ -59,6 +62,12 @@ def write_card(path: Path) -> str:
             f"| {direction.effect:.4f} | {share} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def verdict_lines(facts: Mapping[str, Any]) -> list[str]:
+    """A paragraph where the directions are of no use as sliders yet; else nothing."""
+    found = no_sliders(facts)
+    return [] if found is None else [found.text, ""]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .controller import KL_WEIGHT_RANGE
-from .diagnose import USED_HIGH, USED_LOW
+from .diagnose import USED_HIGH, USED_LOW, has_capacity, stores_entropy
 from .figures import (
     BLUE,
     FAINT_INK,
@@ -26,7 +26,7 @@ from .figures import (
     label_dimensions,
     to_png,
 )
-from .history import USED_DIMENSION, dimensions_table, final_dimensions, joint_records
+from .history import USED_DIMENSION, Run, dimensions_table, final_dimensions, joint_records
 from .stats import images_per_second, number
 
 SPEED_RECORDS = 20
@@ -50,19 +50,23 @@ class Curve:
     is_wide: bool = False
 
 
-def draw_curves(records: Sequence[Mapping[str, Any]]) -> list[Curve]:
+def draw_curves(
+    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any] | None = None
+) -> list[Curve]:
     """All figures that the records support, in reading order.
 
     Args:
         records: as in stats.jsonl, in the order of their steps; missing keys leave lines out.
+        config: nested mapping as in config.json; it tells whether there is a capacity to draw.
     """
     if not records:
         return []
+    run = Run(records, joint_records(records), config or {})
     span = Span(warmup_end(records), records[-1]["step"])
     drawn = [
         draw_losses(records, span),
-        draw_loop(records, span),
-        draw_control(records, span),
+        draw_loop(run, span),
+        draw_control(run, span),
         draw_dimensions(records, span),
         draw_final_dimensions(records),
         draw_speed(records, span),
@@ -112,17 +116,19 @@ def draw_losses(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | Non
     return Curve("Losses", caption, to_png(figure), is_wide=True)
 
 
-def draw_loop(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
-    """C, KL, I and the KL of the encoder on one axis in nats."""
+def draw_loop(run: Run, span: Span) -> Curve | None:
+    """KL, I and the KL of the encoder on one axis in nats, and C where there is one."""
+    records, joint = run.records, run.joint
+    stored = "entropy of the co-pilot's code" if stores_entropy(run) else "co-pilot KL"
     lines = [
         ("encoder_kl", "encoder KL", PURPLE),
-        ("kl", "co-pilot KL", ORANGE),
+        ("kl", stored, ORANGE),
         ("information", "I, what reaches the pictures", GREEN),
-        ("capacity", "C, the target", INK),
     ]
+    if has_capacity(run):
+        lines.append(("capacity", "C, the target", INK))
     figure = Figure(figsize=(5.6, 3.4))
     axes = figure.add_subplot()
-    joint = joint_records(records)
     for key, label, colour in lines:
         # the encoder learns nothing in the warm-up, and nothing is known of its use
         is_copilot = key in ("kl", "capacity")
@@ -137,36 +143,54 @@ def draw_loop(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
     axes.set_ylim(bottom=0, top=_upper(records, [key for key, _, _ in lines]))
     axes.legend(loc="upper left", frameon=False, fontsize=8, labelcolor=INK)
     dress(axes, "", "nats per picture", span)
-    caption = (
-        "Healthy: the co-pilot's KL lies on C, the encoder's KL on both, and I grows to just below "
-        "them. I above the others, or flat at zero, means that the loop does not close."
-    )
-    return Curve("The closed loop", caption, to_png(figure))
+    faulty = "I above the others, or flat at zero, means that the loop does not close."
+    if has_capacity(run):
+        healthy = (
+            "Healthy: the co-pilot's KL lies on C, the encoder's KL on both, and I grows to just "
+            "below them."
+        )
+    elif stores_entropy(run):
+        healthy = (
+            "This objective has no KL and no capacity: what its code holds is told by an entropy. "
+            "Healthy: I grows, and stays below it."
+        )
+    else:
+        healthy = (
+            "A constant kl_weight holds the co-pilot's KL, without a capacity. Healthy: the "
+            "encoder's KL lies on the co-pilot's, and I grows to just below them."
+        )
+    return Curve("The closed loop", f"{healthy} {faulty}", to_png(figure))
 
 
-def draw_control(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
-    """kl_weight and I / KL."""
-    weight = points(records, "kl_weight", positive=True)
-    share = points(records, "used")
-    if not len(weight[0]) and not len(share[0]):
+def draw_control(run: Run, span: Span) -> Curve | None:
+    """kl_weight where it moves, and I / KL."""
+    weight = points(run.records, "kl_weight", positive=True)
+    share = points(run.records, "used")
+    is_moved = has_capacity(run)
+    if not len(share[0]) and not (is_moved and len(weight[0])):
         return None
     figure = Figure(figsize=(5.6, 3.4))
-    top, bottom = figure.subplots(2, 1, sharex=True)
-    draw_line(top, *weight, BLUE, raw=False)
-    top.set_yscale("log")
-    dress(top, "kl_weight, which holds KL at C", "", span, is_lowest=False)
+    bottom = figure.add_subplot(2, 1, 2) if is_moved else figure.add_subplot()
+    if is_moved:
+        top = figure.add_subplot(2, 1, 1, sharex=bottom)
+        draw_line(top, *weight, BLUE, raw=False)
+        top.set_yscale("log")
+        dress(top, "kl_weight, which holds KL at C", "", span, is_lowest=False)
+        top.tick_params(labelbottom=False)
     draw_line(bottom, *share, GREEN, raw=False)
     bottom.axhspan(USED_LOW, USED_HIGH, color=GREEN, alpha=0.08, linewidth=0)
     top_share = float(share[1].max()) if len(share[0]) else 1.0
     bottom.set_ylim(0, min(3.0, max(1.25, 1.1 * top_share)))
-    lowest, highest = KL_WEIGHT_RANGE
     dress(bottom, "I / KL; the green band is healthy", "", span)
-    caption = (
+    caption = "I / KL is the share of what the co-pilot stores that reaches the pictures."
+    if not is_moved:
+        return Curve("I / KL", caption, to_png(figure))
+    lowest, highest = KL_WEIGHT_RANGE
+    wandering = (
         "Where the controller sets kl_weight it may wander over powers of ten; trouble is a line "
-        f"that lies at its end ({lowest:g} or {highest:g}). I / KL is the share of what the "
-        "co-pilot stores that reaches the pictures."
+        f"that lies at its end ({lowest:g} or {highest:g})."
     )
-    return Curve("kl_weight and I / KL", caption, to_png(figure))
+    return Curve("kl_weight and I / KL", f"{wandering} {caption}", to_png(figure))
 
 
 def draw_dimensions(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:

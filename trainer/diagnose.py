@@ -15,6 +15,7 @@ import numpy as np
 
 from .beforehand import capacity_out_of_reach, joint_capacity
 from .controller import COLD_START, KL_WEIGHT_RANGE
+from .data.wording import counted
 from .findings import Finding
 from .history import (
     END_SHARE,
@@ -27,7 +28,8 @@ from .history import (
     last_change,
     series,
 )
-from .stats import finite, number
+from .sliders import no_sliders
+from .stats import number
 
 FEW_DIMENSIONS = 0.3  # share of used dimensions below which there are few
 CAPACITY_ERROR = (1.0, 0.2)  # nats, and share of C: KL further from C than both does not follow
@@ -44,7 +46,6 @@ COPILOT_WORSE = 0.05
 CAPACITY_FALL = 0.05  # relative fall of C that explains worse pictures of the co-pilot
 CLIPPED_SHARE = 0.9
 ENCODER_FACTOR = 2.0  # KL of the semantic encoder above so many C
-WEAK_CODE = 0.2  # explained variance with random noise up to which the sliders show little
 WARMUP_SHARE = 0.25  # longest share of a run that the co-pilot's warm-up gets
 
 
@@ -62,7 +63,7 @@ def diagnose(
         facts: of the exported model, as `report.write_report` takes them; None without a model.
     """
     found: list[Finding] = []
-    useless = weak_code(facts or {})
+    useless = no_sliders(facts or {})
     if useless is not None:
         found.append(useless)
     if not records:
@@ -73,27 +74,21 @@ def diagnose(
     return sorted(found, key=lambda finding: finding.severity != "warning")
 
 
-def weak_code(facts: Mapping[str, Any]) -> Finding | None:
-    """A model whose pictures hardly follow its code: its sliders are of no use yet.
+def has_capacity(run: Run) -> bool:
+    """Whether a capacity C plays a part in the run; so it is taken where nothing is known."""
+    return run.choice("loop", "bottleneck") != "constant" and not stores_entropy(run)
 
-    Judged by the share of the pictures' variance that the code explains with random noise; a model
-    without sliders is one in which no latent has a visible effect.
-    """
-    quality = facts.get("quality")
-    explained = None
-    if isinstance(quality, Mapping):
-        explained = finite(quality.get("explained_variance_random_noise"))
-    directions = facts.get("directions")
-    if explained is not None and explained <= WEAK_CODE:
-        share = f"only {100 * explained:.0f} %" if explained > 0 else "nothing"
-        fact = f"the code explains {share} of what differs between the pictures"
-    elif isinstance(directions, list | tuple) and not directions:
-        fact = "no latent changes them visibly"
-    else:
-        return None
-    sliders = ", so the sliders show little" if directions else ", so there are no sliders"
-    text = f"The pictures do not follow the code yet: {fact}{sliders}. Train longer."
-    return Finding("warning", "weak_code", text)
+
+def stores_entropy(run: Run) -> bool:
+    """Whether what the records call KL is the entropy of a code that has no KL."""
+    return run.choice("objective", "name") == "qlae"
+
+
+def less_code(run: Run) -> str:
+    """The setting that lets the co-pilot store less, as the end of a sentence."""
+    if stores_entropy(run):
+        return "lower model.latent_dim or objective.num_values in a new run"
+    return "lower loop.capacity_maximum" if has_capacity(run) else "raise loop.kl_weight"
 
 
 def too_few_records(run: Run) -> Finding | None:
@@ -108,8 +103,8 @@ def too_few_records(run: Run) -> Finding | None:
         return Finding("note", "warmup_only", text)
     if len(run.joint) < MINIMUM_RECORDS:
         text = (
-            f"Only {len(run.joint)} records follow the co-pilot's warm-up, too few to judge the "
-            "run. Train longer, or lower log_every_steps."
+            f"The run has only {counted(len(run.joint), 'record')} after the co-pilot's warm-up, "
+            "too few to judge it. Train longer, or lower log_every_steps."
         )
         return Finding("note", "too_few_records", text)
     return None
@@ -131,10 +126,11 @@ def short_run(run: Run) -> Finding | None:
     steps, warmup = run.setting("steps"), run.setting("loop", "copilot_warmup_steps")
     if steps is None or not warmup or steps * WARMUP_SHARE >= warmup:
         return None
+    asked = counted(int(warmup), "step")
     if steps <= warmup:
-        fact = f"The whole run of {steps:,.0f} steps is shorter than the {warmup:,.0f} steps"
+        fact = f"The whole run of {counted(int(steps), 'step')} is shorter than the {asked}"
     else:
-        fact = f"The run of {steps:,.0f} steps is short for the {warmup:,.0f} steps"
+        fact = f"The run of {counted(int(steps), 'step')} is short for the {asked}"
     text = (
         f"{fact} of warm-up set for the co-pilot, which gets at most a quarter of a run. Use at "
         f"least --steps {warmup / WARMUP_SHARE:.0f}, or lower loop.copilot_warmup_steps."
@@ -145,7 +141,7 @@ def short_run(run: Run) -> Finding | None:
 def dimensions(run: Run) -> Finding | None:
     """Few, or all, of the co-pilot's dimensions in use."""
     kl = final_dimensions(run.judged) if len(run.judged) >= MINIMUM_RECORDS else None
-    if kl is None or run.choice("objective", "name") == "qlae":  # its KL is an entropy
+    if kl is None or stores_entropy(run):
         return None
     used, total = int((kl > USED_DIMENSION).sum()), len(kl)
     if used == total and total > 1:
@@ -156,10 +152,10 @@ def dimensions(run: Run) -> Finding | None:
         return Finding("note", "all_dimensions", text)
     if used >= FEW_DIMENSIONS * total:
         return None
-    many = f"{used} of {total} dimensions" if used else f"none of its {total} dimensions"
+    many = f"{used} of {total} dimensions" if used else f"none of its {counted(total, 'dimension')}"
     highest = run.setting("loop", "capacity_maximum")
     capacity = series(last(run.judged, END_SHARE), "capacity")
-    if run.choice("loop", "bottleneck") == "constant":
+    if not has_capacity(run):
         remedy = "Lower loop.kl_weight, or train longer."
     elif highest is not None and len(capacity) and np.median(capacity) >= 0.95 * highest:
         remedy = f"Raise loop.capacity_maximum (now {highest:g} nats) or train longer."
@@ -172,7 +168,7 @@ def dimensions(run: Run) -> Finding | None:
 def capacity_not_followed(run: Run) -> Finding | None:
     """KL away from C, which means that the bottleneck does not bind."""
     bottleneck = run.choice("loop", "bottleneck") or "controller"
-    if len(run.records) < MINIMUM_RECORDS or bottleneck == "constant":
+    if len(run.records) < MINIMUM_RECORDS or not has_capacity(run):
         return None
     quarter = [
         record
@@ -220,7 +216,7 @@ def decoder_use(run: Run) -> Finding | None:
     if (used < USED_LOW).mean() >= LONG_SHARE:
         text = (
             f"The picture decoder uses only {percent} of what the co-pilot stores, so sliders will "
-            "change little. Train longer; if it stays so, lower loop.capacity_maximum."
+            "change little. Train longer; if it stays so, " + less_code(run) + "."
         )
         return Finding("warning", "used_low", text)
     is_tied = run.setting("loop", "distillation_weight") != 0
@@ -243,7 +239,7 @@ def capacity_stuck(run: Run) -> Finding | None:
         steps = number(records[-1], "planned_steps") or steps
     if run.choice("loop", "feedback") != "information" or len(records) < MINIMUM_RECORDS:
         return None
-    if run.choice("loop", "bottleneck") == "constant":
+    if not has_capacity(run):
         return None
     if steps is None or share is None or low is None or high is None or high <= low:
         return None
@@ -326,7 +322,8 @@ def copilot_error(run: Run) -> Finding | None:
             "the last quarter of the run"
         )
         capacity = last_change(series(run.judged, "capacity"))
-        if capacity is not None and capacity.after < capacity.before * (1 - CAPACITY_FALL):
+        has_fallen = capacity and capacity.after < capacity.before * (1 - CAPACITY_FALL)
+        if capacity and has_fallen and has_capacity(run):
             fact += f", in which C fell from {capacity.before:.1f} to {capacity.after:.1f} nats"
             remedy = "Train longer; if it goes on, raise loop.capacity_minimum."
         else:
@@ -361,17 +358,17 @@ def clipped(run: Run) -> Finding | None:
 def encoder_explodes(run: Run) -> Finding | None:
     """The semantic encoder stores far more than the co-pilot's capacity."""
     end = last(run.joint, END_SHARE)
-    is_constant = run.choice("loop", "bottleneck") == "constant"  # C plays no part
-    kl, capacity = series(end, "encoder_kl"), series(end, "kl" if is_constant else "capacity")
-    if len(run.joint) < MINIMUM_RECORDS or not len(kl) or not len(capacity):
+    target, verb = ("capacity", "is held at") if has_capacity(run) else ("kl", "stores")
+    kl, level = series(end, "encoder_kl"), series(end, target)
+    if len(run.joint) < MINIMUM_RECORDS or not len(kl) or not len(level):
         return None
     if run.setting("loop", "distillation_weight") == 0:
         return None  # nothing ties the encoder to the co-pilot, on purpose
-    if np.median(kl) <= ENCODER_FACTOR * np.median(capacity):
+    if np.median(kl) <= ENCODER_FACTOR * np.median(level):
         return None
     text = (
         f"The encoder that the sliders move stores {np.median(kl):.0f} nats per picture, the "
-        f"co-pilot is held at {np.median(capacity):.0f}. Raise loop.distillation_weight, "
+        f"co-pilot {verb} {np.median(level):.0f}. Raise loop.distillation_weight, "
         "which ties the two together."
     )
     return Finding("warning", "encoder_explodes", text)

@@ -26,6 +26,7 @@ from comfyui_cldis.model import DiffusionAutoencoder
 from .batches import to_tensor
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, Pictures
+from .data.wording import counted
 from .quality import INVERSION_STEPS, JUDGED_BASES, measure_directions, measure_quality
 
 STATISTICS_IMAGES = 4096
@@ -133,7 +134,7 @@ def assemble(
         bases = encode(model, pictures[:JUDGED_BASES], inversion_steps=INVERSION_STEPS)
         with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
             model = measure_directions(model, bases, lambda *_: bar.update())
-    say(f"Measuring the quality on {len(pictures)} pictures ({seen}).")
+    say(f"Measuring the quality on {counted(len(pictures), 'picture')} ({seen}).")
     quality = {"pictures": seen, **measure_quality(model, pictures, mean)}
     return replace(model, facts={**facts, "quality": quality})
 
@@ -175,7 +176,7 @@ def describe_hardware(device: torch.device) -> str:
             if line.startswith("model name"):
                 name = line.split(":", 1)[1].strip()
                 break
-    return f"{name or platform.machine()}, {torch.get_num_threads()} threads"
+    return f"{name or platform.machine()}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def describe_run(
@@ -191,13 +192,15 @@ def describe_run(
 ) -> dict[str, Any]:
     """The facts of a checkpoint as far as the run knows them."""
     source_name = source if source == "heads" else Path(source).name
-    held_out = f"{num_held_out} more were held out of the training." if num_held_out else ""
+    verb = "was" if num_held_out == 1 else "were"
+    held_out = f"{num_held_out:,} more {verb} held out of the training." if num_held_out else ""
     return {
         "name": f"{source_name} {config.model.image_size}",
         "licence": LICENCES.get(source, UNKNOWN_LICENCE),
         "data_card": " ".join(
             [
-                f"{num_images} pictures from {source_name}, {config.model.image_size} px.",
+                f"{counted(num_images, 'picture')} from {source_name}, "
+                f"{config.model.image_size} px.",
                 held_out or DATA_CARDS.get(source, ""),
             ]
         ).rstrip(),

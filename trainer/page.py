@@ -6,7 +6,6 @@ import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from comfyui_cldis.checkpoint.quality import describe_quality
 from comfyui_cldis.editing.naming import describe_ends
 
 from .samples import latent_of
+from .sliders import as_mapping, directions_of, doubts, even_share, why_no_sliders
 from .stats import finite
 
 if TYPE_CHECKING:
@@ -135,9 +135,25 @@ def render_findings(findings: Sequence[Finding]) -> str:
     return f"<h2>What the run says</h2><ul>{''.join(items)}</ul>"
 
 
-def render_words() -> str:
-    """What the words on the page mean."""
-    rows = "".join(f"<tr><td><b>{escape(a)}</b></td><td>{escape(b)}</td></tr>" for a, b in WORDS)
+def render_words(*, has_capacity: bool = True, is_entropy: bool = False) -> str:
+    """What the words on the page mean.
+
+    Args:
+        has_capacity: whether a capacity plays a part in the run.
+        is_entropy: whether what is called KL is an entropy, as of objective `qlae`.
+    """
+    words = dict(WORDS)
+    if not has_capacity:
+        del words["C"]
+    if is_entropy:
+        words["KL"] = (
+            "here the entropy of the co-pilot's code over a batch, in nats (1 nat = 1.44 bits); "
+            "this objective has no KL"
+        )
+    rows = "".join(
+        f"<tr><td><b>{escape(word)}</b></td><td>{escape(text)}</td></tr>"
+        for word, text in words.items()
+    )
     return f'<h2>Words</h2><div class="card"><table>{rows}</table></div>'
 
 
@@ -164,16 +180,19 @@ def render_details(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
 
 
 def render_directions(facts: Mapping[str, Any]) -> str:
-    """One line per slider: name, ends, range, effect, and how monotone it is."""
-    directions = [as_mapping(item) for item in facts.get("directions") or ()]
+    """One line per direction: name, ends, range, effect, and what speaks against it as a slider.
+
+    They are called sliders only where they are of use.
+    """
+    directions = directions_of(facts)
     if not directions:
         return ""
-    shares = as_mapping(as_mapping(facts.get("quality")).get("monotone_share"))
+    quality = as_mapping(facts.get("quality"))
     rows = []
-    for item in directions:
+    for item, doubt in zip(directions, doubts(facts), strict=True):
         name = str(item.get("name", ""))
         low, high = finite(item.get("minimum")), finite(item.get("maximum"))
-        effect, share = finite(item.get("effect")), finite(shares.get(name))
+        effect, share = finite(item.get("effect")), even_share(item, quality)
         words = [str(item.get(key) or "") for key in ("negative_label", "positive_label")]
         axis = latent_of(item.get("vector"))
         cells = [
@@ -185,18 +204,25 @@ def render_directions(facts: Mapping[str, Any]) -> str:
             f"<tr><td>{escape(name)}</td><td>{'' if axis is None else axis}</td>"
             f"<td>{escape(describe_ends(*words))}</td>"
             + "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells)
-            + "</tr>"
+            + f"<td>{escape(doubt)}</td></tr>"
         )
+    verdict, title, warning = why_no_sliders(facts), "Sliders", ""
+    if verdict is not None:
+        title = "Directions, no sliders yet"
+        fact = verdict.fact[:1].upper() + verdict.fact[1:]
+        text = f"{fact}. The directions are listed to be looked at, not to edit with."
+        warning = f"<p>{escape(text)}</p>"
     return (
-        '<h2>Sliders</h2><div class="card"><table><thead><tr><th>name</th>'
+        f'<h2>{title}</h2><div class="card">{warning}<table><thead><tr><th>name</th>'
         '<th>latent</th><th>ends</th><th class="number">range, sd</th>'
-        '<th class="number">effect</th>'
-        f'<th class="number">monotone</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        '<th class="number">effect</th><th class="number">monotone</th>'
+        f"<th>weakness</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
         '<p class="small">Latent: its row in the traversals. Range: in standard deviations; 0.5 to '
         "99.5 % of the training pictures lie in it, and at its ends outlines can fray. Effect: "
         "mean change of a pixel from -1 to +1 standard deviation, on a "
         "scale of 0 to 2. Monotone: share of 16 pictures on which the change grows along the "
-        "whole range. Names are a first guess.</p></div>"
+        "whole range. Weakness: below a quarter of the strongest effect, or not monotone on more "
+        "than a tenth of the pictures. Names are a first guess.</p></div>"
     )
 
 
@@ -249,10 +275,3 @@ def encode_picture(picture: Image.Image, max_bytes: int) -> str:
 def data_address(content: bytes, kind: str) -> str:
     """An address that holds the picture itself."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def as_mapping(value: Any) -> Mapping[str, Any]:
-    """The value as a mapping: itself, the fields of a dataclass, or nothing."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    return value if isinstance(value, Mapping) else {}

@@ -17,11 +17,11 @@ from PIL import Image
 from comfyui_cldis.checkpoint.quality import judged_on
 
 from .curves import draw_curves
-from .diagnose import diagnose
+from .data.wording import counted
+from .diagnose import diagnose, has_capacity, stores_entropy
 from .display import describe_duration
-from .history import END_SHARE, USED_DIMENSION, final_dimensions, last, series
+from .history import END_SHARE, USED_DIMENSION, Run, final_dimensions, last, series
 from .page import (
-    as_mapping,
     render_curves,
     render_details,
     render_directions,
@@ -32,6 +32,7 @@ from .page import (
     render_title,
     render_words,
 )
+from .sliders import as_mapping, directions_of, why_no_sliders
 from .stats import STATS_NAME, finite, images_per_second, number, read_records
 
 REPORT_NAME = "report.html"
@@ -121,6 +122,7 @@ def render_page(
         name: of the run, when neither the facts nor the configuration know one.
     """
     training = as_mapping(facts.get("training"))
+    run = Run(records, [], config)
     name = titled(
         str(facts.get("name") or Path(str(config.get("data") or name)).name),
         finite(as_mapping(config.get("model")).get("image_size")),
@@ -137,8 +139,8 @@ def render_page(
             render_findings(diagnose(records, config, facts)),
             render_pictures(pictures),
             render_directions(facts),
-            render_curves(draw_curves(records)),
-            render_words(),
+            render_curves(draw_curves(records, config)),
+            render_words(has_capacity=has_capacity(run), is_entropy=stores_entropy(run)),
             render_details(config, facts),
         ],
     )
@@ -175,13 +177,13 @@ def headline(
             used = int((kl > USED_DIMENSION).sum())
             found.append(("Dimensions used", str(used), f"of {len(kl)}"))
         capacity, share = series(window, "capacity"), series(window, "used")
-        if len(capacity):
+        if len(capacity) and has_capacity(Run(records, [], config)):
             found.append(("Capacity C", f"{np.mean(capacity):.1f}", "nats at the end"))
         if len(share):
             small = "of the code reaches the pictures, at the end"
             found.append(("I / KL", f"{100 * np.mean(share):.0f} %", small))
     if "directions" in facts:
-        found.append(("Sliders", str(len(facts["directions"] or ())), ""))
+        found.append(sliders_fact(facts))
     random = finite(quality.get("explained_variance_random_noise"))
     if random is not None and random >= 0:
         found.append(("Code explains", f"{100 * random:.0f} %", f"of {judged_on(quality)}"))
@@ -189,3 +191,13 @@ def headline(
         small = f"of {judged_on(quality)}: the mean picture is nearer ({random:.2f})"
         found.append(("Code explains", "nothing", small))
     return found
+
+
+def sliders_fact(facts: Mapping[str, Any]) -> tuple[str, str, str]:
+    """How many sliders a model has, as a fact of the headline."""
+    count = len(directions_of(facts))
+    if not count:
+        return ("Sliders", "none", "no direction with a visible effect")
+    if why_no_sliders(facts) is not None:
+        return ("Sliders", "none yet", f"{counted(count, 'direction')}, see below")
+    return ("Sliders", str(count), "")

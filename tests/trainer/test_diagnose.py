@@ -13,6 +13,7 @@ from trainer.beforehand import check_settings
 from trainer.config import load_preset, preset_names
 from trainer.diagnose import diagnose
 from trainer.history import final_dimensions, last_change
+from trainer.sliders import doubts
 from trainer.stats import read_records
 
 STEPS, WARMUP = 1000, 200
@@ -130,6 +131,35 @@ def test_all_dimensions_in_use_is_a_note():
     assert severity == "note" and "all of its 10" in text and "model.latent_dim" in text
     # the "KL" of this objective is the entropy of the values in use, which it means to be high
     assert found(full, {**CONFIG, "objective": {"name": "qlae"}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        ({}, "lower loop.capacity_maximum."),
+        ({"loop": {"bottleneck": "constant"}}, "raise loop.kl_weight."),
+        ({"objective": {"name": "qlae"}}, "lower model.latent_dim or objective.num_values in a"),
+    ],
+)
+def test_a_run_without_a_capacity_is_not_told_to_change_it(config, remedy):
+    # KL far from C, C at its minimum and fallen: of no meaning where C plays no part
+    records = changed(
+        used=0.1,
+        capacity=lambda at: 2.0 if at > 0.8 else 8.0,
+        kl=20.0,
+        encoder_kl=50.0,
+        reconstruction=lambda at: 1500.0 if at > 0.8 else 1000.0,
+    )
+    told = found(
+        records, {**CONFIG, **config, "loop": {**CONFIG["loop"], **config.get("loop", {})}}
+    )
+    has_capacity = not config
+    assert remedy in told["used_low"][1]
+    assert ("capacity_not_followed" in told) is has_capacity
+    assert ("in which C fell" in told["copilot_worse"][1]) is has_capacity
+    held = "is held at 2." if has_capacity else "stores 20."
+    assert f"co-pilot {held}" in told["encoder_explodes"][1]
+    assert any("capacity" in text for _, text in told.values()) is has_capacity
 
 
 @pytest.mark.parametrize(
@@ -334,11 +364,16 @@ def test_an_unfinished_run_is_said_to_be_so_and_not_told_to_train_longer():
     assert "diffusion_falling" not in names and "diffusion_falling" in found(records)
 
 
+def test_one_record_is_counted_in_the_singular():
+    text = found([{"step": 1, "diffusion": 0.1}], {})["too_few_records"][1]
+    assert text.startswith("The run has only 1 record after the co-pilot's warm-up, too few")
+
+
 def test_too_few_records_say_so_and_nothing_else():
     bad = changed(used=0.1, gradient_norm=9.0, encoder_kl=900.0, kl_per_dimension=[0.0] * 10)
     upto = [record for record in bad if record["step"] <= WARMUP + 110]
     assert found(upto).keys() == {"too_few_records", "unfinished"}
-    assert "Only 11 records" in found(upto)["too_few_records"][1]
+    assert "only 11 records" in found(upto)["too_few_records"][1]
     assert found(upto[:15]).keys() == {"warmup_only", "unfinished"}
 
 
@@ -438,8 +473,18 @@ def test_no_preset_asks_for_more_than_its_latents_hold():
     ("explained", "directions", "words"),
     [
         (0.21, [{"name": "x"}], None),
-        (0.2, [{"name": "x"}], "explains only 20 % of what differs between the pictures, so the"),
-        (-0.3, [{"name": "x"}], "explains nothing of what differs"),
+        (
+            0.2,
+            [{"name": "x"}],
+            "explains only 20 % of what differs between the pictures, so the "
+            "one direction found is no slider yet. Train longer.",
+        ),
+        (
+            -0.3,
+            [{"name": "x"}] * 3,
+            "explains nothing of what differs between the pictures, so the "
+            "3 directions found are no sliders yet.",
+        ),
         (0.0, [], "explains nothing of what differs between the pictures, so there are no sliders"),
         (0.5, [], "no latent changes them visibly, so there are no sliders"),
         (None, [{"name": "x"}], None),
@@ -453,3 +498,40 @@ def test_sliders_of_a_model_that_does_not_follow_its_code(explained, directions,
     assert [each.severity for each in first] == ["warning"] * (words is not None)
     assert words is None or words in first[0].text
     assert len([each for each in diagnose([], None, facts)]) == 1 + len(first)
+
+
+EVEN, UNEVEN = 0.9, 0.89  # shares of the pictures, on both sides of the threshold
+
+
+@pytest.mark.parametrize(
+    ("in_facts", "in_file", "words"),
+    [
+        ({"x": UNEVEN, "y": 0.0}, {}, "evenly on 90 % of them, so the 2 directions found are no"),
+        ({"x": EVEN, "y": 0.0}, {}, None),
+        ({"x": UNEVEN}, {}, None),  # y was not measured
+        ({"x": UNEVEN}, {"y": 0.5}, "look for other directions with python -m trainer navigate"),
+        ({"x": 1.0, "y": 1.0}, {"x": UNEVEN, "y": UNEVEN}, "No direction changes the pictures"),
+        ({}, {}, None),
+    ],
+)
+def test_directions_that_are_all_uneven_are_no_sliders(in_facts, in_file, words):
+    directions = [
+        {"name": name, "quality": {"monotone": in_file[name]} if name in in_file else {}}
+        for name in ("x", "y")
+    ]
+    quality = {"explained_variance_random_noise": 0.6, "monotone_share": in_facts}
+    first = diagnose(healthy(), CONFIG, {"quality": quality, "directions": directions})
+    assert [each.rule for each in first] == ["uneven_directions"] * (words is not None)
+    assert words is None or words in first[0].text
+
+
+def test_what_speaks_against_a_direction():
+    directions = [
+        {"name": "a", "effect": 0.4, "quality": {"monotone": 1.0}},
+        {"name": "b", "effect": 0.09},
+        {"name": "c", "effect": 0.2},
+        7,
+    ]
+    facts = {"directions": directions, "quality": {"monotone_share": {"a": 0.95, "c": 0.25}}}
+    assert doubts(facts) == ["", "weak", "uneven on 75 % of the pictures", ""]
+    assert doubts({}) == doubts({"directions": "abc"}) == []

@@ -1,6 +1,7 @@
 """The report page and its figures, and the sample pictures it shows."""
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -15,12 +16,15 @@ import pytest
 import torch
 from PIL import Image
 
+from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.editing.directions import Direction
 from comfyui_cldis.editing.sheet import Row
 from comfyui_cldis.model import DiffusionAutoencoder
+from trainer.card import write_card
 from trainer.config import load_preset
 from trainer.curves import draw_curves, warmup_end
+from trainer.export import describe_run
 from trainer.figures import smooth
 from trainer.page import encode_picture
 from trainer.report import titled, write_report
@@ -96,7 +100,7 @@ def curves():
 @pytest.fixture
 def quick(monkeypatch, curves):
     """The figures take a second or two; pages are tested with those drawn once."""
-    monkeypatch.setattr("trainer.report.draw_curves", lambda records: curves)
+    monkeypatch.setattr("trainer.report.draw_curves", lambda records, config: curves)
 
 
 # -- the page ------------------------------------------------------------------------------------
@@ -126,7 +130,7 @@ def test_report_of_a_real_run(run, quick):
     assert fact(page, "Code explains") == "76 %"
     assert fact(page, "Sliders") == "2"
     assert "The picture loss still fell by 20 % over the last quarter" in page.text
-    assert "yaw | 0 | left ... right | -2.41 to +2.34 | 0.273 | 56 %" in page.text
+    assert "yaw | 0 | left ... right | -2.41 to +2.34 | 0.273 | 56 % | uneven on 44 %" in page.text
     assert "hair | -2.00 to +1.50 | 0.100 | not measured" in page.text
     assert "No warnings." in page.texts
     pictures = page.tags.count("img")
@@ -139,9 +143,43 @@ def test_a_weak_code_is_the_first_warning(run, quick):
     page = Page(write_report(run, facts, []).read_text("utf-8"))
     text = (
         "The pictures do not follow the code yet: the code explains only 12 % of what differs "
-        "between the pictures, so the sliders show little. Train longer."
+        "between the pictures, so the one direction found is no slider yet. Train longer."
     )
     assert text in page.texts and "No warnings." not in page.texts
+    assert fact(page, "Sliders") == "none yet" and "1 direction, see below" in page.texts
+    title = page.texts.index("Directions, no sliders yet")
+    assert page.texts[title + 1].endswith("are listed to be looked at, not to edit with.")
+    page = Page(write_report(run, {"directions": []}, []).read_text("utf-8"))
+    assert fact(page, "Sliders") == "none" and "no direction with a visible effect" in page.texts
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_shown"),
+    [
+        ({}, True),
+        ({"loop.bottleneck": "distance"}, True),
+        ({"loop.bottleneck": "constant"}, False),
+        ({"loop.bottleneck": "constant", "objective.name": "qlae"}, False),
+    ],
+)
+def test_a_capacity_is_shown_only_where_there_is_one(run, monkeypatch, settings, is_shown):
+    drawn = []
+    monkeypatch.setattr("trainer.curves.to_png", lambda figure: drawn.append(figure) or b"")
+    config = load_preset("heads64").with_values(settings).to_dict()
+    (run / "config.json").write_text(json.dumps(config))
+    page = Page(write_report(run, None, []).read_text("utf-8"))
+    captions = page.text[page.text.index("Curves") : page.text.index("Words")]
+    words = page.texts[page.texts.index("Words") :]
+    assert ("Capacity C" in page.texts) is is_shown
+    assert ("KL lies on C" in captions) is is_shown
+    assert ("kl_weight and I / KL" in page.texts) is is_shown
+    assert ("C" in words) is is_shown
+    labels = [line.get_label() for line in drawn[1].axes[0].lines]
+    assert ("C, the target" in labels) is is_shown
+    is_entropy = "objective.name" in settings
+    assert ("entropy of the co-pilot's code" in labels) is is_entropy
+    assert ("co-pilot KL" in labels) is not is_entropy
+    assert ("an entropy" in captions) is ("this objective has no KL" in page.text) is is_entropy
 
 
 def test_i_by_kl_has_one_name(run, quick):
@@ -260,6 +298,30 @@ def test_encoded_picture_keeps_its_limit_and_shape(limit, expected):
     with Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1]))) as picture:
         assert (picture.size, picture.format) == expected
     assert encode_picture(noise(3, 3), 1).startswith("data:image/")  # ends in any case
+
+
+# -- the model card and the facts of a run -------------------------------------------------------
+
+
+def test_a_card_says_when_its_directions_are_no_sliders(tiny_model, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    for explained, is_said in ((0.05, True), (0.7, False)):
+        quality = {"explained_variance_random_noise": explained}
+        facts = {**tiny_model.facts, "quality": quality}
+        save_checkpoint(path, dataclasses.replace(tiny_model, facts=facts))
+        card = write_card(path)
+        assert ("so the 2 directions found are no sliders yet. Train longer." in card) is is_said
+
+
+def test_one_of_anything_is_counted_in_the_singular(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    run = {"step": 1, "seconds": 1.0, "command": "", "device": torch.device("cpu")}
+    config = load_preset("tiny32")
+    facts = describe_run(config, source="faces", num_images=1, num_held_out=1, **run)
+    assert facts["data_card"] == "1 picture from faces, 32 px. 1 more was held out of the training."
+    assert facts["training"]["hardware"].endswith(", 1 thread")
+    facts = describe_run(config, source="faces", num_images=2000, num_held_out=32, **run)
+    assert facts["data_card"].startswith("2,000 pictures from faces, 32 px. 32 more were held out")
 
 
 # -- the figures ---------------------------------------------------------------------------------
