@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "model.safetensors"
 REPORT_NAME = "report.html"
+LOCK_NAME = ".lock"
+LOCK_TRIES = 10  # of which each fails only when another command ends in that very moment
 READING_STOPPED = (
     "Stopped while the pictures were read; no training is lost. Run the same command to read them "
     "again and go on."
@@ -116,6 +119,8 @@ def train(
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes out of a run's folder; the processes of one run share the lock.
 
+    A folder that was made for it and stayed empty, because the command was refused, goes again.
+
     Raises:
         ValueError: another training uses the folder, or it is a file.
     """
@@ -124,23 +129,44 @@ def locked(folder: Path) -> Iterator[None]:
     if not is_first_process():
         yield
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"The folder {folder} cannot be made: {error.strerror}. Choose another --output."
-        ) from error
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(
-            f"Another training uses {folder}. Wait for it or stop it, or choose another --output."
-        ) from error
+    is_new = not folder.exists()
+    lock = _acquire(folder)
     try:
         yield
     finally:
+        # Removed while it is held: `_acquire` sees that a file is no longer in its place.
+        with suppress(OSError):  # Windows removes it on release
+            (folder / LOCK_NAME).unlink()
+        if is_new:
+            with suppress(OSError):  # not empty: the command was not refused at once
+                folder.rmdir()
         lock.release()
+
+
+def _acquire(folder: Path) -> FileLock:
+    path = folder / LOCK_NAME
+    for _ in range(LOCK_TRIES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"The folder {folder} cannot be made: {error.strerror}. Choose another --output."
+            ) from error
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except FileNotFoundError:  # the folder went away again
+            continue
+        except Timeout:
+            break
+        held = lock._context.lock_file_fd
+        with suppress(FileNotFoundError):
+            if held is not None and os.path.samestat(os.fstat(held), path.stat()):
+                return lock
+        lock.release()  # of a file that its last holder removed; another may be in its place
+    raise ValueError(
+        f"Another training uses {folder}. Wait for it or stop it, or choose another --output."
+    )
 
 
 def _train(
@@ -162,14 +188,11 @@ def _train(
         tell(finding.text)
     model_path = folder / MODEL_NAME
     is_complete = is_export_of(model_path, trainer) and (folder / REPORT_NAME).is_file()
-    if trainer.step >= config.steps and is_complete:
+    if trainer.step > config.steps:
+        raise ValueError(_describe_too_few(trainer, folder, is_complete))
+    if trainer.step == config.steps and is_complete:
         tell(f"This run is finished: {model_path} (step {trainer.step}).")
         return Outcome(True, trainer.step, model_path)
-    if trainer.step > config.steps:
-        raise ValueError(
-            f"The run in {folder} is at step {trainer.step} already, beyond --steps "
-            f"{config.steps}. Give {trainer.step} or more, or choose another --output."
-        )
     if resumed:
         tell(f"Resuming at step {trainer.step} of {config.steps}.")
         if trainer.course.before and trainer.step == trainer.course.changed_at:
@@ -211,6 +234,21 @@ def _train(
                 on_picture(name, picture)
     trainer.accelerator.wait_for_everyone()
     return Outcome(True, trainer.step, model_path)
+
+
+def _describe_too_few(trainer: Trainer, folder: Path, is_complete: bool) -> str:
+    """Why a run cannot be made shorter than it is, and how to get its model."""
+    done = f"{trainer.step:,}"
+    model = (
+        f"Its model is {folder / MODEL_NAME}"
+        if is_complete
+        else f"For the model as it is now: python -m trainer export {folder}"
+    )
+    return (
+        f"The run in {folder} has done {done} steps already, more than --steps "
+        f"{trainer.config.steps:,}, and steps cannot be undone. {model}. To train on, give --steps "
+        f"{trainer.step} or more; for a shorter run, choose another --output."
+    )
 
 
 def open_run(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from comfyui_cldis.checkpoint import read_header
@@ -282,6 +283,42 @@ def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):
     assert run_command(folder, tmp_path / "run") == 0
 
 
+def test_a_command_leaves_no_lock_and_no_empty_folder(folder, tmp_path, monkeypatch):
+    run = tmp_path / "new" / "run"
+    with pytest.raises(ValueError, match="refused"), locked(run):
+        assert (run / ".lock").is_file()
+        raise ValueError("refused")
+    assert not run.exists()
+    run.mkdir(parents=True)
+    with locked(run):
+        pass
+    assert list(run.iterdir()) == []  # it was there before
+    assert run_command(folder, run) == 0
+    assert not (run / ".lock").exists() and (run / "model.safetensors").is_file()
+
+
+def test_a_lock_on_a_file_that_its_holder_removed_is_no_lock(tmp_path, monkeypatch):
+    class Late(FileLock):
+        """Opens the file while another holds it, and gets it when that one has gone."""
+
+        tries = 0
+
+        def acquire(self, *given, **more):
+            proxy = super().acquire(*given, **more)
+            type(self).tries += 1
+            if self.tries == 1:
+                (tmp_path / "run" / ".lock").unlink()
+            return proxy
+
+    monkeypatch.setattr("trainer.run.FileLock", Late)
+    with locked(tmp_path / "run"):
+        assert Late.tries == 2
+        monkeypatch.setattr("trainer.run.FileLock", FileLock)
+        with pytest.raises(ValueError, match="Another training uses"), locked(tmp_path / "run"):
+            raise AssertionError("two hold one folder")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_missing_report_is_written_the_next_time(folder, tmp_path):
     assert run_command(folder, tmp_path / "run") == 0
     (tmp_path / "run" / "report.html").unlink()
@@ -309,12 +346,17 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
     assert run_command(folder, run) == 0
     kept = ("config.json", "data_report.json", "model.safetensors")
     before = {name: (run / name).read_bytes() for name in kept}
-    assert run_command(folder, run, "--steps", "2") == 0  # finished is finished
-    assert {name: (run / name).read_bytes() for name in kept} == before
-    (run / "model.safetensors").rename(run / "aside")
-    assert run_command(folder, run, "--steps", "2") == 2
-    assert "at step 4 already, beyond --steps 2. Give 4 or more" in capfd.readouterr().err
+    for is_finished in (True, False):
+        if not is_finished:
+            (run / "model.safetensors").rename(run / "aside")
+        assert run_command(folder, run, "--steps", "2") == 2
+        said = capfd.readouterr().err
+        assert "has done 4 steps already, more than --steps 2, and steps cannot be undone." in said
+        assert "give --steps 4 or more; for a shorter run, choose another --output" in said
+        assert (f"Its model is {run / 'model.safetensors'}." in said) == is_finished
+        assert (f"python -m trainer export {run}." in said) != is_finished
     (run / "aside").rename(run / "model.safetensors")
+    assert {name: (run / name).read_bytes() for name in kept} == before
     Image.new("RGB", (40, 40), "blue").save(folder / "more.png")
     try:
         assert run_command(folder, run, "--steps", "6") == 2
