@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import statistics
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from .config import TrainConfig, flatten, load_preset, read_toml
+from .data.wording import counted
 from .run import RunSettings, train
-from .stats import STATS_NAME
+from .stats import STATS_NAME, number
+from .sweep_columns import COPILOT, HOURS
 from .sweep_figure import draw_results
-from .sweep_table import Result, read_results, table, write_table
+from .sweep_table import MARKDOWN_NAME, Result, read_results, table, write_table
 
 LAST_SHARE = 0.1  # of the records, averaged for the columns that come from the statistics
 USED_NATS = 0.1
@@ -31,7 +34,7 @@ QUALITY_COLUMNS = (
     "psnr_inverted_noise_db",
     "num_visible_monotone",
 )
-COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, "hours")
+COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, HOURS)
 KEYS = ("data", "preset", "seeds", "metrics", "settings", "rows")
 COUNTS = ("active_dims",)  # scores that are no shares
 FIGURE_COLUMNS = (
@@ -43,7 +46,6 @@ FIGURE_COLUMNS = (
 )
 DIFFUSION_COLUMNS = ("diffusion", "information", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
 SCORES_NAME = {"semantic": "scores.json", "copilot": "copilot_scores.json"}
-COPILOT = "copilot_"  # prefix of the scores of the co-pilot's own code
 ERROR_NAME = "error.txt"  # the traceback of a run that failed
 
 
@@ -87,7 +89,8 @@ def load_sweep(path: Path) -> Sweep:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not TOML, a key that is missing or unknown, or a setting that is refused.
+        ValueError: not TOML, a key that is missing or unknown, a setting that is refused, or two
+            rows that would train the same.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no sweep file {path}. Give the path of a .toml file.")
@@ -100,6 +103,8 @@ def load_sweep(path: Path) -> Sweep:
         raise ValueError(f"{path.name} needs `data` and at least one [rows.NAME]. Add them.")
     if not isinstance(seeds, list) or not seeds or not all(type(s) is int for s in seeds):
         raise ValueError(f"{path.name} has seeds {seeds!r}. Give a list of whole numbers.")
+    if len({*seeds}) < len(seeds):
+        raise ValueError(f"{path.name} has seeds {seeds!r}. Name each of them once.")
     tables = [values.get("settings", {}), *rows.values()]
     if not all(isinstance(table, dict) for table in tables) or type(values["data"]) is not str:
         raise ValueError(
@@ -120,12 +125,20 @@ def load_sweep(path: Path) -> Sweep:
         metrics = checked_names(metrics)
     preset = values.get("preset", "tiny32")
     base = load_preset(preset).with_values(flatten(values.get("settings", {})))
-    configs = {}
+    configs: dict[str, TrainConfig] = {}
     for name, settings in rows.items():
         try:
             configs[name] = base.with_values(flatten(settings))
         except ValueError as error:
             raise ValueError(f"Row '{name}' of {path.name}: {error}") from error
+        twin = next(
+            (each for each in configs if each != name and configs[each] == configs[name]), None
+        )
+        if twin is not None:
+            raise ValueError(
+                f"Rows '{twin}' and '{name}' of {path.name} have the same settings, so their runs "
+                "would be the same. Change a setting of one, or remove it."
+            )
     return Sweep(values["data"], preset, tuple(seeds), tuple(metrics), configs)
 
 
@@ -270,7 +283,10 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
     values["used_dimensions"] = sum(v > USED_NATS for v in last[-1]["kl_per_dimension"])
     values["num_directions"] = len(header.directions)
     values |= {name: facts.get("quality", {}).get(name) for name in QUALITY_COLUMNS}
-    values["hours"] = facts.get("training", {}).get("hours")
+    seconds = number(records[-1], "seconds")  # the header has hours to two digits only
+    values[HOURS] = None if seconds is None else round(seconds / 3600, 6)
+    if config.loop.bottleneck == "constant":  # C plays no part
+        values["capacity"] = None
     if config.loop.copilot_only:
         values |= dict.fromkeys(DIFFUSION_COLUMNS)
     return values
@@ -310,14 +326,22 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     output = arguments.output
     device = choose_device(arguments.device)
     earlier = read_results(output)
-    controls = control_rows(sweep)  # first, so that data without labels is refused at once
+    known: list[Result] = [*pending(sweep, [], earlier)]
+    controls: list[Result] = []
 
     def on_results(results: Sequence[Result]) -> None:
-        publish(sweep, output, [*results, *pending(sweep, results, earlier), *controls])
+        known[:] = [*results, *pending(sweep, results, earlier)]
+        publish(sweep, output, [*known, *controls])
 
-    results = run_sweep(sweep, output, device, say, on_results=on_results)
+    try:
+        controls += control_rows(sweep)  # first, so that data without labels is refused at once
+        results = run_sweep(sweep, output, device, say, on_results=on_results)
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            say(str(stop))
+        results = None
     if results is None:
-        say("The sweep was stopped. Run the same command to go on; its table holds what is done.")
+        say(describe_stop(sweep, output, known, argv))
         return 130
     text = publish(sweep, output, [*results, *controls])
     say(f"{text}Wrote {output / 'table.md'}, table.json and table.png.")
@@ -326,6 +350,22 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
         say(f"Failed: {', '.join(failed)}. Mend the reason and run the same command again.")
         return 1
     return 0
+
+
+def describe_stop(sweep: Sweep, output: Path, known: Sequence[Result], argv: Sequence[str]) -> str:
+    """What is done of a sweep that was stopped, where its table is, and the command to go on.
+
+    Args:
+        known: results of the runs that are done, and failures.
+        argv: words of the command after `sweep`.
+    """
+    failed = sum("error" in each for each in known)
+    total = counted(len(sweep.rows) * len(sweep.seeds), "run")
+    done = f"{len(known) - failed} of {total} done" + (f", {failed} failed" if failed else "")
+    path = output / MARKDOWN_NAME
+    table = f"{path} holds what is done. " if known and path.is_file() else ""
+    command = shlex.join(["python", "-m", "trainer", "sweep", *argv])
+    return f"The sweep was stopped: {done}. {table}To go on: {command}"
 
 
 def pending(sweep: Sweep, results: Sequence[Result], earlier: Sequence[Result]) -> Iterator[Result]:

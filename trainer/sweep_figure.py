@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 
 from .figures import BLUE, FAINT_INK, GREEN, HAIRLINE, INK, ORANGE, dress, to_png
 from .stats import number
+from .sweep_columns import column_name
 from .sweep_table import Result
 
 PANELS_PER_LINE = 5
 NAME_WIDTH = 28  # characters of a row's name
 TITLE_WIDTH = 24  # characters of a line of a panel's title
+ALL_ZERO = "0 in every row"
 
 
 def draw_results(results: Sequence[Result], groups: Sequence[Sequence[str]]) -> bytes | None:
@@ -60,25 +62,32 @@ def draw_results(results: Sequence[Result], groups: Sequence[Sequence[str]]) -> 
 def _draw_column(
     axes: Axes, name: str, rows: Sequence[str], runs: Sequence[Result], controls: Sequence[Result]
 ) -> None:
+    is_zero = True
     for place, row in enumerate(rows):
         values = [
             value for run in runs if run["row"] == row and (value := number(run, name)) is not None
         ]
         if not values:
             continue
+        is_zero = is_zero and not any(values)
         axes.barh(place, statistics.fmean(values), height=0.62, color=BLUE, alpha=0.55)
         if len(values) > 1:
             axes.plot(values, [place] * len(values), "o", color=INK, markersize=3.2)
     for control, colour in zip(controls, (GREEN, ORANGE), strict=False):
         value = number(control, name)
         if value is not None:
+            is_zero = is_zero and not value
             axes.axvline(value, color=colour, linewidth=1.2, label=control["row"])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    title = textwrap.fill(name.replace("_", " "), TITLE_WIDTH)
+    title = textwrap.fill(column_name(name), TITLE_WIDTH)
     dress(axes, title, "", None, is_lowest=False)
     axes.axvline(0, color=FAINT_INK, linewidth=0.8)
     axes.grid(True, axis="x", color=HAIRLINE, linewidth=0.6)
     axes.grid(False, axis="y")
+    if is_zero:  # else the scale would be made up about nothing
+        axes.set_xlim(0, 1)
+        axes.set_xticks([0])
+        axes.text(0.05, (len(rows) - 1) / 2, ALL_ZERO, fontsize=8, color=FAINT_INK, va="center")
 
 
 def _length(pair: tuple[list, list]) -> int:

@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .stats import number
+from .sweep_columns import HOURS, column_name, time_unit
+
 Result = Mapping[str, Any]
 JSON_NAME, MARKDOWN_NAME, FIGURE_NAME = "table.json", "table.md", "table.png"
 
@@ -29,30 +32,33 @@ def table(
     """Markdown: one line per row, mean and standard deviation over the seeds (n - 1), failures.
 
     Args:
-        columns: keys of the results, in the order of the table.
+        columns: keys of the results, in the order of the table, where they have names; hours are
+            shown in the unit that suits them.
         has_scores: whether there are labelled scores, so that the text says how they were taken.
     """
     text = (
         f"Rows: mean ± sd over seeds {list(seeds)}, n of them; data {data}, preset {preset}. "
         "Losses, KL, capacity and information: mean of the last tenth of the run; nats per image. "
-        "PSNR with inverted noise says nothing of the code. A dash: not measured."
+        "Time: of the training steps. PSNR with inverted noise says nothing of the code. A dash: "
+        "not measured, or it plays no part in the row."
     )
     if has_scores:
         text += (
-            " Scores: mean codes, fast protocol; those with copilot before them are of the code of "
-            "the co-pilot, from which the other was distilled. The last two rows are the controls."
+            " Scores: mean codes, fast protocol; the code was distilled from the co-pilot's. The "
+            "last two rows are the controls."
         )
-    names = ["row", *(["n"] if len(seeds) > 1 else []), *columns]
-    lines = [
-        text,
-        "",
-        "| " + " | ".join(name.replace("_", " ") for name in names) + " |",
-        "|---" * len(names) + "|",
-    ]
     done = [result for result in results if "error" not in result]
+    times = [value for result in done if (value := number(result, HOURS)) is not None]
+    unit, per_hour = time_unit(times)
+    headings = [f"time, {unit}" if key == HOURS else column_name(key) for key in columns]
+    headings = ["row", *(["n"] if len(seeds) > 1 else []), *headings]
+    lines = [text, "", "| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
     for row in dict.fromkeys(result["row"] for result in done):
         runs = [result for result in done if result["row"] == row]
-        cells = [_cell([run.get(name) for run in runs]) for name in columns]
+        cells = [
+            _cell([run.get(key) for run in runs], per_hour if key == HOURS else 1.0)
+            for key in columns
+        ]
         if len(seeds) > 1:
             cells.insert(0, "" if runs[0].get("control") else str(len(runs)))
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
@@ -103,8 +109,8 @@ def read_results(folder: Path) -> list[Result]:
         raise ValueError(f"{path} is damaged ({error}). Delete it; the runs are kept.") from error
 
 
-def _cell(values: Sequence[Any]) -> str:
-    known = [float(value) for value in values if value is not None]
+def _cell(values: Sequence[Any], factor: float) -> str:
+    known = [factor * float(value) for value in values if value is not None]
     if len(known) < len(values) or not known:
         return "-"
     mean = f"{statistics.fmean(known):.4g}"

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from comfyui_cldis.metrics import METRICS
 from trainer import sweep as module
 from trainer.config import load_preset
-from trainer.run import Outcome
-from trainer.sweep import flatten, load_sweep, main, pending, publish, run_sweep
+from trainer.run import Outcome, RunSettings
+from trainer.sweep import flatten, load_sweep, main, pending, publish, run_sweep, score_keys
+from trainer.sweep_columns import column_name, time_unit
 from trainer.sweep_figure import draw_results
 from trainer.sweep_table import read_results
 
@@ -61,6 +63,16 @@ def test_rows_are_configurations(tmp_path):
         ("data = 'x'\n[rows.a]\nseed = 3", "Remove it, and write for example seeds = [0, 1, 2]"),
         ("data = 'x'\n[settings]\nseed = 3\n[rows.a]", "seeds of all rows come from `seeds`"),
         ("data = 'x'\nmetrics = ['mug']\n[rows.a]", "no metric named mug"),
+        ("data = 'x'\nseeds = [1, 2, 1]\n[rows.a]", "Name each of them once."),
+        (
+            "data = 'x'\n[rows.a]\nsteps = 5\n[rows.b]\nsteps = 6\n[rows.c]\nsteps = 5",
+            "Rows 'a' and 'c' of s.toml have the same settings",
+        ),
+        (
+            "data = 'x'\n[settings]\nloop.feedback = 'ramp'\n[rows.a]\n[rows.b]\n"
+            "loop.feedback = 'ramp'",
+            "Rows 'a' and 'b' of s.toml have the same settings, so their runs would be the same.",
+        ),
     ],
 )
 def test_wrong_files_are_sentences(tmp_path, text, words):
@@ -91,7 +103,8 @@ class StandIn:
         for step in range(20):
             value = base + settings.config.seed + (100 if step < 18 else 0)
             record = {name: value for name in module.RUN_COLUMNS}
-            records.append(json.dumps({**record, "kl_per_dimension": [0.5, 0.05, 0.2]}))
+            more = {"kl_per_dimension": [0.5, 0.05, 0.2], "seconds": 0.9 * (step + 1)}
+            records.append(json.dumps({**record, **more}))
         (settings.output / "stats.jsonl").write_text("\n".join(records) + "\n")
         return Outcome(True, 20, settings.output / "model.safetensors")
 
@@ -99,7 +112,7 @@ class StandIn:
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
     class Header:
-        facts = {"quality": {"psnr_inverted_noise_db": 30.0}, "training": {"hours": 0.5}}
+        facts = {"quality": {"psnr_inverted_noise_db": 30.0}, "training": {"hours": 0.0}}
         directions = (1, 2)
 
     monkeypatch.setattr("comfyui_cldis.checkpoint.read_header", lambda path: Header)
@@ -118,18 +131,77 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
     assert results is not None
     assert results[0]["diffusion"] == 1.0  # the last tenth only
     assert results[0]["used_dimensions"] == 2 and results[0]["num_directions"] == 2
+    assert results[0]["hours"] == 0.005  # 20 steps of 0.9 s
     lines = publish(sweep, tmp_path / "out", results).splitlines()
     assert lines[2].startswith("| row | n | diffusion |")
     # mean and sample standard deviation of 1 and 4; of 5 and 8
     assert lines[-2].startswith("| ramp | 2 | 2.5 ± 2.1 |")
     assert lines[-1].startswith("| Diff-AE only | 2 | 6.5 ± 2.1 |")
     assert "| - |" in lines[-1] and "30 ± 0" in lines[-1]
+    assert lines[2].endswith(
+        "| inverted noise, dB PSNR | directions that grow evenly | time, seconds |"
+    )
+    assert lines[-1].endswith("| 18 ± 0 |")
 
 
 def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):
     stand_in = StandIn(stop_at=1)
     assert run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, stand_in) is None
     assert len(stand_in.trained) == 1
+
+
+@pytest.mark.parametrize(("stop_at", "raises"), [(0, False), (1, False), (0, True), (1, True)])
+def test_a_stopped_sweep_tells_its_command_and_what_is_done(
+    sweep, tmp_path, monkeypatch, stop_at, raises
+):
+    class Interrupted(StandIn):
+        def __call__(self, settings, say):
+            if raises and len(self.trained) == stop_at:
+                raise KeyboardInterrupt("Stopped while the pictures were read.")
+            return super().__call__(settings, say)
+
+    output, said = tmp_path / "the out", []
+    monkeypatch.setattr(module.run_sweep, "__defaults__", (Interrupted(stop_at), None))
+    arguments = [str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
+    assert main(arguments, said.append) == 130
+    table = f"{output / 'table.md'} holds what is done. " if stop_at else ""
+    assert said[-1] == (
+        f"The sweep was stopped: {stop_at} of 4 runs done. {table}To go on: python -m trainer "
+        f"sweep {tmp_path / 's.toml'} --output '{output}' --device cpu"
+    )
+    assert (output / "table.md").is_file() == bool(stop_at)
+    assert ("Stopped while the pictures were read." in said) == raises
+    # again, and stopped at once: what is done stays done
+    monkeypatch.setattr(module.run_sweep, "__defaults__", (StandIn(stop_at=0), None))
+    assert main(arguments, said.append) == 130
+    assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To go on" in said[-1]
+
+
+def test_headings_are_words_and_times_have_a_fitting_unit(tmp_path):
+    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["dci"]')
+    sweep = load_sweep(write(tmp_path / "s.toml", text))
+    names = [column_name(key) for key in sweep.columns]
+    assert names[:3] == ["DCI D", "DCI C", "DCI I"]
+    assert names[3] == "DCI D of the co-pilot's code"
+    assert not any("_" in name for name in names)
+    assert time_unit([0.0, 0.02]) == ("seconds", 3600.0)
+    assert time_unit([0.0, 0.034])[0] == time_unit([1.9])[0] == "minutes"
+    assert time_unit([0.1, 2.0]) == ("hours", 1.0)
+    assert time_unit([])[0] == "seconds"
+
+
+def test_every_score_has_a_name_of_its_own():
+    keys = score_keys(tuple(METRICS))
+    assert len({column_name(key) for key in keys}) == len(keys)
+
+
+def test_a_capacity_that_plays_no_part_is_not_measured(sweep, tmp_path):
+    settings = RunSettings("heads", tmp_path / "run", load_preset("tiny32"))
+    StandIn()(settings, print)
+    model = tmp_path / "run" / "model.safetensors"
+    for bottleneck, capacity in (("controller", 5.0), ("constant", None)):
+        config = settings.config.with_values({"loop.bottleneck": bottleneck})
+        assert module.measure(tmp_path / "run", model, config)["capacity"] == capacity
 
 
 def test_a_failing_run_is_listed_and_the_others_go_on(sweep, tmp_path, monkeypatch):
@@ -179,6 +251,21 @@ def test_the_figure_has_bars_dots_and_lines():
     png = draw_results(results, [["mig", "gain"], ["unknown"]])
     assert png is not None and png.startswith(b"\x89PNG")
     assert draw_results(results, [["gain"]]) is draw_results([], [["mig"]]) is None
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, ["0 in every row"]), (2, [])])
+def test_a_panel_of_nothing_but_zeros_says_so(monkeypatch, count, words):
+    figures = []
+    monkeypatch.setattr("trainer.sweep_figure.to_png", figures.append)
+    results = [
+        {"row": "a", "seed": 0, "num_visible_monotone": 0},
+        {"row": "b", "seed": 0, "num_visible_monotone": count},
+    ]
+    draw_results(results, [["num_visible_monotone"]])
+    (axes,) = figures[0].axes
+    assert [text.get_text() for text in axes.texts] == words
+    assert axes.get_title(loc="left").replace("\n", " ") == "directions that grow evenly"
+    assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] >= 1
 
 
 def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch):
