@@ -14,8 +14,10 @@ from typing import Protocol
 
 from .decode import EXTENSIONS
 from .nearest import hint
+from .zips import MAX_ZIPS, names_in
 
 MAX_FILE_BYTES = 256 * 2**20
+ZIP = ".zip"
 HIDDEN = "hidden"  # among the endings, which all start with a dot
 
 _SOURCES = (
@@ -39,6 +41,7 @@ class PictureFiles(Protocol):
     listed: list[PictureFile]
     unreadable: list[tuple[str, str]]  # what could not be listed, with the reason
     ignored: Counter[str]  # endings of files that are no pictures to us, or HIDDEN; their number
+    zips: list[str]  # those of the first MAX_ZIPS zip files among them that hold pictures
 
     def read(self, file: PictureFile) -> bytes: ...
 
@@ -62,7 +65,7 @@ def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
             f"got data {str(path)!r}, which is a single picture; expected {_SOURCES}, with some "
             "hundreds of pictures; put single pictures into a folder and give that"
         )
-    if path.suffix.lower() != ".zip":
+    if path.suffix.lower() != ZIP:
         raise ValueError(
             f"got data {str(path)!r}, a file of another kind; expected {_SOURCES}; choose one"
         )
@@ -99,6 +102,18 @@ def _ending(name: str) -> str:
     return ending if len(ending) <= 9 and ending[1:].isalnum() else ""
 
 
+def _holds_pictures(path: Path) -> bool:
+    """Whether a zip file names a picture; False for one that cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            return False
+        return any(
+            name.lower().endswith(EXTENSIONS) and not _is_hidden(name) for name in names_in(path)
+        )
+    except OSError:
+        return False
+
+
 def _check_length(num_bytes: int) -> None:
     if num_bytes > MAX_FILE_BYTES:
         raise ValueError(f"{num_bytes / 2**20:.0f} MiB; at most {MAX_FILE_BYTES // 2**20} MiB")
@@ -110,6 +125,7 @@ class _Folder(AbstractContextManager["_Folder"]):
     listed: list[PictureFile] = field(init=False, default_factory=list)
     unreadable: list[tuple[str, str]] = field(init=False, default_factory=list)
     ignored: Counter[str] = field(init=False, default_factory=Counter)
+    zips: list[str] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -126,6 +142,8 @@ class _Folder(AbstractContextManager["_Folder"]):
             for name in names:
                 self._add(prefix + name, os.path.join(folder, name))
         self.listed.sort(key=lambda file: file.name)
+        looked_into = sorted(self.zips)[:MAX_ZIPS]
+        self.zips = [printable(name) for name in looked_into if _holds_pictures(self.root / name)]
 
     def _add(self, name: str, path: str) -> None:
         if _is_hidden(name):
@@ -133,6 +151,8 @@ class _Folder(AbstractContextManager["_Folder"]):
             return
         if not name.lower().endswith(EXTENSIONS):
             self.ignored[_ending(name)] += 1
+            if _ending(name) == ZIP:
+                self.zips.append(name)
             return
         try:
             status = os.stat(path)
@@ -169,6 +189,7 @@ class _Zip(AbstractContextManager["_Zip"]):
         self._entries: dict[str, zipfile.ZipInfo] = {}
         self.ignored: Counter[str] = Counter()
         self.unreadable: list[tuple[str, str]] = []
+        self.zips: list[str] = []  # a zip file in a zip file would have to be unpacked first
         for entry in self._archive.infolist():
             if entry.is_dir():
                 continue

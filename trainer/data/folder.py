@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,8 @@ from tqdm import tqdm
 from .budget import Budget
 from .cache import CacheEntry, load_or_build
 from .decode import EXTENSIONS, RULE_VERSION, Decoded, ResizeRule, decode_picture
-from .files import MAX_FILE_BYTES, PictureFile, PictureFiles, open_files, printable
-from .report import DataReport
+from .files import MAX_FILE_BYTES, ZIP, PictureFile, PictureFiles, open_files, printable
+from .report import DataReport, describe_zips
 from .survey import Fingerprint, Survey, take_fingerprint
 from .wording import counted
 
@@ -48,7 +47,7 @@ def open_folder(
     path = Path(source).expanduser()
     with open_files(path) as files:
         if not files.listed:
-            raise ValueError(_nothing_usable(source, 0, files.unreadable, files.ignored))
+            raise ValueError(_nothing_usable(source, 0, files.unreadable, files))
         chosen = files.listed
         if num_images is not None:
             order = np.random.default_rng(seed).permutation(len(chosen))
@@ -74,7 +73,7 @@ def open_folder(
             rows, skipped = _decode_into(pixels, files, chosen, resize, survey)
             if not rows:
                 failed = files.unreadable + skipped
-                raise ValueError(_nothing_usable(source, len(chosen), failed, files.ignored))
+                raise ValueError(_nothing_usable(source, len(chosen), failed, files))
             return DataReport(
                 source=source,
                 found=len(chosen),
@@ -96,6 +95,7 @@ def open_folder(
             found=len(chosen) + len(files.unreadable),
             skipped=(*files.unreadable, *skipped),
             ignored=tuple(files.ignored.most_common()),
+            zips=tuple(files.zips),
         )
 
 
@@ -164,8 +164,9 @@ def _hash_listing(listed: list[PictureFile]) -> str:
 
 
 def _nothing_usable(
-    source: str, found: int, skipped: list[tuple[str, str]], ignored: Counter[str]
+    source: str, found: int, skipped: list[tuple[str, str]], files: PictureFiles
 ) -> str:
+    ignored = files.ignored
     fact = f"got data {source!r} with {counted(found, 'picture file')}"
     if found:
         fact += ", none of them usable"
@@ -176,7 +177,10 @@ def _nothing_usable(
             f"{count} {ending or 'without ending'}" for ending, count in ignored.most_common(3)
         ]
         fact += f", and {counted(ignored.total(), 'other file')} ({', '.join(others)})"
+    remedy = "check the path or convert the pictures"
+    if files.zips:
+        remedy = f"the folder contains {describe_zips(files.zips, ignored[ZIP])}"
     return (
         f"{fact}; expected at least one undamaged file ending in {', '.join(EXTENSIONS)}, "
-        "nested folders included; check the path or convert the pictures"
+        f"nested folders included; {remedy}"
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .decode import EXTENSIONS
 from .survey import MAX_NAMED, Findings
 from .wording import counted
+from .zips import MAX_ZIPS
 
-REPORT_VERSION = 3  # raise it when the fields change; cached data sets are then built again
+REPORT_VERSION = 4  # raise it when the fields change; cached data sets are then built again
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class DataReport:
     used: int
     skipped: tuple[tuple[str, str], ...] = ()  # (name, reason)
     ignored: tuple[tuple[str, int], ...] = ()  # endings of other files ("hidden"), with number
+    zips: tuple[str, ...] = ()  # zip files that hold pictures, among the other files
     image_size: int = 0
     resize: str = "crop"
     findings: Findings | None = None  # of the pictures used; None when they were not looked at
@@ -41,6 +44,9 @@ class DataReport:
                 f"  other files, not looked at: {_listed(self.ignored)} (accepted: "
                 f"{', '.join(EXTENSIONS)}; names that start with a dot are hidden)"
             )
+        if self.zips:
+            num_zips = dict(self.ignored).get(".zip", 0)
+            lines.append(f"  the folder contains {describe_zips(self.zips, num_zips)}")
         if self.skipped:
             lines.append("  skipped:")
         lines += [f"    {name}: {reason}" for name, reason in self.skipped[:MAX_NAMED]]
@@ -94,13 +100,7 @@ def _describe_findings(findings: Findings, image_size: int) -> list[str]:
         )
     lines += [f"  modes: {_listed(findings.modes)}"]
     if findings.num_duplicates:
-        first, repeated = findings.duplicates[0]
-        many = findings.num_duplicates > 1
-        verbs = ("repeat", "count") if many else ("repeats", "counts")
-        lines.append(
-            f"  {findings.num_duplicates:,} of those used {verbs[0]} an earlier one pixel by pixel,"
-            f" and {verbs[1]} twice ({repeated} = {first}{', ...' if many else ''})"
-        )
+        lines.append(f"  {_describe_duplicates(findings)}")
     if findings.num_near_constant:
         more = ", ..." if findings.num_near_constant > 1 else ""
         lines.append(
@@ -108,6 +108,34 @@ def _describe_findings(findings: Findings, image_size: int) -> list[str]:
             f" ({findings.near_constant[0]}{more})"
         )
     return lines
+
+
+def _describe_duplicates(findings: Findings) -> str:
+    """How many pictures are equal, and how often they count, with an example."""
+    equal = findings.num_duplicates + findings.num_repeated
+    most, name = findings.most_repeated
+    times = "twice" if most == 2 else f"{most:,} times"
+    first, repeated = findings.duplicates[0]
+    example = f"({repeated} = {first}{', ...' if equal > 2 else ''})"
+    if findings.num_repeated == 1:
+        return f"{equal:,} of those used are one picture, pixel by pixel, which counts {times} {example}"
+    said = f"{equal:,} of those used are only {findings.num_repeated:,} pictures, pixel by pixel"
+    if most == 2:
+        return f"{said}, and each of these counts twice {example}"
+    return f"{said}; {name} counts most often, {times} {example}"
+
+
+def describe_zips(names: Sequence[str], num_zips: int) -> str:
+    """Such as "2 zip files with pictures (a.zip, b.zip): unpack them, or give one as --data".
+
+    Args:
+        names: of those that hold pictures, at least one.
+        num_zips: zip files in the folder; of more than `MAX_ZIPS` only so many were looked into.
+    """
+    least = "at least " if num_zips > MAX_ZIPS else ""
+    shown = ", ".join([*names[:MAX_NAMED], *(["..."] if len(names) > MAX_NAMED else [])])
+    remedy = "unpack it, or give it" if len(names) == 1 else "unpack them, or give one"
+    return f"{least}{counted(len(names), 'zip file')} with pictures ({shown}): {remedy} as --data"
 
 
 def _listed(counts: tuple[tuple[str, int], ...]) -> str:
@@ -123,6 +151,7 @@ def _from_facts(facts: dict[str, Any]) -> DataReport:
         used=int(facts["used"]),
         skipped=tuple((str(name), str(reason)) for name, reason in facts["skipped"]),
         ignored=tuple((str(name), int(count)) for name, count in facts["ignored"]),
+        zips=tuple(str(name) for name in facts["zips"]),
         image_size=int(facts["image_size"]),
         resize=str(facts["resize"]),
         findings=None
@@ -137,6 +166,8 @@ def _from_facts(facts: dict[str, Any]) -> DataReport:
             largest_cut=(float(found["largest_cut"][0]), str(found["largest_cut"][1])),
             modes=tuple((str(name), int(count)) for name, count in found["modes"]),
             num_duplicates=int(found["num_duplicates"]),
+            num_repeated=int(found["num_repeated"]),
+            most_repeated=(int(found["most_repeated"][0]), str(found["most_repeated"][1])),
             duplicates=tuple((str(a), str(b)) for a, b in found["duplicates"]),
             num_near_constant=int(found["num_near_constant"]),
             near_constant=tuple(str(name) for name in found["near_constant"]),

@@ -44,6 +44,8 @@ class Findings:
     largest_cut: tuple[float, str]  # the greatest such share and its picture; (0, "") for none
     modes: tuple[tuple[str, int], ...]  # Pillow's names with their number, most frequent first
     num_duplicates: int  # pictures whose decoded pixels equal those of an earlier one
+    num_repeated: int  # different pictures that are there more than once
+    most_repeated: tuple[int, str]  # how often the most frequent is there, and its first; (1, "")
     duplicates: tuple[tuple[str, str], ...]  # the first few, as (earlier, repeated)
     num_near_constant: int
     near_constant: tuple[str, ...]  # the first few
@@ -118,6 +120,8 @@ class Survey:
             cut = np.zeros_like(cut)
         num_cropped, worst = int((cut > 0).sum()), int(cut.argmax())
         pairs = self._equal_rows()
+        repeated, copies = np.unique(pairs[:, 0], return_counts=True)
+        most = int(copies.argmax()) if len(copies) else None
         flat = np.flatnonzero(self._is_near_constant[: self._count])
         samples = np.unique(np.linspace(0, self._count - 1, MAX_SAMPLES).round().astype(int))
         return Findings(
@@ -130,6 +134,10 @@ class Survey:
             largest_cut=(float(cut[worst]), name_of(worst)) if num_cropped else (0.0, ""),
             modes=tuple(self._modes.most_common()),
             num_duplicates=len(pairs),
+            num_repeated=len(repeated),
+            most_repeated=(1, "")
+            if most is None
+            else (1 + int(copies[most]), name_of(int(repeated[most]))),
             duplicates=tuple((name_of(a), name_of(b)) for a, b in pairs[:MAX_NAMED].tolist()),
             num_near_constant=len(flat),
             near_constant=tuple(name_of(row) for row in flat[:MAX_NAMED].tolist()),

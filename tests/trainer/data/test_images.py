@@ -338,4 +338,6 @@ def test_one_file_is_counted_in_the_singular(tmp_path):
     assert "the crop cuts off 25 % of its area (a.png)" in report.describe()  # 40 x 30
     (root / "b.png").write_bytes(plain())
     report = open_images(str(root), 8, cache_dir=tmp_path / "cache").report
-    assert "1 of those used repeats an earlier one pixel by pixel, and counts" in report.describe()
+    assert (
+        "2 of those used are one picture, pixel by pixel, which counts twice" in report.describe()
+    )

@@ -47,6 +47,7 @@ def test_findings_of_a_known_folder(folder, tmp_path):
     assert found.modes[0] == ("RGB", 6)
     assert found.num_duplicates == 2
     assert found.duplicates == (("a.png", "d.bmp"), ("b.png", "more/e.png"))
+    assert (found.num_repeated, found.most_repeated) == (2, (2, "a.png"))
     assert (found.num_near_constant, found.near_constant) == (1, ("flat.png",))
     assert [row for row, _ in found.samples] == list(range(8))
     assert found.samples[6] == (6, "more/e.png")
@@ -67,8 +68,8 @@ def test_words_of_the_report(folder, tmp_path):
         "  5 not square: the crop cuts off 51 % of their area on average, 60 % at most (a.png); "
         "resize=pad keeps all",
         "  modes: 6 RGB, 1 L, 1 P",
-        "  2 of those used repeat an earlier one pixel by pixel, and count twice (d.bmp = a.png, "
-        "...)",
+        "  4 of those used are only 2 pictures, pixel by pixel, and each of these counts twice "
+        "(d.bmp = a.png, ...)",
         "  1 of nearly one colour (flat.png)",
         "  other files, not looked at: 1 .txt (accepted: .jpg, .jpeg, .jfif, .png, .webp, .bmp, "
         ".tif, .tiff, .gif; names that start with a dot are hidden)",
@@ -150,6 +151,40 @@ def test_duplicates_name_the_first_of_their_group():
     ]
     assert found.num_duplicates == len(expected) == 400 - len(first)
     assert found.duplicates == tuple(expected[:10])
+    often = np.bincount(rows)
+    assert found.num_repeated == (often > 1).sum()
+    count, name = found.most_repeated
+    assert count == often.max() == often[rows[int(name)]] and name in map(str, first.values())
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ([1, 2, 3], None),
+        ([1, 2, 1], "2 of those used are one picture, pixel by pixel, which counts twice (2 = 0)"),
+        (
+            [1, 1, 2, 1],
+            "3 of those used are one picture, pixel by pixel, which counts 3 times (1 = 0, ...)",
+        ),
+        (
+            [1, 2, 2, 1],
+            "4 of those used are only 2 pictures, pixel by pixel, and each of these "
+            "counts twice (2 = 1, ...)",
+        ),
+        (
+            [1, 2, 2, 1, 5, 2],
+            "5 of those used are only 2 pictures, pixel by pixel; 1 counts most "
+            "often, 3 times (2 = 1, ...)",
+        ),
+    ],
+)
+def test_equal_pictures_are_counted_exactly(levels, words):
+    pictures = np.zeros((len(levels), 4, 4, 3), dtype=np.uint8)
+    pictures[:, 0, 0, 0] = levels
+    report = DataReport("x", 6, 6, image_size=4, findings=survey_drawn(pictures, str))
+    told = [line.strip() for line in report.describe().split("\n") if "pixel by pixel" in line]
+    assert told == ([] if words is None else [words])
+    assert DataReport.from_json(report.to_json()) == report
 
 
 def test_one_level_of_one_pixel_makes_another_picture():
