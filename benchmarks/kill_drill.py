@@ -1,15 +1,17 @@
 """Kill a training run again and again and see that it ends as if it had never been stopped.
 
-    python -m benchmarks.kill_drill --kills 10
+    python -m benchmarks.kill_drill --kills 10 --output FOLDER
 
 Trains a small model twice with the same command: once undisturbed, and once killed with SIGKILL at
 random moments, every second time while a state is being written. Compares all weights, averages,
-optimizer moments and the controller of the two last states bit by bit.
+optimizer moments and the controller of the two last states bit by bit. FOLDER keeps both runs, what
+they printed, and drill.json with every kill and the outcome; without it nothing is kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -17,18 +19,48 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from trainer.data.wording import counted
 from trainer.state import load_state, state_files
-from trainer.stats import STATS_NAME
+from trainer.stats import STATS_NAME, read_records
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_START = 300.0
+SECONDS_BETWEEN_LINES = 30.0  # of the progress of a run that is not disturbed
+REPORT_NAME = "drill.json"
+LOG_SUFFIX = "_log.txt"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill of the run.
+
+    Attributes:
+        number: counted from 1.
+        step: last step that the run had logged when it was killed.
+        was_writing: whether a state was being written.
+        states: names of the state files that were left, newest first.
+    """
+
+    number: int
+    step: int
+    was_writing: bool
+    states: tuple[str, ...]
+
+    def describe(self, kills: int, steps: int) -> str:
+        """One line."""
+        place = "while writing a state" if self.was_writing else "between two states"
+        left = ", ".join(self.states) or "no state yet"
+        return (
+            f"kill {self.number} of {kills} at step {self.step} of {steps}, {place}; left: {left}"
+        )
 
 
 def make_pictures(folder: Path, num_pictures: int = 40) -> None:
@@ -46,13 +78,46 @@ def start(pictures: Path, output: Path, steps: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "trainer", "--data", str(pictures), "--output", str(output)]
     command += ["--preset", "tiny32", "--steps", str(steps), "--device", "cpu", "--no-tensorboard"]
     command += ["--set", "save_every_steps=3", "--set", "log_every_steps=1"]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    # one after the other, each start of a run adds to what it printed
+    with open(output.with_name(output.name + LOG_SUFFIX), "ab") as log:
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+
+def last_step(output: Path) -> int:
+    """The last step that a run has logged, 0 before the first."""
+    records = read_records(output / STATS_NAME)
+    return records[-1]["step"] if records else 0
+
+
+def wait_to_end(
+    process: subprocess.Popen[bytes], output: Path, steps: int, say: Callable[[str], None]
+) -> None:
+    """Let a run end, with a line about its progress now and then.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    while True:
+        try:
+            code = process.wait(timeout=SECONDS_BETWEEN_LINES)
+        except subprocess.TimeoutExpired:
+            say(f"{output.name}: step {last_step(output)} of {steps}")
+            continue
+        break
+    if code != 0:
+        log = output.with_name(output.name + LOG_SUFFIX)
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise RuntimeError(
+            f"The run '{output.name}' ended with exit code {code}; its last line is: "
+            f"{lines[-1] if lines else 'none'}. Mend that and start the drill again."
+        )
+    say(f"{output.name}: finished at step {last_step(output)} of {steps}")
 
 
 def wait_for_steps(process: subprocess.Popen[bytes], output: Path) -> bool:
@@ -82,8 +147,12 @@ def wait_for_write(process: subprocess.Popen[bytes], output: Path) -> bool:
 
 def kill_at_random(
     pictures: Path, output: Path, steps: int, kills: int, rng: random.Random
-) -> Iterator[str]:
-    """Start the run and kill it, `kills` times or until it ends; then let it end."""
+) -> Iterator[Kill]:
+    """Start the run and kill it, `kills` times.
+
+    Raises:
+        RuntimeError: the run ended before.
+    """
     done = 0
     while done < kills:
         process = start(pictures, output, steps)
@@ -96,16 +165,17 @@ def kill_at_random(
             time.sleep(rng.uniform(0, 1.0))
         if not hit or process.poll() is not None:
             process.wait()
-            raise RuntimeError(f"The run ended after {done} of {kills} kills. Give more --steps.")
+            many = f"{done} of {counted(kills, 'kill')}"
+            raise RuntimeError(f"The run ended after {many}. Give more --steps.")
         process.send_signal(signal.SIGKILL)
         process.wait()
         done += 1
-        was_writing = (output / "state.tmp").exists()
-        names = ", ".join(path.name for path in state_files(output)) or "no state yet"
-        yield f"kill {done}: {'while writing a state' if was_writing else 'between'}; {names}"
-    process = start(pictures, output, steps)
-    if process.wait() != 0:
-        raise RuntimeError("The run that was killed could not be finished.")
+        yield Kill(
+            number=done,
+            step=last_step(output),
+            was_writing=(output / "state.tmp").exists(),
+            states=tuple(path.name for path in state_files(output)),
+        )
 
 
 def differences(first: object, second: object, where: str = "state") -> Iterator[str]:
@@ -125,38 +195,113 @@ def differences(first: object, second: object, where: str = "state") -> Iterator
         yield where
 
 
-def drill(folder: Path, kills: int, steps: int, seed: int) -> list[str]:
-    """Run the drill in `folder`; the places in which the two last states differ."""
+def drill(
+    folder: Path, kills: int, steps: int, seed: int, say: Callable[[str], None] = print
+) -> list[str]:
+    """Run the drill in `folder`; the places in which the two last states differ.
+
+    Writes `folder`/drill.json after every kill, and with the outcome at the end.
+
+    Args:
+        say: told of the progress, a line at a time.
+
+    Raises:
+        RuntimeError: a run failed, or ended before it was killed so often.
+    """
     pictures = folder / "pictures"
     make_pictures(pictures)
-    undisturbed = start(pictures, folder / "undisturbed", steps)
-    if undisturbed.wait() != 0:
-        raise RuntimeError("The undisturbed run failed; run python -m trainer to see why.")
-    for line in kill_at_random(pictures, folder / "killed", steps, kills, random.Random(seed)):
-        print(line, flush=True)
-    states = [load_state(folder / name) for name in ("undisturbed", "killed")]
+    undisturbed, killed = folder / "undisturbed", folder / "killed"
+    say(f"training {counted(steps, 'step')} undisturbed")
+    wait_to_end(start(pictures, undisturbed, steps), undisturbed, steps, say)
+    done: list[Kill] = []
+    for kill in kill_at_random(pictures, killed, steps, kills, random.Random(seed)):
+        done.append(kill)
+        write_report(folder, done, None, kills=kills, steps=steps, seed=seed)
+        say(kill.describe(kills, steps))
+    wait_to_end(start(pictures, killed, steps), killed, steps, say)
+    states = [load_state(run) for run in (undisturbed, killed)]
     assert states[0] is not None and states[1] is not None
-    return list(differences(states[0][0], states[1][0]))
+    found = list(differences(states[0][0], states[1][0]))
+    write_report(folder, done, found, kills=kills, steps=steps, seed=seed)
+    return found
 
 
-def main() -> int:
-    """The command; 0 when the two runs ended alike."""
+def write_report(
+    folder: Path, done: Sequence[Kill], found: Sequence[str] | None, **settings: int
+) -> None:
+    """Write `folder`/drill.json.
+
+    Args:
+        done: the kills so far.
+        found: places in which the two last states differ; None when they are not compared yet.
+        settings: kills asked for, steps and seed.
+    """
+    report = {
+        **settings,
+        "is_identical": None if found is None else not found,
+        "differences": found,
+        "done": [asdict(kill) for kill in done],
+    }
+    (folder / REPORT_NAME).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def say_now(line: str) -> None:
+    """Print a line with the time, at once also into a file."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def at_least_one(text: str) -> int:
+    """A whole number of at least 1, from the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too small; use 1 or more")
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; 0 when the two runs ended alike, 1 when not, 2 for wrong input."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.kill_drill",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--kills", type=int, default=10, help="how often (default: 10)")
-    parser.add_argument("--steps", type=int, default=300, help="of each run (default: 300)")
+    parser.add_argument("--kills", type=at_least_one, default=10, help="how often (default: 10)")
+    parser.add_argument(
+        "--steps", type=at_least_one, default=300, help="of each run (default: 300)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="new or empty folder that keeps the runs and a report of the drill, drill.json",
+    )
+    options = parser.parse_args(argv)
+    if options.output is not None:
+        try:
+            options.output.mkdir(parents=True, exist_ok=True)
+            is_used = any(options.output.iterdir())
+        except OSError as error:
+            parser.error(f"--output {options.output}: {error.strerror}; choose another folder")
+        if is_used:
+            parser.error(f"--output {options.output} is not empty; choose a new folder")
     with tempfile.TemporaryDirectory() as name:
-        found = drill(Path(name), arguments.kills, arguments.steps, arguments.seed)
+        folder = Path(name) if options.output is None else options.output.resolve()
+        try:
+            found = drill(folder, options.kills, options.steps, options.seed, say_now)
+        except (RuntimeError, TimeoutError) as error:
+            say_now(str(error))
+            return 1
+    many = f"{counted(options.kills, 'kill')} and {counted(options.steps, 'step')}"
     if found:
-        print(f"DIFFERENT in {len(found)} places: {', '.join(found[:10])}")
-        return 1
-    print(f"Identical after {arguments.kills} kills and {arguments.steps} steps.")
-    return 0
+        say_now(
+            f"DIFFERENT in {counted(len(found), 'place')} after {many}: {', '.join(found[:10])}"
+        )
+    else:
+        say_now(f"Identical after {many}.")
+    if options.output is not None:
+        say_now(f"Report: {options.output / REPORT_NAME}")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

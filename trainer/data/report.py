@@ -117,9 +117,10 @@ def _describe_duplicates(findings: Findings) -> str:
     times = "twice" if most == 2 else f"{most:,} times"
     first, repeated = findings.duplicates[0]
     example = f"({repeated} = {first}{', ...' if equal > 2 else ''})"
+    said = f"{equal:,} of those used are"
     if findings.num_repeated == 1:
-        return f"{equal:,} of those used are one picture, pixel by pixel, which counts {times} {example}"
-    said = f"{equal:,} of those used are only {findings.num_repeated:,} pictures, pixel by pixel"
+        return f"{said} one picture, pixel by pixel, which counts {times} {example}"
+    said += f" only {findings.num_repeated:,} pictures, pixel by pixel"
     if most == 2:
         return f"{said}, and each of these counts twice {example}"
     return f"{said}; {name} counts most often, {times} {example}"
