@@ -11,6 +11,8 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
+from .data.wording import counted
+
 
 def choose_device(name: str) -> str:
     """Resolve "auto"; "cuda" without a usable GPU is an error, never a fallback.
@@ -74,6 +76,22 @@ def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool)
         mixed_precision=mixed,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=has_idle_parts)],
     )
+
+
+def part_of_batch(batch_size: int, num_processes: int, accumulation_steps: int) -> int:
+    """Images that a process computes at a time.
+
+    Raises:
+        ValueError: the batch cannot be shared evenly.
+    """
+    shares = num_processes * accumulation_steps
+    if batch_size % shares:
+        processes = "1 process" if num_processes == 1 else f"{num_processes} processes"
+        raise ValueError(
+            f"batch_size {batch_size} cannot be shared by {processes} with "
+            f"{counted(accumulation_steps, 'accumulation step')}. Use a multiple of {shares}."
+        )
+    return batch_size // shares
 
 
 class Mean:

@@ -41,6 +41,7 @@ class RunLog:
         num_steps: steps of the whole run.
         batch_size: images per step, for records that do not count their images.
         use_tensorboard: write for TensorBoard if the package is there.
+        has_capacity: whether C plays a part; without one the progress does not show it.
         events: a text stream for a program that watches the run, such as stdout: one JSON object
             per line, {"event": "step", "step", "steps", "images_per_sec", "eta_sec", and the
             numbers of the record} or {"event": "picture", "name", "step", "path"}. What is
@@ -57,16 +58,17 @@ class RunLog:
         *,
         use_tensorboard: bool = True,
         events: TextIO | None = None,
+        has_capacity: bool = True,
     ) -> None:
         self.folder = folder
         self.path = folder / STATS_NAME
         self.num_steps = num_steps
         self.batch_size = batch_size
         self.events = events
-        kept = [self._counted(record) for record in drop_records_after(self.path, first_step)]
-        if first_step == 0:
-            kept = [{"step": 0, "images": 0, "seconds": 0.0}]
-        self.recent = deque(kept[-1:], maxlen=SPEED_RECORDS + 1)
+        self.hidden = () if has_capacity else ("capacity",)
+        self.is_warmup = False
+        drop_records_after(self.path, first_step)
+        self.recent: deque[dict[str, Any]] = deque(maxlen=SPEED_RECORDS + 1)
         self.board = open_board(folder, first_step) if use_tensorboard else None
         self.display = open_display(num_steps, first_step)
 
@@ -83,15 +85,28 @@ class RunLog:
         if self.board is not None:
             self.board.close()
 
-    def write(self, record: dict[str, Any]) -> None:
-        """Take one record in: a "step" and whatever was measured there (see stats.jsonl)."""
+    def write(self, record: dict[str, Any], since: tuple[int, float]) -> None:
+        """Take one record in: a "step" and whatever was measured there (see stats.jsonl).
+
+        Args:
+            since: step and training seconds at which the speed begins to count: those of earlier
+                commands, perhaps on another machine, and a slow first step stay out of it.
+        """
         append_record(self.path, record)
         counted = self._counted(record)
+        if not self.recent:
+            step, seconds = since
+            self.recent.append(self._counted({"step": step, "seconds": seconds}))
+        is_warmup = record.get("is_warmup") is True
+        if self.is_warmup and not is_warmup:  # its steps were far quicker
+            self.recent = deque([self.recent[-1]], self.recent.maxlen)
+        self.is_warmup = is_warmup
         self.recent.append(counted)
         speed = images_per_second(self.recent[0], counted)
         step_time = seconds_per_step(self.recent[0], counted)
         eta = None if step_time is None else step_time * max(0, self.num_steps - record["step"])
-        self.display.show(Progress(record["step"], self.num_steps, speed, eta, record))
+        shown = {key: value for key, value in record.items() if key not in self.hidden}
+        self.display.show(Progress(record["step"], self.num_steps, speed, eta, shown))
         if self.board is not None:
             self.board.write(record, speed)
         measured = {

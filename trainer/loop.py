@@ -22,7 +22,7 @@ from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .capacity import envelope
 from .config import TrainConfig
 from .data import Pictures
-from .devices import Mean, match_layout, memory_format, open_accelerator
+from .devices import Mean, match_layout, memory_format, open_accelerator, part_of_batch
 from .ema import WeightAverage
 from .objectives import build_objective
 from .signals import stop_on_signals
@@ -79,14 +79,9 @@ class Trainer:
             has_idle_parts=config.objective.name == "qlae",  # it does not use the logvar
         )
         self.device = self.accelerator.device
-        shares = self.accelerator.num_processes * config.accumulation_steps
-        if config.batch_size % shares:
-            raise ValueError(
-                f"batch_size {config.batch_size} cannot be shared by "
-                f"{self.accelerator.num_processes} processes with {config.accumulation_steps} "
-                f"accumulation steps. Use a multiple of {shares}."
-            )
-        self.part_size = config.batch_size // shares
+        self.part_size = part_of_batch(
+            config.batch_size, self.accelerator.num_processes, config.accumulation_steps
+        )
         self.order = BatchOrder(len(images), config.batch_size, config.seed)
         self.schedule = NoiseSchedule(config.schedule)
         self.envelope = envelope(config.loop, self.schedule)
@@ -143,6 +138,7 @@ class Trainer:
         self.step = 0
         self.has_other_pictures = False  # than the state that was loaded
         self.seconds = 0.0
+        self.warm_since = (0, 0.0)  # step and seconds after the first step in `run`
         self.orthogonal = self.direct = 0.0
 
     # -- state ---------------------------------------------------------------------------------
@@ -361,8 +357,11 @@ class Trainer:
         SIGINT, SIGTERM or `should_stop` end it after the step in progress, with the state saved;
         False as well when a signal came in the last step, so that what follows is not begun. Only
         the main process writes and calls back.
+
+        The first step loads libraries and may compile, so the speed shows from `warm_since` on.
         """
         config = self.config
+        first = self.step
         is_main = self.accelerator.is_main_process
         with stop_on_signals() as stop:
             while self.step < config.steps:
@@ -371,6 +370,8 @@ class Trainer:
                 began = time.perf_counter()
                 measured = self.train_step()
                 self.seconds += time.perf_counter() - began
+                if self.step == first + 1:
+                    self.warm_since = (self.step, self.seconds)
                 if not is_main:
                     continue
                 if self.step % config.log_every_steps == 0 or self.step == config.steps:

@@ -33,6 +33,7 @@ from .costs import (
 from .data import BUILT_IN_SOURCES, num_held_out
 from .data.sources import require_source
 from .data.wording import counted
+from .devices import part_of_batch
 from .run import RunSettings
 
 HALF_BYTES = 2  # of a number in the exported model
@@ -57,7 +58,7 @@ def describe_plan(settings: RunSettings) -> str:
     config = settings.config
     process = PartialState(cpu=settings.device == "cpu")
     num_processes = process.num_processes
-    part_size = _part_size(config, num_processes)
+    part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps)
     num_pictures, pictures = _pictures(settings)
     num_trained = num_pictures
     if num_pictures and settings.data not in BUILT_IN_SOURCES:
@@ -104,16 +105,6 @@ def to_toml(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
             # JSON writes these as TOML does; a number like 1e-05 as well
             lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join(["\n".join(lines) + "\n", *tables])
-
-
-def _part_size(config: TrainConfig, num_processes: int) -> int:
-    shares = num_processes * config.accumulation_steps
-    if config.batch_size % shares:
-        raise ValueError(
-            f"batch_size {config.batch_size} cannot be shared by {num_processes} processes with "
-            f"{config.accumulation_steps} accumulation steps. Use a multiple of {shares}."
-        )
-    return config.batch_size // shares
 
 
 def _pictures(settings: RunSettings) -> tuple[int | None, str]:

@@ -15,6 +15,7 @@ from .command import training_command
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .data.sources import require_source
+from .data.wording import counted
 from .devices import is_first_process
 from .logs import RunLog
 from .loop import Trainer
@@ -33,7 +34,7 @@ READING_STOPPED = (
     "again and go on."
 )
 MEASURING_STOPPED = (
-    "Stopped while the model was measured. Its {} steps are saved; run the same command to measure "
+    "Stopped while the model was measured. It is saved at step {}; run the same command to measure "
     "it and write its file."
 )
 
@@ -205,10 +206,11 @@ def _train(
             config.batch_size,
             use_tensorboard=settings.use_tensorboard,
             events=events,
+            has_capacity=config.loop.bottleneck != "constant",
         ) as log:
 
             def on_log(record: dict[str, Any]) -> None:
-                log.write(record)
+                log.write(record, trainer.warm_since)
                 if on_record is not None:
                     on_record(record)
 
@@ -238,14 +240,13 @@ def _train(
 
 def _describe_too_few(trainer: Trainer, folder: Path, is_complete: bool) -> str:
     """Why a run cannot be made shorter than it is, and how to get its model."""
-    done = f"{trainer.step:,}"
     model = (
         f"Its model is {folder / MODEL_NAME}"
         if is_complete
         else f"For the model as it is now: python -m trainer export {folder}"
     )
     return (
-        f"The run in {folder} has done {done} steps already, more than --steps "
+        f"The run in {folder} has done {counted(trainer.step, 'step')} already, more than --steps "
         f"{trainer.config.steps:,}, and steps cannot be undone. {model}. To train on, give --steps "
         f"{trainer.step} or more; for a shorter run, choose another --output."
     )

@@ -24,6 +24,8 @@ from trainer.display import (
 from trainer.logs import RunLog
 from trainer.stats import append_record, drop_records_after, images_per_second, read_records
 
+START = (0, 0.0)  # step and seconds at which a run begins
+
 
 def record(step: int, seconds: float | None = None, **values) -> dict:
     return {
@@ -75,7 +77,7 @@ def test_resuming_cuts_what_lies_beyond(tmp_path):
         append_record(path, record(step))
     with RunLog(tmp_path, 20, 100, 32, use_tensorboard=False) as log:
         assert [item["step"] for item in read_records(path)] == [10, 20]
-        log.write(record(30, diffusion=0.5))
+        log.write(record(30, diffusion=0.5), START)
     assert [item["step"] for item in read_records(path)] == [10, 20, 30]
     assert read_records(path)[-1]["diffusion"] == 0.5
     assert [item.name for item in tmp_path.iterdir()] == ["stats.jsonl"]
@@ -149,8 +151,8 @@ def test_plain_lines_are_rare_and_plain(capfd):
 def test_no_escape_codes_where_stderr_is_no_terminal(tmp_path, capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with RunLog(tmp_path, 0, 20, 32, use_tensorboard=False) as log:
-        log.write(record(10))
-        log.write(record(20))
+        log.write(record(10), START)
+        log.write(record(20), START)
     captured = capfd.readouterr()
     lines = captured.err.splitlines()
     assert captured.out == "" and "\x1b" not in captured.err
@@ -168,7 +170,7 @@ def test_a_terminal_gets_two_live_lines_unless_it_is_dumb(tmp_path, monkeypatch,
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", term)
     with RunLog(tmp_path, 0, 20, 32, use_tensorboard=False) as log:
-        log.write(record(10))
+        log.write(record(10), START)
         sys.stderr.write("a sentence\n")
     assert ("\x1b" in screen.getvalue()) == is_live
     assert "a sentence" in screen.getvalue()
@@ -217,8 +219,8 @@ def read_events(stream: io.StringIO) -> list[dict]:
 def test_one_event_per_record_with_speed_and_time_left(tmp_path):
     stream = io.StringIO()
     with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=stream) as log:
-        log.write(record(10, kl=float("nan"), note="text", flag=True, extra=3))
-        log.write({"step": 20})
+        log.write(record(10, kl=float("nan"), note="text", flag=True, extra=3), START)
+        log.write({"step": 20}, START)
     first, second = read_events(stream)
     assert (first["event"], first["step"], first["steps"]) == ("step", 10, 100)
     assert '"images": 320,' in stream.getvalue()  # a count stays a whole number
@@ -235,27 +237,38 @@ def test_one_event_per_record_with_speed_and_time_left(tmp_path):
     }
 
 
-def test_speed_is_recent_and_goes_on_over_a_resume(tmp_path):
+def test_speed_is_recent_and_that_of_this_command(tmp_path):
     append_record(tmp_path / "stats.jsonl", record(100, seconds=1000.0))
     stream = io.StringIO()
-    with RunLog(tmp_path, 100, 500, 32, use_tensorboard=False, events=stream) as log:
+    with RunLog(tmp_path, 105, 500, 32, use_tensorboard=False, events=stream) as log:
+        # stopped at step 105, and the first step after that took 90 s
+        since = (106, 1190.0)
+        log.write(record(106, seconds=1190.0), since)
         for index in range(1, 41):  # 10 steps a second after a slow start, then 5
-            seconds = 1000.0 + index + max(0, index - 10)
-            log.write(record(100 + 10 * index, seconds=seconds))
-    speeds = [event["images_per_sec"] for event in read_events(stream)]
+            seconds = 1190.0 + index + max(0, index - 10)
+            log.write(record(106 + 10 * index, seconds=seconds), since)
+    events = read_events(stream)
+    assert events[0]["images_per_sec"] is None and events[0]["eta_sec"] is None
+    speeds = [event["images_per_sec"] for event in events[1:]]
     assert speeds[:10] == [320.0] * 10 and speeds[29:] == [160.0] * 11
     assert 160 < speeds[20] < 320
-    assert read_events(stream)[0]["eta_sec"] == 39.0
-    without_history = io.StringIO()
-    with RunLog(tmp_path, 50, 500, 32, use_tensorboard=False, events=without_history) as log:
-        log.write(record(60, seconds=30.0))
-    assert read_events(without_history)[0]["images_per_sec"] is None
+    assert events[1]["eta_sec"] == 38.4  # 384 steps
+
+
+def test_the_quick_steps_of_the_warm_up_do_not_count_after_it(tmp_path):
+    stream = io.StringIO()
+    with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=stream) as log:
+        for step, seconds, is_warmup in ((10, 1.0, True), (20, 2.0, True), (30, 12.0, False)):
+            log.write(record(step, seconds=seconds, is_warmup=is_warmup), START)
+        log.write(record(40, seconds=22.0, is_warmup=False), START)
+    assert [event["images_per_sec"] for event in read_events(stream)] == [320, 320, 32, 32]
+    assert read_events(stream)[2]["eta_sec"] == 70.0
 
 
 def test_records_without_images_use_the_batch_size(tmp_path):
     stream = io.StringIO()
     with RunLog(tmp_path, 0, 100, 8, use_tensorboard=False, events=stream) as log:
-        log.write({"step": 10, "seconds": 4.0})
+        log.write({"step": 10, "seconds": 4.0}, START)
     assert read_events(stream)[0]["images_per_sec"] == 20.0
 
 
@@ -279,8 +292,8 @@ def test_a_reader_that_went_away_is_told_once_and_nothing_is_lost(tmp_path, capf
             raise BrokenPipeError("Broken pipe")
 
     with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=Gone()) as log:
-        log.write(record(10))
-        log.write(record(20))
+        log.write(record(10), START)
+        log.write(record(20), START)
     assert capfd.readouterr().err.count("Nobody reads the events") == 1
     assert len(read_records(tmp_path / "stats.jsonl")) == 2
 
@@ -297,7 +310,7 @@ def read_board(folder: Path):
 def test_scalars_by_group_and_pictures(tmp_path):
     pytest.importorskip("tensorboard")
     with RunLog(tmp_path, 0, 100, 32) as log:
-        log.write(record(10, new_number=5.0, used=float("nan"), word="text"))
+        log.write(record(10, new_number=5.0, used=float("nan"), word="text"), START)
         log.picture("traversals", Image.new("L", (8, 6)), 10)
     board = read_board(tmp_path)
     tags = set(board.Tags()["scalars"])
@@ -315,9 +328,9 @@ def test_resuming_purges_what_lies_beyond(tmp_path):
     pytest.importorskip("tensorboard")
     with RunLog(tmp_path, 0, 100, 32) as log:
         for step in (10, 20, 30):
-            log.write(record(step))
+            log.write(record(step), START)
     with RunLog(tmp_path, 20, 100, 32) as log:
-        log.write(record(40))
+        log.write(record(40), START)
     assert [item.step for item in read_board(tmp_path).Scalars("loss/diffusion")] == [10, 20, 40]
 
 
@@ -331,7 +344,7 @@ def test_missing_tensorboard_is_said_once(tmp_path, capfd, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with RunLog(tmp_path, 0, 100, 32) as log:
-        log.write(record(10))
+        log.write(record(10), START)
         log.picture("traversals", Image.new("RGB", (4, 4)), 10)
     error = capfd.readouterr().err
     assert error.count("TensorBoard is not installed") == 1 and "pip install tensorboard" in error
@@ -341,6 +354,6 @@ def test_missing_tensorboard_is_said_once(tmp_path, capfd, monkeypatch):
 
 def test_tensorboard_can_be_switched_off(tmp_path, capfd):
     with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False) as log:
-        log.write(record(10))
+        log.write(record(10), START)
     assert not (tmp_path / "tensorboard").exists()
     assert "TensorBoard" not in capfd.readouterr().err

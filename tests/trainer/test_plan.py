@@ -227,7 +227,9 @@ def test_several_processes_share_the_batch(folder, quick, monkeypatch):
     assert "2 processes, each on a CPU" in facts
     assert "12 pictures per step each, in 3 parts of 4 one after the other" in facts
     assert "not timed with several processes" in facts
-    with pytest.raises(ValueError, match="batch_size 15 .* 2 processes .* multiple of 2"):
+    with pytest.raises(
+        ValueError, match="batch_size 15 .* 2 processes with 1 accumulation step[.] .*multiple of 2"
+    ):
         describe_plan(settings(folder, replace(TINY, batch_size=15)))
     monkeypatch.setattr(Processes, "is_main_process", False)
     assert describe_plan(settings(folder, config)) == ""

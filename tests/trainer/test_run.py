@@ -97,7 +97,7 @@ def test_out_of_memory_keeps_the_last_state(folder, tmp_path, capfd, monkeypatch
     assert run_command(folder, tmp_path / "run") == 2
     said = capfd.readouterr().err
     assert "Out of memory; what had been saved is kept" in said and "accumulation_steps=2" in said
-    state, _ = load_state(tmp_path / "run")
+    state, _ = load_state(tmp_path / "run") or ({}, [])
     assert state["step"] == 2
     monkeypatch.setattr(Trainer, "train_step", step)  # and the advice works in the same folder
     assert run_command(folder, tmp_path / "run", "--set", "accumulation_steps=2") == 0
@@ -164,7 +164,7 @@ def test_sigterm_while_measuring_loses_no_step(folder, tmp_path, capfd, monkeypa
         patch.setattr("trainer.export.find_axes", stop_self)
         assert run_command(folder, tmp_path / "run") == 130
     error = capfd.readouterr().err
-    assert "Its 4 steps are saved; run the same command to measure it" in error
+    assert "It is saved at step 4; run the same command to measure it" in error
     assert "Traceback" not in error and not (tmp_path / "run" / "model.safetensors").exists()
     assert run_command(folder, tmp_path / "run") == 0
     assert read_header(tmp_path / "run" / "model.safetensors").facts["training"]["steps"] == 4
@@ -218,6 +218,35 @@ def test_a_program_can_follow_the_run(folder, tmp_path, capfd):
     events = [json.loads(line) for line in lines]
     steps = [event["step"] for event in events if event["event"] == "step"]
     assert steps == [1, 2, 3, 4]
+
+
+def test_the_speed_is_that_of_the_command_without_its_first_step(
+    folder, tmp_path, capfd, monkeypatch
+):
+    """A step takes 1 s, the first of each command 50 s, and those of the first command 9 s."""
+    clock, slow, step = [0.0], [True], Trainer.train_step
+
+    def train_step(self):
+        clock[0] += 50.0 if self.step in (0, 4) else 9.0 if slow[0] else 1.0
+        return step(self)
+
+    monkeypatch.setattr("trainer.loop.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr(Trainer, "train_step", train_step)
+    assert run_command(folder, tmp_path / "run", "--events", "--set=log_every_steps=2") == 0
+    slow[0] = False
+    more = ["--events", "--set=log_every_steps=2", "--steps", "10"]
+    capfd.readouterr()
+    assert run_command(folder, tmp_path / "run", *more) == 0
+    events = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line]
+    left = [event["eta_sec"] for event in events if event["event"] == "step"]
+    assert left == [4.0, 2.0, 0.0]  # after steps 6, 8 and 10
+
+
+@pytest.mark.parametrize("bottleneck", ["controller", "constant"])
+def test_a_capacity_that_plays_no_part_is_not_shown(folder, tmp_path, capfd, bottleneck):
+    assert run_command(folder, tmp_path / "run", "--set", f"loop.bottleneck={bottleneck}") == 0
+    line = next(line for line in capfd.readouterr().err.splitlines() if "step 4/4" in line)
+    assert ("  C " in line) == (bottleneck == "controller") and "  KL " in line
 
 
 def test_pictures_held_out_are_not_trained_on_and_are_judged(folder, tmp_path, capfd, monkeypatch):
