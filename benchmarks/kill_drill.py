@@ -107,7 +107,9 @@ def wait_to_end(
         try:
             code = process.wait(timeout=SECONDS_BETWEEN_LINES)
         except subprocess.TimeoutExpired:
-            say(f"{output.name}: step {last_step(output)} of {steps}")
+            step = last_step(output)
+            doing = f"step {step} of {steps}" if step < steps else "trained, measuring the model"
+            say(f"{output.name}: {doing}")
             continue
         break
     if code != 0:

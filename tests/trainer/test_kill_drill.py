@@ -57,6 +57,8 @@ def test_progress_of_a_run_and_its_failure(tmp_path, monkeypatch):
     wait_to_end(process("import time; time.sleep(0.5)", log), output, 9, lines.append)
     assert lines[0] == "killed: step 7 of 9"
     assert lines[-1] == "killed: finished at step 7 of 9"
+    wait_to_end(process("import time; time.sleep(0.5)", log), output, 7, lines.append)
+    assert "killed: trained, measuring the model" in lines
     with pytest.raises(RuntimeError, match="exit code 3; its last line is: no space. Mend"):
         wait_to_end(process("print('no space'); raise SystemExit(3)", log), output, 9, lines.append)
 
