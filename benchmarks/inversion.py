@@ -29,7 +29,7 @@ def main() -> None:
     images = torch.cat([frame(read_picture(p, 3), size, "crop")[0] for p in demo_image_paths()])
     posterior = model.networks.encode_semantic(images)
     denoiser = denoiser_for(model, posterior.mu, posterior.residual)
-    print(f"{path.name}, {len(images)} pictures, {torch.get_num_threads()} threads")
+    print(f"{path.name}, {len(images)} pictures, threads: {torch.get_num_threads()}")
     print("steps  corrections  evaluations  PSNR dB  seconds")
     for num_steps in (10, 20, 50):
         for corrections in (0, 1, 2):

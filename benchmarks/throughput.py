@@ -210,7 +210,8 @@ def main() -> None:
     baseline = Variant.parse(options.baseline, options.threads)
     variants = [Variant.parse(name, options.threads) for name in options.variants.split(",")]
     print(
-        f"{machine(options.device)}; {options.threads} threads unless said; against {baseline.name}"
+        f"{machine(options.device)}; threads: {options.threads} unless said; "
+        f"against {baseline.name}"
     )
     print(f"goal on this device: {GOALS[options.device]} times the plain loop")
     if not has_gpu:

@@ -20,6 +20,7 @@ from comfyui_cldis.editing.quality import MONOTONE
 
 from .batches import to_tensor
 from .data import BUILT_IN_SOURCES, open_images
+from .data.wording import counted
 from .devices import choose_device
 from .navigation import FINDERS, STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .navigation.result import with_basis
@@ -160,7 +161,7 @@ def open_space(
     pictures = read_pictures(model, data, seed)
     name = data if data in BUILT_IN_SOURCES else Path(data).name
     space = ModelSpace.of_pictures(model, pictures, view=settings.view)
-    return space, f"on {len(pictures)} pictures from {name}"
+    return space, f"on {counted(len(pictures), 'picture')} from {name}"
 
 
 def read_pictures(model: EditableModel, data: str, seed: int) -> Tensor:
