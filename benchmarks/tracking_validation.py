@@ -45,6 +45,13 @@ NUM_PICTURES = 256
 UDR_PICTURES = 2000
 RESAMPLES = 2000
 SEED = 2027
+LABELS = {
+    "cts": "content-tracking score",
+    "separation": "CTS without A",
+    "udr": "UDR",
+    "dci_disentanglement": "DCI D",
+    "factor_vae": "FactorVAE",
+}
 
 
 def variants(folder: Path) -> list[str]:
@@ -164,18 +171,26 @@ def rank_correlation(pairs: np.ndarray) -> float:
 def correlation(
     models: Sequence[dict[str, Any]], rival: str, truth: str
 ) -> tuple[float, float, float, int] | None:
-    """Spearman's correlation, its 95 % bootstrap interval over the models, and how many."""
-    pairs = np.array([(m[rival], m[truth]) for m in models if m[rival] is not None])
-    if len(pairs) < 5:
+    """Spearman's correlation, its 95 % bootstrap interval over the runs, and how many models.
+
+    Runs are resampled, not models: the two codes of one run are alike.
+    """
+    known = [model for model in models if model[rival] is not None]
+    if len(known) < 5:
         return None
+    runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for model in known:
+        pair = (model[rival], model[truth])
+        runs.setdefault((model["row"], model["seed"]), []).append(pair)
+    groups = [np.array(pairs) for pairs in runs.values()]
     rng = np.random.default_rng(SEED)
     drawn = []
     for _ in range(RESAMPLES):
-        chosen = pairs[rng.integers(0, len(pairs), len(pairs))]
+        chosen = np.concatenate([groups[i] for i in rng.integers(0, len(groups), len(groups))])
         if np.ptp(chosen, axis=0).min() > 0:
             drawn.append(rank_correlation(chosen))
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return rank_correlation(pairs), low, high, len(pairs)
+    return rank_correlation(np.concatenate(groups)), low, high, len(known)
 
 
 def draw_scatter(models: Sequence[dict[str, Any]]) -> bytes:
@@ -197,7 +212,7 @@ def draw_scatter(models: Sequence[dict[str, Any]]) -> bytes:
                     color=colour,
                     label=label,
                 )
-            dress(axes, "", rival, None, x_label=truth)
+            dress(axes, "", LABELS[rival], None, x_label=LABELS[truth])
             axes.grid(True, axis="x", color=FAINT_INK, alpha=0.2, linewidth=0.6)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper center", ncols=2, frameon=False, fontsize=8)
