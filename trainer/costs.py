@@ -20,17 +20,22 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.editing.quality import AMOUNTS as MEASURED_AMOUNTS
 from comfyui_cldis.model import DiffusionAutoencoder
 
+from . import samples
 from .config import TrainConfig
+from .export import BASE_IMAGES
 from .loop import Trainer
 from .objectives import build_objective
+from .quality import DIRECTION_STEPS, INVERSION_STEPS, JUDGED_BASES
 from .step import TrainingLosses, draw
 
 GIB = 2**30
 FLOAT_BYTES = 4
 PROGRAM_BYTES = 400 * 2**20  # Python, PyTorch and what they load; a CUDA context is about as large
 FAKE_BATCHES = (2, 4)
+QUALITY_STEPS = 20  # of inversion and of drawing, where the quality is measured
 STEP_FACTOR = 3  # a backward pass computes two products for each one of the forward pass
 TIMED_STEPS = 2
 TIMING_BUDGET = 6.0  # seconds for the timed steps and the one before them
@@ -40,6 +45,7 @@ STEP_EFFICIENCY = 0.5  # of the arithmetic rate of a plain matrix product
 MEMORY_MARGIN = 1.15  # of free memory over the estimate, which leaves out what comes and goes
 LEAST_SHARE = 0.7  # of the processor's time; steps that got less were held up by other programs
 OTHERS_SHARE = 0.15  # of the processor's time that other programs then took at least
+PASS_SHARE = 0.25  # of a step of the diffusion branch; measured .24 (tiny32) and .27 (heads64)
 INFORMATION_SHARE = 1 / 6  # of a step: a quarter of the images, two forward passes out of three
 
 
@@ -93,6 +99,7 @@ class Timing:
     Attributes:
         step: an ordinary step.
         copilot_step: a step that trains only the co-pilot.
+        image_pass: of one image through the diffusion branch, without learning from it.
         num_images: images per timed step; the batch is a multiple of it in seconds. 0 when no
             step was timed and the seconds follow from the count of operations.
         share: of the processor's time that the timed steps got, in (0, 1]; below 1 only when
@@ -101,6 +108,7 @@ class Timing:
 
     step: float
     copilot_step: float
+    image_pass: float
     num_images: int
     share: float = 1.0
 
@@ -228,18 +236,39 @@ def time_step(config: TrainConfig, costs: Costs, part_size: int, device: str, fr
         idle = STEP_EFFICIENCY * speed.idle
         ordinary = costs.operations * config.batch_size / idle
         alone = costs.copilot_operations * config.batch_size / idle
-        return Timing(alone if config.loop.copilot_only else ordinary, alone, 0)
+        image_pass = PASS_SHARE * (ordinary - alone) / config.batch_size
+        return Timing(alone if config.loop.copilot_only else ordinary, alone, image_pass, 0)
     ordinary, alone = (
         _seconds_per_step(config, num_images, device, copilot_only)
         for copilot_only in (False, True)
     )
     scale = config.batch_size / num_images
+    image_pass = PASS_SHARE * max(0.0, ordinary.seconds - alone.seconds) / num_images
+    copilot_step = scale * alone.seconds
     if config.loop.copilot_only:
-        return Timing(scale * alone.seconds, scale * alone.seconds, num_images, alone.share)
+        return Timing(copilot_step, copilot_step, image_pass, num_images, alone.share)
     information = 1 + INFORMATION_SHARE / config.loop.information_every_steps
-    return Timing(
-        scale * information * ordinary.seconds, scale * alone.seconds, num_images, ordinary.share
-    )
+    step = scale * information * ordinary.seconds
+    return Timing(step, copilot_step, image_pass, num_images, ordinary.share)
+
+
+def count_end_passes(config: TrainConfig, num_judged: int) -> int:
+    """Passes of one image through the diffusion branch after the last step of a run, at most.
+
+    They are the export's, which ranks the axes, measures directions and quality, and the samples'
+    of the report. Every axis counts as a direction; the search of other finders is not counted.
+
+    Args:
+        num_judged: pictures that the quality is measured on.
+    """
+    num_axes = config.model.latent_dim
+    inverted = (BASE_IMAGES + JUDGED_BASES) * (INVERSION_STEPS + 1)  # one corrects the last step
+    ranked = num_axes * BASE_IMAGES * 2 * DIRECTION_STEPS  # both ways
+    measured = num_axes * JUDGED_BASES * len(MEASURED_AMOUNTS) * DIRECTION_STEPS
+    judged = num_judged * (3 * QUALITY_STEPS + 1)  # inverted, and drawn from two noises
+    moved = min(num_axes, samples.NUM_ROWS) * samples.NUM_BASES * len(samples.AMOUNTS)
+    shown = samples.NUM_COLUMNS * (3 * samples.NUM_STEPS + 1) + moved * samples.NUM_STEPS
+    return inverted + ranked + measured + judged + shown
 
 
 def _exceeds(config: TrainConfig, costs: Costs, num_images: int, free: int) -> bool:

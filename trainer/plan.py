@@ -26,6 +26,7 @@ from .costs import (
     Memory,
     Timing,
     count_costs,
+    count_end_passes,
     estimate_memory,
     state_bytes,
     time_step,
@@ -34,11 +35,12 @@ from .data import BUILT_IN_SOURCES, num_held_out
 from .data.sources import require_source
 from .data.wording import counted
 from .devices import part_of_batch
+from .export import SEEN_IMAGES, UNSEEN_IMAGES
 from .run import RunSettings
 
 HALF_BYTES = 2  # of a number in the exported model
 LABEL_WIDTH = 9
-WIDTH = 88  # letters of a line of a warning
+WIDTH = 88  # letters of a line that is wrapped
 MONTH = 30 * 86400.0  # seconds; what would take longer is not told as a number
 
 
@@ -60,10 +62,11 @@ def describe_plan(settings: RunSettings) -> str:
     num_processes = process.num_processes
     part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps)
     num_pictures, pictures = _pictures(settings)
-    num_trained = num_pictures
+    num_trained, num_judged = num_pictures, UNSEEN_IMAGES
     if num_pictures and settings.data not in BUILT_IN_SOURCES:
         count = num_held_out(num_pictures, config.held_out)
         num_trained = num_pictures - count
+        num_judged = count or min(num_pictures, SEEN_IMAGES)
         pictures += f"; {count:,} of them held out of the training" if count else ""
     if not process.is_main_process:
         return ""
@@ -79,7 +82,7 @@ def describe_plan(settings: RunSettings) -> str:
         ("Device", _device(config, settings.device, num_processes, part_size)),
         ("Networks", _networks(costs)),
         ("Memory", _memory(config, costs, memory, settings.device, part_size)),
-        ("Time", _time(config, costs, timing, settings.device)),
+        ("Time", _time(config, costs, timing, num_judged, settings.device)),
         ("Disk", _disk(settings, costs, num_pictures)),
         *(("Warning", wrap(found.text, WIDTH)) for found in check_settings(config.to_dict())),
     ]
@@ -216,7 +219,9 @@ def _parts_that_fit(
     return None
 
 
-def _time(config: TrainConfig, costs: Costs, timing: Timing | None, device: str) -> list[str]:
+def _time(
+    config: TrainConfig, costs: Costs, timing: Timing | None, num_judged: int, device: str
+) -> list[str]:
     work = costs.operations * config.steps * config.batch_size
     if timing is None:
         return [
@@ -225,12 +230,18 @@ def _time(config: TrainConfig, costs: Costs, timing: Timing | None, device: str)
             "the same command without the launcher and divide by the number of devices",
         ]
     warmup = config.copilot_warmup_steps
-    seconds = warmup * timing.copilot_step + (config.steps - warmup) * timing.step
+    training = warmup * timing.copilot_step + (config.steps - warmup) * timing.step
+    end = count_end_passes(config, num_judged) * timing.image_pass
+    seconds = training + end
     speed = f"{_rounded(config.batch_size / timing.step)} pictures per second"
-    lines = [
-        f"{_duration(seconds)}, an estimate: {_rounded(timing.step)} s per step ({speed}), "
-        f"{work:.1e} operations in all"
-    ]
+    text = (
+        f"{_duration(seconds)}, an estimate: {_duration(training)} of training, at "
+        f"{_rounded(timing.step)} s per step ({speed}, {work:.1e} operations in all), and up to "
+        f"{_duration(end)} at its end for directions, quality and report"
+    )
+    if config.directions != "axes":
+        text += f" (without the search of the finder {config.directions})"
+    lines = wrap(text, WIDTH)
     if seconds > MONTH:
         gpu = ", or train on a GPU" if device == "cpu" else ""
         lines.append(f"TOO LONG FOR THIS MACHINE: choose a smaller preset or fewer --steps{gpu}")
@@ -255,7 +266,7 @@ def _time(config: TrainConfig, costs: Costs, timing: Timing | None, device: str)
         lines.append(f"on an idle machine the run takes {_duration(timing.share * seconds)}")
     if config.use_compile and timing.num_images:
         lines.append("timed without torch.compile, which the run uses and which is faster")
-    return [*lines, "sample pictures, saving and the export at the end are not counted"]
+    return [*lines, "sample pictures on the way and saving are not counted"]
 
 
 def _disk(settings: RunSettings, costs: Costs, num_pictures: int | None) -> list[str]:

@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,6 +18,7 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.model import DiffusionAutoencoder
 from trainer import costs, plan
 from trainer.__main__ import main
+from trainer.batches import to_tensor
 from trainer.config import TrainConfig, load_preset, preset_names, tomllib
 from trainer.costs import (
     Costs,
@@ -27,9 +29,12 @@ from trainer.costs import (
     kept_bytes,
     time_step,
 )
+from trainer.export import assemble
+from trainer.loop import Trainer
 from trainer.objectives import build_objective
 from trainer.plan import describe_plan, to_toml
 from trainer.run import RunSettings
+from trainer.samples import draw_samples
 from trainer.step import TrainingLosses
 
 TINY = load_preset("tiny32")
@@ -51,7 +56,7 @@ def folder(tmp_path) -> Path:
 def quick(monkeypatch):
     """Plans with given counts and times, so that the words about them can be pinned."""
     monkeypatch.setattr(plan, "count_costs", lambda config, num_images: SOME)
-    monkeypatch.setattr(plan, "time_step", lambda *arguments: Timing(2.0, 0.5, 8))
+    monkeypatch.setattr(plan, "time_step", lambda *arguments: Timing(2.0, 0.5, 0.01, 8))
 
 
 def settings(folder: Path, config: TrainConfig = TINY) -> RunSettings:
@@ -117,9 +122,19 @@ def test_command_prints_a_preset_and_leaves_no_trace(folder, capsys, monkeypatch
 def test_time_and_disk_in_words(folder, quick):
     config = replace(TINY, steps=100, loop=replace(TINY.loop, copilot_warmup_steps=20))
     facts = comments(describe_plan(settings(folder, config)))
-    # 20 * 0.5 s + 80 * 2 s = 170 s; 6e6 operations * 1,600 pictures
-    assert "about 2.8 minutes, an estimate: 2 s per step (8 pictures per second)" in facts
-    assert "9.6e+09 operations" in facts
+    # 20 * 0.5 s + 80 * 2 s = 170 s; 6e6 operations * 1,600 pictures; in the end 264 passes invert,
+    # 1,280 rank and 6,400 measure eight axes, 305 judge the five pictures, 536 draw: 87.85 s
+    assert (
+        "about 4.3 minutes, an estimate: about 2.8 minutes of training, at 2 s per step (8 "
+        "pictures per second, 9.6e+09 operations in all), and up to about 88 seconds at its end "
+        "for directions, quality and report" in facts
+    )
+    assert "finder" not in facts
+    found = replace(config, directions="learned")
+    facts_of_finder = comments(describe_plan(settings(folder, found)))
+    assert "(without the search of the finder learned)" in facts_of_finder
+    drawn = comments(describe_plan(replace(settings(folder, config), data="heads")))
+    assert "and up to about 4 minutes at its end" in drawn  # 251 pictures and 153.11 s more
     assert "timed just now on 8 random pictures per step instead of 16" in facts
     assert "the first 20 steps train the co-pilot alone" in facts
     compiled = comments(describe_plan(settings(folder, replace(config, use_compile=True))))
@@ -156,17 +171,17 @@ def test_speeds_have_two_figures(value, words):
 def test_a_run_beyond_a_month_names_the_remedy(folder, quick, monkeypatch):
     config = replace(TINY, steps=10**9)
     facts = comments(describe_plan(settings(folder, config)))
-    assert "more than a month, an estimate: 2 s per step (8 pictures per second)" in facts
+    assert "more than a month, an estimate: more than a month of training, at 2 s per" in facts
     assert "TOO LONG FOR THIS MACHINE: choose a smaller preset or fewer --steps, or train" in facts
     assert "on a GPU" in facts
 
 
 def test_an_estimate_and_a_busy_machine_are_said_to_be_so(folder, quick, monkeypatch):
     config = replace(TINY, steps=5000, use_compile=True)
-    timing = Timing(2.0, 0.5, 8, share=0.2)  # 10,000 s, of which 2,000 s would do
+    timing = Timing(2.0, 0.5, 0.0, 8, share=0.2)  # 10,000 s, of which 2,000 s would do
     monkeypatch.setattr(plan, "time_step", lambda *arguments: timing)
     facts = comments(describe_plan(settings(folder, replace(config, use_compile=False))))
-    assert "about 2.8 hours, an estimate: 2 s per step" in facts
+    assert "about 2.8 hours, an estimate: about 2.8 hours of training, at 2 s per step" in facts
     assert "OTHER PROGRAMS SLOW THIS MACHINE: the timed steps got 20 %" in facts
     assert "on an idle machine the run takes about 33 minutes" in facts
     assert "not timed" not in facts
@@ -324,6 +339,30 @@ def test_an_objective_with_parameters_is_counted():
     assert count_costs(config).parameters["objective"] == expected > 0
 
 
+@torch.no_grad()
+def test_passes_after_the_last_step_are_those_of_an_export(monkeypatch):
+    """A U-Net that paints the code's mean stands in for one in which every axis shows."""
+    passes = []
+
+    def predict(self, x_t, t, z, *more):
+        passes.append(len(x_t))
+        return torch.zeros_like(x_t) + z.mean(1)[:, None, None, None]
+
+    monkeypatch.setattr(DiffusionAutoencoder, "predict", predict)
+    monkeypatch.setattr("trainer.export.SMALLEST_EFFECT", 0.0)
+    config = TINY.with_values(
+        {"model.latent_dim": 2, "loop.copilot_warmup_steps": 0, "batch_size": 2}
+    )
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    trainer = Trainer(config, images)
+    trainer.step = 1
+    judged = (to_tensor(images[:18]), "seen in training")
+    model = assemble(trainer.average.module, config, images, {}, judged)
+    assert len(model.directions) == 2
+    draw_samples(trainer, directions=model.directions)
+    assert sum(passes) == costs.count_end_passes(config, 18)
+
+
 # -- timing ------------------------------------------------------------------------------------
 
 
@@ -351,6 +390,7 @@ def test_a_quick_network_is_timed_on_a_part(timer):
     assert timer == [(4, False), (4, True)]
     assert timing.step == pytest.approx(4 * 0.4 * (1 + 1 / 60))
     assert timing.copilot_step == pytest.approx(4 * 0.1)
+    assert timing.image_pass == pytest.approx((0.1 - 0.025) / 4)
     assert (timing.num_images, timing.share) == (4, 0.5)
     assert time_with(1e3, 16).num_images == 16
     assert time_with(1e3, 2).num_images == 2
@@ -364,6 +404,7 @@ def test_a_slow_network_is_timed_on_two_images_and_a_slower_one_is_not_tried(tim
     assert timer == [] and (timing.num_images, timing.share) == (0, 1.0)
     assert timing.step == pytest.approx(2.6e9 * 16 / 1e9)  # of an idle machine
     assert timing.copilot_step == pytest.approx(1e6 * 16 / 1e9)
+    assert timing.image_pass == pytest.approx((2.6e9 - 1e6) / 1e9 / 4)
 
 
 def test_steps_that_do_not_fit_in_memory_are_not_tried(timer):
@@ -422,6 +463,7 @@ def test_memory_estimate_is_near_the_measured_peak(name):
 import resource, sys
 import numpy as np
 from dataclasses import replace
+from trainer.batches import to_tensor
 from trainer.config import load_preset
 from trainer.loop import Trainer
 config = load_preset({name!r})
