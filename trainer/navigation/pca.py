@@ -13,8 +13,18 @@ from torch import Tensor
 
 from .basis import spectrum, top_eigenvectors
 
+LEAST_VARIANCE = 0.02  # of the largest; below it dimensions only repeat each other
 ROUNDS = 500
 TOLERANCE = 1e-9
+
+
+def num_distinct(codes: Tensor) -> int:
+    """How many dimensions the codes (n, M) fill: principal components above `LEAST_VARIANCE`.
+
+    Two dimensions that always move together fill one; the other would be turned into the rest.
+    """
+    values = torch.linalg.eigvalsh(torch.cov(codes.double().T))
+    return int((values >= LEAST_VARIANCE * values.max()).sum())
 
 
 def principal(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:

@@ -13,7 +13,7 @@ from .curves import bends, spread
 from .jacobian import jacobian_directions
 from .learned import LearnedSearch
 from .live import Live, live_dimensions
-from .pca import independent, principal, varimax
+from .pca import independent, num_distinct, principal, varimax
 from .settings import NavigationSettings
 from .space import Space
 from .watch import Watch
@@ -68,6 +68,8 @@ def _search(
     if finder in OF_PICTURES:
         codes = space.codes[:, dimensions.to(space.codes.device)].cpu()
         _check_spread(finder, codes, space.from_pictures)
+        if not settings.directions:
+            count = min(count, num_distinct(codes))
         return *OF_PICTURES[finder](codes, count), None
     if finder == "weights":
         return *weight_directions(space, dimensions, count), None

@@ -49,6 +49,24 @@ def test_independent_components_find_factors_that_are_not_gaussian(
     assert principal.facts["smallest_gap"] < 0.05
 
 
+def test_dimensions_that_repeat_each_other_give_one_direction(mixed_space, factor_rows, agreement):
+    space = mixed_space(40.0, "uniform")
+    # the code's last dimension once more, turned round: five dimensions, four of them its own
+    noise = 0.01 * torch.randn(len(space.codes), 1, generator=torch.Generator().manual_seed(1))
+    twin = torch.cat([space.codes, noise - space.codes[:, 3:]], dim=1)
+
+    def render(codes):
+        last = (codes[:, 3:4] - codes[:, 4:5]) / 2
+        return space.render(torch.cat([codes[:, :3], last], dim=1))
+
+    found = find(RendererSpace(render, twin), NavigationSettings(finder="ica"))
+    assert found.vectors.shape == (4, 5)
+    rows = torch.cat([factor_rows(40.0), -factor_rows(40.0)[:, 3:]], dim=1)
+    assert agreement(found.vectors, rows / rows.norm(dim=1, keepdim=True)) > 0.95
+    asked = find(RendererSpace(render, twin), NavigationSettings(finder="ica", directions=5))
+    assert asked.vectors.shape == (5, 5)
+
+
 def test_varimax_makes_loadings_sparse_within_their_span():
     # a plane of R^4 spanned by e1 + e2 and e3 + e4, given by a basis turned 30 degrees in it
     half = 0.5**0.5
