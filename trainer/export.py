@@ -209,7 +209,7 @@ def describe_run(
             "steps": step,
             "images": step * config.batch_size,
             "seed": config.seed,
-            "hours": round(seconds / 3600, 2),
+            "hours": float(f"{seconds / 3600:.3g}"),
             "hardware": describe_hardware(device),
             "date": date.today().isoformat(),
             "config": config.to_dict(),
