@@ -137,15 +137,23 @@ def measure(
 
 
 def rename(
-    path: Path, old: str, new: str, labels: tuple[str, str] | None, output: Path | None
+    path: Path,
+    old: str,
+    new: str,
+    labels: tuple[str, str] | None,
+    output: Path | None,
+    *,
+    reverse: bool = False,
 ) -> str:
-    """Gives a direction another name, and other ends if there are `labels`.
+    """Gives a direction another name, other ends if there are `labels`, or turns it round.
 
     Raises: ValueError for an unknown or a taken name, or one that no command line can hold.
     """
     new = check_name(new)
     model = load_checkpoint(path)
-    return _write(path, model.renamed(old, new, labels), output, f"'{old}' is now '{new}'")
+    changed = model.renamed(old, new, labels, reverse=reverse)
+    turned = ", turned round" if reverse else ""
+    return _write(path, changed, output, f"'{old}' is now '{new}'{turned}")
 
 
 def prune(path: Path, names: Sequence[str], below: float | None, output: Path | None) -> str:

@@ -55,6 +55,11 @@ def add_commands(commands: Commands) -> None:
     rename.add_argument(
         "--labels", nargs=2, metavar=("NEGATIVE", "POSITIVE"), help="what the two ends look like"
     )
+    rename.add_argument(
+        "--reverse",
+        action="store_true",
+        help="turn the slider round; --labels are then the ends as they are afterwards",
+    )
     rename.set_defaults(run=_rename)
 
     prune = commands.add_parser("prune", help="drop directions of a model file")
@@ -120,7 +125,8 @@ def _rename(options: argparse.Namespace) -> int:
     from ..directions_command import rename
 
     labels = tuple(options.labels) if options.labels else None
-    print(rename(options.model, options.old, options.new, labels, options.output))
+    output, reverse = options.output, options.reverse
+    print(rename(options.model, options.old, options.new, labels, output, reverse=reverse))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -70,6 +70,19 @@ class Direction:
         if self.path is not None:
             return self.path.displacement(amount)
         return [amount * value for value in self.vector]
+
+    def reversed(self) -> Direction:
+        """The same slider turned round: what an amount did, its negative does now."""
+        return replace(
+            self,
+            vector=tuple(0.0 - value for value in self.vector),  # no -0.0
+            minimum=-self.maximum,
+            maximum=-self.minimum,
+            negative_label=self.positive_label,
+            positive_label=self.negative_label,
+            path=None if self.path is None else self.path.reversed(),
+            thumbnails=None if self.thumbnails is None else self.thumbnails.flip(0),
+        )
 
 
 def _check_quality(name: str, quality: Mapping[str, float]) -> None:

@@ -69,8 +69,14 @@ class EditableModel:
         """The direction called `name`. Raises: ValueError naming the model's directions."""
         return find_direction(self.directions, name, self.name)
 
-    def renamed(self, old: str, new: str, labels: tuple[str, str] | None = None) -> EditableModel:
+    def renamed(
+        self, old: str, new: str, labels: tuple[str, str] | None = None, *, reverse: bool = False
+    ) -> EditableModel:
         """The same model with direction `old` called `new`, with other end labels if given.
+
+        Args:
+            labels: of the negative and the positive end; with `reverse`, as they are afterwards.
+            reverse: turn the direction round.
 
         Raises:
             ValueError: no direction `old`, or another one is called `new` already.
@@ -78,8 +84,9 @@ class EditableModel:
         direction = self.direction(old)
         if new != old and any(other.name == new for other in self.directions):
             raise ValueError(f"Another direction of {self.name} is called '{new}'. Choose another.")
-        negative, positive = labels or (direction.negative_label, direction.positive_label)
-        changed = replace(direction, name=new, negative_label=negative, positive_label=positive)
+        turned = direction.reversed() if reverse else direction
+        negative, positive = labels or (turned.negative_label, turned.positive_label)
+        changed = replace(turned, name=new, negative_label=negative, positive_label=positive)
         facts = dict(self.facts)
         quality = facts.get("quality")
         if isinstance(quality, Mapping) and isinstance(quality.get("monotone_share"), Mapping):

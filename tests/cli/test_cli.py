@@ -522,7 +522,12 @@ def test_rename_keeps_weights_and_moves_the_quality_figure(
     assert checkpoint.read_header(path).stored_dtype == "float16"
     for name, tensor in before.networks.state_dict().items():
         assert torch.equal(tensor, after.networks.state_dict()[name])
-    capsys.readouterr()
+    assert run("rename", path, "turn", "turn", "--reverse") == 0
+    turned, first = checkpoint.load_checkpoint(path).direction("turn"), after.direction("turn")
+    assert (turned.negative_label, turned.positive_label) == ("to the right", "to the left")
+    assert (turned.minimum, turned.maximum) == (-first.maximum, -first.minimum)
+    assert turned.displacement(1.5) == pytest.approx(first.displacement(-1.5))
+    assert "turned round" in capsys.readouterr().out
     code = run("rename", path, "turn", "hair length")
     assert_wrong_input(capsys, code, "Another direction", "'hair length'", "Choose another")
     assert_wrong_input(capsys, run("rename", path, "yaw", "x"), "'yaw' is not in", "turn")

@@ -127,13 +127,7 @@ def keep_names(found: Sequence[Direction], known: Sequence[Direction]) -> tuple[
 
 def _as_known(direction: Direction, old: Direction) -> Direction:
     if _cosine(direction, old) < 0:
-        direction = replace(
-            direction,
-            vector=tuple(0.0 - value for value in direction.vector),
-            minimum=-direction.maximum,
-            maximum=-direction.minimum,
-            path=None if direction.path is None else direction.path.reversed(),
-        )
+        direction = direction.reversed()
     return replace(
         direction,
         name=old.name,
