@@ -386,6 +386,7 @@ def export(
     from .export import assemble, describe_run, judged_images
     from .report import write_report as write_run_report
     from .samples import write_samples
+    from .sliders import no_sliders
 
     config = trainer.config
     facts = describe_run(
@@ -403,11 +404,9 @@ def export(
     judged = judged_images(settings.source, config, trainer.images, trainer.held_out)
     model = assemble(trainer.average.module, config, trainer.images, facts, judged, say)
     save_checkpoint(path, model, dtype=torch.float16)
-    if not model.directions:
-        say(
-            "Note: no axis of the code changes the picture visibly yet, so the model has no "
-            "sliders. Run again with more --steps; the same folder goes on."
-        )
+    useless = no_sliders(report_facts(model))
+    if useless is not None:
+        say(f"Note: {useless.text} With more --steps the same folder goes on.")
     say("Drawing samples for the report.")
     samples = write_samples(trainer, settings.output, model.directions)
     report = write_run_report(settings.output, report_facts(model), samples)
