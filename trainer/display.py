@@ -29,7 +29,7 @@ SHOWN = (
     ("capacity", "C", ".1f"),
     ("kl", "KL", ".1f"),
     ("information", "I", ".1f"),
-    ("used", "I/KL", ".2f"),
+    ("used", "mean I/KL", ".2f"),
 )
 
 OF_DIFFUSION = ("diffusion", "distillation", "information", "used")

@@ -41,7 +41,7 @@ class RunLog:
         num_steps: steps of the whole run.
         batch_size: images per step, for records that do not count their images.
         use_tensorboard: write for TensorBoard if the package is there.
-        has_capacity: whether C plays a part; without one the progress does not show it.
+        has_capacity: whether C plays a part; without one only stats.jsonl has it.
         events: a text stream for a program that watches the run, such as stdout: one JSON object
             per line, {"event": "step", "step", "steps", "images_per_sec", "eta_sec", and the
             numbers of the record} or {"event": "picture", "name", "step", "path"}. What is
@@ -108,10 +108,10 @@ class RunLog:
         shown = {key: value for key, value in record.items() if key not in self.hidden}
         self.display.show(Progress(record["step"], self.num_steps, speed, eta, shown))
         if self.board is not None:
-            self.board.write(record, speed)
+            self.board.write(shown, speed)
         measured = {
             key: None if number(record, key) is None else value
-            for key, value in record.items()
+            for key, value in shown.items()
             if value is None or isinstance(value, (int, float))
         }
         self._tell(

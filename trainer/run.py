@@ -247,8 +247,8 @@ def _describe_too_few(trainer: Trainer, folder: Path, is_complete: bool) -> str:
     )
     return (
         f"The run in {folder} has done {counted(trainer.step, 'step')} already, more than --steps "
-        f"{trainer.config.steps:,}, and steps cannot be undone. {model}. To train on, give --steps "
-        f"{trainer.step} or more; for a shorter run, choose another --output."
+        f"{trainer.config.steps:,}, and steps cannot be undone. {model}. To train on, give more "
+        f"than {trainer.step} --steps; for a shorter run, choose another --output."
     )
 
 

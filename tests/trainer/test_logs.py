@@ -105,7 +105,7 @@ def test_lines_in_words():
     assert describe_speed(Progress(100, 100, 1234.6, 0.0, {})) == "1,235 images/s"
     assert describe_speed(Progress(1, 100, None, None, {})) == ""
     assert describe_values(record(10)) == (
-        "diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  I 6.5  I/KL 0.91"
+        "diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  I 6.5  mean I/KL 0.91"
     )
     nothing = {"step": 1, "kl": float("nan"), "diffusion": None, "used": "x"}
     assert describe_values(nothing) == ""
@@ -203,7 +203,9 @@ def test_the_terminal_display_is_two_lines(width):
     if width == 80:
         first, second = last.splitlines()
         assert " 45% 1,810/4,000 30.3 images/s, 25 min left" in first
-        assert second.startswith("diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  I 6.5  I/KL")
+        assert second.startswith(
+            "diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  I 6.5  mean I/KL"
+        )
 
 
 # -- events --------------------------------------------------------------------------------------

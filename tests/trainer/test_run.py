@@ -381,7 +381,7 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
         assert run_command(folder, run, "--steps", "2") == 2
         said = capfd.readouterr().err
         assert "has done 4 steps already, more than --steps 2, and steps cannot be undone." in said
-        assert "give --steps 4 or more; for a shorter run, choose another --output" in said
+        assert "give more than 4 --steps; for a shorter run, choose another --output" in said
         assert (f"Its model is {run / 'model.safetensors'}." in said) == is_finished
         assert (f"python -m trainer export {run}." in said) != is_finished
     (run / "aside").rename(run / "model.safetensors")
