@@ -11,7 +11,7 @@ from ..batches import step_generator
 from .space import Space
 
 NUM_ITEMS = 16
-DEAD_SHARE = 0.05  # of the strongest dimension's effect
+DEAD_SHARE = 0.02  # of the strongest dimension's effect
 LEAST_EFFECT = 1e-4  # of the strongest, in [0, 2] image units
 STREAM = 71
 
