@@ -94,9 +94,13 @@ def test_a_healthy_run_has_no_findings():
     assert diagnose(healthy(), None) == []
 
 
-def test_the_demo_run_has_notes_only():
+def test_the_demo_run_is_known_to_have_followed_its_ramp():
     config = load_preset("heads64").to_dict()
-    assert found(read_records(REAL_RUN), config).keys() == {"diffusion_falling", "copilot_better"}
+    assert found(read_records(REAL_RUN), config).keys() == {
+        "diffusion_falling",
+        "copilot_better",
+        "capacity_on_ramp",
+    }
 
 
 def test_no_records():
