@@ -124,7 +124,9 @@ def test_a_finished_run_comes_back_without_training(comfy, trained) -> None:
     folder = run_folder(comfy, "first")
     names = ("model.safetensors", "state.pt", "stats.jsonl", "published.txt")
     before = [(folder / name).stat().st_mtime_ns for name in names]
-    graph = training_graph(name="first", steps=STEPS - 1)  # other inputs, so not from the cache
+    fewer = comfy.run(training_graph(name="first", steps=STEPS - 1), TRAIN_SEC)
+    assert fewer.status == "error" and "and steps cannot be undone" in fewer.error
+    graph = training_graph(name="first", steps=STEPS)  # the refused graph took it from the cache
     again = comfy.run(graph, TRAIN_SEC)
     assert again.status == "success", again.messages
     assert TRAIN not in again.cached
