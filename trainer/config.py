@@ -94,6 +94,11 @@ class LoopConfig:
     capacity_margin: float = 0.15
     control_every_steps: int = 50
 
+    @property
+    def has_capacity(self) -> bool:
+        """Whether C plays a part."""
+        return self.bottleneck != "constant"
+
     def __post_init__(self) -> None:
         _one_of("loop.feedback", self.feedback, FeedbackMode)
         _one_of("loop.bottleneck", self.bottleneck, Bottleneck)

@@ -206,7 +206,7 @@ def _train(
             config.batch_size,
             use_tensorboard=settings.use_tensorboard,
             events=events,
-            has_capacity=config.loop.bottleneck != "constant",
+            has_capacity=config.loop.has_capacity,
         ) as log:
 
             def on_log(record: dict[str, Any]) -> None:

@@ -283,9 +283,9 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
     values["used_dimensions"] = sum(v > USED_NATS for v in last[-1]["kl_per_dimension"])
     values["num_directions"] = len(header.directions)
     values |= {name: facts.get("quality", {}).get(name) for name in QUALITY_COLUMNS}
-    seconds = number(records[-1], "seconds")  # the header has hours to two digits only
+    seconds = number(records[-1], "seconds")  # finer than the header's hours
     values[HOURS] = None if seconds is None else round(seconds / 3600, 6)
-    if config.loop.bottleneck == "constant":  # C plays no part
+    if not config.loop.has_capacity:
         values["capacity"] = None
     if config.loop.copilot_only:
         values |= dict.fromkeys(DIFFUSION_COLUMNS)
