@@ -2,7 +2,7 @@
 
     python -m benchmarks.heads_factors [MODEL] [--count 1000] [--seed 2027] [--edited 12]
 
-First table: rank correlation (Spearman) between each direction's coordinate of the code and each
+First table: rank correlation (Spearman) between the amount of each direction in the code and each
 factor, on heads never trained on. Second: heads are edited by -1.5 and +1.5 sd with their own noise
 kept, encoded again, and their factors read off the code by a linear fit; the mean difference, in
 standard deviations of each factor. The model never saw the factors; this only tells people what the
@@ -61,7 +61,7 @@ def main() -> None:
     images = to_tensor(render_heads(factors, model.networks.config.image_size))
     codes = torch.cat([model.networks.encode_semantic(part).mu for part in images.split(100)])
     vectors = torch.tensor([direction.vector for direction in model.directions])
-    coordinates = ((codes - model.statistics.mean) / model.statistics.std) @ vectors.T
+    coordinates = ((codes - model.statistics.mean) / model.statistics.std) @ vectors.pinverse()
 
     def ranks(values: np.ndarray) -> np.ndarray:
         order = values.argsort(0).argsort(0).astype(float)

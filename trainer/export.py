@@ -31,7 +31,6 @@ from .quality import INVERSION_STEPS, JUDGED_BASES, measure_directions, measure_
 
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
-NAVIGATION_IMAGES = 1024
 SMALLEST_EFFECT = VISIBLE_EFFECT
 UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
 JUDGED_SEED_OFFSET = 1_000_003
@@ -154,8 +153,7 @@ def navigated(
     from .navigation.result import visible_directions
 
     say(f"Looking for directions with the finder {config.directions}.")
-    chosen = np.linspace(0, len(images) - 1, min(NAVIGATION_IMAGES, len(images))).round()
-    space = ModelSpace.of_pictures(model, to_tensor(images[chosen.astype(int)]))
+    space = ModelSpace.of_data(model, images)
     facts: dict[str, Any] = {"finder": config.directions, "seed": config.seed}
     try:
         basis = find(space, NavigationSettings(finder=config.directions), config.seed)

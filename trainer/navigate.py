@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
@@ -18,16 +16,15 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.editing.quality import MONOTONE
 
-from .batches import to_tensor
 from .data import BUILT_IN_SOURCES, open_images
 from .data.wording import counted
 from .devices import choose_device
 from .navigation import FINDERS, STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .navigation.result import with_basis
+from .navigation.space import SPREAD_PICTURES
 from .quality import INVERSION_STEPS, JUDGED_BASES
 from .signals import stop_on_signals
 
-DATA_IMAGES = 1024  # pictures whose codes are looked at
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
 
 
@@ -158,25 +155,19 @@ def open_space(
             f"There is no folder or file {data}. Give a folder or .zip of pictures, or one of "
             f"{', '.join(BUILT_IN_SOURCES)}."
         )
-    pictures = read_pictures(model, data, seed)
-    name = data if data in BUILT_IN_SOURCES else Path(data).name
-    space = ModelSpace.of_pictures(model, pictures, view=settings.view)
-    return space, f"on {counted(len(pictures), 'picture')} from {name}"
-
-
-def read_pictures(model: EditableModel, data: str, seed: int) -> Tensor:
-    """At most `DATA_IMAGES` pictures (n, C, S, S) in [-1, 1] at the model's size."""
     config = model.networks.config
     with TemporaryDirectory() as cache:
         found = open_images(
             data,
             config.image_size,
             cache_dir=Path(cache),
-            num_images=DATA_IMAGES,
+            num_images=SPREAD_PICTURES,
             seed=seed,
             channels=config.in_channels,
         )
-        return to_tensor(np.array(found.images))
+        space = ModelSpace.of_data(model, found.images, view=settings.view)
+    name = data if data in BUILT_IN_SOURCES else Path(data).name
+    return space, f"on {counted(len(space.spread), 'picture')} from {name}"
 
 
 def find_with_progress(

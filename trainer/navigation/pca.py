@@ -49,24 +49,28 @@ def varimax(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
 def independent(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
     """The principal components, turned until their amounts are independent of each other.
 
-    ICA's mixing vectors are at right angles only where the code is white. What is returned is the
-    orthonormal basis nearest to them; `largest_turn_degrees` says how far that is. The search
-    starts at the varimax answer, so that a Gaussian code is not turned by chance.
+    The rows (count, M) are the mixing vectors, of unit length: how the code moves when one
+    component changes and the others stay. They are at right angles only where the code is white;
+    `smallest_angle_degrees` is the least angle between two of them. The search starts at the
+    varimax answer, so that a Gaussian code is not turned by chance.
     """
     rows, facts = principal(codes, count)
     centred = codes.double() - codes.double().mean(0)
     scale = (centred @ rows.T).std(0)
     white = centred @ rows.T / scale  # (n, K)
     unmixing, rounds = fast_ica(white, varimax_rotation(rows.T).T)
-    mixing = unmixing @ (scale[:, None] * rows)  # rows (K, M): how the code moves with a source
+    mixing = unmixing @ (scale[:, None] * rows)
     mixing = mixing / mixing.norm(dim=1, keepdim=True)
-    nearest = polar(mixing)
-    cosines = (nearest * mixing).sum(1).clamp(-1, 1)
-    facts = facts | {
+    return mixing, facts | {
         "rounds": rounds,
-        "largest_turn_degrees": round(float(cosines.acos().rad2deg().max()), 2),
+        "smallest_angle_degrees": round(smallest_angle(mixing), 2),
     }
-    return nearest, facts
+
+
+def smallest_angle(rows: Tensor) -> float:
+    """Least angle in degrees, up to 90, between two of the unit rows (K, M); 90 for one row."""
+    cosines = (rows @ rows.T).abs().fill_diagonal_(0)
+    return float(cosines.max().clamp(max=1).acos().rad2deg())
 
 
 def varimax_rotation(loadings: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def safe_ranges(space: Space, basis: Basis, model: EditableModel) -> Tensor:
     beyond its ends. Axes take the quantiles that the model's file records, which come from more
     pictures.
     """
-    amounts = slider_amounts(basis, space.codes).double()
+    amounts = slider_amounts(basis, space.spread).double()
     quantiles = torch.quantile(amounts, torch.tensor([0.005, 0.995]).double(), dim=0).T.float()
     paths = slider_paths(basis)
     for index, path in enumerate(paths):

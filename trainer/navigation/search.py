@@ -66,7 +66,7 @@ def _search(
     if finder == "axes":
         return torch.eye(len(dimensions))[:count], {}, None
     if finder in OF_PICTURES:
-        codes = space.codes[:, dimensions.to(space.codes.device)].cpu()
+        codes = space.spread[:, dimensions.to(space.spread.device)].cpu()
         _check_spread(finder, codes, space.from_pictures)
         if not settings.directions:
             count = min(count, num_distinct(codes))

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,7 +19,12 @@ from comfyui_cldis.editing.quality import drawn_latent
 from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.layers import ResBlock
 
+from ..batches import to_tensor
+from ..data import Pictures
+
 BATCH = 64
+BASE_PICTURES = 1024
+SPREAD_PICTURES = 4096  # independent components of 1,000 were up to 40 degrees off on heads
 EARLIEST, LATEST = 0.5, 0.9  # noise levels of one-step pictures, as shares of T
 LEAST_SIGNAL = 0.02  # alpha_bar below which one evaluation says too little about the picture
 DRAWING_STEPS = 10  # DDIM steps of base pictures that are drawn for want of given ones
@@ -32,11 +38,13 @@ class Space(Protocol):
 
     Attributes:
         codes: (n, N), codes of the base items, float32.
+        spread: (m, N), codes of more items, or the same: how codes are spread.
         low, high: (N,), range that codes are kept in.
         from_pictures: whether the codes are those of pictures, and so know how codes are spread.
     """
 
     codes: Tensor
+    spread: Tensor
     low: Tensor
     high: Tensor
     from_pictures: bool
@@ -60,6 +68,7 @@ class ModelSpace:
         pictures: (n, C, S, S) in [-1, 1].
         codes: (n, N), in standard deviations.
         residual: (n, R) or None.
+        spread: (m, N), as `codes`, of more pictures; None for the codes themselves.
         view: see `NavigationSettings`.
     """
 
@@ -70,6 +79,7 @@ class ModelSpace:
         codes: Tensor,
         residual: Tensor | None,
         *,
+        spread: Tensor | None = None,
         view: str = "x0_hat",
         from_pictures: bool = True,
     ) -> None:
@@ -80,6 +90,7 @@ class ModelSpace:
         self.residual = None if residual is None else residual.to(device)
         self.mean, self.std = statistics.mean.to(device), statistics.std.to(device)
         self.codes = codes.to(device)
+        self.spread = self.codes if spread is None else spread.to(device)
         self.low = (statistics.low.to(device) - self.mean) / self.std
         self.high = (statistics.high.to(device) - self.mean) / self.std
         total = model.schedule.config.num_train_steps
@@ -88,21 +99,31 @@ class ModelSpace:
         self.earliest = min(int(EARLIEST * total), self.latest)
 
     @classmethod
-    @torch.no_grad()
     def of_pictures(
         cls, model: EditableModel, images: Tensor, *, view: str = "x0_hat"
     ) -> ModelSpace:
         """Base items from pictures (n, C, S, S) in [-1, 1], n at least 2, at the model's size."""
-        if len(images) < 2:
-            raise ValueError(f"There are {len(images)} pictures. Give at least 2, better 1000.")
-        statistics = model.statistics
-        codes, residuals = [], []
-        for batch in images.split(BATCH):
-            posterior = model.networks.encode_semantic(batch.to(model.networks.device))
-            codes.append((posterior.mu.cpu() - statistics.mean) / statistics.std)
-            residuals.append(posterior.residual)
-        residual = None if residuals[0] is None else torch.cat(residuals)
-        return cls(model, images, torch.cat(codes), residual, view=view)
+        codes, residual = _encode(model, images.split(BATCH))
+        return cls(model, images, codes, residual, view=view)
+
+    @classmethod
+    def of_data(cls, model: EditableModel, images: Pictures, *, view: str = "x0_hat") -> ModelSpace:
+        """Base items from at most 1,024 of the pictures, and their spread from at most 4,096.
+
+        Args:
+            images: (n, S, S, C) uint8, n at least 2, at the model's size; read in batches.
+        """
+        wide = evenly(len(images), SPREAD_PICTURES)
+        spread, residual = _encode(model, (to_tensor(images[some]) for some in batched(wide)))
+        base = evenly(len(wide), BASE_PICTURES)
+        return cls(
+            model,
+            to_tensor(images[wide[base]]),
+            spread[base],
+            None if residual is None else residual[base],
+            spread=spread,
+            view=view,
+        )
 
     @classmethod
     def of_prior(
@@ -177,6 +198,29 @@ class ModelSpace:
         return torch.cat(parts, dim=1).float()
 
 
+@torch.no_grad()
+def _encode(model: EditableModel, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Codes (n, N) in standard deviations of pictures in [-1, 1], and residual codes if any."""
+    networks, statistics = model.networks, model.statistics
+    found = [networks.encode_semantic(batch.to(networks.device)) for batch in batches]
+    count = sum(len(posterior.mu) for posterior in found)
+    if count < 2:
+        raise ValueError(f"There are {count} pictures. Give at least 2, better 1000.")
+    codes = torch.cat([posterior.mu.cpu() for posterior in found])
+    residuals = [posterior.residual for posterior in found if posterior.residual is not None]
+    residual = torch.cat(residuals) if residuals else None
+    return (codes - statistics.mean) / statistics.std, residual
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` of the indices 0 .. count - 1, evenly spaced."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
+
+
+def batched(indices: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(indices, max(1, -(-len(indices) // BATCH)))
+
+
 class RendererSpace:
     """A differentiable function from codes (b, N) to pictures (b, C, S, S).
 
@@ -187,7 +231,7 @@ class RendererSpace:
     from_pictures = True
 
     def __init__(self, render: Callable[[Tensor], Tensor], codes: Tensor) -> None:
-        self.render, self.codes = render, codes
+        self.render, self.codes, self.spread = render, codes, codes
         ends = torch.quantile(codes, torch.tensor([0.005, 0.995]), dim=0)
         self.low, self.high = ends[0], ends[1]
 

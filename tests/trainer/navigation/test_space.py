@@ -1,5 +1,6 @@
 """What a model's code space hands to the finders."""
 
+import numpy as np
 import torch
 
 from trainer.batches import step_generator
@@ -15,6 +16,23 @@ def test_codes_are_in_standard_deviations(tiny_model):
     raw = tiny_model.networks.encode_semantic(pictures()).mu
     statistics = tiny_model.statistics
     assert torch.allclose(space.codes * statistics.std + statistics.mean, raw, atol=1e-5)
+
+
+def test_more_pictures_tell_the_spread_than_are_base_items(tiny_model, monkeypatch):
+    from trainer.batches import to_tensor
+    from trainer.navigation import space as module
+
+    monkeypatch.setattr(module, "BASE_PICTURES", 3)
+    monkeypatch.setattr(module, "SPREAD_PICTURES", 5)
+    monkeypatch.setattr(module, "BATCH", 2)
+    images = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    space = ModelSpace.of_data(tiny_model, images)
+    every_other = to_tensor(images[[0, 2, 4, 6, 8]])
+    raw = tiny_model.networks.encode_semantic(every_other).mu
+    statistics = tiny_model.statistics
+    assert torch.allclose(space.spread * statistics.std + statistics.mean, raw, atol=1e-5)
+    assert torch.equal(space.codes, space.spread[[0, 2, 4]])
+    assert torch.equal(space.pictures, every_other[[0, 2, 4]])
 
 
 def test_items_of_a_scene_keep_their_noise_whatever_else_is_drawn(tiny_model):
