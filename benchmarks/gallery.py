@@ -30,6 +30,7 @@ from comfyui_cldis.showcase import amounts_over_range, direction_label
 from trainer.data.factors import open_factor_data
 
 PER_SHEET = 6
+HEADED_SCALE = 2  # of sheets whose headings are wider than a small picture
 FREEDOMS = (0.0, 0.3, 1.0)
 SEEDS = (1, 2, 3)
 PAIR_AMOUNTS = (-1.5, 0.0, 1.5)
@@ -69,7 +70,7 @@ def freedom_sheet(
         for i, label in enumerate(labels)
     ]
     heads = ["original", *(f"freedom {freedom:g}" for freedom in FREEDOMS)]
-    return contact_sheet(rows, heads, scale=1)
+    return contact_sheet(rows, heads, scale=HEADED_SCALE)
 
 
 def noise_sheet(model: EditableModel, images: Tensor, steps: int) -> Image.Image:
@@ -93,7 +94,8 @@ def pair_sheet(
         moved = [edit(model, latent, {names[0]: down, names[1]: across}) for across in PAIR_AMOUNTS]
         drawn = decode(model, Latent.cat(moved), num_steps=steps)
         rows.append(Row(f"{names[0]} {down:+g}", drawn))
-    return contact_sheet(rows, [f"{names[1]} {amount:+g}" for amount in PAIR_AMOUNTS], scale=1)
+    heads = [f"{names[1]} {amount:+g}" for amount in PAIR_AMOUNTS]
+    return contact_sheet(rows, heads, scale=HEADED_SCALE)
 
 
 def unknown_sheet(model: EditableModel, names: Sequence[str], steps: int) -> Image.Image | None:

@@ -8,6 +8,7 @@ content-tracking score with its purity (no labels). `random` is a random basis o
 dimensions. `flow` are the orthonormal vectors nearest to the curves' mean first steps, `flow paths`
 the sliders that the model file gets: their DCI and MIG are of the amounts at which they together
 come nearest to a code, their accuracy and likeness those of the curves that each code has.
+With --steps 0 nothing is trained: `learned`, `flow`, accuracy and likeness are left out.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from trainer.navigation.live import live_dimensions
 from trainer.navigation.rotation import Fixed
 from trainer.navigation.watch import Watch
 
-CLOSED_FORMS = ("pca", "varimax", "ica", "weights", "jacobian")
+CLOSED = ("pca", "varimax", "ica", "weights", "jacobian")
 PATHS = "flow paths"
+ORDER = ("axes", *CLOSED, "learned", "flow", PATHS, "random")
 LABELS = ("dci_disentanglement", "dci_completeness", "mig")
 NUM_LABELLED = 2000
 DATA_SEED = 2027
@@ -50,32 +52,42 @@ def labelled(model: EditableModel, data: str) -> tuple[Tensor, np.ndarray]:
     return to_tensor(source.images(factors)), factors
 
 
-def bases(
+def untrained(
     space: ModelSpace, settings: NavigationSettings, seed: int
-) -> tuple[dict[str, Tensor], dict[str, Any], Basis]:
-    """Directions of every finder, their figures, and the curves of `flow`."""
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Directions of every finder that trains nothing, and of a random basis; and the chance."""
     live = live_dimensions(space, seed)
     count = len(live.dimensions)
-    found = {}
-    for name in CLOSED_FORMS:
-        found[name] = find(space, NavigationSettings(finder=name), seed).vectors
-    began = time.perf_counter()
-    curved = find(space, replace(settings, finder="flow"), seed, Watch(on_step=_report))
-    found["flow"] = curved.vectors
-    middle = time.perf_counter()
+    found = {name: find(space, NavigationSettings(finder=name), seed).vectors for name in CLOSED}
     search = LearnedSearch(space, settings, live, count, seed, found)
-    rows, facts = search.run(Watch(on_step=_report))
-    seconds = middle - began, time.perf_counter() - middle
-    print(f"flow took {seconds[0]:.0f} s, learned and all predictors {seconds[1]:.0f} s")
     codes = space.codes.shape[1]
     for name in ("axes", "random"):
         motion = search.contenders[name].motion
         assert isinstance(motion, Fixed)
         found[name] = place(motion.rows(), live.dimensions, codes)
-    found["learned"] = place(rows, live.dimensions, codes)
+    return found, {"chance": round(1 / count, 4)}
+
+
+def trained(
+    space: ModelSpace, settings: NavigationSettings, seed: int, closed: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Any], Basis]:
+    """Directions of `learned` and `flow`, figures of all finders, and the curves of `flow`."""
+    live = live_dimensions(space, seed)
+    contenders = {name: closed[name] for name in CLOSED}
+    began = time.perf_counter()
+    curved = find(space, replace(settings, finder="flow"), seed, Watch(on_step=_report))
+    contenders["flow"] = curved.vectors
+    middle = time.perf_counter()
+    search = LearnedSearch(space, settings, live, len(live.dimensions), seed, contenders)
+    rows, facts = search.run(Watch(on_step=_report))
+    seconds = middle - began, time.perf_counter() - middle
+    print(f"flow took {seconds[0]:.0f} s, learned and all predictors {seconds[1]:.0f} s")
     for key in ("accuracy", "likeness"):
         facts[key][PATHS] = curved.facts[key]["learned"]
-    return found, facts, curved
+    print(f"learned turn {facts['largest_turn_degrees']} degrees; flow bends ", end="")
+    print(f"{curved.facts['bend_degrees']}, spread {curved.facts['path_spread']}")
+    learned = place(rows, live.dimensions, space.codes.shape[1])
+    return {"learned": learned, "flow": curved.vectors}, facts, curved
 
 
 def _report(done: int, total: int, figures: dict[str, float]) -> None:
@@ -95,19 +107,27 @@ def main() -> None:
     model = load_checkpoint(options.model)
     pictures, factors = labelled(model, options.data)
     space = ModelSpace.of_pictures(model, pictures, view=options.view)
-    settings = NavigationSettings(finder="learned", steps=options.steps, view=options.view)
-    found, facts, curved = bases(space, settings, options.seed)
-    print(f"{len(found['axes'])} live dimensions; chance {facts['chance']}; ", end="")
-    print(f"learned turn {facts['largest_turn_degrees']} degrees; flow bends ", end="")
-    print(f"{curved.facts['bend_degrees']}, spread {curved.facts['path_spread']}")
+    settings = NavigationSettings(
+        finder="learned", steps=options.steps or NavigationSettings().steps, view=options.view
+    )
+    found, facts = untrained(space, settings, options.seed)
+    rows: dict[str, Basis] = {}
+    if options.steps:
+        more, facts, curved = trained(space, settings, options.seed, found)
+        found |= more
+        rows[PATHS] = curved
+    rows |= {name: Basis(name, vectors) for name, vectors in found.items()}
+    print(f"{len(found['axes'])} live dimensions; chance {facts['chance']}")
     print("| finder | D | C | MIG | accuracy | likeness | CTS | purity | turn |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for name in ("axes", *CLOSED_FORMS, "learned", "flow", PATHS, "random"):
-        basis = curved if name == PATHS else Basis(name, found[name])
+    for name in ORDER:
+        if name not in rows:
+            continue
+        basis = rows[name]
         vectors, amounts = basis.vectors, slider_amounts(basis, space.codes).double().numpy()
         scores = evaluate(from_arrays(amounts, factors), ("dci", "mig"), fast=True)
         cells = [f"{scores[key]:.3f}" for key in LABELS]
-        cells += [f"{facts[key][name]:.3f}" for key in ("accuracy", "likeness")]
+        cells += [_cell(facts.get(key, {}).get(name)) for key in ("accuracy", "likeness")]
         if options.no_tracking or name == PATHS:  # tracking moves along vectors
             cells += ["-", "-"]
         else:
@@ -119,7 +139,7 @@ def main() -> None:
 
 
 def _cell(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:.3f}"
 
 
 if __name__ == "__main__":
