@@ -20,6 +20,7 @@ from typing import Any
 from .config import TrainConfig, flatten, load_preset, read_toml
 from .data.wording import counted
 from .run import RunSettings, train
+from .scores import score, score_keys
 from .stats import STATS_NAME, number
 from .sweep_columns import COPILOT, HOURS
 from .sweep_figure import draw_results
@@ -45,7 +46,6 @@ FIGURE_COLUMNS = (
     "information",
 )
 DIFFUSION_COLUMNS = ("diffusion", "information", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
-SCORES_NAME = {"semantic": "scores.json", "copilot": "copilot_scores.json"}
 ERROR_NAME = "error.txt"  # the traceback of a run that failed
 
 
@@ -73,15 +73,6 @@ class Sweep:
         """Columns of the table: the scores first."""
         keys = score_keys(self.metrics)
         return (*keys, *(COPILOT + key for key in keys if key not in COUNTS), *COLUMNS)
-
-
-def score_keys(metrics: Sequence[str]) -> list[str]:
-    """The numbers that metrics give."""
-    if not metrics:
-        return []
-    from comfyui_cldis.metrics import METRICS
-
-    return [key for name in metrics for key in METRICS[name].keys]
 
 
 def load_sweep(path: Path) -> Sweep:
@@ -212,38 +203,12 @@ def scores(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[
     loop = config.loop
     copilot: dict[str, Any] = {}
     if loop.copilot_only or loop.distillation_weight > 0:
-        copilot = score(sweep, "copilot", model, device)
-    result = copilot if loop.copilot_only else score(sweep, "semantic", model, device)
+        copilot = score(model, "copilot", sweep.data, sweep.metrics, device)
+    result = copilot
+    if not loop.copilot_only:
+        result = score(model, "semantic", sweep.data, sweep.metrics, device)
     beside = {COPILOT + key: value for key, value in copilot.items() if key not in COUNTS}
     return result | beside
-
-
-def score(sweep: Sweep, codes: str, model: Path, device: str) -> dict[str, Any]:
-    """Scores of one code (fast protocol, mean codes); kept beside the model for the next time."""
-    from comfyui_cldis.checkpoint import load_checkpoint
-    from comfyui_cldis.evaluating import evaluate_model
-
-    path = model.parent / SCORES_NAME[codes]
-    asked = {"metrics": list(sweep.metrics), "model": model.stat().st_mtime_ns}
-    if path.is_file():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["asked"] == asked:
-            return stored["scores"]
-    loaded = load_checkpoint(model)
-    loaded.networks.to(device)
-    found = evaluate_model(
-        loaded,
-        sweep.data,
-        sweep.metrics,
-        codes=codes,
-        fast=True,
-        with_controls=False,
-        with_sampled=False,
-        cache_dir=model.parent,
-    )
-    values = {key: found[key] for key in score_keys(sweep.metrics)}
-    path.write_text(json.dumps({"asked": asked, "scores": values}) + "\n", encoding="utf-8")
-    return values
 
 
 def control_rows(sweep: Sweep) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from comfyui_cldis.metrics import METRICS
 from trainer import sweep as module
 from trainer.config import load_preset
 from trainer.run import Outcome, RunSettings
-from trainer.sweep import flatten, load_sweep, main, pending, publish, run_sweep, score_keys
+from trainer.scores import score_keys
+from trainer.sweep import flatten, load_sweep, main, pending, publish, run_sweep
 from trainer.sweep_columns import column_name, time_unit
 from trainer.sweep_figure import draw_results
 from trainer.sweep_table import read_results
