@@ -9,8 +9,9 @@ of the co-pilot alone, or one that does not listen to it, gives only the one it 
 model gets the labelled scores (fast protocol, mean codes; those that the sweep recorded where it
 scored this model on DATA), the content-tracking score of its code's axes on the same pictures, and
 UDR among the seeds of its row. --metrics chooses the labelled scores (heads: dci mig, for FactorVAE
-would draw 64,000 heads for each code). Writes table.md, table.json and scatter.png, and prints Spearman's rank correlations with 95 % bootstrap intervals over the models.
-What was measured is kept in FOLDER/models, so the same command goes on after a stop.
+would draw 64,000 heads for each code). Writes table.md, table.json and scatter.png, and prints
+Spearman's rank correlations with 95 % bootstrap intervals over the runs. What was measured is kept
+in FOLDER/models, so the same command goes on after a stop.
 """
 
 from __future__ import annotations

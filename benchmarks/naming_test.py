@@ -1,0 +1,65 @@
+"""Would a person name the sliders alike? Sheets of a model of heads without the names, and a key.
+
+    python -m benchmarks.naming_test [MODEL] --output FOLDER [--count 5] [--seed 4242]
+        [--share 0.75]
+
+Writes slider_A.png, slider_B.png, ... in random order: heads that the model never saw, a row each,
+from the minus end (--) over the untouched picture (0) to the plus end (++) of one slider. Show them
+to somebody who has not read the names, and compare the answers with key.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import string
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
+from comfyui_cldis.editing.pipeline import decode, edit, encode
+from comfyui_cldis.editing.sheet import Row, contact_sheet
+from trainer.batches import to_tensor
+from trainer.data.heads import render_heads, sample_factors
+
+HEADINGS = ("--", "-", "0", "+", "++")
+STEPS = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=5, help="heads")
+    parser.add_argument("--seed", type=int, default=4242, help="of the heads and of the order")
+    parser.add_argument("--share", type=float, default=0.75, help="of the safe range that is shown")
+    options = parser.parse_args()
+    model = load_checkpoint(options.model or demo_model_path())
+    heads = render_heads(
+        sample_factors(options.count, options.seed), model.networks.config.image_size
+    )
+    latent = encode(model, to_tensor(heads), inversion_steps=STEPS)
+    order = np.random.default_rng(options.seed).permutation(len(model.directions))
+    options.output.mkdir(parents=True, exist_ok=True)
+    key = {}
+    for letter, index in zip(string.ascii_uppercase, order, strict=False):
+        direction = model.directions[index]
+        low, high = options.share * direction.minimum, options.share * direction.maximum
+        columns = [
+            decode(model, edit(model, latent, {direction.name: amount}), num_steps=STEPS)
+            for amount in (low, low / 2, 0.0, high / 2, high)
+        ]
+        rows = [Row("", torch.stack(row)) for row in zip(*columns, strict=True)]
+        sheet = contact_sheet(rows, HEADINGS, scale=2)
+        sheet.save(options.output / f"slider_{letter}.png")
+        key[letter] = direction.name
+    (options.output / "key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {len(key)} sheets and key.json to {options.output}")
+
+
+if __name__ == "__main__":
+    main()
