@@ -5,8 +5,9 @@
 First table: rank correlation (Spearman) between the amount of each direction in the code and each
 factor, on heads never trained on. Second: heads are edited by -1.5 and +1.5 sd with their own noise
 kept, encoded again, and their factors read off the code by a linear fit; the mean difference, in
-standard deviations of each factor. The model never saw the factors; this only tells people what the
-sliders do.
+standard deviations of each factor. Third: the same as root mean square over the heads, which also
+shows what goes one way on some heads and the other way on others. The model never saw the factors;
+this only tells people what the sliders do.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STEPS = 20
 def changes_by_edits(
     model: EditableModel, images: torch.Tensor, edited: int, factors: np.ndarray, codes: np.ndarray
 ) -> np.ndarray:
-    """(K, F): how far -AMOUNT to +AMOUNT of each direction moves each factor, in its sd."""
+    """(K, edited, F): how far -AMOUNT to +AMOUNT of each direction moves each factor, in its sd."""
     fit = np.linalg.lstsq(with_one(codes), (factors - factors.mean(0)) / factors.std(0), rcond=None)
     latent = encode(model, images[:edited], inversion_steps=STEPS)
     rows = []
@@ -40,7 +41,7 @@ def changes_by_edits(
             moved = edit(model, latent, {direction.name: amount})
             again = encode(model, decode(model, moved, num_steps=STEPS), inversion_steps=0)
             ends.append(with_one(again.z.numpy()) @ fit[0])
-        rows.append((ends[1] - ends[0]).mean(0))
+        rows.append(ends[1] - ends[0])
     return np.stack(rows)
 
 
@@ -70,7 +71,9 @@ def main() -> None:
     correlation = ranks(coordinates.numpy()).T @ ranks(factors) / options.count
     show("correlation", model, correlation)
     print(f"{'best':22}" + " ".join(f"{value:10.2f}" for value in abs(correlation).max(0)))
-    show("edits", model, changes_by_edits(model, images, options.edited, factors, codes.numpy()))
+    changes = changes_by_edits(model, images, options.edited, factors, codes.numpy())
+    show("edits, mean", model, changes.mean(1))
+    show("edits, root mean square", model, np.sqrt((changes**2).mean(1)))
 
 
 def show(title: str, model: EditableModel, table: np.ndarray) -> None:
