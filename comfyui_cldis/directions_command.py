@@ -28,6 +28,7 @@ from .editing.quality import (
     MONOTONE,
     Measured,
     drawn_latent,
+    judged_amounts,
     with_measurements,
 )
 from .editing.sheet import Row, contact_sheet
@@ -94,7 +95,7 @@ def directions_sheet(
             walk = traverse(model, latent, direction.name, amounts)
             images = decode(model, walk, num_steps=num_steps)
             on_step(Done(index, len(model.directions)))
-            captions = tuple(f"{amount:+.1f} sd" if amount else "0" for amount in amounts)
+            captions = tuple(_caption(amount) for amount in amounts)
             rows.append(Row(_label(direction, notes), images, captions * len(latent)))
     scale = max(1, TILE // model.networks.config.image_size)
     return contact_sheet(rows, scale=scale, group_size=5)
@@ -108,10 +109,11 @@ def thumbnail_sheet(header: Header) -> Image.Image | None:
         if direction.thumbnails is None:
             return None
         images = direction.thumbnails.permute(0, 3, 1, 2).float() / 127.5 - 1
-        rows.append(Row(_label(direction, notes), images))
+        captions = tuple(_caption(amount) for amount in judged_amounts(direction)[::2])
+        rows.append(Row(_label(direction, notes), images, captions))
     if not rows:
         return None
-    return contact_sheet(rows, ["-", "0", "+"], scale=max(1, TILE // rows[0].images.shape[-1]))
+    return contact_sheet(rows, scale=max(1, TILE // rows[0].images.shape[-1]))
 
 
 def base_latent(model: EditableModel, images: Sequence[Tensor], num_steps: int) -> Latent:
@@ -152,8 +154,12 @@ def rename(
     new = check_name(new)
     model = load_checkpoint(path)
     changed = model.renamed(old, new, labels, reverse=reverse)
-    turned = ", turned round" if reverse else ""
-    return _write(path, changed, output, f"'{old}' is now '{new}'{turned}")
+    done = [f"'{old}' is now '{new}'" if new != old else f"'{old}' keeps its name"]
+    if reverse:
+        done.append("turned round")
+    if labels is not None:
+        done.append("its ends are '{}' and '{}'".format(*labels))
+    return _write(path, changed, output, ", ".join(done))
 
 
 def prune(path: Path, names: Sequence[str], below: float | None, output: Path | None) -> str:
@@ -215,6 +221,10 @@ def _write(path: Path, model: EditableModel, output: Path | None, done: str) -> 
     check_new_file(path, output)
     write_model(path, model, output or path)
     return f"{output or path}: {done}"
+
+
+def _caption(amount: float) -> str:
+    return f"{amount:+.1f} sd" if amount else "0"
 
 
 def _label(direction: Direction, notes: Mapping[str, str]) -> str:

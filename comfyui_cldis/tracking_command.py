@@ -32,8 +32,9 @@ def read_folder(
         )
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
     if len(paths) < 2:
+        number = "1 picture" if len(paths) == 1 else f"{len(paths)} pictures"
         raise ValueError(
-            f"{folder} holds {len(paths)} pictures ({', '.join(PICTURE_ENDINGS)}). "
+            f"{folder} holds {number} ({', '.join(PICTURE_ENDINGS)}). "
             f"Content tracking needs at least 2, better {settings.num_coverage}."
         )
     order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
+from comfyui_cldis.directions_command import check_new_file
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.editing.quality import MONOTONE
@@ -21,6 +22,7 @@ from .data.wording import counted
 from .devices import choose_device
 from .navigation import FINDERS, STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .navigation.result import with_basis
+from .navigation.search import check_pictures
 from .navigation.space import SPREAD_PICTURES
 from .quality import INVERSION_STEPS, JUDGED_BASES
 from .signals import stop_on_signals
@@ -34,7 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainer navigate",
         description="Find directions in a trained model without labels, and write a copy of the "
-        "model that has them as sliders. The same command again resumes a stopped search.",
+        f"model that has them as sliders. The same command again resumes a stopped search of "
+        f"{' or '.join(STEPPED)}.",
         epilog="docs/navigation.md says what each finder does and which to use.",
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .safetensors model file")
@@ -80,9 +83,34 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     options = build_parser().parse_args(argv)
     settings = settings_of(options)
     check_output(options.output)
+    check_new_file(options.model, options.output)
     if options.seed < 0:
         raise ValueError(f"--seed is {options.seed}. Use 0 or more.")
-    stored = getattr(torch, read_header(options.model).stored_dtype, torch.float32)
+    check_pictures(settings.finder, options.data is not None)
+    header = read_header(options.model)
+    if settings.directions > header.latent_dim:
+        raise ValueError(
+            f"--directions is {settings.directions}, but the code of {options.model.name} has "
+            f"{header.latent_dim} dimensions. Ask for {header.latent_dim} or fewer."
+        )
+    try:
+        search(options, settings, getattr(torch, header.stored_dtype, torch.float32), say)
+    except KeyboardInterrupt as stop:
+        if settings.finder in STEPPED:
+            raise
+        raise KeyboardInterrupt(
+            f"Stopped; nothing is written. The finder {settings.finder} begins anew next time."
+        ) from stop
+    return 0
+
+
+def search(
+    options: argparse.Namespace,
+    settings: NavigationSettings,
+    stored: torch.dtype,
+    say: Callable[[str], None],
+) -> None:
+    """Find, measure and write the directions that a command line asks for."""
     model = load_checkpoint(options.model)
     model.networks.to(choose_device(options.device))
     space, origin = open_space(model, options.data, settings, options.seed)
@@ -115,7 +143,6 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
             f"{basis.paths.shape[1]} codes."
         )
     say(f"Wrote {options.output} with {len(result.directions)} directions.")
-    return 0
 
 
 def settings_of(options: argparse.Namespace) -> NavigationSettings:

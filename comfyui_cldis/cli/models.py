@@ -37,7 +37,9 @@ def add_commands(commands: Commands) -> None:
         help="a picture to move; may be given again. Without: thumbnails, or drawn codes",
     )
     directions.add_argument(
-        "--measure", action="store_true", help="measure quality anew, and say what seems to change"
+        "--measure",
+        action="store_true",
+        help="measure quality anew on --image or 4 drawn pictures; say what seems to change",
     )
     directions.add_argument(
         "--output", type=Path, metavar="FILE", help="model file with what --measure found"

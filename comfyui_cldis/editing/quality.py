@@ -51,7 +51,7 @@ def measure_direction(
         latent: B base pictures with noise, at least one; with one the consistency is left out.
         num_steps: DDIM steps per picture.
     """
-    amounts = [max(direction.minimum, min(direction.maximum, amount)) for amount in AMOUNTS]
+    amounts = judged_amounts(direction)
     drawn = decode(model, traverse(model, latent, direction.name, amounts), num_steps=num_steps)
     images = drawn.view(len(latent), len(amounts), *drawn.shape[1:])
     unlike = [at for at, amount in enumerate(amounts) if amount not in amounts[:at]]
@@ -64,6 +64,11 @@ def measure_direction(
         words=describe_change(images[:, 1], images[:, 3]),
         thumbnails=_thumbnails(images[0, [0, 2, 4]]),
     )
+
+
+def judged_amounts(direction: Direction) -> list[float]:
+    """The amounts that a direction is judged at, in sd; the first, third and fifth are shown."""
+    return [max(direction.minimum, min(direction.maximum, amount)) for amount in AMOUNTS]
 
 
 def with_measurements(

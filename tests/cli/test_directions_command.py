@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from comfyui_cldis import cli
+from comfyui_cldis import directions_command as module
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.checkpoint.summary import direction_notes
 from comfyui_cldis.editing.directions import Direction
@@ -111,6 +112,22 @@ def test_rename_writes_another_file(path: Path, tmp_path: Path) -> None:
     assert shares == {"hair length": 1.0, "turn": 0.75, "third": 0.95}
     assert run("rename", path, "yaw", "turn") == 0
     assert read_header(path) == read_header(output)
+
+
+def test_rename_says_what_it_changed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("rename", path, "yaw", "yaw", "--labels", "shut", "open", "--reverse") == 0
+    said = capsys.readouterr().out
+    assert "'yaw' keeps its name, turned round, its ends are 'shut' and 'open'" in said
+
+
+def test_thumbnails_say_their_amounts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = []
+    monkeypatch.setattr(module, "contact_sheet", lambda given, **_: rows.extend(given))
+    assert run("directions", path, "--measure", "--output", path, "--steps", 1) == 0
+    module.thumbnail_sheet(read_header(path))
+    ranges = [(each.minimum, each.maximum) for each in read_header(path).directions]
+    expected = [(f"{max(low, -2):+.1f} sd", "0", f"{min(high, 2):+.1f} sd") for low, high in ranges]
+    assert [row.captions for row in rows] == expected
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def _search(
         return torch.eye(len(dimensions))[:count], {}, None
     if finder in OF_PICTURES:
         codes = space.spread[:, dimensions.to(space.spread.device)].cpu()
-        _check_spread(finder, codes, space.from_pictures)
+        check_pictures(finder, space.from_pictures)
+        _check_spread(finder, codes)
         if not settings.directions:
             count = min(count, num_distinct(codes))
         return *OF_PICTURES[finder](codes, count), None
@@ -89,12 +90,16 @@ def _count(settings: NavigationSettings, live: Live) -> int:
     return settings.directions or available
 
 
-def _check_spread(finder: str, codes: Tensor, from_pictures: bool) -> None:
-    if not from_pictures:
+def check_pictures(finder: str, are_given: bool) -> None:
+    """Raises: ValueError for a finder that looks at the codes of pictures, without any."""
+    if finder in OF_PICTURES and not are_given:
         raise ValueError(
             f"The finder '{finder}' looks at how the codes of pictures are spread, and there are "
             "no pictures. Give some with --data."
         )
+
+
+def _check_spread(finder: str, codes: Tensor) -> None:
     least = ENOUGH_CODES * codes.shape[1]
     if len(codes) < least:
         raise ValueError(

@@ -205,7 +205,8 @@ def _encode(model: EditableModel, batches: Iterable[Tensor]) -> tuple[Tensor, Te
     found = [networks.encode_semantic(batch.to(networks.device)) for batch in batches]
     count = sum(len(posterior.mu) for posterior in found)
     if count < 2:
-        raise ValueError(f"There are {count} pictures. Give at least 2, better 1000.")
+        there = "There is 1 picture" if count == 1 else f"There are {count} pictures"
+        raise ValueError(f"{there}. Give at least 2, better 1000.")
     codes = torch.cat([posterior.mu.cpu() for posterior in found])
     residuals = [posterior.residual for posterior in found if posterior.residual is not None]
     residual = torch.cat(residuals) if residuals else None

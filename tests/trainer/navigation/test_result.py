@@ -154,7 +154,7 @@ def test_without_pictures_the_model_draws_some(tiny_checkpoint, tmp_path, capfd)
         (("--finder", "pca"), "Give some with --data"),
         (("--steps", 5), "which takes none"),
         (("--data", "nowhere"), "There is no folder or file nowhere"),
-        (("--directions", 9), "only 4 dimensions"),
+        (("--directions", 9), "has 4 dimensions. Ask for 4 or fewer."),
         (("--seed", -1), "--seed is -1"),
         (("--output", "new.pt"), "does not end in .safetensors"),
         (("--output", "no/folder/x.safetensors"), "no file in a folder that exists"),
@@ -166,6 +166,42 @@ def test_wrong_input_is_a_sentence_and_writes_nothing(
     output = tmp_path / "new.safetensors"
     assert navigate(tiny_checkpoint, "--output", output, *words) == 2
     assert sentence in capfd.readouterr().err and not output.exists()
+
+
+@pytest.mark.parametrize("words", [("--finder", "ica"), ("--directions", 5)])
+def test_what_cannot_be_is_refused_before_pictures_are_drawn(
+    tiny_checkpoint, tmp_path, capfd, monkeypatch, words
+):
+    monkeypatch.setattr("trainer.navigate.open_space", None)
+    assert navigate(tiny_checkpoint, "--output", tmp_path / "new.safetensors", *words) == 2
+    assert "Give some with --data" in (said := capfd.readouterr().err) or "4 or fewer" in said
+
+
+def test_another_model_file_is_not_replaced(tiny_checkpoint, tmp_path, capfd):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"precious")
+    assert navigate(tiny_checkpoint, "--output", other) == 2
+    assert "is there already. Choose another --output." in capfd.readouterr().err
+    assert other.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("finder", "sentence"),
+    [
+        ("axes", "nothing is written. The finder axes begins anew next time."),
+        ("learned", "Nothing that was saved is lost; run the same command to go on."),
+    ],
+)
+def test_a_stop_says_whether_the_search_goes_on(
+    tiny_checkpoint, tmp_path, capfd, monkeypatch, finder, sentence
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.navigate.open_space", stopped)
+    words = ("--finder", finder, "--output", tmp_path / "new.safetensors")
+    assert navigate(tiny_checkpoint, *words) == 130
+    assert sentence in capfd.readouterr().err
 
 
 def test_a_model_whose_directions_cannot_be_seen_is_not_written(
