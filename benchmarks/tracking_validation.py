@@ -106,7 +106,8 @@ def measure(
     """Everything about one model that needs no other model, and its codes of common pictures."""
     path = folder / "model.safetensors"
     model = load_checkpoint(path)
-    pictures = open_factor_data(data, model.networks.config.image_size)
+    config = model.networks.config
+    pictures = open_factor_data(data, config.image_size, channels=config.in_channels)
     rng = np.random.default_rng(SEED)
     factors = np.stack([rng.integers(0, n, UDR_PICTURES) for n in pictures.space.sizes], axis=1)
     images = np.asarray(pictures.images(factors))
