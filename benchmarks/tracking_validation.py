@@ -187,8 +187,9 @@ def known_truths(models: Sequence[dict[str, Any]]) -> list[str]:
 
 def draw_scatter(models: Sequence[dict[str, Any]]) -> bytes:
     """CTS, its separation and UDR against DCI D, and against FactorVAE or else MIG."""
-    shown, truths = ("cts", "separation", "udr"), known_truths(models)[:2]
-    figure = Figure(figsize=(9, 2.8 * len(truths)))
+    rivals, truths = ("cts", "separation", "udr"), known_truths(models)[:2]
+    shown = [each for each in rivals if any(model[each] is not None for model in models)]
+    figure = Figure(figsize=(3 * len(shown), 2.8 * len(truths)))
     for i, truth in enumerate(truths):
         for j, rival in enumerate(shown):
             axes = figure.add_subplot(len(truths), len(shown), i * len(shown) + j + 1)
