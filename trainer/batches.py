@@ -52,8 +52,13 @@ def step_generator(
     return torch.Generator(device).manual_seed(int(entropy[0]) << 32 | int(entropy[1]))
 
 
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` of the indices 0 .. count - 1, evenly spaced, first and last among them."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
+
+
 def fingerprint(images: Pictures) -> str:
     """Number and hash of the images (n, S, S, C), from at most 256 of them, evenly spaced."""
-    chosen = np.linspace(0, len(images) - 1, min(len(images), 256)).round().astype(int)
+    chosen = evenly(len(images), 256)
     digest = hashlib.sha256(np.ascontiguousarray(images[chosen]).tobytes()).hexdigest()
     return f"{len(images)} pictures, {digest[:12]}"

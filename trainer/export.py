@@ -23,7 +23,7 @@ from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.model import DiffusionAutoencoder
 
-from .batches import to_tensor
+from .batches import evenly, to_tensor
 from .config import TrainConfig
 from .data import BUILT_IN_SOURCES, Pictures
 from .data.wording import counted
@@ -58,14 +58,13 @@ def measure_statistics(
     networks: DiffusionAutoencoder, images: Pictures, batch_size: int = 128
 ) -> tuple[LatentStatistics, Tensor]:
     """Latent statistics and mean picture over evenly spaced training images (at most 4096)."""
-    count = min(len(images), STATISTICS_IMAGES)
-    chosen = np.linspace(0, len(images) - 1, count).round().astype(int)
+    chosen = evenly(len(images), STATISTICS_IMAGES)
     codes, total = [], torch.zeros(images.shape[3], *images.shape[1:3], dtype=torch.float64)
-    for start in range(0, count, batch_size):
+    for start in range(0, len(chosen), batch_size):
         batch = to_tensor(images[chosen[start : start + batch_size]], networks.device)
         codes.append(networks.encode_semantic(batch).mu.cpu())
         total += batch.double().sum(0).cpu()
-    return LatentStatistics.from_codes(torch.cat(codes)), (total / count).float()
+    return LatentStatistics.from_codes(torch.cat(codes)), (total / len(chosen)).float()
 
 
 def judged_images(
@@ -91,9 +90,7 @@ def judged_images(
         return to_tensor(pictures), "drawn anew; a combination may have been in training"
     if held_out is not None:
         return to_tensor(held_out[:]), "not seen in training"
-    count = min(len(images), SEEN_IMAGES)
-    chosen = np.linspace(0, len(images) - 1, count).round().astype(int)
-    return to_tensor(images[chosen]), "seen in training"
+    return to_tensor(images[evenly(len(images), SEEN_IMAGES)]), "seen in training"
 
 
 def assemble(
@@ -117,8 +114,8 @@ def assemble(
     networks.train(False)
     statistics, mean = measure_statistics(networks, images)
     model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
-    chosen = np.linspace(0, len(images) - 1, min(BASE_IMAGES, len(images))).round().astype(int)
-    bases = encode(model, to_tensor(images[chosen]), inversion_steps=INVERSION_STEPS)
+    chosen = images[evenly(len(images), BASE_IMAGES)]
+    bases = encode(model, to_tensor(chosen), inversion_steps=INVERSION_STEPS)
     if config.directions == "axes":
         with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
             directions = find_axes(

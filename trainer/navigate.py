@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import torch
 from tqdm import tqdm
 
-from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
-from comfyui_cldis.directions_command import check_new_file
+from comfyui_cldis.checkpoint import load_checkpoint, read_header
+from comfyui_cldis.directions_command import check_new_file, write_model
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.editing.quality import MONOTONE
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m trainer navigate",
         description="Find directions in a trained model without labels, and write a copy of the "
-        f"model that has them as sliders. The same command again resumes a stopped search of "
+        "model that has them as sliders. The same command again resumes a stopped search of "
         f"{' or '.join(STEPPED)}.",
         epilog="docs/navigation.md says what each finder does and which to use.",
     )
@@ -94,7 +94,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
             f"{header.latent_dim} dimensions. Ask for {header.latent_dim} or fewer."
         )
     try:
-        search(options, settings, getattr(torch, header.stored_dtype, torch.float32), say)
+        search(options, settings, say)
     except KeyboardInterrupt as stop:
         if settings.finder in STEPPED:
             raise
@@ -105,10 +105,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
 
 
 def search(
-    options: argparse.Namespace,
-    settings: NavigationSettings,
-    stored: torch.dtype,
-    say: Callable[[str], None],
+    options: argparse.Namespace, settings: NavigationSettings, say: Callable[[str], None]
 ) -> None:
     """Find, measure and write the directions that a command line asks for."""
     model = load_checkpoint(options.model)
@@ -128,7 +125,7 @@ def search(
         result = with_basis(
             model, space, basis, bases, facts, lambda _: bar.update(), lambda *_: bar.update()
         )
-    save_checkpoint(options.output, result, dtype=stored)
+    write_model(options.model, result, options.output)
     shutil.rmtree(folder, ignore_errors=True)
     for direction in result.directions:
         share = direction.quality[MONOTONE]

@@ -19,7 +19,7 @@ from comfyui_cldis.editing.quality import drawn_latent
 from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.layers import ResBlock
 
-from ..batches import to_tensor
+from ..batches import evenly, to_tensor
 from ..data import Pictures
 
 BATCH = 64
@@ -114,7 +114,7 @@ class ModelSpace:
             images: (n, S, S, C) uint8, n at least 2, at the model's size; read in batches.
         """
         wide = evenly(len(images), SPREAD_PICTURES)
-        spread, residual = _encode(model, (to_tensor(images[some]) for some in batched(wide)))
+        spread, residual = _encode(model, (to_tensor(images[some]) for some in _batched(wide)))
         base = evenly(len(wide), BASE_PICTURES)
         return cls(
             model,
@@ -213,12 +213,7 @@ def _encode(model: EditableModel, batches: Iterable[Tensor]) -> tuple[Tensor, Te
     return (codes - statistics.mean) / statistics.std, residual
 
 
-def evenly(count: int, most: int) -> np.ndarray:
-    """At most `most` of the indices 0 .. count - 1, evenly spaced."""
-    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
-
-
-def batched(indices: np.ndarray) -> list[np.ndarray]:
+def _batched(indices: np.ndarray) -> list[np.ndarray]:
     return np.array_split(indices, max(1, -(-len(indices) // BATCH)))
 
 
