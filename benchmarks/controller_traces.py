@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from trainer.config import TrainConfig
-from trainer.figures import BLUE, FAINT_INK, INK, ORANGE, Span, draw_line, dress, to_png
+from trainer.config.settings import TrainConfig
+from trainer.monitor.metrics_file import STATS_NAME
+from trainer.report.plot_style import BLUE, FAINT_INK, INK, ORANGE, Span, draw_line, dress, to_png
 from trainer.run import MODEL_NAME
-from trainer.state import read_config
-from trainer.stats import STATS_NAME
-from trainer.sweep import folder_name
+from trainer.sweep.sweep import folder_name
+from trainer.training.checkpoint import read_config
 
 SERIES = (
     ("encoder_kl", "KL of the semantic encoder", FAINT_INK),

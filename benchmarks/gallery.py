@@ -20,14 +20,14 @@ from PIL import Image
 from torch import Tensor
 
 from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_checkpoint
+from comfyui_cldis.cli.sheets import amounts_over_range, direction_label
+from comfyui_cldis.datasets import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview, traverse
-from comfyui_cldis.editing.sheet import Row, contact_sheet
+from comfyui_cldis.imaging.sheet import Row, contact_sheet
 from comfyui_cldis.picture import read_picture
-from comfyui_cldis.showcase import amounts_over_range, direction_label
-from trainer.data.factors import open_factor_data
 
 PER_SHEET = 6
 HEADED_SCALE = 2  # of sheets whose headings are wider than a small picture

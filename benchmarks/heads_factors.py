@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
+from comfyui_cldis.datasets.heads import FACTORS, render_heads, sample_factors
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode, edit, encode
-from trainer.batches import to_tensor
-from trainer.data.heads import FACTORS, render_heads, sample_factors
+from trainer.training.batches import to_tensor
 
 AMOUNT = 1.5  # sd to each side
 STEPS = 20

@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trainer.data.wording import counted
-from trainer.state import load_state, state_files
-from trainer.stats import STATS_NAME, read_records
+from comfyui_cldis.wording import counted
+from trainer.monitor.metrics_file import STATS_NAME, read_records
+from trainer.training.checkpoint import load_state, state_files
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_START = 300.0

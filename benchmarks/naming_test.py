@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
+from comfyui_cldis.datasets.heads import render_heads, sample_factors
 from comfyui_cldis.editing.pipeline import decode, edit, encode
-from comfyui_cldis.editing.sheet import Row, contact_sheet
-from trainer.batches import to_tensor
-from trainer.data.heads import render_heads, sample_factors
+from comfyui_cldis.imaging.sheet import Row, contact_sheet
+from trainer.training.batches import to_tensor
 
 HEADINGS = ("--", "-", "0", "+", "++")
 STEPS = 20

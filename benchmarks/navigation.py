@@ -23,18 +23,18 @@ import numpy as np
 from torch import Tensor
 
 from comfyui_cldis.checkpoint import load_checkpoint
+from comfyui_cldis.datasets import open_factor_data, sample_factors
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.metrics import evaluate, from_arrays
 from comfyui_cldis.tracking import FAST, track
-from trainer.batches import to_tensor
-from trainer.data.factors import open_factor_data, sample_factors
 from trainer.navigation import ModelSpace, NavigationSettings, find
+from trainer.navigation.active import live_dimensions
 from trainer.navigation.basis import Basis, place
-from trainer.navigation.curves import slider_amounts
 from trainer.navigation.learned import LearnedSearch
-from trainer.navigation.live import live_dimensions
+from trainer.navigation.paths import slider_amounts
+from trainer.navigation.progress import Watch
 from trainer.navigation.rotation import Fixed
-from trainer.navigation.watch import Watch
+from trainer.training.batches import to_tensor
 
 CLOSED = ("pca", "varimax", "ica", "weights", "jacobian")
 PATHS = "flow paths"

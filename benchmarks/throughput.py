@@ -32,7 +32,7 @@ from typing import Any
 
 import torch
 
-from .throughput_worker import Variant
+from benchmarks.throughput_worker import Variant
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = ("celeba64", "ffhq128", "gpu64", "cpu64")

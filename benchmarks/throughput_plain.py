@@ -13,14 +13,14 @@ import torch
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.model import DiffusionAutoencoder
-from trainer.batches import step_generator
-from trainer.config import TrainConfig
-from trainer.objectives import build_objective
-from trainer.step import TrainingLosses, draw
+from trainer.config.settings import TrainConfig
+from trainer.training.batches import step_generator
+from trainer.training.objectives import build_objective
+from trainer.training.step import TrainingLosses, draw
 
 
 class PlainLoop:
-    """Trains the same model as `trainer.loop.Trainer`, without its bookkeeping."""
+    """Trains the same model as `trainer.training.trainer.Trainer`, without its bookkeeping."""
 
     def __init__(self, config: TrainConfig, images: np.ndarray, device: str) -> None:
         self.config = config

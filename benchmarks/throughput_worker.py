@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.throughput_plain import PlainLoop
 from comfyui_cldis.model.config import CopilotConfig, DecoderConfig, EncoderConfig, ModelConfig
-from trainer.config import TrainConfig, load_preset
-from trainer.loop import Trainer
-from trainer.step import Draws
-
-from .throughput_plain import PlainLoop
+from trainer.config.settings import TrainConfig, load_preset
+from trainer.training.step import Draws
+from trainer.training.trainer import Trainer
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 MODIFIERS = ("compile", *LAYOUTS, "mallopt", "jemalloc", "denormals")

@@ -21,13 +21,13 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from comfyui_cldis.datasets.heads import FACTORS as HEAD_FACTORS
+from comfyui_cldis.datasets.heads import render_heads
 from comfyui_cldis.tracking import TrackingSettings, track_renderer
 from comfyui_cldis.tracking.formulas import importance
 from comfyui_cldis.tracking.oracle import FACTORS as SCENE_FACTORS
 from comfyui_cldis.tracking.oracle import draw_scenes, rotation
-from trainer.batches import to_tensor
-from trainer.data.heads import FACTORS as HEAD_FACTORS
-from trainer.data.heads import render_heads
+from trainer.training.batches import to_tensor
 
 DEGREES = (0, 8, 16, 24, 34, 45, 60, 90)
 SWIRLS = (0.25, 0.5, 1.0, 2.0, 4.0)

@@ -30,13 +30,13 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from comfyui_cldis.checkpoint import load_checkpoint
+from comfyui_cldis.datasets import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.metrics import udr
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
-from trainer.data.factors import open_factor_data
-from trainer.figures import BLUE, FAINT_INK, ORANGE, dress, to_png
-from trainer.scores import kept_scores, measured_scores
-from trainer.state import read_config
+from trainer.report.plot_style import BLUE, FAINT_INK, ORANGE, dress, to_png
+from trainer.sweep.scores import kept_scores, measured_scores
+from trainer.training.checkpoint import read_config
 
 TRUTHS = {"dci": "dci_disentanglement", "factor_vae": "factor_vae", "mig": "mig"}
 PARTS = ("purity", "compactness", "distinctness", "coverage")

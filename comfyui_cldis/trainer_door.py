@@ -21,7 +21,7 @@ LIBRARY = "comfyui_cldis"  # as the trainer imports it
 
 def preset_names() -> list[str]:
     """Names of the trainer's presets, without importing it; empty when it is not there."""
-    return sorted(path.stem for path in (CHECKOUT / TRAINER / "presets").glob("*.toml"))
+    return sorted(path.stem for path in (CHECKOUT / TRAINER / "config" / "presets").glob("*.toml"))
 
 
 def load_trainer(module: str) -> ModuleType:

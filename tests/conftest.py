@@ -10,7 +10,7 @@ import torch
 
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
-from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.model import (
     CopilotConfig,

@@ -94,8 +94,8 @@ def test_a_package_that_fails_to_import_is_not_left_behind(checkout: Path, elsew
 
 
 def test_this_checkout_has_a_trainer() -> None:
-    config = load_trainer("config")
-    assert Path(config.__file__ or "") == ROOT / "trainer" / "config.py"
+    config = load_trainer("config.settings")
+    assert Path(config.__file__ or "") == ROOT / "trainer" / "config" / "settings.py"
     assert preset_names() == config.preset_names()
     assert "tiny32" in preset_names()
 
@@ -112,4 +112,4 @@ def test_an_installation_without_the_trainer(
 def test_a_namespace_package_of_that_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trainer", ModuleType("trainer"))
     with pytest.raises(RuntimeError, match=r"'trainer' is in use \(without a file\)"):
-        load_trainer("config")
+        load_trainer("config.settings")

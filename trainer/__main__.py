@@ -10,10 +10,10 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .signals import interrupt_on_terminate
+from .training.signals import interrupt_on_terminate
 
 if TYPE_CHECKING:
-    from .config import TrainConfig
+    from .config.settings import TrainConfig
     from .run import RunSettings
 
 COMMANDS = (
@@ -30,7 +30,7 @@ EXTRAS = {  # what to install, and which packages it brings, by the names that a
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line of a training run."""
-    from .config import preset_names
+    from .config.settings import preset_names
 
     parser = argparse.ArgumentParser(
         prog="python -m trainer",
@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[str]) -> TrainConfig:
     """The configuration of a run from its command line; the flags win over --set."""
-    from .config import load_preset, parse_setting
+    from .config.settings import load_preset, parse_setting
 
     config = load_preset(preset).with_values(dict(parse_setting(text) for text in texts))
     return config.with_overrides(steps, seed)
@@ -82,9 +82,9 @@ def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[st
 def train(arguments: argparse.Namespace) -> int:
     """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
     config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
-    from .devices import choose_device, is_first_process
     from .run import RunSettings
     from .run import train as run
+    from .training.distributed import choose_device, is_first_process
 
     settings = RunSettings(
         data=arguments.data,
@@ -96,7 +96,7 @@ def train(arguments: argparse.Namespace) -> int:
     )
     is_main = is_first_process()
     if arguments.dry_run:
-        from .plan import describe_plan
+        from .estimate.dry_run import describe_plan
 
         if is_main:
             say("Counting what the run needs and timing a few steps; large presets take a minute.")
@@ -136,7 +136,7 @@ def report(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     from comfyui_cldis.checkpoint import load_checkpoint
 
-    from .report import write_report
+    from .report.report import write_report
     from .run import MODEL_NAME, report_facts
 
     model_path = arguments.folder / MODEL_NAME
@@ -147,14 +147,14 @@ def report(argv: Sequence[str]) -> int:
 
 def navigate(argv: Sequence[str]) -> int:
     """`navigate MODEL`: find directions in a trained model and write a copy that has them."""
-    from .navigate import main as run_navigate
+    from .navigation.command import main as run_navigate
 
     return run_navigate(argv, say)
 
 
 def sweep(argv: Sequence[str]) -> int:
     """`sweep FILE`: train the rows of an ablation and write one table."""
-    from .sweep import main as run_sweep
+    from .sweep.sweep import main as run_sweep
 
     return run_sweep(argv, say)
 
@@ -165,9 +165,9 @@ def stored_settings(folder: Path, device: str) -> RunSettings:
     Raises:
         ValueError: no run in `folder`, or a damaged config.json.
     """
-    from .devices import choose_device
     from .run import RunSettings
-    from .state import read_config
+    from .training.checkpoint import read_config
+    from .training.distributed import choose_device
 
     config, source = read_config(folder)
     return RunSettings(source, folder, config, choose_device(device))

@@ -16,18 +16,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.editing.axes import VISIBLE_EFFECT, find_axes
-from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.directions.axes import VISIBLE_EFFECT, find_axes
+from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.wording import counted
 
-from .batches import evenly, to_tensor
-from .config import TrainConfig
+from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, Pictures
-from .data.wording import counted
-from .quality import INVERSION_STEPS, JUDGED_BASES, measure_directions, measure_quality
+from .model_quality import INVERSION_STEPS, JUDGED_BASES, measure_directions, measure_quality
+from .training.batches import evenly, to_tensor
 
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
@@ -76,13 +76,13 @@ def judged_images(
     out; where there are none, 64 training pictures, evenly spaced.
     """
     if source == "heads":
-        from .data.heads import render_heads, sample_factors
+        from comfyui_cldis.datasets.heads import render_heads, sample_factors
 
         factors = sample_factors(UNSEEN_IMAGES, config.seed + JUDGED_SEED_OFFSET)
         return to_tensor(render_heads(factors, config.model.image_size)), "unseen"
     if source in BUILT_IN_SOURCES:
-        from .data.factors import open_factor_data
-        from .data.factors import sample_factors as sample
+        from comfyui_cldis.datasets import open_factor_data
+        from comfyui_cldis.datasets import sample_factors as sample
 
         data = open_factor_data(source, config.model.image_size, channels=config.model.in_channels)
         rng = np.random.default_rng(config.seed + JUDGED_SEED_OFFSET)

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock, Timeout
 
-from .command import training_command
-from .config import TrainConfig
+from comfyui_cldis.wording import counted
+
+from .config.reproduce import training_command
+from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .data.sources import require_source
-from .data.wording import counted
-from .devices import is_first_process
-from .logs import RunLog
-from .loop import Trainer
-from .signals import stopped_with
-from .state import as_begun, check_config, describe_kept, load_state, write_config
+from .monitor.run_log import RunLog
+from .training.checkpoint import as_begun, check_config, describe_kept, load_state, write_config
+from .training.distributed import is_first_process
+from .training.signals import stopped_with
+from .training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from .samples import Strip
+    from .report.samples import Strip
 
 MODEL_NAME = "model.safetensors"
 REPORT_NAME = "report.html"
@@ -178,8 +179,8 @@ def _train(
     on_picture: Callable[[str, Any], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> Outcome:
-    from .beforehand import check_settings
-    from .samples import write_samples
+    from .report.checks import check_settings
+    from .report.samples import write_samples
 
     config, folder = settings.config, settings.output
     trainer, resumed = open_run(settings, say)
@@ -384,9 +385,9 @@ def export(
     from comfyui_cldis.checkpoint import save_checkpoint
 
     from .export import assemble, describe_run, judged_images
-    from .report import write_report as write_run_report
-    from .samples import write_samples
-    from .sliders import no_sliders
+    from .report.report import write_report as write_run_report
+    from .report.samples import write_samples
+    from .report.verdict import no_sliders
 
     config = trainer.config
     facts = describe_run(

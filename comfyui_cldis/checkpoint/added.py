@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..editing.code_path import MAX_POINTS
-from ..editing.directions import THUMBNAIL_SIDES, Direction
+from ..editing.direction import THUMBNAIL_SIDES, Direction
 from .header import CheckpointError, damaged
 
 PATHS, THUMBNAILS = "directions.paths", "directions.thumbnails"

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..diffusion.schedule import ScheduleConfig
 from ..editing.code_path import CodePath
-from ..editing.directions import Direction
+from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..model.config import ModelConfig
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..editing.directions import Direction
-from ..editing.naming import describe_ends
-from ..editing.quality import MONOTONE
+from ..directions.naming import describe_ends
+from ..directions.quality import MONOTONE
+from ..editing.direction import Direction
 from .header import Header
-from .quality import describe_quality, weakness
+from .quality_text import describe_quality, weakness
 
 
 def as_json(header: Header) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import models, pictures, scores
+from . import images as pictures
+from . import models, scores
 from .arguments import Parser
 from .terminal import complain
 

@@ -89,9 +89,9 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _directions(options: argparse.Namespace) -> int:
-    from .. import directions_command as command
     from ..checkpoint import demo_model_path, read_header
     from ..picture import check_output, write_picture
+    from . import direction_table as command
 
     path = options.model or demo_model_path()
     if options.output is not None and not options.measure:
@@ -124,7 +124,7 @@ def _directions(options: argparse.Namespace) -> int:
 
 
 def _rename(options: argparse.Namespace) -> int:
-    from ..directions_command import rename
+    from .direction_table import rename
 
     labels = tuple(options.labels) if options.labels else None
     output, reverse = options.output, options.reverse
@@ -133,7 +133,7 @@ def _rename(options: argparse.Namespace) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from ..directions_command import prune
+    from .direction_table import prune
 
     print(prune(options.model, options.names, options.below, options.output))
     return 0

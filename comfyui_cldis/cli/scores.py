@@ -53,7 +53,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from ..evaluating import evaluate_arrays, evaluate_model, score_table
+    from ..evaluate import evaluate_arrays, evaluate_model, score_table
     from ..metrics import METRICS
 
     metrics = options.metrics.split(",") if options.metrics else list(METRICS)
@@ -97,7 +97,7 @@ def _track(options: argparse.Namespace) -> int:
     from ..picture import check_output, write_picture
     from ..tracking import FAST, TrackingSettings, track, tracking_table
     from ..tracking.sheet import tracking_sheet
-    from ..tracking_command import read_folder
+    from .tracking import read_folder
 
     if options.sheet is not None:
         check_output(options.sheet)

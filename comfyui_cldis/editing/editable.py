@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..diffusion.schedule import NoiseSchedule
 from ..model import DiffusionAutoencoder
-from .directions import Direction, find_direction
+from .direction import Direction, find_direction
 
 EVEN_SHARE = 0.9  # of the pictures: from here on a direction counts as growing evenly
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import SAMPLERS, Denoiser, OnStep, Step, invert, sample
-from .directions import apply_directions, check_amount
+from .direction import apply_directions, check_amount
 from .editable import EditableModel
 from .framing import Origin
 from .latent import Latent, slerp

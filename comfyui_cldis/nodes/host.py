@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..diffusion.samplers import Step
-from ..editing.sheet import to_picture
+from ..imaging.sheet import to_picture
 from .sockets import LoadedModel
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checkpoint.summary import direction_notes
-from ..editing.naming import describe_ends
+from ..directions.naming import describe_ends
 from .sockets import CATEGORY, LoadedModel, model_input
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ..editing.sheet import to_picture
+from ..imaging.sheet import to_picture
 from .images import check_pictures, to_library
 from .model_files import EXTENSION, FOLDER, find_model
 

@@ -209,10 +209,10 @@ def _train(
     if images is None:
         data = find_data(folder, load_trainer("data").BUILT_IN_SOURCES)
     else:
-        has_started = bool(load_trainer("state").state_files(run.folder))
+        has_started = bool(load_trainer("training.checkpoint").state_files(run.folder))
         keep_pictures(run, images, has_started)
         data = str(run.pictures)
-    config = load_trainer("config").load_preset(preset).with_overrides(steps or None, seed)
+    config = load_trainer("config.settings").load_preset(preset).with_overrides(steps or None, seed)
     device = _device()
     settings = trainer.RunSettings(
         data=data,

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..directions.quality import drawn_latent
 from ..editing.code_path import CodePath
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode
-from ..editing.quality import drawn_latent
 from .settings import TrackingSettings
 from .vectors import axis_vectors
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from ..editing.sheet import (
+from ..imaging.sheet import (
     BACKGROUND,
     FAINT_INK,
     INK,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, safe_open, save_file
 
 from comfyui_cldis.checkpoint import CheckpointError, load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.editing.code_path import CodePath
-from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
 
 BEND = CodePath((-2.0, 0.0, 1.0), ((0.0, -2.0, 0.5, 0.0), (0.0,) * 4, (0.0, 1.0, 0.25, 0.0)))

@@ -19,7 +19,7 @@ import comfyui_cldis
 import comfyui_cldis.checkpoint as checkpoint
 from comfyui_cldis import cli, trainer_door
 from comfyui_cldis.checkpoint import save_checkpoint
-from comfyui_cldis.cli import pictures
+from comfyui_cldis.cli import images as pictures
 from comfyui_cldis.cli.terminal import progress_bar
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import RESIZE_RULES
@@ -356,7 +356,7 @@ def test_demo_draws_a_sheet(
 def test_demo_of_a_model_without_directions(make_model: Callable[..., EditableModel]) -> None:
     from dataclasses import replace
 
-    from comfyui_cldis.showcase import demo_sheet
+    from comfyui_cldis.cli.sheets import demo_sheet
 
     images = [torch.zeros(1, 3, 32, 32)]
     model = replace(make_model(), directions=())

@@ -213,7 +213,7 @@ def test_steps_and_how_often_the_run_reports(
 
 
 def test_a_preset_that_samples_more_often_is_left_alone() -> None:
-    config = load_trainer("config").load_preset("tiny32")
+    config = load_trainer("config.settings").load_preset("tiny32")
     watched = train._watched(config.with_values({"sample_every_steps": 10, "log_every_steps": 2}))
     assert (watched.sample_every_steps, watched.log_every_steps) == (10, 2)
 

@@ -15,9 +15,9 @@ pytest.importorskip("cv2")
 from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.cli import scores
+from comfyui_cldis.cli.tracking import read_folder
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, tracking_table
 from comfyui_cldis.tracking.settings import DIRECTIONS
-from comfyui_cldis.tracking_command import read_folder
 
 QUICK = TrackingSettings(num_bases=2, num_steps=1, num_coverage=3)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from trainer.__main__ import build_parser, resolve
-from trainer.command import differences, training_command
-from trainer.config import TrainConfig, load_preset, preset_names
+from trainer.config.reproduce import differences, training_command
+from trainer.config.settings import TrainConfig, load_preset, preset_names
 
 
 def typed_in(command: str):

@@ -15,11 +15,11 @@ from PIL import Image
 
 from comfyui_cldis.checkpoint import read_header
 from trainer.__main__ import announce_loading, full_disk, main, stored_settings
-from trainer.batches import to_tensor
-from trainer.config import load_preset
-from trainer.loop import Trainer
+from trainer.config.settings import load_preset
 from trainer.run import RunSettings, locked, open_run, train
-from trainer.state import load_state
+from trainer.training.batches import to_tensor
+from trainer.training.checkpoint import load_state
+from trainer.training.trainer import Trainer
 
 CONFIG = replace(load_preset("tiny32"), steps=4, save_every_steps=2, log_every_steps=1)
 
@@ -34,7 +34,9 @@ def quick_export(monkeypatch):
     """Measuring the model is tested elsewhere; here it may cost nothing."""
     monkeypatch.setattr("trainer.export.find_axes", lambda *arguments, **more: ())
     monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: {})
-    monkeypatch.setattr("trainer.samples.write_samples", lambda trainer, folder, directions: [])
+    monkeypatch.setattr(
+        "trainer.report.samples.write_samples", lambda trainer, folder, directions: []
+    )
 
 
 def run_command(folder: Path, output: Path, *more: str) -> int:
@@ -192,7 +194,7 @@ def test_samples_of_the_last_step_are_drawn_once(folder, tmp_path, capfd, monkey
         drawn.append((trainer.step, directions is not None))
         return [("traversals", Image.new("RGB", (8, 8), "red"))]
 
-    monkeypatch.setattr("trainer.samples.write_samples", draw)
+    monkeypatch.setattr("trainer.report.samples.write_samples", draw)
     assert run_command(folder, tmp_path / "run", "--set", "sample_every_steps=2") == 0
     assert drawn == [(2, False), (4, True)]  # the last ones with the model's sliders
     assert "Traversals" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -230,7 +232,7 @@ def test_the_speed_is_that_of_the_command_without_its_first_step(
         clock[0] += 50.0 if self.step in (0, 4) else 9.0 if slow[0] else 1.0
         return step(self)
 
-    monkeypatch.setattr("trainer.loop.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("trainer.training.trainer.time.perf_counter", lambda: clock[0])
     monkeypatch.setattr(Trainer, "train_step", train_step)
     assert run_command(folder, tmp_path / "run", "--events", "--set=log_every_steps=2") == 0
     slow[0] = False

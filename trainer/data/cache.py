@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
-import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from comfyui_cldis.datasets.mapped_file import create_map
 
 from .report import DataReport
 
@@ -84,33 +84,6 @@ def load_or_build(
         raise OSError(f"{entry.path('.npy')} was changed while it was in use; run the same again")
     _remove_older(entry)
     return pixels[: report.used], replace(report, source=source)
-
-
-def create_map(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """Makes a .npy file of uint8 zeros, mapped for writing.
-
-    Raises:
-        OSError: its folder cannot be written, or has too little room.
-    """
-    num_bytes = math.prod(shape)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-        # Writing to a memory map on a full disk would kill the process without a word.
-        if free < num_bytes:
-            raise OSError(
-                f"got cache folder {str(path.parent)!r} with {free / 2**30:.2f} GiB free; the "
-                f"pictures need {num_bytes / 2**30:.2f} GiB; free space there or choose another "
-                "folder"
-            )
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(
-            f"got cache folder {str(path.parent)!r}, which cannot be written "
-            f"({error.strerror or error}); choose a folder you may write to"
-        ) from error
 
 
 def _hash(facts: dict[str, Any]) -> str:

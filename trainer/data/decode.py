@@ -18,7 +18,6 @@ from PIL import Image, ImageOps
 from .budget import Budget
 
 RULE_VERSION = 2  # raise it when the same file gives other pixels
-EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 RESIZE_RULES = ("crop", "pad", "stretch")  # as comfyui_cldis.editing.framing.RESIZE_RULES
 MAX_PIXELS = 2**26  # 8192 x 8192, of all pictures that are being decoded; takes 1.3 GB
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from .decode import EXTENSIONS
-from .nearest import hint
+from comfyui_cldis.imaging.formats import EXTENSIONS
+from comfyui_cldis.nearest import hint
+
 from .zips import MAX_ZIPS, names_in
 
 MAX_FILE_BYTES = 256 * 2**20

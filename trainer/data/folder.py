@@ -13,13 +13,15 @@ import numpy as np
 from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
+from comfyui_cldis.imaging.formats import EXTENSIONS
+from comfyui_cldis.wording import counted
+
 from .budget import Budget
 from .cache import CacheEntry, load_or_build
-from .decode import EXTENSIONS, RULE_VERSION, Decoded, ResizeRule, decode_picture
+from .decode import RULE_VERSION, Decoded, ResizeRule, decode_picture
 from .files import MAX_FILE_BYTES, ZIP, PictureFile, PictureFiles, open_files, printable
 from .report import DataReport, describe_zips
 from .survey import Fingerprint, Survey, take_fingerprint
-from .wording import counted
 
 _BATCH_FILES = 64  # decoded at once; bounds what is held in memory
 _MAX_REASON = 200  # characters

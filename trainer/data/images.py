@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from comfyui_cldis.datasets.optional import is_missing
+from comfyui_cldis.datasets.registry import is_factor_source
+
 from .decode import RESIZE_RULES, ResizeRule
-from .factors.dataset import open_factor_images
-from .factors.opening import is_factor_source
+from .factor_images import open_factor_images
 from .folder import open_folder
-from .optional import is_missing
 from .report import DataReport
 from .sources import HEADS
 
@@ -78,7 +79,7 @@ def open_images(
     if channels != 3:
         raise ValueError(f"got channels={channels} for 'heads'; they are RGB; pass channels=3")
     try:
-        from .heads.dataset import open_heads  # numba is optional, and slow to import
+        from .head_images import open_heads  # numba is optional, and slow to import
     except ModuleNotFoundError as error:
         if not is_missing(error, "numba", "llvmlite"):
             raise

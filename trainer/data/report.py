@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .decode import EXTENSIONS
+from comfyui_cldis.imaging.formats import EXTENSIONS
+from comfyui_cldis.wording import counted
+
 from .survey import MAX_NAMED, Findings
-from .wording import counted
 from .zips import MAX_ZIPS
 
 REPORT_VERSION = 4  # raise it when the fields change; cached data sets are then built again

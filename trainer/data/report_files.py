@@ -41,7 +41,7 @@ def _draw_sheet(image_set: ImageSet) -> Image.Image:
     """Up to 64 evenly spaced pictures, each with its file's name, in rows of eight."""
     import torch  # only the sheet needs it, and it is slow to import
 
-    from comfyui_cldis.editing.sheet import Row, contact_sheet
+    from comfyui_cldis.imaging.sheet import Row, contact_sheet
 
     findings = image_set.report.findings
     if findings is None:

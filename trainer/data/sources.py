@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .factors.opening import DRAWN_NAMES
-from .nearest import hint
+from comfyui_cldis.datasets.registry import DRAWN_NAMES
+from comfyui_cldis.nearest import hint
 
 HEADS = "heads"
 BUILT_IN_SOURCES = (HEADS, *DRAWN_NAMES)

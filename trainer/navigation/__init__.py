@@ -4,10 +4,10 @@ docs/navigation.md gives formulas, sources and deviations.
 """
 
 from .basis import Basis
+from .progress import Watch
 from .search import find
 from .settings import FINDERS, STEPPED, NavigationSettings
 from .space import ModelSpace, RendererSpace, Space
-from .watch import Watch
 
 __all__ = [
     "FINDERS",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..batches import step_generator
+from ..training.batches import step_generator
 from .basis import spectrum, top_eigenvectors
 from .space import Scene, Space
 

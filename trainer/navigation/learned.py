@@ -18,17 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..batches import step_generator
-from ..state import load_state, save_state
-from .live import Live
+from ..training.batches import step_generator
+from ..training.checkpoint import load_state, save_state
+from .active import Live
 from .moves import Moves, apply_moves, draw_moves, likeness
 from .pca import polar
 from .potential import REACH, Potentials
 from .predictor import Predictor
+from .progress import Watch
 from .rotation import Fixed, Rotation, largest_turn, random_rows
 from .settings import NavigationSettings
 from .space import Space
-from .watch import Watch
 
 MOVES_STREAM, BASIS_STREAM, JUDGING_STREAM = 79, 83, 89
 JUDGING_BATCHES = 16

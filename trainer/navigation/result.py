@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from comfyui_cldis.editing.axes import axis_ranges
-from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.directions.axes import axis_ranges
+from comfyui_cldis.directions.ranking import rank_vectors
+from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.latent import Latent
-from comfyui_cldis.editing.ranking import rank_vectors
 
-from ..quality import measure_directions
+from ..model_quality import measure_directions
 from .basis import Basis
-from .curves import slider_amounts, slider_paths
+from .paths import slider_amounts, slider_paths
 from .space import Space
 
 SAME = 0.95  # cosine from which a direction is one that the model has: 18 degrees

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .active import Live, live_dimensions
 from .basis import Basis, place
-from .curves import bends, spread
 from .jacobian import jacobian_directions
 from .learned import LearnedSearch
-from .live import Live, live_dimensions
+from .paths import bends, spread
 from .pca import independent, num_distinct, principal, varimax
+from .progress import Watch
 from .settings import NavigationSettings
 from .space import Space
-from .watch import Watch
 from .weights import weight_directions
 
 OF_PICTURES = {"pca": principal, "varimax": varimax, "ica": independent}

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from comfyui_cldis.model.config import require
 
-from ..config import Finder
+from ..config.settings import Finder
 
 View = Literal["x0_hat", "preview"]
 FINDERS: tuple[str, ...] = get_args(Finder)

@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from comfyui_cldis.directions.quality import drawn_latent
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode
-from comfyui_cldis.editing.quality import drawn_latent
 from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.layers import ResBlock
 
-from ..batches import evenly, to_tensor
 from ..data import Pictures
+from ..training.batches import evenly, to_tensor
 
 BATCH = 64
 BASE_PICTURES = 1024

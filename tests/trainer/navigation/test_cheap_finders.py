@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from trainer.batches import step_generator
 from trainer.navigation import ModelSpace, NavigationSettings, RendererSpace, find, jacobian
 from trainer.navigation.pca import polar, varimax_rotation
 from trainer.navigation.settings import Finder
 from trainer.navigation.weights import conditioning_gram
+from trainer.training.batches import step_generator
 
 ALL: list[Finder] = ["axes", "pca", "varimax", "ica", "weights", "jacobian"]
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
+from comfyui_cldis.directions.ranking import rank_vectors
 from comfyui_cldis.editing.code_path import CodePath
-from comfyui_cldis.editing.directions import Direction
+from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import edit, traverse
-from comfyui_cldis.editing.ranking import rank_vectors
 from trainer.navigation import Basis, ModelSpace
-from trainer.navigation.curves import bends, shared_points, slider_amounts, slider_paths, spread
+from trainer.navigation.paths import bends, shared_points, slider_amounts, slider_paths, spread
 from trainer.navigation.result import keep_names, safe_ranges, visible_directions
 from trainer.navigation.search import _along
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_cldis.editing.ranking import rank_vectors
-from trainer.config import TrainConfig, load_preset
+from comfyui_cldis.directions.ranking import rank_vectors
+from trainer.config.settings import TrainConfig, load_preset
 from trainer.export import assemble
-from trainer.quality import evenness
+from trainer.model_quality import evenness
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def quick(monkeypatch):
     )
     monkeypatch.setattr("trainer.export.BASE_IMAGES", 2)
     monkeypatch.setattr("trainer.export.INVERSION_STEPS", 2)
-    monkeypatch.setattr("trainer.quality.DIRECTION_STEPS", 1)
+    monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
 
 
 def export(model, directions: str, said: list[str]):

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from trainer.batches import step_generator
 from trainer.navigation import ModelSpace, NavigationSettings, Watch, find
-from trainer.navigation.live import live_dimensions
+from trainer.navigation.active import live_dimensions
 from trainer.navigation.moves import Moves, apply_moves, draw_moves, likeness
 from trainer.navigation.predictor import Jitter, Predictor
 from trainer.navigation.rotation import Rotation, largest_turn, random_rows
+from trainer.training.batches import step_generator
 
 QUICK = {"pictures_per_step": 3, "moves_per_picture": 3}
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from comfyui_cldis.checkpoint import load_checkpoint
-from comfyui_cldis.editing.directions import Direction
-from comfyui_cldis.editing.ranking import rank_vectors
+from comfyui_cldis.directions.ranking import rank_vectors
+from comfyui_cldis.editing.direction import Direction
 from trainer.__main__ import main
 from trainer.navigation import Basis, ModelSpace
 from trainer.navigation.result import keep_names, safe_ranges
@@ -35,10 +35,10 @@ def quick(monkeypatch):
         return rank_vectors(model, bases[:1], vectors, ranges, **more)
 
     monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
-    monkeypatch.setattr("trainer.quality.DIRECTION_STEPS", 1)
-    monkeypatch.setattr("trainer.navigate.INVERSION_STEPS", 1)
-    monkeypatch.setattr("trainer.navigate.JUDGED_BASES", 2)
-    monkeypatch.setattr("trainer.navigate.DRAWN_IMAGES", 4)
+    monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
+    monkeypatch.setattr("trainer.navigation.command.INVERSION_STEPS", 1)
+    monkeypatch.setattr("trainer.navigation.command.JUDGED_BASES", 2)
+    monkeypatch.setattr("trainer.navigation.command.DRAWN_IMAGES", 4)
     monkeypatch.setattr("trainer.navigation.space.DRAWING_STEPS", 1)
 
 
@@ -178,7 +178,7 @@ def test_wrong_input_is_a_sentence_and_writes_nothing(
 def test_what_cannot_be_is_refused_before_pictures_are_drawn(
     tiny_checkpoint, tmp_path, capfd, monkeypatch, words, sentence
 ):
-    monkeypatch.setattr("trainer.navigate.open_space", None)
+    monkeypatch.setattr("trainer.navigation.command.open_space", None)
     assert navigate(tiny_checkpoint, "--output", tmp_path / "new.safetensors", *words) == 2
     assert sentence in capfd.readouterr().err
 
@@ -204,7 +204,7 @@ def test_a_stop_says_whether_the_search_goes_on(
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainer.navigate.open_space", stopped)
+    monkeypatch.setattr("trainer.navigation.command.open_space", stopped)
     words = ("--finder", finder, "--output", tmp_path / "new.safetensors")
     assert navigate(tiny_checkpoint, *words) == 130
     assert sentence in capfd.readouterr().err

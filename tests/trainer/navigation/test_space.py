@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from trainer.batches import step_generator
 from trainer.navigation import ModelSpace
+from trainer.training.batches import step_generator
 
 
 def pictures(count: int = 4) -> torch.Tensor:
@@ -19,8 +19,8 @@ def test_codes_are_in_standard_deviations(tiny_model):
 
 
 def test_more_pictures_tell_the_spread_than_are_base_items(tiny_model, monkeypatch):
-    from trainer.batches import to_tensor
     from trainer.navigation import space as module
+    from trainer.training.batches import to_tensor
 
     monkeypatch.setattr(module, "BASE_PICTURES", 3)
     monkeypatch.setattr(module, "SPREAD_PICTURES", 5)

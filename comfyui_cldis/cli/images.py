@@ -1,0 +1,217 @@
+"""`cldis demo`, `edit` and `traverse`: pictures in, pictures out."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import add_device, parse_seed, parse_share, parse_steps
+from .loading import framed, load_model
+from .terminal import complain, progress_bar, progress_lines, report
+
+if TYPE_CHECKING:
+    from ..editing.direction import Direction
+    from .arguments import Commands
+
+DEFAULT_STEPS = 20
+NUM_DEMO_ROWS = 6
+SAMPLERS = ("ddim", "dpmpp_2m", "unipc")  # a test compares them with the library's
+RESIZE_RULES = ("crop", "pad", "stretch")  # likewise
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them to the subparsers of `cldis`."""
+    demo = commands.add_parser("demo", help="draw what the bundled model can do, in one picture")
+    demo.add_argument("--output", type=Path, default=Path("cldis_demo.png"), metavar="FILE")
+    demo.set_defaults(run=_demo)
+
+    edit = commands.add_parser("edit", help="move factors of a picture")
+    edit.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=AMOUNT",
+        help="direction and amount in standard deviations; may be given again",
+    )
+    edit.add_argument(
+        "--sampler", choices=SAMPLERS, default="ddim", help="how the picture is drawn"
+    )
+    edit.set_defaults(run=_edit)
+
+    traverse = commands.add_parser("traverse", help="draw a picture along one direction")
+    traverse.add_argument("--direction", required=True, metavar="NAME")
+    traverse.set_defaults(run=_traverse)
+
+    for command in (edit, traverse):
+        command.add_argument("image", type=Path, metavar="IMAGE")
+        command.add_argument(
+            "--model", type=Path, metavar="MODEL", help="a .safetensors file; else the demo model"
+        )
+        command.add_argument(
+            "--output", type=Path, metavar="OUT", help="picture file to write; else a free name"
+        )
+        command.add_argument("--force", action="store_true", help="replace a file that is there")
+        command.add_argument(
+            "--seed",
+            type=parse_seed,
+            metavar="N",
+            help="draw fresh noise from this seed instead of keeping the picture's own",
+        )
+        command.add_argument(
+            "--freedom",
+            type=parse_share,
+            metavar="F",
+            help="0 to 1: how far the picture's own noise moves towards that of --seed; 0 (the "
+            "default) keeps its details, 0.2 to 0.5 lets a large edit go further",
+        )
+        command.add_argument(
+            "--steps", type=parse_steps, default=DEFAULT_STEPS, metavar="N", help="diffusion steps"
+        )
+        command.add_argument(
+            "--resize",
+            choices=RESIZE_RULES,
+            default="crop",
+            help="how a picture that is not square fits the model",
+        )
+    add_device(demo, edit, traverse)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ..checkpoint import demo_image_paths, demo_model_path
+    from ..picture import check_output, write_picture
+    from .sheets import demo_sheet
+
+    start = time.perf_counter()
+    check_output(options.output)
+    progress = progress_bar if sys.stderr.isatty() else progress_lines
+    model = load_model(demo_model_path(), options.device)
+    images = [framed(model, path, "crop")[0] for path in demo_image_paths()[:NUM_DEMO_ROWS]]
+    sheet = demo_sheet(model, images, progress, num_steps=DEFAULT_STEPS)
+    write_picture(options.output, sheet)
+    report(options.output, sheet.size, start)
+    return 0
+
+
+def _edit(options: argparse.Namespace) -> int:
+    from ..editing.framing import unframe
+    from ..editing.pipeline import decode, edit, encode
+    from ..picture import write_picture
+
+    start = time.perf_counter()
+    edits = _edits(options.set)
+    output = _output(options, "edited")
+    model = load_model(options.model, options.device)
+    for name, amount in edits.items():
+        _warn_outside(model.direction(name), amount)
+    images, origins = framed(model, options.image, options.resize)
+    seed, freedom = _noise(options)
+    inversion_steps = 0 if freedom == 1 else options.steps
+    with progress_bar("encode") as on_step:
+        latent = encode(
+            model, images, inversion_steps=inversion_steps, origins=origins, on_step=on_step
+        )
+    latent = edit(model, latent, edits)
+    with progress_bar("decode") as on_step:
+        edited = decode(
+            model,
+            latent,
+            sampler=options.sampler,
+            num_steps=options.steps,
+            seed=seed,
+            freedom=freedom,
+            on_step=on_step,
+        )
+    result = unframe(edited, latent.origins)[0]
+    write_picture(output, result)
+    report(output, (result.shape[-1], result.shape[-2]), start)
+    return 0
+
+
+def _traverse(options: argparse.Namespace) -> int:
+    from ..picture import write_picture
+    from .sheets import traverse_sheet
+
+    start = time.perf_counter()
+    output = _output(options, "traverse")
+    model = load_model(options.model, options.device)
+    model.direction(options.direction)  # refuse an unknown name before the picture is read
+    image, _ = framed(model, options.image, options.resize)
+    seed, freedom = _noise(options)
+    sheet = traverse_sheet(
+        model,
+        image,
+        options.direction,
+        progress_bar,
+        num_steps=options.steps,
+        seed=seed or 0,
+        freedom=0.0 if seed is None else freedom,
+    )
+    write_picture(output, sheet)
+    report(output, sheet.size, start)
+    return 0
+
+
+def _edits(pairs: Sequence[str]) -> dict[str, float]:
+    """Parses NAME=AMOUNT texts; a name may hold spaces and equals signs."""
+    if not pairs:
+        raise ValueError(
+            "No edit was given. Add --set NAME=AMOUNT; `cldis info` lists the names and ranges."
+        )
+    edits: dict[str, float] = {}
+    for pair in pairs:
+        name, _, text = pair.rpartition("=")
+        name = name.strip()
+        try:
+            amount = float(text)
+        except ValueError:
+            amount = math.nan
+        if not name or not math.isfinite(amount):
+            raise ValueError(
+                f"--set got '{pair}'; expected NAME=AMOUNT with a finite number, "
+                "such as --set 'hair length=1.5'."
+            )
+        if name in edits:
+            raise ValueError(f"--set names '{name}' twice. Give each direction once.")
+        edits[name] = amount
+    return edits
+
+
+def _output(options: argparse.Namespace, kind: str) -> Path:
+    """Where the picture goes: --output, or a name of its own that is still free.
+
+    Raises: ValueError and FileNotFoundError for a place that cannot be used.
+    """
+    from ..picture import check_output, free_name
+
+    output = options.output or Path(f"{options.image.stem}_{kind}.png")
+    if options.output is None and not options.force:
+        output = free_name(output)
+    check_output(output, options.image)
+    if output.exists() and not options.force:
+        raise ValueError(
+            f"The output {output} is there already. Choose another --output, or add --force to "
+            "replace it."
+        )
+    return output
+
+
+def _noise(options: argparse.Namespace) -> tuple[int | None, float]:
+    """Seed and freedom of `decode`: a seed alone means fresh noise, no seed that of 0."""
+    if options.freedom is None:
+        return options.seed, 1.0 if options.seed is not None else 0.0
+    if options.freedom == 0:
+        return None, 0.0
+    return options.seed or 0, options.freedom
+
+
+def _warn_outside(direction: Direction, amount: float) -> None:
+    if not direction.minimum <= amount <= direction.maximum:
+        complain(
+            f"Note: {amount:g} is outside the range of '{direction.name}' seen in training, "
+            f"{direction.minimum:.2f} to {direction.maximum:.2f}."
+        )

@@ -1,0 +1,108 @@
+"""Opens a factor data set by name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..nearest import hint
+from .dsprites import DSPRITES_NAME, DSprites
+from .optional import is_missing
+from .pixels import grey_to_rgb
+from .shapes3d import SHAPES3D_NAME, Shapes3D
+from .space import FactorData
+from .stored import StoredPictures, is_stored, read_table
+
+DRAWN_NAMES = (SHAPES3D_NAME, DSPRITES_NAME)
+FACTOR_NAMES = (*DRAWN_NAMES, "heads")
+
+
+class _GreyAsRgb:
+    """A grey data set whose pictures are repeated in three channels."""
+
+    channels = 3
+
+    def __init__(self, data: FactorData) -> None:
+        self._data = data
+        self.name = data.name
+        self.space = data.space
+        self.image_size = data.image_size
+
+    def images(self, factors: np.ndarray) -> np.ndarray:
+        return grey_to_rgb(self._data.images(factors))
+
+
+def open_factor_data(
+    source: str, image_size: int, *, channels: int | None = None, cache_dir: Path | None = None
+) -> FactorData:
+    """Opens pictures with known factors.
+
+    Args:
+        source: "shapes3d-equivalent", "dsprites-equivalent", "heads", or the path of a file:
+            3dshapes.h5, dsprites_*.npz, mpi3d_*.npz, cars3d.npz, a folder of Cars3D's .mat files.
+        image_size: S.
+        channels: C; None takes the set's own (3, for dSprites 1); grey sets become RGB with 3.
+        cache_dir: where a packed file of more than 256 MiB is unpacked, once.
+
+    Raises:
+        FileNotFoundError: nothing at `source`.
+        ValueError: a number out of range, a file that is damaged or not known, or grey pictures
+            of a coloured set.
+        ModuleNotFoundError: numba ("heads"), h5py (.h5) or scipy (.mat) is not installed.
+        OSError: the cache folder cannot be written.
+    """
+    if image_size < 1:
+        raise ValueError(f"got image_size={image_size}; expected 1 or more; choose a size like 64")
+    if channels not in (None, 1, 3):
+        raise ValueError(f"got channels={channels}; expected 1 (grey) or 3 (RGB); choose one")
+    return fit_channels(_open(source, image_size, cache_dir), channels)
+
+
+def fit_channels(data: FactorData, channels: int | None) -> FactorData:
+    """The data set with that number of channels.
+
+    Raises:
+        ValueError: grey pictures of a coloured set.
+    """
+    if channels is None or channels == data.channels:
+        return data
+    check_channels(data.name, data.channels, channels)
+    return _GreyAsRgb(data)
+
+
+def check_channels(name: str, own: int, wanted: int) -> None:
+    """Raises a ValueError for grey pictures of a coloured set: they would lose its factors."""
+    if own == 3 and wanted == 1:
+        raise ValueError(f"got channels=1 for {name!r}; it is RGB; pass channels=3")
+
+
+def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
+    if source == SHAPES3D_NAME:
+        return Shapes3D(image_size)
+    if source == DSPRITES_NAME:
+        return DSprites(image_size)
+    if source == "heads":
+        try:
+            from .heads.factor_data import Heads  # numba is optional, and slow to import
+        except ModuleNotFoundError as error:
+            if not is_missing(error, "numba", "llvmlite"):
+                raise
+            raise ModuleNotFoundError(
+                f"'heads' needs {error.name}, which is not installed; expected the training "
+                'extras; install them with: python -m pip install -e ".[train]"'
+            ) from error
+        return Heads(image_size)
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(
+            f"got factor data {source!r}, which does not exist.{hint(source, FACTOR_NAMES)} "
+            f"Expected {', '.join(FACTOR_NAMES)}, or the path of 3dshapes.h5, dsprites_*.npz, "
+            "mpi3d_*.npz, cars3d.npz or a folder of Cars3D's .mat files; check the name"
+        )
+    return StoredPictures(read_table(path), image_size, cache_dir)
+
+
+def is_factor_source(source: str) -> bool:
+    """Whether training pictures of that name or path come from a factor data set."""
+    return source in DRAWN_NAMES or is_stored(Path(source).expanduser())

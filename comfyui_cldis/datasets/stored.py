@@ -1,0 +1,185 @@
+"""Factor data sets that somebody has as files: found, checked, and read picture by picture.
+
+A file's pictures are mapped where they lie when the file allows that. Otherwise they are unpacked:
+small sets into memory, large ones once into a cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..imaging.formats import EXTENSIONS
+from .mapped_file import create_map
+from .pixels import resize_pixels
+from .space import FactorSpace
+
+MAX_MEMORY_BYTES = 2**28  # of a set that is unpacked without a cache folder
+FILE_ENDINGS = (".h5", ".hdf5", ".npz")
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """What a file holds: one picture for each combination, in the order of their indices."""
+
+    name: str
+    space: FactorSpace
+    path: Path
+    shape: tuple[int, int, int, int]  # (N, S, S, C)
+    mapped: Callable[[], np.ndarray] | None  # (N, S, S, C) uint8 where it lies; None: packed
+    blocks: Callable[[], Iterator[np.ndarray]]  # the same in order, in pieces (n, S, S, C)
+    is_binary: bool = False  # white may be stored as 1
+
+    def __post_init__(self) -> None:
+        count, height, width, channels = self.shape
+        if count != self.space.num_combinations:
+            raise ValueError(
+                f"got {str(self.path)!r} with {count:,} pictures; expected "
+                f"{self.space.num_combinations:,}, one for each combination of "
+                f"{', '.join(self.space.names)}; download the whole file again"
+            )
+        if height != width or height < 1 or channels not in (1, 3):
+            raise ValueError(
+                f"got {str(self.path)!r} with pictures of {width} x {height} pixels and "
+                f"{channels} channels; expected squares that are grey or RGB; convert them"
+            )
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Size and time of the file; they change when its content does."""
+        files = sorted(self.path.glob("*.mat")) if self.path.is_dir() else [self.path]
+        facts = [file.stat() for file in files]
+        return sum(fact.st_size for fact in facts), max(fact.st_mtime_ns for fact in facts)
+
+
+class StoredPictures:
+    """Reads pictures (n, S, S, C) of a file, brought to S = `image_size`."""
+
+    def __init__(self, table: StoredTable, image_size: int, cache_dir: Path | None) -> None:
+        """Maps the pictures, unpacking them first when they are packed.
+
+        Raises:
+            ValueError: packed, too large for memory, and no cache folder given; or damaged.
+            OSError: the cache folder cannot be written.
+        """
+        self.name = table.name
+        self.space = table.space
+        self.image_size = image_size
+        self.channels = table.shape[3]
+        self._rows = table.mapped() if table.mapped is not None else _unpack(table, cache_dir)
+        is_zero_or_one = table.is_binary and self._rows[:64].max() <= 1
+        self._gain = np.uint8(255 if is_zero_or_one else 1)
+
+    def images(self, factors: np.ndarray) -> np.ndarray:
+        """Levels (n, K) -> (n, S, S, C) uint8."""
+        pictures = np.asarray(self._rows[self.space.to_index(factors)]) * self._gain
+        return resize_pixels(pictures, self.image_size)
+
+
+def is_stored(path: Path) -> bool:
+    """Whether a path looks like a factor data set and not like a folder of pictures."""
+    if not path.is_dir():
+        return path.suffix.lower() in FILE_ENDINGS
+    has_mat = False
+    with os.scandir(path) as entries:
+        for entry in entries:
+            name = entry.name.lower()
+            if name.endswith(EXTENSIONS):
+                return False
+            has_mat = has_mat or name.endswith(".mat")
+    return has_mat
+
+
+def read_table(path: Path) -> StoredTable:
+    """Recognises a file by what it holds, without reading its pictures.
+
+    Known are `3dshapes.h5`, `dsprites_*.npz`, `mpi3d_*.npz`, `cars3d.npz`, and the folder of
+    Cars3D's .mat files.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: damaged, or not one of the known files.
+        ModuleNotFoundError: h5py or scipy is needed and not installed.
+    """
+    if not path.exists():
+        raise FileNotFoundError(
+            f"got factor data {str(path)!r}, which does not exist; check the path"
+        )
+    if path.is_dir():
+        from .stored_mat import read_cars3d_folder
+
+        return read_cars3d_folder(path)
+    if path.suffix.lower() == ".npz":
+        from .stored_npz import read_npz
+
+        return read_npz(path)
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        from .stored_h5 import read_shapes3d
+
+        return read_shapes3d(path)
+    raise ValueError(
+        f"got factor data {str(path)!r}; expected 3dshapes.h5, dsprites_*.npz, mpi3d_*.npz, "
+        "cars3d.npz or a folder of Cars3D's .mat files; check the path"
+    )
+
+
+def check_order(path: Path, space: FactorSpace, levels: np.ndarray) -> None:
+    """Raises a ValueError unless row i of a file's labels is combination i."""
+    if not np.array_equal(levels, space.to_factors(np.arange(len(levels)))):
+        raise ValueError(
+            f"got {str(path)!r}, whose pictures are not in the order of their labels; expected "
+            "every combination once, the last factor changing fastest; use the original file"
+        )
+
+
+def _unpack(table: StoredTable, cache_dir: Path | None) -> np.ndarray:
+    num_bytes = int(np.prod(table.shape, dtype=np.int64))
+    if num_bytes <= MAX_MEMORY_BYTES:
+        rows = np.empty(table.shape, dtype=np.uint8)
+        _fill(rows, table)
+        return rows
+    if cache_dir is None:
+        raise ValueError(
+            f"got {str(table.path)!r}, whose pictures take {num_bytes / 2**30:.1f} GiB unpacked; "
+            "expected a folder to unpack them into; pass cache_dir"
+        )
+    facts = repr((str(table.path.resolve()), table.stamp, table.shape))
+    digest = hashlib.sha256(facts.encode("utf-8", "backslashreplace")).hexdigest()
+    unpacked = cache_dir / f"unpacked-{digest[:20]}.npy"
+    if not unpacked.exists():
+        part = cache_dir / f"{uuid.uuid4().hex}.npy.part"
+        try:
+            rows = create_map(part, table.shape)
+            _fill(rows, table)
+            rows.flush()
+            del rows  # Windows renames only closed files
+            os.replace(part, unpacked)
+        finally:
+            with suppress(OSError):  # not there any more, or never
+                part.unlink()
+    rows = np.load(unpacked, mmap_mode="r")
+    if rows.shape != table.shape or rows.dtype != np.uint8:
+        raise ValueError(f"got {str(unpacked)!r}, which is damaged; delete it and run again")
+    return rows
+
+
+def _fill(rows: np.ndarray, table: StoredTable) -> None:
+    start = 0
+    with tqdm(total=len(rows), desc=f"unpacking {table.name}", unit="img") as progress:
+        for block in table.blocks():
+            rows[start : start + len(block)] = block
+            start += len(block)
+            progress.update(len(block))
+    if start != len(rows):
+        raise ValueError(
+            f"got {str(table.path)!r}, which ends after {start:,} of {len(rows):,} pictures; "
+            "download it again"
+        )

@@ -1,0 +1,1 @@
+"""Finding what directions change: ranking, names, ranges and quality."""

@@ -1,0 +1,1 @@
+"""Images outside of any model: files, contact sheets, colour."""

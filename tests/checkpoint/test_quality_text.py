@@ -1,0 +1,50 @@
+"""The measured figures in words."""
+
+from comfyui_cldis.checkpoint.quality_text import describe_quality, explained, judged_on, weakness
+
+
+def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
+    lines = describe_quality(
+        {
+            "psnr_inverted_noise_db": 47.31,
+            "pictures": "seen in training",
+            "num_images": 64,
+            "num_steps": 20,
+            "explained_variance_random_noise": 0.6476,
+            "explained_variance_preview": -0.123,
+            "monotone_share": {"yaw": 1.0},
+            "num_visible_monotone": 8,
+        }
+    )
+    assert [name for name, _ in lines] == [
+        "measured on",
+        "code explains",
+        "co-pilot explains",
+        "directions that grow evenly",
+        "inverted noise",
+    ]
+    values = dict(lines)
+    assert values["measured on"] == "64 pictures seen in training"
+    assert values["code explains"] == "65 % of how the pictures differ from their mean"
+    assert values["co-pilot explains"].startswith("nothing:") and "-0.12" in lines[2][1]
+    assert values["inverted noise"].startswith("47.3 dB") and "no sign" in values["inverted noise"]
+
+
+def test_no_figure_is_lost():
+    assert describe_quality({}) == []
+    found = describe_quality({"psnr_db": 12.5, "explained_variance_preview": "broken"})
+    assert found == [("co-pilot explains", "broken"), ("psnr db", "12.5")]
+    assert describe_quality({"num_steps": 7}) == [("num steps", "7")]
+    assert explained(0.0).startswith("0 %") and explained(-1e-9).startswith("nothing")
+
+
+def test_weak_directions():
+    assert weakness(0.08, 0.3, 0.95) == weakness(0.08, 0.3, None) == ""
+    assert weakness(0.07, 0.3, 1.0) == "weak"
+    assert weakness(0.3, 0.3, 0.625) == "uneven on 38 % of the pictures"
+    assert weakness(0.01, 0.3, 0.0) == "weak, uneven on 100 % of the pictures"
+
+
+def test_what_was_judged():
+    assert judged_on({}) == judged_on({"pictures": "unseen"}) == "unseen pictures"
+    assert judged_on({"pictures": "seen in training"}) == "pictures seen in training"

@@ -1,0 +1,120 @@
+"""Factor data by name: as a factor data set, and as training pictures."""
+
+import numpy as np
+import pytest
+
+from comfyui_cldis.datasets import FACTOR_NAMES, open_factor_data
+from trainer.data import BUILT_IN_SOURCES, open_images, write_report
+from trainer.data import factor_images as dataset
+
+
+@pytest.mark.parametrize("name", FACTOR_NAMES)
+def test_every_name_opens_and_keeps_its_word(name):
+    if name == "heads":
+        pytest.importorskip("numba", reason="the heads are rendered with numba (extra: train)")
+    data = open_factor_data(name, 16)
+    assert data.name == name
+    assert data.image_size == 16
+    factors = data.space.to_factors(np.array([0, data.space.num_combinations - 1]))
+    images = data.images(factors)
+    assert images.shape == (2, 16, 16, data.channels)
+    assert images.dtype == np.uint8
+    rgb = open_factor_data(name, 16, channels=3).images(factors)
+    assert np.array_equal(rgb, np.broadcast_to(images, (2, 16, 16, 3)))
+    with pytest.raises(ValueError, match="got factors of shape"):
+        data.images(np.zeros((1, 99), dtype=int))
+
+
+def test_names_of_training_pictures_and_of_factor_data_are_the_same():
+    assert set(BUILT_IN_SOURCES) == set(FACTOR_NAMES)
+
+
+def test_heads_are_the_generators_heads_at_evenly_spaced_values():
+    pytest.importorskip("numba", reason="the heads are rendered with numba (extra: train)")
+    from comfyui_cldis.datasets.heads import FACTORS, render_heads
+
+    data = open_factor_data("heads", 32)
+    assert data.space.names == tuple(factor.name for factor in FACTORS)
+    assert data.space.sizes == (10,) * 11
+    levels = np.stack([np.zeros(11, int), np.full(11, 9), np.arange(11) % 10])
+    values = np.array(
+        [
+            [factor.minimum for factor in FACTORS],
+            [factor.maximum for factor in FACTORS],
+            [f.minimum + (f.maximum - f.minimum) * (k % 10) / 9 for k, f in enumerate(FACTORS)],
+        ]
+    )
+    low, high = values[0], values[1]
+    assert np.array_equal(data.images(levels), render_heads(np.clip(values, low, high), 32))
+
+
+def test_grey_pictures_of_a_coloured_set_are_refused(tmp_path):
+    for name in ("shapes3d-equivalent", "heads"):
+        with pytest.raises(ValueError, match=f"channels=1 for '{name}'.*pass channels=3"):
+            open_images(name, 16, cache_dir=tmp_path, channels=1)
+    with pytest.raises(ValueError, match="channels=1 for 'shapes3d-equivalent'"):
+        open_factor_data("shapes3d-equivalent", 16, channels=1)
+    with pytest.raises(ValueError, match="channels=2; expected 1"):
+        open_factor_data("dsprites-equivalent", 16, channels=2)
+    with pytest.raises(ValueError, match="image_size=0"):
+        open_factor_data("dsprites-equivalent", 0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_pictures_are_distinct_random_combinations(tmp_path, channels):
+    name = "dsprites-equivalent"
+    opened = open_images(name, 16, cache_dir=tmp_path, num_images=20, seed=3, channels=channels)
+    assert isinstance(opened.images, np.memmap)
+    assert opened.images.shape == (20, 16, 16, channels)
+    report = opened.report
+    assert (report.source, report.found, report.used) == (name, 20, 20)
+    # The report names each picture by its levels: they lead back to the same pixels.
+    data = open_factor_data(name, 16, channels=channels)
+    rows, names = zip(*report.findings.samples, strict=True)
+    levels = np.array([[int(level) for level in name.split()] for name in names])
+    assert len(rows) == 20
+    assert len(np.unique(levels, axis=0)) == 20
+    assert np.array_equal(data.images(levels), opened.images[list(rows)])
+    other = open_images(name, 16, cache_dir=tmp_path, num_images=20, seed=4, channels=channels)
+    assert other.report.findings.samples != report.findings.samples
+
+
+def test_training_pictures_are_drawn_once(tmp_path, monkeypatch):
+    def open_twelve(seed):
+        return open_images("shapes3d-equivalent", 8, cache_dir=tmp_path, num_images=12, seed=seed)
+
+    first = open_twelve(0)
+
+    def fail(*_):
+        raise AssertionError("drawn again")
+
+    monkeypatch.setattr("comfyui_cldis.datasets.shapes3d.Shapes3D.images", fail)
+    assert np.array_equal(open_twelve(0).images, first.images)
+    assert open_twelve(0).report == first.report
+    with pytest.raises(AssertionError, match="drawn again"):
+        open_twelve(1)
+    monkeypatch.setattr("trainer.data.factor_images._VERSIONS", {"shapes3d-equivalent": 99})
+    with pytest.raises(AssertionError, match="drawn again"):
+        open_twelve(0)
+
+
+def test_more_pictures_than_combinations_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="num_images=480,001 .* has 480,000 pictures"):
+        open_images("shapes3d-equivalent", 8, cache_dir=tmp_path, num_images=480_001)
+
+
+def test_default_number_is_twenty_thousand(tmp_path, monkeypatch):
+    assert dataset.DEFAULT_NUM_IMAGES == 20_000
+    monkeypatch.setattr(dataset, "DEFAULT_NUM_IMAGES", 7)
+    opened = open_images("shapes3d-equivalent", 8, cache_dir=tmp_path)
+    assert opened.images.shape == (7, 8, 8, 3)
+
+
+def test_report_of_drawn_pictures_is_written(tmp_path):
+    opened = open_images("shapes3d-equivalent", 8, cache_dir=tmp_path / "cache", num_images=10)
+    write_report(opened, tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "data_report.json",
+        "data_report.png",
+    }
+    assert "  size 8 x 8\n  modes: 10 RGB" in opened.report.describe()

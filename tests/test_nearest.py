@@ -1,0 +1,96 @@
+"""What a mistyped source may have meant, and which failed imports ask for a package."""
+
+import sys
+
+import pytest
+
+from comfyui_cldis.datasets import open_factor_data
+from comfyui_cldis.nearest import nearest
+from comfyui_cldis.wording import counted
+from trainer.data import BUILT_IN_SOURCES, open_images
+from trainer.data.sources import require_source
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("headz", "heads"),
+        ("Heads", "heads"),
+        ("shapes3d", "shapes3d-equivalent"),
+        ("dsprites-equivalant", "dsprites-equivalent"),
+        ("zzzz", None),
+    ],
+)
+def test_names_that_are_nearly_right(text, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert nearest(text, BUILT_IN_SOURCES) == name
+
+
+def test_paths_that_are_nearly_right(tmp_path):
+    (tmp_path / "faces" / "train").mkdir(parents=True)
+    (tmp_path / "cats.zip").write_bytes(b"")
+    for typed, meant in (
+        ("face", "faces"),
+        ("Faces/train", "faces/train"),
+        ("facez/nowhere", "faces"),
+        ("faces/trian", "faces/train"),
+        ("cat.zip", "cats.zip"),
+    ):
+        assert nearest(str(tmp_path / typed), ()) == str(tmp_path / meant), typed
+    for typed in ("dogs", "cats.zip/x", "a/b/c"):
+        assert nearest(str(tmp_path / typed), ()) is None, typed
+
+
+def test_a_source_that_does_not_exist_names_the_nearest(tmp_path):
+    require_source("heads")
+    require_source(str(tmp_path))
+    names = "heads, shapes3d-equivalent, dsprites-equivalent"
+    with pytest.raises(FileNotFoundError, match=f"headz. Did you mean 'heads'. .*one of {names}"):
+        require_source("headz")
+    (tmp_path / "faces").mkdir()
+    with pytest.raises(FileNotFoundError, match="Did you mean '.*faces'"):
+        open_images(str(tmp_path / "face"), 8, cache_dir=tmp_path)
+    with pytest.raises(FileNotFoundError, match="Did you mean 'dsprites-equivalent'"):
+        open_factor_data("dsprites-equivalen", 32)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(1, "1 step"), (0, "0 steps"), (2000, "2,000 steps")]
+)
+def test_counted(number, words):
+    assert counted(number, "step") == words
+
+
+class Failing:
+    """An import system in which one module imports another that is not there."""
+
+    def __init__(self, module: str, missing: str) -> None:
+        self.module, self.missing = module, missing
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.module:
+            raise ModuleNotFoundError(f"No module named {self.missing!r}", name=self.missing)
+        return None
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_ours"),
+    [("numba", False), ("llvmlite.binding", False), ("trainer.data.lost", True), ("kornia", True)],
+)
+@pytest.mark.parametrize("what", ["pictures", "factors"])
+def test_only_a_missing_package_is_reported_as_one(missing, is_ours, what, tmp_path, monkeypatch):
+    module = (
+        "trainer.data.head_images"
+        if what == "pictures"
+        else "comfyui_cldis.datasets.heads.factor_data"
+    )
+    for name in [name for name in sys.modules if name == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Failing(module, missing), *sys.meta_path])
+    with pytest.raises(ModuleNotFoundError) as caught:
+        if what == "pictures":
+            open_images("heads", 32, cache_dir=tmp_path, num_images=2)
+        else:
+            open_factor_data("heads", 32)
+    assert (caught.value.name == missing) is is_ours
+    assert ("pip install" in str(caught.value)) is not is_ours

@@ -1,0 +1,68 @@
+"""Settings from presets, files and the command line: strict, with the nearest key named."""
+
+import pytest
+
+from trainer.config.settings import LoopConfig, TrainConfig, load_preset, parse_setting
+
+
+def test_settings_by_dotted_key():
+    config = load_preset("tiny32").with_values(
+        {"loop.feedback": "ramp", "model.decoder.conditioner": "adagn", "steps": 7}
+    )
+    assert config.loop.feedback == "ramp" and config.steps == 7
+    assert config.model.decoder.conditioner == "adagn"
+    assert config.model.decoder.channel_mults == load_preset("tiny32").model.decoder.channel_mults
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("loop.feedback=ramp", ("loop.feedback", "ramp")),
+        ("steps=5", ("steps", 5)),
+        ("flip = true", ("flip", True)),
+        ("learning_rate=1e-4", ("learning_rate", 1e-4)),
+        ("model.decoder.attention_sizes=[16, 8]", ("model.decoder.attention_sizes", [16, 8])),
+        ("objective.name=dip_ii", ("objective.name", "dip_ii")),
+    ],
+)
+def test_parse_setting(text, expected):
+    assert parse_setting(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("steps", "is not KEY=VALUE"),
+        ("=3", "is not KEY=VALUE"),
+        ("steps=[1,", "cannot be read"),
+        ("loop.feedbak=ramp", "Did you mean 'loop.feedback'?"),
+        ("feedback=ramp", "Did you mean 'loop.feedback'?"),
+        ("lop.feedback=ramp", "Did you mean 'loop.feedback'?"),
+        ("steps.x=1", "Did you mean 'steps'?"),
+        ("steps=many", "steps in the training configuration is 'many'. Give a whole number."),
+        ("steps=1.5", "Give a whole number"),
+        ("flip=1", "Give true or false"),
+        ("model.decoder.channel_mults=[1, 2.5]", "Give a list of whole numbers"),
+        ("loop.bottleneck=none", "Use one of controller, distance, constant"),
+        ("precision=fp64", "precision is 'fp64'. Use one of fp32, bf16"),
+        ("resize=zoom", "Use one of crop, pad, stretch"),
+        ("accumulation_steps=3", "not divisible by accumulation_steps 3"),
+        ("loop.skip_dropout=1.0", "Use a value in [0, 1)"),
+        ("loop.distillation_gradient_share=2", "Use a value in [0, 1]"),
+        ("objective.name=gamma", "objective.name"),
+    ],
+)
+def test_wrong_settings_are_sentences(text, words):
+    with pytest.raises(ValueError) as caught:
+        key, value = parse_setting(text)
+        load_preset("tiny32").with_values({key: value})
+    assert words in str(caught.value)
+
+
+def test_whole_numbers_stand_for_numbers():
+    assert TrainConfig.from_dict({"learning_rate": 1}).learning_rate == 1.0
+
+
+def test_copilot_only_never_leaves_its_warm_up():
+    config = TrainConfig(loop=LoopConfig(copilot_only=True), steps=100)
+    assert config.copilot_warmup_steps == 100

@@ -1,0 +1,487 @@
+"""The plan of a run: settings that read back, counts that agree with true networks, no traces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.model import DiffusionAutoencoder
+from trainer.__main__ import main
+from trainer.config.settings import TrainConfig, load_preset, preset_names, tomllib
+from trainer.estimate import costs
+from trainer.estimate import dry_run as plan
+from trainer.estimate.costs import (
+    Costs,
+    StepTime,
+    Timing,
+    count_costs,
+    estimate_memory,
+    kept_bytes,
+    time_step,
+)
+from trainer.estimate.dry_run import describe_plan, to_toml
+from trainer.export import assemble
+from trainer.report.samples import draw_samples
+from trainer.run import RunSettings
+from trainer.training.batches import to_tensor
+from trainer.training.objectives import build_objective
+from trainer.training.step import TrainingLosses
+from trainer.training.trainer import Trainer
+
+TINY = load_preset("tiny32")
+SOME = Costs({"encoder": 100, "U-Net": 700, "co-pilot": 200, "objective": 50}, 64, 1000, 6e6, 1e6)
+PLENTY = 2**40  # bytes
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    path = tmp_path / "pictures"
+    path.mkdir()
+    for index in range(5):
+        Image.new("RGB", (40, 32), (index * 40, 0, 0)).save(path / f"{index}.png")
+    (path / "notes.txt").write_text("no picture")
+    return path
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Plans with given counts and times, so that the words about them can be pinned."""
+    monkeypatch.setattr(plan, "count_costs", lambda config, num_images: SOME)
+    monkeypatch.setattr(plan, "time_step", lambda *arguments: Timing(2.0, 0.5, 0.01, 8))
+
+
+def settings(folder: Path, config: TrainConfig = TINY) -> RunSettings:
+    return RunSettings(str(folder), folder.parent / "run", config)
+
+
+def comments(text: str) -> str:
+    """The facts of a plan on one line."""
+    lines = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+    return " ".join(lines)
+
+
+# -- settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_settings_come_back_from_toml(name):
+    config = load_preset(name)
+    assert TrainConfig.from_dict(tomllib.loads(to_toml(config.to_dict()))) == config
+
+
+def test_unusual_settings_come_back_from_toml():
+    config = TINY.with_values(
+        {
+            "objective": {"name": "joint", "discrete_sizes": [10, 3], "weight": 2.5e-7},
+            "learning_rate": 1e-5,
+            "flip": True,
+        }
+    )
+    text = to_toml(config.to_dict())
+    assert "discrete_sizes = [10, 3]" in text and "learning_rate = 1e-05" in text
+    assert TrainConfig.from_dict(tomllib.loads(text)) == config
+
+
+def test_toml_of_nested_tables():
+    values = {"b": {"d": {"e": 1.0}, "c": "word"}, "a": True, "none": None}
+    assert to_toml(values) == 'a = true\n\n[b]\nc = "word"\n\n[b.d]\ne = 1.0\n'
+
+
+# -- the whole plan ----------------------------------------------------------------------------
+
+
+def test_command_prints_a_preset_and_leaves_no_trace(folder, capsys, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a plan decodes no pictures")
+
+    monkeypatch.setattr("trainer.data.folder.decode_picture", refuse)
+    monkeypatch.setattr(costs, "TIMING_BUDGET", 0.1)
+    output = folder.parent / "run"
+    command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32", "--dry-run"]
+    assert main([*command, "--steps", "40", "--set", "loop.feedback=ramp", "--device", "cpu"]) == 0
+    text = capsys.readouterr().out
+    expected = TINY.with_values({"loop.feedback": "ramp", "steps": 40})
+    assert TrainConfig.from_dict(tomllib.loads(text)) == expected
+    facts = comments(text)
+    assert "5 picture files in pictures, brought to 32 x 32 px" in facts
+    assert "40 steps of 16 pictures, 640 in all; each picture 128.0 times" in facts
+    assert "0.7 million parameters: encoder 0.1, U-Net 0.4, co-pilot 0.2" in facts
+    assert "an estimate" in facts
+    assert not output.exists()
+
+
+def test_time_and_disk_in_words(folder, quick):
+    config = replace(TINY, steps=100, loop=replace(TINY.loop, copilot_warmup_steps=20))
+    facts = comments(describe_plan(settings(folder, config)))
+    # 20 * 0.5 s + 80 * 2 s = 170 s; 6e6 operations * 1,600 pictures; in the end 264 passes invert,
+    # 1,280 rank and 6,400 measure eight axes, 305 judge the five pictures, 536 draw: 87.85 s
+    assert (
+        "about 4.3 minutes, an estimate: about 2.8 minutes of training, at 2 s per step (8 "
+        "pictures per second, 9.6e+09 operations in all), and up to about 88 seconds at its end "
+        "for directions, quality and report" in facts
+    )
+    assert "finder" not in facts
+    found = replace(config, directions="learned")
+    facts_of_finder = comments(describe_plan(settings(folder, found)))
+    assert "(without the search of the finder learned)" in facts_of_finder
+    drawn = comments(describe_plan(replace(settings(folder, config), data="heads")))
+    assert "and up to about 4 minutes at its end" in drawn  # 251 pictures and 153.11 s more
+    assert "timed just now on 8 random pictures per step instead of 16" in facts
+    assert "the first 20 steps train the co-pilot alone" in facts
+    compiled = comments(describe_plan(settings(folder, replace(config, use_compile=True))))
+    assert "timed without torch.compile" in compiled and "timed without" not in facts
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "about 0 seconds"),
+        (7.46, "about 7.5 seconds"),
+        (119.0, "about 120 seconds"),
+        (121.0, "about 2 minutes"),
+        (1.44 * 3600, "about 86 minutes"),
+        (3.456 * 3600, "about 3.5 hours"),
+        (47 * 3600, "about 47 hours"),
+        (29.6 * 86400, "about 30 days"),
+        (31 * 86400, "more than a month"),
+        (1e12, "more than a month"),
+    ],
+)
+def test_times_have_two_figures(seconds, words):
+    assert plan._duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.05214, "0.052"), (0.0002, "2.0e-04"), (9.96, "10"), (123.4, "120"), (4567.0, "4,600")],
+)
+def test_speeds_have_two_figures(value, words):
+    assert plan._rounded(value) == words
+
+
+def test_a_run_beyond_a_month_names_the_remedy(folder, quick, monkeypatch):
+    config = replace(TINY, steps=10**9)
+    facts = comments(describe_plan(settings(folder, config)))
+    assert "more than a month, an estimate: more than a month of training, at 2 s per" in facts
+    assert "TOO LONG FOR THIS MACHINE: choose a smaller preset or fewer --steps, or train" in facts
+    assert "on a GPU" in facts
+
+
+def test_an_estimate_and_a_busy_machine_are_said_to_be_so(folder, quick, monkeypatch):
+    config = replace(TINY, steps=5000, use_compile=True)
+    timing = Timing(2.0, 0.5, 0.0, 8, share=0.2)  # 10,000 s, of which 2,000 s would do
+    monkeypatch.setattr(plan, "time_step", lambda *arguments: timing)
+    facts = comments(describe_plan(settings(folder, replace(config, use_compile=False))))
+    assert "about 2.8 hours, an estimate: about 2.8 hours of training, at 2 s per step" in facts
+    assert "OTHER PROGRAMS SLOW THIS MACHINE: the timed steps got 20 %" in facts
+    assert "on an idle machine the run takes about 33 minutes" in facts
+    assert "not timed" not in facts
+    monkeypatch.setattr(
+        plan, "time_step", lambda *arguments: replace(timing, num_images=0, share=1)
+    )
+    facts = comments(describe_plan(settings(folder, config)))
+    assert "not timed, because a step here takes too long or too much memory" in facts
+    assert "estimated from the number of operations" in facts
+    assert "timed just now" not in facts and "torch.compile" not in facts
+    assert "OTHER PROGRAMS" not in facts
+
+
+def test_a_capacity_out_of_reach_is_a_warning_in_the_plan(folder, quick):
+    facts = comments(
+        describe_plan(settings(folder, TINY.with_values({"loop.capacity_maximum": 500})))
+    )
+    assert "Warning   loop.capacity_maximum is 500 nats, and 8 latents never hold more" in facts
+    assert "8 each, 64 together" in facts and "Set it to 8 to 16" in facts
+    assert "Warning" not in comments(describe_plan(settings(folder)))
+
+
+def test_too_little_memory_names_the_accumulation_steps_that_fit(folder, quick, monkeypatch):
+    memory = estimate_memory(TINY, SOME, 16)
+    # 1,050 numbers of 4 bytes four times, the average without the objective's 50, 16 images
+    assert memory.total - memory.program == 4 * 4200 + 4000 + 64 + 16 * 1000
+    # 15 % above the estimate have to be free; half of the images need 8,000 bytes less
+    free = int(1.15 * memory.total)
+    for missing, remedy in ((0, "are free"), (10, "steps=2"), (10_000, "steps=4")):
+        monkeypatch.setattr(plan, "_free_memory", lambda device, free=free - missing: free)
+        assert remedy in comments(describe_plan(settings(folder)))
+    monkeypatch.setattr(plan, "_free_memory", lambda device: 1000)
+    assert "choose a smaller preset" in comments(describe_plan(settings(folder)))
+
+
+def test_held_out_pictures_are_counted(folder, quick, monkeypatch):
+    monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 5)
+    monkeypatch.setattr("trainer.data.holdout.FEWEST", 1)
+    facts = comments(describe_plan(settings(folder, replace(TINY, steps=10))))
+    assert "1 of them held out of the training" in facts
+    assert "160 in all; each picture 40.0 times" in facts  # 10 * 16 pictures over 4
+
+
+class Processes:
+    """Stands for three processes of a launcher."""
+
+    num_processes = 2
+    is_main_process = True
+
+    def __init__(self, cpu: bool) -> None:
+        pass
+
+
+def test_several_processes_share_the_batch(folder, quick, monkeypatch):
+    monkeypatch.setattr(plan, "PartialState", Processes)
+    config = replace(TINY, batch_size=24, accumulation_steps=3)
+    facts = comments(describe_plan(settings(folder, config)))
+    assert "2 processes, each on a CPU" in facts
+    assert "12 pictures per step each, in 3 parts of 4 one after the other" in facts
+    assert "not timed with several processes" in facts
+    with pytest.raises(
+        ValueError, match="batch_size 15 .* 2 processes with 1 accumulation step[.] .*multiple of 2"
+    ):
+        describe_plan(settings(folder, replace(TINY, batch_size=15)))
+    monkeypatch.setattr(Processes, "is_main_process", False)
+    assert describe_plan(settings(folder, config)) == ""
+
+
+# -- pictures ----------------------------------------------------------------------------------
+
+
+def test_pictures_are_counted_without_opening_them(folder, quick):
+    archive = folder.parent / "pictures.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for index in range(3):
+            file.writestr(f"in/{index}.jpg", b"not even a picture")
+    facts = comments(describe_plan(settings(archive, replace(TINY, num_images=0))))
+    assert "3 picture files in pictures.zip, brought" in facts
+    facts = comments(describe_plan(settings(folder, replace(TINY, num_images=2))))
+    assert "5 picture files in pictures, 2 of them used" in facts
+    assert "each picture 2,400.0 times" in facts
+
+
+@pytest.mark.parametrize("name", ["heads", "shapes3d-equivalent"])
+def test_drawn_pictures_are_counted(folder, quick, name):
+    run = replace(settings(folder), data=name)
+    assert f"512 pictures drawn by {name}, 32 x 32 px" in comments(describe_plan(run))
+    run = replace(run, config=replace(TINY, num_images=0))
+    assert f"20,000 pictures drawn by {name}" in comments(describe_plan(run))
+
+
+def test_stored_factors_are_not_read(folder, quick):
+    path = folder.parent / "mpi3d_toy.npz"
+    path.write_bytes(b"not even a file of numbers")
+    facts = comments(describe_plan(settings(path, replace(TINY, num_images=0))))
+    assert "all pictures stored in mpi3d_toy.npz" in facts and "epochs" not in facts
+    assert "decoded pictures 3,072 bytes each" in facts  # 32 * 32 * 3
+
+
+def test_unusable_data_are_refused(folder, quick):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*Give a folder"):
+        describe_plan(settings(folder / "nowhere"))
+    with pytest.raises(FileNotFoundError, match=r"headz[.] Did you mean 'heads'"):
+        describe_plan(replace(settings(folder), data="headz"))
+    for index in range(4):
+        (folder / f"{index}.png").unlink()
+    with pytest.raises(ValueError, match="holds 1 picture file[.]"):
+        describe_plan(settings(folder))
+
+
+# -- counts ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def counted() -> Costs:
+    return count_costs(TINY)
+
+
+def test_counts_agree_with_true_networks(counted):
+    networks = DiffusionAutoencoder(TINY.model)
+    losses = TrainingLosses(
+        networks, build_objective(TINY.objective, 8, 2), NoiseSchedule(TINY.schedule), TINY.loop
+    )
+    assert counted.num_parameters == sum(p.numel() for p in networks.parameters())
+    products = 0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal products
+        weight = module.weight
+        if isinstance(module, nn.ConvTranspose2d):  # each input value meets the kernels it feeds
+            products += inputs[0].numel() * weight[0].numel()
+        else:
+            products += output.numel() * weight[0].numel()
+
+    for module in networks.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            module.register_forward_hook(count)
+    real = kept_bytes(losses, TINY, 3)
+    assert real == counted.fixed_bytes + 3 * counted.image_bytes
+    layers = 3 * 2 * products / 3  # forward and two backward products; multiply and add; images
+    assert layers < counted.operations < 1.1 * layers  # the rest is attention and code tokens
+
+
+def test_half_precision_keeps_less_per_image_and_a_copy_of_the_weights(counted):
+    mixed = count_costs(replace(TINY, precision="bf16"))
+    assert 0.4 * counted.image_bytes < mixed.image_bytes < 0.9 * counted.image_bytes
+    # the co-pilot's and the networks' layers are copied, the small parameters beside them not
+    assert counted.num_parameters < mixed.fixed_bytes < 2.1 * counted.num_parameters
+
+
+def test_an_objective_with_parameters_is_counted():
+    config = TINY.with_values({"objective": {"name": "factor"}})
+    discriminator = build_objective(config.objective, 8, 2)
+    expected = sum(p.numel() for p in discriminator.parameters())
+    assert count_costs(config).parameters["objective"] == expected > 0
+
+
+@torch.no_grad()
+def test_passes_after_the_last_step_are_those_of_an_export(monkeypatch):
+    """A U-Net that paints the code's mean stands in for one in which every axis shows."""
+    passes = []
+
+    def predict(self, x_t, t, z, *more):
+        passes.append(len(x_t))
+        return torch.zeros_like(x_t) + z.mean(1)[:, None, None, None]
+
+    monkeypatch.setattr(DiffusionAutoencoder, "predict", predict)
+    monkeypatch.setattr("trainer.export.SMALLEST_EFFECT", 0.0)
+    config = TINY.with_values(
+        {"model.latent_dim": 2, "loop.copilot_warmup_steps": 0, "batch_size": 2}
+    )
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    trainer = Trainer(config, images)
+    trainer.step = 1
+    judged = (to_tensor(images[:18]), "seen in training")
+    model = assemble(trainer.average.module, config, images, {}, judged)
+    assert len(model.directions) == 2
+    draw_samples(trainer, directions=model.directions)
+    assert sum(passes) == costs.count_end_passes(config, 18)
+
+
+# -- timing ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def timer(monkeypatch):
+    """0.1 s per image, a quarter for the co-pilot alone; 1e9 operations per second, 2e9 idle."""
+    calls = []
+
+    def seconds(config, num_images, device, copilot_only):
+        calls.append((num_images, copilot_only))
+        return StepTime(0.1 * num_images * (0.25 if copilot_only else 1), 0.5)
+
+    monkeypatch.setattr(costs, "_seconds_per_step", seconds)
+    monkeypatch.setattr(costs, "_matrix_speed", lambda device: costs.Speed(1e9, 2e9))
+    return calls
+
+
+def time_with(operations: float, part_size: int, free: int = PLENTY) -> Timing:
+    return time_step(TINY, replace(SOME, operations=operations), part_size, "cpu", free)
+
+
+def test_a_quick_network_is_timed_on_a_part(timer):
+    # 6 s / 3 steps * 1e9 * 0.5 = 1e9 operations per step, so 4 images of 2.5e8
+    timing = time_with(2.5e8, 16)
+    assert timer == [(4, False), (4, True)]
+    assert timing.step == pytest.approx(4 * 0.4 * (1 + 1 / 60))
+    assert timing.copilot_step == pytest.approx(4 * 0.1)
+    assert timing.image_pass == pytest.approx((0.1 - 0.025) / 4)
+    assert (timing.num_images, timing.share) == (4, 0.5)
+    assert time_with(1e3, 16).num_images == 16
+    assert time_with(1e3, 2).num_images == 2
+
+
+def test_a_slow_network_is_timed_on_two_images_and_a_slower_one_is_not_tried(timer):
+    # 30 s / 3 steps * 5e8 = 5e9 operations per step at most
+    assert time_with(2.4e9, 16).num_images == 2 and time_with(4.9e9, 1).num_images == 1
+    timer.clear()
+    timing = time_with(2.6e9, 16)
+    assert timer == [] and (timing.num_images, timing.share) == (0, 1.0)
+    assert timing.step == pytest.approx(2.6e9 * 16 / 1e9)  # of an idle machine
+    assert timing.copilot_step == pytest.approx(1e6 * 16 / 1e9)
+    assert timing.image_pass == pytest.approx((2.6e9 - 1e6) / 1e9 / 4)
+
+
+def test_steps_that_do_not_fit_in_memory_are_not_tried(timer):
+    enough = [1.15 * estimate_memory(TINY, SOME, count).total for count in (2, 4, 8)]
+    assert time_with(1e3, 16, int(enough[2]) + 1).num_images == 8
+    assert time_with(1e3, 16, int(enough[0]) + 1).num_images == 2
+    timer.clear()
+    assert time_with(1e3, 16, int(enough[0]) - 1).num_images == 0 and timer == []
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "share"),
+    [
+        (2.0, 9.0, 0.2),  # of 5 s with two threads: 10 s wanted
+        (6.9, 3.1, 0.69),
+        (7.1, 9.0, 1.0),  # nearly all it wanted
+        (4.0, 1.4, 1.0),  # nobody else: the threads waited for each other
+        (0.0, 9.0, 0.01),
+    ],
+)
+def test_share_of_a_busy_processor(own, others, share):
+    assert costs.obtained_share(own, others, 5.0, 2) == pytest.approx(share)
+
+
+def test_what_other_programs_took_is_seen_in_true_steps(counted, monkeypatch):
+    """A clock that runs ten times as fast as the processor's stands in for a busy machine."""
+    clock = costs.time.perf_counter
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: 10 * clock())
+    monkeypatch.setattr(costs.torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(costs, "_busy_seconds", lambda: 10 * clock())
+    assert 0 < costs._seconds_per_step(TINY, 2, "cpu", True).share < 0.5
+    monkeypatch.setattr(costs, "_busy_seconds", lambda: 0.0)
+    assert costs._seconds_per_step(TINY, 2, "cpu", True).share == 1.0
+
+
+@pytest.mark.parametrize(("limit", "num_steps"), [(1e9, 3), (0.0, 1)])
+def test_a_slow_first_step_is_the_only_one(monkeypatch, limit, num_steps):
+    steps = []
+    monkeypatch.setattr(costs.Trainer, "train_step", lambda self: steps.append(1))
+    monkeypatch.setattr(costs, "TIMING_LIMIT", limit)
+    assert costs._seconds_per_step(TINY, 2, "cpu", True).seconds > 0
+    assert len(steps) == num_steps
+
+
+def test_true_steps_are_timed(counted):
+    timing = time_step(TINY, counted, 2, "cpu", PLENTY)
+    assert timing.num_images == 2 and 0 < timing.copilot_step < timing.step
+    assert 0 < timing.share <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the peak is read as Unix tells it")
+@pytest.mark.parametrize("name", ["tiny32", "cpu64"])
+def test_memory_estimate_is_near_the_measured_peak(name):
+    program = f"""
+import resource, sys
+import numpy as np
+from dataclasses import replace
+from trainer.batches import to_tensor
+from trainer.config import load_preset
+from trainer.loop import Trainer
+config = load_preset({name!r})
+config = replace(config, loop=replace(config.loop, copilot_warmup_steps=0))
+size = config.model.image_size
+images = np.random.default_rng(0).integers(0, 256, (64, size, size, 3), dtype=np.uint8)
+trainer = Trainer(config, images)
+for _ in range(3):
+    trainer.train_step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    root = Path(plan.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    measured = int(done.stdout.split()[-1]) * unit
+    config = load_preset(name)
+    estimated = estimate_memory(config, count_costs(config), config.batch_size).total
+    assert 0.8 < estimated / measured < 1.2

@@ -1,0 +1,541 @@
+"""Each rule on records made for it, and silence on healthy ones and on a real run."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.config.settings import load_preset, preset_names
+from trainer.monitor.metrics_file import read_records
+from trainer.report import diagnosis as rules
+from trainer.report.checks import check_settings
+from trainer.report.diagnosis import diagnose
+from trainer.report.history import final_dimensions, last_change
+from trainer.report.verdict import doubts
+
+STEPS, WARMUP = 1000, 200
+LN_24 = 3.17805  # of groups of 4 and 6 classes: ln 4 + ln 6
+REAL_RUN = Path(__file__).parents[3] / "docs" / "heads64_stats.jsonl"
+CONFIG = {
+    "steps": STEPS,
+    "clip_norm": 1.0,
+    "model": {"in_channels": 3, "latent_dim": 10, "copilot": {"image_size": 32}},
+    "loop": {
+        "feedback": "information",
+        "capacity_minimum": 2.0,
+        "capacity_maximum": 26.0,
+        "ramp_fraction": 0.5,
+        "distillation_weight": 0.05,
+        "copilot_warmup_steps": WARMUP,
+        "control_every_steps": 10,
+    },
+}
+
+
+def healthy(steps: int = STEPS, every: int = 10) -> list[dict]:
+    """A run without findings: C well inside its limits, everything else constant but for noise."""
+    rng = np.random.default_rng(0)
+    records = []
+    for step in range(every, steps + 1, every):
+        is_joint = step > WARMUP
+        noise = float(rng.uniform(-0.02, 0.02))
+        capacity = 8.0
+        records.append(
+            {
+                "step": step,
+                "images": 32 * step,
+                "seconds": 0.5 * step,
+                "diffusion": 0.05 * (1 + noise) if is_joint else 0.0,
+                "distillation": 0.06 if is_joint else 0.0,
+                "reconstruction": 1000.0 + 100 * noise,
+                "kl": capacity * (1 + noise),
+                "encoder_kl": capacity * (1 - noise),
+                "kl_per_dimension": [1.6] * 5 + [0.001] * 5,
+                "gradient_norm": 0.2 if is_joint else 0.0,
+                "capacity": capacity,
+                "kl_weight": 300.0,
+                "information": 7.5 if is_joint else 0.0,
+                "information_orthogonal": 40.0 if is_joint else 0.0,
+                "used": 0.94 if is_joint else 0.0,
+            }
+        )
+    return records
+
+
+def with_loop(**values) -> dict:
+    config = copy.deepcopy(CONFIG)
+    config["loop"].update(values)
+    return config
+
+
+def changed(**values) -> list[dict]:
+    """Healthy records with values replaced after the warm-up; a callable gets step / STEPS."""
+    records = healthy()
+    for record in records:
+        if record["step"] > WARMUP:
+            for key, value in values.items():
+                record[key] = value(record["step"] / STEPS) if callable(value) else value
+    return records
+
+
+def found(records, config=CONFIG) -> dict[str, tuple[str, str]]:
+    return {item.rule: (item.severity, item.text) for item in diagnose(records, config)}
+
+
+def ramp(progress: float) -> float:
+    return 2 + min(progress / 0.5, 1) * 24
+
+
+def test_a_healthy_run_has_no_findings():
+    assert diagnose(healthy(), CONFIG) == []
+    assert diagnose(healthy(), None) == []
+
+
+def test_the_demo_run_is_known_to_have_followed_its_ramp():
+    config = load_preset("heads64").to_dict()
+    assert found(read_records(REAL_RUN), config).keys() == {
+        "diffusion_falling",
+        "copilot_better",
+        "capacity_on_ramp",
+    }
+
+
+def test_no_records():
+    assert found([]) == {
+        "no_records": ("note", "There are no statistics yet. Train for some steps.")
+    }
+
+
+def dimensions(used: int) -> list[float]:
+    return [rules.USED_DIMENSION + 0.01] * used + [rules.USED_DIMENSION - 0.01] * (10 - used)
+
+
+def test_few_used_dimensions_are_counted_at_the_threshold():
+    severity, text = found(changed(kl_per_dimension=dimensions(2)))["few_dimensions"]
+    assert severity == "warning" and "uses 2 of 10 dimensions" in text
+    assert "Train longer, or raise loop.capacity_maximum" in text
+    assert "few_dimensions" not in found(changed(kl_per_dimension=dimensions(3)))
+    text = found(changed(kl_per_dimension=dimensions(0)))["few_dimensions"][1]
+    assert "none of its 10" in text
+    few = changed(kl_per_dimension=dimensions(2), capacity=26.0, kl=26.0)
+    assert "Raise loop.capacity_maximum (now 26 nats)" in found(few)["few_dimensions"][1]
+
+
+def test_the_remedy_for_few_dimensions_fits_the_bottleneck():
+    text = found(changed(kl_per_dimension=dimensions(1)), with_loop(bottleneck="constant"))
+    assert "Lower loop.kl_weight" in text["few_dimensions"][1]
+
+
+def test_all_dimensions_in_use_is_a_note():
+    full = changed(kl_per_dimension=[0.5] * 10)
+    severity, text = found(full)["all_dimensions"]
+    assert severity == "note" and "all of its 10" in text and "model.latent_dim" in text
+    # the "KL" of this objective is the entropy of the values in use, which it means to be high
+    assert found(full, {**CONFIG, "objective": {"name": "qlae"}}) == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "remedy"),
+    [
+        ({}, "lower loop.capacity_maximum."),
+        ({"loop": {"bottleneck": "constant"}}, "raise loop.kl_weight."),
+        ({"objective": {"name": "qlae"}}, "lower model.latent_dim or objective.num_values in a"),
+    ],
+)
+def test_a_run_without_a_capacity_is_not_told_to_change_it(config, remedy):
+    # KL far from C, C at its minimum and fallen: of no meaning where C plays no part
+    records = changed(
+        used=0.1,
+        capacity=lambda at: 2.0 if at > 0.8 else 8.0,
+        kl=20.0,
+        encoder_kl=50.0,
+        reconstruction=lambda at: 1500.0 if at > 0.8 else 1000.0,
+    )
+    told = found(
+        records, {**CONFIG, **config, "loop": {**CONFIG["loop"], **config.get("loop", {})}}
+    )
+    has_capacity = not config
+    assert remedy in told["used_low"][1]
+    assert ("capacity_not_followed" in told) is has_capacity
+    assert ("in which C fell" in told["copilot_worse"][1]) is has_capacity
+    held = "is held at 2." if has_capacity else "stores 20."
+    assert f"co-pilot {held}" in told["encoder_explodes"][1]
+    assert any("capacity" in text for _, text in told.values()) is has_capacity
+
+
+@pytest.mark.parametrize(
+    ("kl", "weight", "fact", "remedy"),
+    [
+        (16.0, 2000.0, "kl_weight is at its limit of 2000", "model.copilot.image_size"),
+        (16.0, 300.0, "stores 16.0 nats per picture although C allows 8.0", "lower copilot_learn"),
+        (3.0, 0.05, "kl_weight is at its lowest, 0.05", "Lower loop.capacity_maximum"),
+        (3.0, 5.0, "stores only 3.0 nats per picture of the 8.0", "raise copilot_learning_rate"),
+    ],
+)
+def test_kl_that_does_not_follow_capacity(kl, weight, fact, remedy):
+    severity, text = found(changed(kl=kl, kl_weight=weight))["capacity_not_followed"]
+    assert severity == "warning" and fact in text and remedy in text
+
+
+def test_kl_within_the_tolerance_follows_capacity():
+    # 8 nats: the tolerance is max(1, 0.2 * 8) = 1.6 nats
+    assert "capacity_not_followed" not in found(changed(kl=9.5))
+    assert "capacity_not_followed" in found(changed(kl=9.7))
+    assert "capacity_not_followed" not in found(changed(kl=16.0), with_loop(bottleneck="constant"))
+    # the weight of another bottleneck has no limits of the controller
+    text = found(changed(kl=16.0, kl_weight=2000.0), with_loop(bottleneck="distance"))
+    assert "limit" not in text["capacity_not_followed"][1]
+
+
+def test_used_must_be_low_or_high_for_long():
+    severity, text = found(changed(used=0.29, information=2.3))["used_low"]
+    assert severity == "warning" and "only 29 %" in text
+    assert "used_low" not in found(changed(used=0.31))
+    assert "uses 106 %" in found(changed(used=1.06))["used_high"][1]
+    assert "used_high" not in found(changed(used=1.04))
+    # the second half of the joint phase starts at progress .6: low until .75 is not for long
+    assert "used_low" not in found(changed(used=lambda p: 0.1 if p < 0.75 else 0.9))
+    assert "used_low" in found(changed(used=lambda p: 0.1 if p < 0.85 else 0.9))
+    assert "used_high" not in found(changed(used=1.5), with_loop(distillation_weight=0.0))
+
+
+def test_use_that_was_never_measured_is_not_judged():
+    assert found(changed(used=0.0, information=0.0, information_orthogonal=0.0)) == {}
+
+
+def test_capacity_at_its_minimum():
+    low = changed(capacity=2.0, kl=2.0, information=1.4, encoder_kl=2.0)
+    severity, text = found(low)["capacity_at_minimum"]
+    assert severity == "warning" and "minimum of 2 nats" in text
+    assert "capacity_at_minimum" not in found(low, with_loop(feedback="fixed"))
+    assert "capacity_at_minimum" not in found(low, with_loop(capacity_maximum=2.0))
+
+
+def test_capacity_on_its_ramp_all_the_time():
+    on_ramp = changed(capacity=ramp, kl=ramp, encoder_kl=ramp, information=60.0)
+    severity, text = found(on_ramp)["capacity_on_ramp"]
+    assert severity == "warning" and "never had a say" in text
+    cold = changed(capacity=ramp, kl=ramp, encoder_kl=ramp, information=0.9)
+    assert "less than 1 nat" in found(cold)["capacity_on_ramp"][1]
+    # as a choice it is no finding, and a run off its ramp for a fifth of the time neither
+    assert "capacity_on_ramp" not in found(on_ramp, with_loop(feedback="ramp"))
+
+    def dips(progress: float) -> float:
+        return ramp(progress) * (0.9 if progress < 0.36 else 1)
+
+    partly = found(changed(capacity=dips, kl=dips, encoder_kl=dips, information=60.0))
+    assert "capacity_on_ramp" not in partly
+    assert partly["capacity_at_maximum"][0] == "note"
+
+
+def test_capacity_on_the_ramp_of_a_run_that_was_given_more_steps():
+    longer = with_loop()
+    longer["steps"] = 4 * longer["steps"]
+    records = changed(capacity=ramp, kl=ramp, encoder_kl=ramp, information=60.0)
+    assert "capacity_on_ramp" not in found(records, longer)
+    planned = [{**record, "planned_steps": longer["steps"] // 4} for record in records]
+    assert "capacity_on_ramp" in found(planned, longer)
+
+
+def test_capacity_that_is_set_rarely_is_still_on_its_ramp():
+    def stairs(progress: float) -> float:
+        return ramp(math.floor(progress * 10) / 10)  # set every 100 steps of 1000
+
+    records = changed(capacity=stairs, kl=stairs, encoder_kl=stairs, information=60.0)
+    assert "capacity_on_ramp" in found(records, with_loop(control_every_steps=100))
+    assert "capacity_on_ramp" not in found(records, with_loop(control_every_steps=10))
+
+
+def test_picture_loss_still_falling_or_rising():
+    # joint phase .2 to 1: the last two quarters have their middles at .7 and .9
+    severity, text = found(changed(diffusion=lambda p: 0.1 * math.exp(-p)))["diffusion_falling"]
+    assert severity == "note" and "fell by 18 %" in text  # 1 - exp(-.2)
+    severity, text = found(changed(diffusion=lambda p: 0.1 * math.exp(p)))["diffusion_rising"]
+    assert severity == "warning" and "rose by 22 %" in text  # exp(.2) - 1
+    assert found(changed(diffusion=lambda p: 0.1 * math.exp(-0.2 * p))) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("diffusion_falling", -0.31, -0.2),  # exp(.2 * rate) - 1: -6.0 and -3.9 %
+        ("diffusion_rising", 0.29, 0.19),  # 6.0 and 3.9 %
+    ],
+)
+def test_thresholds_of_the_picture_loss(rule, inside, outside):
+    assert rule in found(changed(diffusion=lambda p: math.exp(inside * p)))
+    assert rule not in found(changed(diffusion=lambda p: math.exp(outside * p)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("copilot_better", -1790, -1449),  # exp(.2 * slope / 3072): -11.0 and -9.0 %
+        ("copilot_worse", 895, 602),  # 6.0 and 4.0 %
+    ],
+)
+def test_thresholds_of_the_copilot_error(rule, inside, outside):
+    assert rule in found(changed(reconstruction=lambda p: inside * p))
+    assert rule not in found(changed(reconstruction=lambda p: outside * p))
+
+
+@pytest.mark.parametrize(("rate", "is_named"), [(0.31, True), (0.2, False)])  # 6.0 and 3.9 %
+def test_a_fall_of_capacity_explains_a_worse_copilot(rate, is_named):
+    records = changed(
+        reconstruction=lambda p: 3200.0 * p, capacity=lambda p: 9 * math.exp(-rate * p)
+    )
+    assert ("C fell" in found(records)["copilot_worse"][1]) == is_named
+
+
+def test_tolerances_of_minimum_and_limit():
+    assert "capacity_at_minimum" in found(changed(capacity=2.03))
+    assert "capacity_at_minimum" not in found(changed(capacity=2.05))
+    for weight, is_limit in ((1985.0, True), (1975.0, False)):
+        text = found(changed(kl=16.0, kl_weight=weight))["capacity_not_followed"][1]
+        assert ("at its limit" in text) == is_limit
+
+
+def test_a_change_within_the_noise_is_no_finding():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        noisy = changed(diffusion=lambda p: 0.05 * float(rng.lognormal(0, 1.5)))
+        change = last_change(np.array([r["diffusion"] for r in noisy if r["diffusion"]]))
+        assert change is not None
+        if not change.is_significant:
+            assert not {"diffusion_falling", "diffusion_rising"} & found(noisy).keys()
+            break
+    else:
+        pytest.fail("no draw without a significant change")
+
+
+def test_last_change_by_hand():
+    # quarters of 3: before (4, 5, 6), after (1, 2, 3); each has variance 1, so the standard
+    # error is sqrt(2 / 3) = .816 and the difference of -3 is 3.7 of them
+    change = last_change(np.array([9, 9, 9, 9, 9, 9, 4, 5, 6, 1, 2, 3.0]))
+    assert change == (5.0, 2.0, True)
+    assert last_change(np.arange(11.0)) is None
+
+
+def test_copilot_error_in_pixels():
+    # D = 3 * 32 * 32 = 3072: a change of -640 nats per .2 of progress is exp(-640 / 3072) = .81
+    falls = changed(reconstruction=lambda p: -3200.0 * p)
+    severity, text = found(falls)["copilot_better"]
+    assert severity == "note" and "fell by 19 %" in text
+    severity, text = found(changed(reconstruction=lambda p: 3200.0 * p))["copilot_worse"]
+    assert severity == "warning" and "grew by 23 %" in text and "copilot_learning_rate" in text
+    falling = changed(reconstruction=lambda p: 3200.0 * p, capacity=lambda p: 12 - 5 * p)
+    text = found(falling)["copilot_worse"][1]
+    assert "C fell from 8.5 to 7.5 nats" in text and "capacity_minimum" in text
+    assert "copilot_better" not in found(falls, None)  # without a configuration D is not known
+
+
+def test_gradient_clipped_nearly_always():
+    severity, text = found(changed(gradient_norm=1.5))["clipped"]
+    assert severity == "warning" and "In 100 %" in text and "clip_norm (1)" in text
+    assert "clipped" not in found(changed(gradient_norm=0.99))
+    assert "clipped" not in found(changed(gradient_norm=lambda p: 1.5 if p < 0.9 else 0.9))
+
+
+def test_encoder_that_stores_far_more_than_the_copilot():
+    severity, text = found(changed(encoder_kl=16.5))["encoder_explodes"]
+    assert severity == "warning" and "distillation_weight" in text
+    assert "encoder_explodes" not in found(changed(encoder_kl=15.5))
+    free = with_loop(distillation_weight=0.0)
+    assert "encoder_explodes" not in found(changed(encoder_kl=500.0), free)
+    constant = with_loop(bottleneck="constant")
+    held = changed(encoder_kl=20.0, kl=15.0)
+    assert "encoder_explodes" in found(held) and "encoder_explodes" not in found(held, constant)
+
+
+def test_run_shorter_than_its_warmup():
+    short = with_loop(copilot_warmup_steps=1000)
+    severity, text = found(healthy(), short)["short_run"]
+    assert severity == "warning" and "shorter than the 1,000 steps" in text
+    assert "--steps 4000" in text
+    text = found(healthy(), with_loop(copilot_warmup_steps=251))["short_run"][1]
+    assert "short for the 251 steps" in text
+    assert "short_run" not in found(healthy(), with_loop(copilot_warmup_steps=250))
+
+
+def test_an_unfinished_run_is_said_to_be_so_and_not_told_to_train_longer():
+    records = changed(diffusion=lambda p: 0.1 * math.exp(-p))
+    longer = {**CONFIG, "steps": 5000}
+    names = found(records, longer)
+    assert "step 1,000 of 5,000" in names["unfinished"][1]
+    assert "diffusion_falling" not in names and "diffusion_falling" in found(records)
+
+
+def test_one_record_is_counted_in_the_singular():
+    text = found([{"step": 1, "diffusion": 0.1}], {})["too_few_records"][1]
+    assert text.startswith("The run has only 1 record after the co-pilot's warm-up, too few")
+
+
+def test_too_few_records_say_so_and_nothing_else():
+    bad = changed(used=0.1, gradient_norm=9.0, encoder_kl=900.0, kl_per_dimension=[0.0] * 10)
+    upto = [record for record in bad if record["step"] <= WARMUP + 110]
+    assert found(upto).keys() == {"too_few_records", "unfinished"}
+    assert "only 11 records" in found(upto)["too_few_records"][1]
+    assert found(upto[:15]).keys() == {"warmup_only", "unfinished"}
+
+
+def test_a_run_of_the_copilot_alone_is_judged_by_its_copilot():
+    records = healthy()
+    for record in records:
+        record.update(diffusion=0.0, kl_per_dimension=[0.0] * 10)
+    assert found(records, with_loop(copilot_only=True)).keys() == {"few_dimensions"}
+
+
+@pytest.mark.parametrize(
+    "junk", [None, float("nan"), float("inf"), "text", [], {}, True, [None], ["a", 1], [1.0, None]]
+)
+def test_missing_and_foreign_values_do_not_break_a_rule(junk):
+    records = healthy()
+    for index, record in enumerate(records):
+        for key in list(record):
+            if key != "step" and index % 2:
+                record[key] = junk
+    assert isinstance(diagnose(records, CONFIG), list)
+    only_junk = [{key: junk for key in r} | {"step": r["step"], "new": junk} for r in records]
+    assert isinstance(diagnose(only_junk, CONFIG), list)
+    assert isinstance(diagnose([{"step": 1}], {"loop": junk, "model": junk, "steps": junk}), list)
+
+
+def test_dimensions_of_the_last_tenth_are_averaged():
+    records = [{"step": i, "kl_per_dimension": [float(i), 1.0]} for i in range(1, 21)]
+    assert final_dimensions(records).tolist() == [19.5, 1.0]  # type: ignore[union-attr]
+    assert final_dimensions([*records, {"step": 30}]).tolist() == [19.5, 1.0]  # type: ignore[union-attr]
+    assert final_dimensions([{"step": 1}]) is None
+
+
+def test_warnings_come_first_and_each_has_a_remedy():
+    records = changed(
+        diffusion=lambda p: 0.1 * math.exp(-p), gradient_norm=3.0, kl_per_dimension=[0.5] * 10
+    )
+    items = diagnose(records, CONFIG)
+    assert [item.severity for item in items] == ["warning", "note", "note"]
+    for item in items:
+        assert item.text.count(". ") >= 1 and item.text.endswith(".")
+    assert json.dumps([item.text for item in items])
+
+
+@pytest.mark.parametrize(
+    ("low", "granted", "words"),
+    [
+        (2.0, None, "may store 3.18 nats"),
+        (2.0, 9.0, "may store 3.18 nats"),  # cut off at ln 4 + ln 6
+        (2.0, 2.0, "may store 2.00 nats"),
+        (2.0, 1.99, None),
+        (LN_24 + 0.01, None, None),
+    ],
+)
+def test_discrete_groups_must_leave_something_of_the_capacity(low, granted, words):
+    config = copy.deepcopy(CONFIG)
+    config["loop"]["capacity_minimum"] = low
+    config["objective"] = {
+        "name": "joint",
+        "discrete_sizes": [4, 6],
+        "discrete_capacity": granted,
+    }
+    found = [each for each in diagnose(healthy(), config) if each.rule == "joint_capacity"]
+    assert [each.severity for each in found] == ["warning"] * (words is not None)
+    assert words is None or words in found[0].text
+    config["objective"]["name"] = "plain"
+    assert not [each for each in diagnose(healthy(), config) if each.rule == "joint_capacity"]
+
+
+@pytest.mark.parametrize(
+    ("highest", "latents", "words"),
+    [
+        (500.0, 20, "20 latents never hold more than about 8 each, 160 together"),
+        (160.1, 20, "Set it to 20 to 40"),
+        (160.0, 20, None),
+        (25.0, 20, None),
+    ],
+)
+def test_a_capacity_beyond_what_the_latents_hold(highest, latents, words):
+    config = with_loop(capacity_maximum=highest)
+    config["model"]["latent_dim"] = latents
+    texts = [each.text for each in check_settings(config)]
+    assert len(texts) == (words is not None)
+    assert words is None or words in texts[0]
+    assert ("capacity_out_of_reach" in found(healthy(), config)) is (words is not None)
+    config["loop"]["bottleneck"] = "constant"
+    assert check_settings(config) == []
+
+
+def test_no_preset_asks_for_more_than_its_latents_hold():
+    for name in preset_names():
+        config = load_preset(name)
+        assert check_settings(config.to_dict()) == []
+        assert 0.9 <= config.loop.capacity_maximum / config.model.latent_dim <= 2
+
+
+@pytest.mark.parametrize(
+    ("explained", "directions", "words"),
+    [
+        (0.21, [{"name": "x"}], None),
+        (
+            0.2,
+            [{"name": "x"}],
+            "explains only 20 % of what differs between the pictures, so the "
+            "one direction found is no slider yet. Train longer.",
+        ),
+        (
+            -0.3,
+            [{"name": "x"}] * 3,
+            "explains nothing of what differs between the pictures, so the "
+            "3 directions found are no sliders yet.",
+        ),
+        (0.0, [], "explains nothing of what differs between the pictures, so there are no sliders"),
+        (0.5, [], "no latent changes them visibly, so there are no sliders"),
+        (None, [{"name": "x"}], None),
+        (None, None, None),
+        ("?", "?", None),
+    ],
+)
+def test_sliders_of_a_model_that_does_not_follow_its_code(explained, directions, words):
+    facts = {"quality": {"explained_variance_random_noise": explained}, "directions": directions}
+    first = [each for each in diagnose(healthy(), CONFIG, facts) if each.rule == "weak_code"]
+    assert [each.severity for each in first] == ["warning"] * (words is not None)
+    assert words is None or words in first[0].text
+    assert len([each for each in diagnose([], None, facts)]) == 1 + len(first)
+
+
+EVEN, UNEVEN = 0.9, 0.89  # shares of the pictures, on both sides of the threshold
+
+
+@pytest.mark.parametrize(
+    ("in_facts", "in_file", "words"),
+    [
+        ({"x": UNEVEN, "y": 0.0}, {}, "evenly on 90 % of them, so the 2 directions found are no"),
+        ({"x": EVEN, "y": 0.0}, {}, None),
+        ({"x": UNEVEN}, {}, None),  # y was not measured
+        ({"x": UNEVEN}, {"y": 0.5}, "look for other directions with python -m trainer navigate"),
+        ({"x": 1.0, "y": 1.0}, {"x": UNEVEN, "y": UNEVEN}, "No direction changes the pictures"),
+        ({}, {}, None),
+    ],
+)
+def test_directions_that_are_all_uneven_are_no_sliders(in_facts, in_file, words):
+    directions = [
+        {"name": name, "quality": {"monotone": in_file[name]} if name in in_file else {}}
+        for name in ("x", "y")
+    ]
+    quality = {"explained_variance_random_noise": 0.6, "monotone_share": in_facts}
+    first = diagnose(healthy(), CONFIG, {"quality": quality, "directions": directions})
+    assert [each.rule for each in first] == ["uneven_directions"] * (words is not None)
+    assert words is None or words in first[0].text
+
+
+def test_what_speaks_against_a_direction():
+    directions = [
+        {"name": "a", "effect": 0.4, "quality": {"monotone": 1.0}},
+        {"name": "b", "effect": 0.09},
+        {"name": "c", "effect": 0.2},
+        7,
+    ]
+    facts = {"directions": directions, "quality": {"monotone_share": {"a": 0.95, "c": 0.25}}}
+    assert doubts(facts) == ["", "weak", "uneven on 75 % of the pictures", ""]
+    assert doubts({}) == doubts({"directions": "abc"}) == []

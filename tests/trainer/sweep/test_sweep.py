@@ -1,0 +1,309 @@
+"""A sweep: its file, its order, its table; with a stand-in for the training of a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from comfyui_cldis.metrics import METRICS
+from trainer.config.settings import load_preset
+from trainer.run import Outcome, RunSettings
+from trainer.sweep import sweep as module
+from trainer.sweep.columns import column_name, time_unit
+from trainer.sweep.figure import draw_results
+from trainer.sweep.scores import score_keys
+from trainer.sweep.sweep import flatten, load_sweep, main, pending, publish, run_sweep
+from trainer.sweep.table import read_results
+
+FILE = """
+data = "heads"
+preset = "tiny32"
+seeds = [0, 3]
+
+[settings]
+steps = 20
+loop.ramp_fraction = 0.5
+
+[rows.ramp]
+loop.feedback = "ramp"
+
+[rows."Diff-AE only"]
+loop.distillation_weight = 0.0
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_are_configurations(tmp_path):
+    sweep = load_sweep(write(tmp_path / "s.toml", FILE))
+    assert sweep.seeds == (0, 3) and list(sweep.rows) == ["ramp", "Diff-AE only"]
+    ramp, plain = sweep.rows.values()
+    assert ramp.loop.feedback == "ramp" and ramp.steps == plain.steps == 20
+    assert plain.loop.feedback == "information" and plain.loop.distillation_weight == 0.0
+    assert ramp.loop.ramp_fraction == plain.loop.ramp_fraction == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data = 'x'", "needs `data` and at least one"),
+        ("[rows.a]\nsteps = 1", "needs `data`"),
+        ("data = 'x'\nrow = 1\n[rows.a]", "unknown keys ['row']"),
+        ("data = 'x'\nseeds = 1\n[rows.a]", "Give a list of whole numbers"),
+        (
+            "data = 'x'\n[rows.a]\nloop.feedbak = 'ramp'",
+            "Row 'a' of s.toml: Unknown key 'loop.feedbak'. Did you mean 'loop.feedback'?",
+        ),
+        ("data =", "not valid TOML"),
+        ("data = 3\n[rows.a]", "`data` must be a text"),
+        ("data = 'x'\n[rows]\na = 3", "every row a table"),
+        ("data = 'x'\nmetrics = 'mig'\n[rows.a]", "Give a list of names"),
+        ("data = 'x'\n[rows.a]\nseed = 3", "Remove it, and write for example seeds = [0, 1, 2]"),
+        ("data = 'x'\n[settings]\nseed = 3\n[rows.a]", "seeds of all rows come from `seeds`"),
+        ("data = 'x'\nmetrics = ['mug']\n[rows.a]", "no metric named mug"),
+        ("data = 'x'\nseeds = [1, 2, 1]\n[rows.a]", "Name each of them once."),
+        (
+            "data = 'x'\n[rows.a]\nsteps = 5\n[rows.b]\nsteps = 6\n[rows.c]\nsteps = 5",
+            "Rows 'a' and 'c' of s.toml have the same settings",
+        ),
+        (
+            "data = 'x'\n[settings]\nloop.feedback = 'ramp'\n[rows.a]\n[rows.b]\n"
+            "loop.feedback = 'ramp'",
+            "Rows 'a' and 'b' of s.toml have the same settings, so their runs would be the same.",
+        ),
+    ],
+)
+def test_wrong_files_are_sentences(tmp_path, text, words):
+    with pytest.raises(ValueError) as caught:
+        load_sweep(write(tmp_path / "s.toml", text))
+    assert words in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"no sweep file .*nowhere\.toml"):
+        load_sweep(tmp_path / "nowhere.toml")
+
+
+def test_flatten():
+    assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": 3}) == {"a.b.c": 1, "a.d": [2], "e": 3}
+
+
+class StandIn:
+    """Finishes each run with figures that depend on the row and the seed."""
+
+    def __init__(self, stop_at: int | None = None):
+        self.trained, self.stop_at = [], stop_at
+
+    def __call__(self, settings, say):
+        if self.stop_at == len(self.trained):
+            return Outcome(False, 3, None)
+        self.trained.append((settings.output.name, settings.output.parent.name, settings.config))
+        settings.output.mkdir(parents=True, exist_ok=True)
+        base = 1.0 if settings.config.loop.feedback == "ramp" else 5.0
+        records = []
+        for step in range(20):
+            value = base + settings.config.seed + (100 if step < 18 else 0)
+            record = {name: value for name in module.RUN_COLUMNS}
+            more = {"kl_per_dimension": [0.5, 0.05, 0.2], "seconds": 0.9 * (step + 1)}
+            records.append(json.dumps({**record, **more}))
+        (settings.output / "stats.jsonl").write_text("\n".join(records) + "\n")
+        return Outcome(True, 20, settings.output / "model.safetensors")
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    class Header:
+        facts = {"quality": {"psnr_inverted_noise_db": 30.0}, "training": {"hours": 0.0}}
+        directions = (1, 2)
+
+    monkeypatch.setattr("comfyui_cldis.checkpoint.read_header", lambda path: Header)
+    return load_sweep(write(tmp_path / "s.toml", FILE))
+
+
+def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
+    stand_in = StandIn()
+    results = run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, stand_in)
+    assert [(name, row, config.seed) for name, row, config in stand_in.trained] == [
+        ("seed_0", "ramp", 0),
+        ("seed_3", "ramp", 3),
+        ("seed_0", "diff_ae_only", 0),
+        ("seed_3", "diff_ae_only", 3),
+    ]
+    assert results is not None
+    assert results[0]["diffusion"] == 1.0  # the last tenth only
+    assert results[0]["used_dimensions"] == 2 and results[0]["num_directions"] == 2
+    assert results[0]["hours"] == 0.005  # 20 steps of 0.9 s
+    lines = publish(sweep, tmp_path / "out", results).splitlines()
+    assert lines[2].startswith("| row | n | diffusion |")
+    # mean and sample standard deviation of 1 and 4; of 5 and 8
+    assert lines[-2].startswith("| ramp | 2 | 2.5 ± 2.1 |")
+    assert lines[-1].startswith("| Diff-AE only | 2 | 6.5 ± 2.1 |")
+    assert "| - |" in lines[-1] and "30 ± 0" in lines[-1]
+    assert lines[2].endswith(
+        "| inverted noise, dB PSNR | directions that grow evenly | time, seconds |"
+    )
+    assert lines[-1].endswith("| 18 ± 0 |")
+
+
+def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):
+    stand_in = StandIn(stop_at=1)
+    assert run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, stand_in) is None
+    assert len(stand_in.trained) == 1
+
+
+@pytest.mark.parametrize(("stop_at", "raises"), [(0, False), (1, False), (0, True), (1, True)])
+def test_a_stopped_sweep_tells_its_command_and_what_is_done(
+    sweep, tmp_path, monkeypatch, stop_at, raises
+):
+    class Interrupted(StandIn):
+        def __call__(self, settings, say):
+            if raises and len(self.trained) == stop_at:
+                raise KeyboardInterrupt("Stopped while the pictures were read.")
+            return super().__call__(settings, say)
+
+    output, said = tmp_path / "the out", []
+    monkeypatch.setattr(module.run_sweep, "__defaults__", (Interrupted(stop_at), None))
+    arguments = [str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
+    assert main(arguments, said.append) == 130
+    table = f"{output / 'table.md'} holds what is done. " if stop_at else ""
+    assert said[-1] == (
+        f"The sweep was stopped: {stop_at} of 4 runs done. {table}To go on: python -m trainer "
+        f"sweep {tmp_path / 's.toml'} --output '{output}' --device cpu"
+    )
+    assert (output / "table.md").is_file() == bool(stop_at)
+    assert ("Stopped while the pictures were read." in said) == raises
+    # again, and stopped at once: what is done stays done
+    monkeypatch.setattr(module.run_sweep, "__defaults__", (StandIn(stop_at=0), None))
+    assert main(arguments, said.append) == 130
+    assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To go on" in said[-1]
+
+
+def test_headings_are_words_and_times_have_a_fitting_unit(tmp_path):
+    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["dci"]')
+    sweep = load_sweep(write(tmp_path / "s.toml", text))
+    names = [column_name(key) for key in sweep.columns]
+    assert names[:3] == ["DCI D", "DCI C", "DCI I"]
+    assert names[3] == "DCI D of the co-pilot's code"
+    assert not any("_" in name for name in names)
+    assert time_unit([0.0, 0.02]) == ("seconds", 3600.0)
+    assert time_unit([0.0, 0.034])[0] == time_unit([1.9])[0] == "minutes"
+    assert time_unit([0.1, 2.0]) == ("hours", 1.0)
+    assert time_unit([])[0] == "seconds"
+
+
+def test_every_score_has_a_name_of_its_own():
+    keys = score_keys(tuple(METRICS))
+    assert len({column_name(key) for key in keys}) == len(keys)
+
+
+def test_a_capacity_that_plays_no_part_is_not_measured(sweep, tmp_path):
+    settings = RunSettings("heads", tmp_path / "run", load_preset("tiny32"))
+    StandIn()(settings, print)
+    model = tmp_path / "run" / "model.safetensors"
+    for bottleneck, capacity in (("controller", 5.0), ("constant", None)):
+        config = settings.config.with_values({"loop.bottleneck": bottleneck})
+        assert module.measure(tmp_path / "run", model, config)["capacity"] == capacity
+
+
+def test_a_failing_run_is_listed_and_the_others_go_on(sweep, tmp_path, monkeypatch):
+    class Failing(StandIn):
+        def __call__(self, settings, say):
+            if (settings.output.parent.name, settings.config.seed) == ("ramp", 3):
+                raise FloatingPointError("The loss is not finite.\nLower learning_rate.")
+            return super().__call__(settings, say)
+
+    said, seen = [], []
+    output = tmp_path / "out"
+    monkeypatch.setattr(module.run_sweep, "__defaults__", (Failing(), None))
+    monkeypatch.setattr(
+        module, "publish", lambda *given: seen.append(len(given[2])) or publish(*given)
+    )
+    arguments = [str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
+    assert main(arguments, said.append) == 1
+    assert seen == [1, 2, 3, 4, 4]  # the table is written after every run
+    text = (output / "table.md").read_text("utf-8")
+    assert "| ramp | 1 | 1 |" in text and "| Diff-AE only | 2 | 6.5 ± 2.1 |" in text
+    reason = "FloatingPointError: The loss is not finite. Lower learning_rate."
+    assert f"- ramp, seed 3: {reason}" in text
+    assert "Failed: ramp (seed 3)." in said[-1]
+    stored = json.loads((output / "table.json").read_text("utf-8"))
+    assert stored[1] == {"row": "ramp", "seed": 3, "error": reason}
+    assert [each["seed"] for each in read_results(output)] == [0, 0, 3]
+    assert "FloatingPointError" in (output / "ramp" / "seed_3" / "error.txt").read_text("utf-8")
+    # again, and killed before the third run: what was known of it and the fourth stays
+    known = list(pending(sweep, stored[:2], read_results(output)))
+    assert [(each["row"], each["seed"]) for each in known] == [
+        ("Diff-AE only", 0),
+        ("Diff-AE only", 3),
+    ]
+    (output / "table.json").write_text("[{")
+    with pytest.raises(ValueError, match=r"table\.json is damaged .* Delete it"):
+        read_results(output)
+
+
+def test_the_figure_has_bars_dots_and_lines():
+    results = [
+        {"row": "a", "seed": 0, "mig": 0.2, "gain": None},
+        {"row": "a", "seed": 1, "mig": 0.4, "gain": None},
+        {"row": "b", "seed": 0, "mig": 0.1, "gain": None},
+        {"row": "c", "seed": 0, "error": "ValueError: no"},
+        {"row": "oracle", "seed": 0, "control": True, "mig": 1.0},
+    ]
+    png = draw_results(results, [["mig", "gain"], ["unknown"]])
+    assert png is not None and png.startswith(b"\x89PNG")
+    assert draw_results(results, [["gain"]]) is draw_results([], [["mig"]]) is None
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, ["0 in every row"]), (2, [])])
+def test_a_panel_of_nothing_but_zeros_says_so(monkeypatch, count, words):
+    figures = []
+    monkeypatch.setattr("trainer.sweep.figure.to_png", figures.append)
+    results = [
+        {"row": "a", "seed": 0, "num_visible_monotone": 0},
+        {"row": "b", "seed": 0, "num_visible_monotone": count},
+    ]
+    draw_results(results, [["num_visible_monotone"]])
+    (axes,) = figures[0].axes
+    assert [text.get_text() for text in axes.texts] == words
+    assert axes.get_title(loc="left").replace("\n", " ") == "directions that grow evenly"
+    assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] >= 1
+
+
+def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch):
+    values = {"semantic": 0.5, "copilot": 0.25}
+    monkeypatch.setattr(
+        module, "score", lambda sweep, codes, *_: {"mig": values[codes], "active_dims": 3}
+    )
+    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
+    sweep = load_sweep(write(tmp_path / "s.toml", text))
+    assert sweep.columns[:2] == ("mig", "copilot_mig")
+
+    def scored(**settings):
+        config = load_preset("tiny32").with_values(
+            {f"loop.{name}": value for name, value in settings.items()}
+        )
+        return module.scores(sweep, config, tmp_path / "model.safetensors", "cpu")
+
+    assert scored() == {"mig": 0.5, "active_dims": 3, "copilot_mig": 0.25}
+    assert scored(copilot_only=True) == {"mig": 0.25, "active_dims": 3, "copilot_mig": 0.25}
+    assert scored(distillation_weight=0.0) == {"mig": 0.5, "active_dims": 3}
+
+
+def test_rows_that_share_a_folder_are_refused(tmp_path):
+    text = 'data = "heads"\n[rows."a b"]\nsteps = 1\n[rows."A-b"]\nsteps = 2\n'
+    shared = load_sweep(write(tmp_path / "s.toml", text))
+    with pytest.raises(ValueError, match="share a folder"):
+        run_sweep(shared, tmp_path, "cpu", lambda text: None, StandIn())
+
+
+def test_scores_come_first_and_the_controls_last(tmp_path):
+    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
+    scored = load_sweep(write(tmp_path / "s.toml", text))
+    assert scored.columns[0] == "mig"
+    rows = module.control_rows(scored)
+    assert [row["row"] for row in rows] == ["oracle", "random rotation"]
+    assert rows[0]["mig"] > 0.95 and rows[1]["mig"] < 0.5
+    results = [{"row": "ramp", "seed": 0, "mig": 0.25}, *rows]
+    lines = publish(scored, tmp_path, results).splitlines()
+    assert lines[-3].startswith("| ramp | 1 | 0.25 |")
+    assert lines[-1].startswith("| random rotation |  | 0.")

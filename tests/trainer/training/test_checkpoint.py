@@ -1,0 +1,163 @@
+"""States on disk: rotation, damage, a full disk, and what may change between two commands."""
+
+import json
+import resource
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer.config.settings import load_preset
+from trainer.training.checkpoint import (
+    check_config,
+    describe_kept,
+    load_state,
+    read_config,
+    save_state,
+    state_files,
+    write_config,
+)
+from trainer.training.schedule import Course
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = load_preset("tiny32")
+
+
+def steps_in(folder):
+    return [torch.load(path, weights_only=True)["step"] for path in state_files(folder)]
+
+
+@pytest.mark.parametrize(("keep", "expected"), [(1, [5]), (2, [5, 4]), (3, [5, 4, 3])])
+def test_states_rotate_newest_first(tmp_path, keep, expected):
+    for step in range(1, 6):
+        save_state(tmp_path, {"step": step}, keep)
+    assert steps_in(tmp_path) == expected
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_fewer_states_are_kept_when_asked(tmp_path):
+    for step in range(1, 6):
+        save_state(tmp_path, {"step": step}, 4)
+    save_state(tmp_path, {"step": 6}, 2)
+    assert steps_in(tmp_path) == [6, 5]
+
+
+def test_a_damaged_state_gives_way_to_the_one_before(tmp_path):
+    for step in (1, 2):
+        save_state(tmp_path, {"step": step})
+    (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:100])
+    state, damaged = load_state(tmp_path)
+    assert state["step"] == 1
+    assert len(damaged) == 1 and "state.pt cannot be read" in damaged[0]
+
+
+def test_only_damaged_states_are_an_error(tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"garbage")
+    with pytest.raises(ValueError, match="cannot be read as a training state.*Delete it"):
+        load_state(tmp_path)
+
+
+def test_no_state_is_none(tmp_path):
+    assert load_state(tmp_path) is None
+
+
+def test_killed_between_the_two_renames(tmp_path):
+    for step in (1, 2):
+        save_state(tmp_path, {"step": step})
+    (tmp_path / "state.pt").replace(tmp_path / "state_1.pt")  # as left by a kill in between
+    (tmp_path / "state.tmp").write_bytes(b"half")
+    state, damaged = load_state(tmp_path)
+    assert state["step"] == 2 and not damaged
+    save_state(tmp_path, {"step": 3})
+    assert steps_in(tmp_path) == [3, 2]
+
+
+def test_a_full_disk_is_a_sentence_and_keeps_the_last_state(tmp_path):
+    """A limit on the size of files stands in for the full disk."""
+    script = (
+        "import resource, signal, sys, torch\n"
+        "from pathlib import Path\n"
+        "from trainer.training.checkpoint import save_state\n"
+        "folder = Path(sys.argv[1])\n"
+        "save_state(folder, {'step': 1})\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try:\n"
+        "    save_state(folder, {'step': 2, 'x': torch.zeros(1_000_000)})\n"
+        "except OSError as error:\n"
+        "    print(error)\n"
+    )
+    assert hasattr(resource, "RLIMIT_FSIZE")
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (
+        "could not be written" in run.stdout and "state that was saved last is kept" in run.stdout
+    )
+    assert steps_in(tmp_path) == [1]
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
+    with pytest.raises(OSError, match="could not be written.*choose a folder you may write to"):
+        save_state(tmp_path / "missing", {"step": 1})
+
+
+def test_intervals_may_change_and_results_may_not(tmp_path):
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "pictures"))
+    save_state(tmp_path, {"step": 1})
+    longer = replace(CONFIG, steps=9, save_every_steps=1, keep_states=3)
+    values = check_config(tmp_path, longer, "pictures")
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == CONFIG.steps
+    write_config(tmp_path, values)
+    assert json.loads((tmp_path / "config.json").read_text())["steps"] == 9
+    changed = CONFIG.with_values({"loop.feedback": "ramp", "seed": 3})
+    with pytest.raises(ValueError, match=r"different: loop.feedback, seed\)"):
+        check_config(tmp_path, changed, "pictures")
+    with pytest.raises(ValueError, match=r"different: data\)"):
+        check_config(tmp_path, CONFIG, "others")
+
+
+def test_a_state_without_a_course_gets_the_length_it_was_planned_for(tmp_path):
+    """A longer run then leaves the course of C where it is, as with later states."""
+    begun = replace(CONFIG, steps=100)
+    write_config(tmp_path, check_config(tmp_path, begun, "pictures"))
+    save_state(tmp_path, {"step": 50})
+    found = load_state(tmp_path)
+    assert found is not None
+    longer = replace(begun, steps=400)
+    assert Course(**found[0]["course"]).progress(50) == 0.5
+    resumed = Course(**found[0]["course"]).resumed(longer, 50)
+    assert resumed.progress(50) == 0.5
+    assert "400 steps now instead of 100" in resumed.describe_change(longer)
+    kept = asdict(replace(resumed, planned=70))
+    save_state(tmp_path, {"step": 60, "course": kept})
+    later = load_state(tmp_path)
+    assert later is not None and later[0]["course"] == kept
+
+
+def test_settings_and_source_are_read_back(tmp_path):
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "some/pictures"))
+    assert read_config(tmp_path) == (CONFIG, "some/pictures")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "3", '"data"'])
+def test_a_damaged_config_is_a_sentence(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match="config.json is damaged.*train again"):
+        read_config(tmp_path)
+    with pytest.raises(ValueError, match="is no training run.*Give the --output"):
+        read_config(tmp_path / "nowhere")
+
+
+def test_a_failure_before_the_first_state_does_not_promise_one(tmp_path):
+    assert "No state had been saved yet" in describe_kept(tmp_path)
+    (tmp_path / "state.pt").touch()
+    assert describe_kept(tmp_path) == "The state that was saved last is kept."

@@ -1,0 +1,95 @@
+"""Loss terms against torch.distributions and closed forms."""
+
+import math
+
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from trainer.training.losses import bottleneck, distillation, gaussian_kl, gaussian_nll
+
+
+def test_gaussian_kl():
+    mu, logvar = torch.randn(64, 5), torch.randn(64, 5)
+    expected = kl_divergence(Normal(mu, (0.5 * logvar).exp()), Normal(0.0, 1.0)).mean(0)
+    assert torch.allclose(gaussian_kl(mu, logvar), expected, atol=1e-5)
+
+
+def test_gaussian_nll_is_the_likelihood_at_the_best_sigma():
+    target, image = torch.randn(8, 3, 4, 4), torch.randn(8, 3, 4, 4)
+    sigma = float((image - target).square().mean().sqrt())
+    expected = -Normal(image, sigma).log_prob(target).flatten(1).sum(1).mean()
+    assert torch.allclose(gaussian_nll(image, target), expected, rtol=1e-5)
+    for other in (0.9 * sigma, 1.1 * sigma):
+        assert -Normal(image, other).log_prob(target).flatten(1).sum(1).mean() > expected
+
+
+def test_gradients_of_two_halves_average_to_those_of_the_whole():
+    target, scale = torch.randn(8, 3, 4, 4), torch.tensor(0.5, requires_grad=True)
+    image = torch.randn(8, 3, 4, 4)
+    whole = gaussian_nll(scale * image, target)
+    (expected,) = torch.autograd.grad(whole, scale)
+    shared = (scale.detach() * image - target).square().mean()
+    halves = [
+        gaussian_nll(scale * image[part], target[part], average=lambda value: shared)
+        for part in (slice(0, 4), slice(4, 8))
+    ]
+    gradients = [torch.autograd.grad(half, scale)[0] for half in halves]
+    assert torch.allclose(sum(gradients) / 2, expected, rtol=1e-4)
+    assert torch.allclose(sum(halves) / 2, whole, rtol=1e-5)
+
+
+def distil(mu, logvar, target_mu, target_logvar, share=0.0):
+    kl = gaussian_kl(target_mu, target_logvar)
+    return distillation(mu, logvar, target_mu, target_logvar, kl, 0.05, share)
+
+
+def test_distillation_is_a_weighted_kl_without_gradient_to_the_copilot():
+    mu, logvar = torch.randn(32, 4), torch.randn(32, 4) - 1
+    other_mu = torch.randn(32, 4, requires_grad=True)
+    other_logvar = (torch.rand(32, 4) * -4).requires_grad_()
+    weight = gaussian_kl(other_mu, other_logvar)
+    weight = weight / (weight + 0.05)
+    pairs = kl_divergence(
+        Normal(mu, (0.5 * logvar).exp()), Normal(other_mu, (0.5 * other_logvar).exp())
+    )
+    loss = distil(mu.requires_grad_(), logvar, other_mu, other_logvar)
+    assert torch.allclose(loss, (weight * pairs.mean(0)).mean(), rtol=1e-4)
+    loss.backward()
+    assert mu.grad is not None and other_mu.grad is None and other_logvar.grad is None
+
+
+def test_gradient_share_scales_what_the_copilot_gets_and_not_the_value():
+    mu, logvar = torch.randn(32, 4), torch.randn(32, 4) - 1
+    gradients, values = {}, set()
+    for share in (0.1, 1.0):
+        other_mu = torch.randn(32, 4, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        loss = distil(mu, logvar, other_mu, torch.zeros(32, 4), share)
+        (gradients[share],) = torch.autograd.grad(loss, other_mu)
+        values.add(round(float(loss.detach()), 5))
+    assert len(values) == 1
+    assert torch.allclose(gradients[0.1], 0.1 * gradients[1.0], rtol=1e-4)
+
+
+def test_dead_copilot_dimensions_do_not_pull():
+    mu, logvar = torch.randn(32, 1), torch.zeros(32, 1)
+    dead = distil(mu, logvar, torch.zeros(32, 1), torch.zeros(32, 1))
+    assert float(dead) == 0.0
+
+
+def test_clamped_target_variance_bounds_the_loss():
+    mu = torch.ones(8, 1)
+    loss = distil(mu, torch.zeros(8, 1), torch.zeros(8, 1), torch.full((8, 1), -50.0))
+    assert float(loss) <= 0.5 * (-6 + (1 + 1) * math.exp(6) - 1) + 1e-3
+
+
+def test_bottleneck_terms():
+    kl = torch.tensor(7.0, requires_grad=True)
+    assert bottleneck(kl, "controller", 3.0, 5.0).item() == 21.0
+    assert bottleneck(kl, "constant", 3.0, 50.0).item() == 21.0
+    for capacity in (5.0, 9.0):  # Burgess et al. 2018: gamma |KL - C|
+        term = bottleneck(kl, "distance", 1000.0, capacity)
+        assert term.item() == 1000.0 * abs(7.0 - capacity)
+        assert float(torch.autograd.grad(term, kl)[0]) == (1000.0 if capacity < 7 else -1000.0)
+    # the side of C is that of all processes together
+    term = bottleneck(kl, "distance", 10.0, 8.0, average=lambda value: value + 2)
+    assert float(torch.autograd.grad(term, kl)[0]) == 10.0

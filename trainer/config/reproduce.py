@@ -1,0 +1,47 @@
+"""The command that trains a configuration, for the record: a preset and what differs from it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from .settings import TrainConfig, flatten, load_preset, parse_setting, preset_names
+
+FLAGS = ("steps", "seed")  # settings with a flag of their own
+
+
+def training_command(config: TrainConfig, data: str, preset: str = "") -> str:
+    """A command that gives exactly `config` on any machine that has the pictures.
+
+    Args:
+        data: as for --data.
+        preset: to start from, if it is a bundled one; else the one with the fewest differences.
+    """
+    presets = [preset] if preset in preset_names() else preset_names()
+    preset, settings = min(
+        ((name, differences(load_preset(name), config)) for name in presets),
+        key=lambda found: (len(found[1]), found[0]),
+    )
+    words = ["python", "-m", "trainer", "--data", data, "--output", "DIR", "--preset", preset]
+    words += ["--steps", str(config.steps), "--seed", str(config.seed)]
+    for setting in settings:
+        words += ["--set", setting]
+    return shlex.join(words)
+
+
+def differences(base: TrainConfig, config: TrainConfig) -> list[str]:
+    """What to --set on `base` to get `config`, as KEY=VALUE; steps and seed are left out."""
+    before, after = flatten(base.to_dict()), flatten(config.to_dict())
+    return [
+        f"{key}={_text(value)}"
+        for key, value in after.items()
+        if value != before[key] and key not in FLAGS
+    ]
+
+
+def _text(value: Any) -> str:
+    """A value as `parse_setting` reads it: TOML, and words without quotes where they may be."""
+    if isinstance(value, str) and value.replace("_", "").isalnum():
+        return value if parse_setting(f"x={value}")[1] == value else json.dumps(value)
+    return json.dumps(value)  # JSON writes such values as TOML does

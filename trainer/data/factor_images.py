@@ -1,0 +1,121 @@
+"""A factor data set as a cached set of training pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from comfyui_cldis.datasets.dsprites import DSPRITES_NAME, DSPRITES_VERSION
+from comfyui_cldis.datasets.registry import (
+    DRAWN_NAMES,
+    check_channels,
+    fit_channels,
+    open_factor_data,
+)
+from comfyui_cldis.datasets.shapes3d import SHAPES3D_NAME, SHAPES3D_VERSION
+from comfyui_cldis.datasets.space import FactorData, FactorSpace, sample_combinations
+from comfyui_cldis.datasets.stored import StoredPictures, read_table
+
+from .cache import CacheEntry, load_or_build
+from .report import DataReport
+from .survey import survey_drawn
+
+DEFAULT_NUM_IMAGES = 20000  # of a drawn set; of a file, all
+
+_BATCH = 256
+_VERSIONS = {SHAPES3D_NAME: SHAPES3D_VERSION, DSPRITES_NAME: DSPRITES_VERSION}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A factor data set before its pictures are touched."""
+
+    name: str
+    origin: str
+    state: dict[str, Any]  # changes when its pictures do
+    space: FactorSpace
+    default: int  # pictures when no number is given
+    open: Callable[[], FactorData]
+
+
+def open_factor_images(
+    source: str,
+    image_size: int,
+    channels: int,
+    cache_dir: Path,
+    num_images: int | None,
+    seed: int,
+) -> tuple[np.ndarray, DataReport]:
+    """Draws or copies combinations once and maps them afterwards.
+
+    Fewer than all are random ones, each at most once; all are in the order of their indices.
+
+    Raises:
+        ValueError: more pictures than combinations, or what `open_factor_data` raises it for.
+        OSError: the cache folder cannot be written.
+    """
+    if source in DRAWN_NAMES:
+        found = _drawn(source, image_size, channels)
+    else:
+        found = _stored(Path(source).expanduser(), image_size, channels, cache_dir)
+    space, count = found.space, num_images or found.default
+    if count > space.num_combinations:
+        raise ValueError(
+            f"got num_images={count:,} for {source!r}, which has {space.num_combinations:,} "
+            "pictures; ask for no more than that"
+        )
+    takes_all = count == space.num_combinations
+    entry = CacheEntry.of(
+        cache_dir,
+        (count, image_size, image_size, channels),
+        origin=found.origin,
+        wanted={
+            "kind": "factors",
+            "name": found.name,
+            "image_size": image_size,
+            "channels": channels,
+            "num_images": count,
+            "seed": None if takes_all else seed,
+        },
+        state=found.state,
+    )
+
+    def build(pixels: np.ndarray) -> DataReport:
+        data = found.open()
+        if takes_all:
+            factors = space.to_factors(np.arange(count))
+        else:
+            factors = sample_combinations(space, count, np.random.default_rng(seed))
+        with tqdm(total=count, desc=f"drawing {data.name}", unit="img", mininterval=0.5) as bar:
+            for start in range(0, count, _BATCH):
+                batch = factors[start : start + _BATCH]
+                pixels[start : start + len(batch)] = data.images(batch)
+                bar.update(len(batch))
+        findings = survey_drawn(pixels, lambda row: " ".join(map(str, factors[row].tolist())))
+        return DataReport(source, count, count, image_size=image_size, findings=findings)
+
+    return load_or_build(entry, source, build)
+
+
+def _drawn(name: str, image_size: int, channels: int) -> _Source:
+    data = open_factor_data(name, image_size, channels=channels)
+    state = {"version": _VERSIONS[name]}
+    return _Source(name, name, state, data.space, DEFAULT_NUM_IMAGES, lambda: data)
+
+
+def _stored(path: Path, image_size: int, channels: int, cache_dir: Path) -> _Source:
+    table = read_table(path)
+    check_channels(table.name, table.shape[3], channels)
+    return _Source(
+        name=table.name,
+        origin=str(path.resolve()),
+        state={"stamp": table.stamp, "shape": table.shape},
+        space=table.space,
+        default=table.space.num_combinations,
+        open=lambda: fit_channels(StoredPictures(table, image_size, cache_dir), channels),
+    )

@@ -1,0 +1,48 @@
+"""The heads as a cached data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from comfyui_cldis.datasets.heads.generator import (
+    GENERATOR_VERSION,
+    check_image_size,
+    render_dataset,
+)
+
+from .cache import CacheEntry, load_or_build
+from .report import DataReport
+from .survey import survey_drawn
+
+DEFAULT_NUM_IMAGES = 20000
+
+
+def open_heads(
+    image_size: int, cache_dir: Path, num_images: int | None, seed: int
+) -> tuple[np.ndarray, DataReport]:
+    """Renders the heads of a seed once and maps them afterwards.
+
+    Raises:
+        ValueError: the image size is out of range.
+        OSError: the cache folder cannot be written.
+    """
+    check_image_size(image_size)
+    count = DEFAULT_NUM_IMAGES if num_images is None else num_images
+    entry = CacheEntry.of(
+        cache_dir,
+        (count, image_size, image_size, 3),
+        origin="heads",
+        wanted={"kind": "heads", "image_size": image_size, "num_images": count, "seed": seed},
+        state={"generator": GENERATOR_VERSION},
+    )
+
+    def build(pixels: np.ndarray) -> DataReport:
+        with tqdm(total=count, desc="rendering heads", unit="img", mininterval=0.5) as progress:
+            render_dataset(count, image_size, seed, pixels, on_progress=progress.update)
+        findings = survey_drawn(pixels, lambda row: f"head {row + 1}")
+        return DataReport("heads", count, count, image_size=image_size, findings=findings)
+
+    return load_or_build(entry, "heads", build)

@@ -1,0 +1,95 @@
+"""Measured quality of a model on pictures it has not seen; every figure of a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from comfyui_cldis.directions.quality import MONOTONE, Measured, with_measurements
+from comfyui_cldis.editing.direction import Direction
+from comfyui_cldis.editing.editable import EVEN_SHARE, EditableModel
+from comfyui_cldis.editing.latent import Latent
+from comfyui_cldis.editing.pipeline import decode, encode, preview
+
+JUDGED_BASES = 16  # pictures that directions are judged on
+INVERSION_STEPS, DIRECTION_STEPS = 10, 10
+
+
+def explained_variance(images: Tensor, reconstruction: Tensor, mean: Tensor) -> float:
+    """1 - MSE / Var, Var about the mean picture of the training set; 1 is perfect, 0 the mean."""
+    variance = (images - mean).square().mean()
+    return float(1 - (reconstruction - images).square().mean() / variance)
+
+
+def psnr(images: Tensor, reconstruction: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB for pictures in [-1, 1], mean over the pictures."""
+    error = (reconstruction - images).square().flatten(1).mean(1).clamp(min=1e-12)
+    return float((10 * torch.log10(4 / error)).mean())
+
+
+def measure_directions(
+    model: EditableModel,
+    latent: Latent,
+    on_direction: Callable[[Direction, Measured], object] | None = None,
+) -> EditableModel:
+    """The model with quality and thumbnails of its directions; in its facts, which grow evenly.
+
+    This is the one measurement of a run's export and of `navigate`.
+
+    Args:
+        latent: base pictures with noise; `JUDGED_BASES` of them are enough.
+        on_direction: progress, called after each direction.
+    """
+    model = with_measurements(model, latent, num_steps=DIRECTION_STEPS, on_direction=on_direction)
+    quality = {**dict(model.facts.get("quality") or {}), **evenness(model.directions)}
+    return replace(model, facts={**model.facts, "quality": quality})
+
+
+def evenness(directions: Sequence[Direction]) -> dict[str, Any]:
+    """JSON-able: the share of pictures on which each direction grows evenly, and how many do."""
+    shares = {each.name: each.quality[MONOTONE] for each in directions if MONOTONE in each.quality}
+    return {
+        "monotone_share": shares,
+        "num_visible_monotone": sum(share >= EVEN_SHARE for share in shares.values()),
+    }
+
+
+def measure_quality(
+    model: EditableModel,
+    images: Tensor,
+    mean: Tensor,
+    *,
+    num_steps: int = 20,
+    batch_size: int = 64,
+) -> dict[str, Any]:
+    """The figures of the model as a whole, on pictures (n, C, S, S) in [-1, 1] it has not seen.
+
+    Args:
+        mean: mean picture of the training set (C, S, S), the reference of explained variance.
+
+    Returns:
+        JSON-able: counts, explained variances with random x_T and of the co-pilot, PSNR with
+        inverted x_T, and what was measured of how evenly the directions grow.
+    """
+    random_parts, inverted_parts, preview_parts = [], [], []
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        latent = encode(model, batch, inversion_steps=num_steps)
+        random_parts.append(decode(model, latent, num_steps=num_steps, seed=start))
+        inverted_parts.append(decode(model, latent, num_steps=num_steps))
+        preview_parts.append(preview(model, latent))
+    random, inverted = torch.cat(random_parts), torch.cat(inverted_parts)
+    return {
+        "num_images": len(images),
+        "num_steps": num_steps,
+        "explained_variance_random_noise": round(explained_variance(images, random, mean), 4),
+        "explained_variance_preview": round(
+            explained_variance(images, torch.cat(preview_parts), mean), 4
+        ),
+        "psnr_inverted_noise_db": round(psnr(images, inverted), 2),
+        **evenness(model.directions),
+    }

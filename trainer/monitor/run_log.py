@@ -1,0 +1,160 @@
+"""What a run tells while it goes on: statistics, progress, TensorBoard, and events for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .metrics_file import (
+    STATS_NAME,
+    append_record,
+    drop_records_after,
+    images_per_second,
+    number,
+    seconds_per_step,
+)
+from .progress import Progress, open_display
+from .tensorboard import open_board
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SAMPLES_NAME = "samples"
+SPEED_RECORDS = 20
+
+
+class RunLog:
+    """Everything a run writes down about itself; a context manager.
+
+    Statistics go to `folder`/stats.jsonl and, unless switched off, to `folder`/tensorboard; what
+    an interrupted run logged beyond `first_step` is dropped from both. Progress goes to stderr.
+
+    Args:
+        folder: the folder of the run; it exists.
+        first_step: the step the run starts or resumes from.
+        num_steps: steps of the whole run.
+        batch_size: images per step, for records that do not count their images.
+        use_tensorboard: write for TensorBoard if the package is there.
+        has_capacity: whether C plays a part; without one only stats.jsonl has it.
+        events: a text stream for a program that watches the run, such as stdout: one JSON object
+            per line, {"event": "step", "step", "steps", "images_per_sec", "eta_sec", and the
+            numbers of the record} or {"event": "picture", "name", "step", "path"}. What is
+            not known, or not a finite number, is null. Pictures are saved for it in
+            `folder`/samples.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        first_step: int,
+        num_steps: int,
+        batch_size: int,
+        *,
+        use_tensorboard: bool = True,
+        events: TextIO | None = None,
+        has_capacity: bool = True,
+    ) -> None:
+        self.folder = folder
+        self.path = folder / STATS_NAME
+        self.num_steps = num_steps
+        self.batch_size = batch_size
+        self.events = events
+        self.hidden = () if has_capacity else ("capacity",)
+        self.is_warmup = False
+        drop_records_after(self.path, first_step)
+        self.recent: deque[dict[str, Any]] = deque(maxlen=SPEED_RECORDS + 1)
+        self.board = open_board(folder, first_step) if use_tensorboard else None
+        self.display = open_display(num_steps, first_step)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.display.close()
+        if self.board is not None:
+            self.board.close()
+
+    def write(self, record: dict[str, Any], since: tuple[int, float]) -> None:
+        """Take one record in: a "step" and whatever was measured there (see stats.jsonl).
+
+        Args:
+            since: step and training seconds at which the speed begins to count: those of earlier
+                commands, perhaps on another machine, and a slow first step stay out of it.
+        """
+        append_record(self.path, record)
+        counted = self._counted(record)
+        if not self.recent:
+            step, seconds = since
+            self.recent.append(self._counted({"step": step, "seconds": seconds}))
+        is_warmup = record.get("is_warmup") is True
+        if self.is_warmup and not is_warmup:  # its steps were far quicker
+            self.recent = deque([self.recent[-1]], self.recent.maxlen)
+        self.is_warmup = is_warmup
+        self.recent.append(counted)
+        speed = images_per_second(self.recent[0], counted)
+        step_time = seconds_per_step(self.recent[0], counted)
+        eta = None if step_time is None else step_time * max(0, self.num_steps - record["step"])
+        shown = {key: value for key, value in record.items() if key not in self.hidden}
+        self.display.show(Progress(record["step"], self.num_steps, speed, eta, shown))
+        if self.board is not None:
+            self.board.write(shown, speed)
+        measured = {
+            key: None if number(record, key) is None else value
+            for key, value in shown.items()
+            if value is None or isinstance(value, (int, float))
+        }
+        self._tell(
+            {
+                "event": "step",
+                **measured,
+                "step": record["step"],
+                "steps": self.num_steps,
+                "images_per_sec": None if speed is None else round(speed, 2),
+                "eta_sec": None if eta is None else round(eta, 1),
+            }
+        )
+
+    def picture(self, name: str, picture: Image.Image, step: int) -> None:
+        """Show a picture in TensorBoard; with events, save it as well and tell its path."""
+        if self.board is not None:
+            self.board.picture(name, picture, step)
+        if self.events is not None:
+            file_name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}_{step:06d}.png"
+            path = self.folder / SAMPLES_NAME / file_name
+            path.parent.mkdir(exist_ok=True)
+            picture.save(path)
+            self._tell(
+                {"event": "picture", "name": name, "step": step, "path": str(path.resolve())}
+            )
+
+    def _counted(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "step": record["step"],
+            "images": record.get("images", record["step"] * self.batch_size),
+            "seconds": record.get("seconds"),
+        }
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        if self.events is None:
+            return
+        line = json.dumps(event, allow_nan=False) + "\n"
+        try:
+            self.events.write(line)
+            self.events.flush()
+        except (OSError, ValueError) as error:  # the reader went away; the training need not
+            self.events = None
+            sys.stderr.write(
+                f"Nobody reads the events of this run any more ({error}); the training goes on. "
+                "Stop it with Ctrl+C or SIGTERM, which saves it.\n"
+            )

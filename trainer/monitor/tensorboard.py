@@ -1,0 +1,88 @@
+"""TensorBoard: the scalars of a run by group, and its sample pictures; optional."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .metrics_file import number
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FOLDER_NAME = "tensorboard"
+GROUPS = {
+    "loss": ("total", "diffusion", "distillation", "reconstruction", "bottleneck", "penalty"),
+    "loop": (
+        "capacity",
+        "kl",
+        "information",
+        "information_orthogonal",
+        "information_direct",
+        "encoder_kl",
+        "kl_weight",
+        "used",
+    ),
+    "optimizer": ("gradient_norm", "learning_rate"),
+}
+GROUP_OF = {key: group for group, keys in GROUPS.items() for key in keys}
+NOT_CURVES = ("step", "images", "seconds")  # the axis itself
+TOGETHER = ["loop/capacity", "loop/kl", "loop/information", "loop/encoder_kl"]
+
+
+class Board:
+    """Writes one run to `folder`/tensorboard.
+
+    Args:
+        first_step: the step the run resumes from; TensorBoard drops what an interrupted run wrote
+            beyond it.
+
+    Raises:
+        ImportError: the tensorboard package is missing.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(
+            log_dir=str(folder / FOLDER_NAME), purge_step=first_step + 1, flush_secs=30
+        )
+        self.writer.add_custom_scalars({"closed loop": {"nats": ["Multiline", TOGETHER]}})
+
+    def write(self, record: Mapping[str, Any], images_per_sec: float | None) -> None:
+        """Add every finite number of a record; keys of no known group go to "other"."""
+        step = record["step"]
+        for key in record:
+            value = number(record, key)
+            if value is not None and key not in NOT_CURVES:
+                self.writer.add_scalar(f"{GROUP_OF.get(key, 'other')}/{key}", value, step)
+        if images_per_sec is not None:
+            self.writer.add_scalar("speed/images_per_sec", images_per_sec, step)
+        for index, value in enumerate(record.get("kl_per_dimension") or ()):
+            self.writer.add_scalar(f"kl_per_dimension/{index:02d}", value, step)
+
+    def picture(self, name: str, picture: Image.Image, step: int) -> None:
+        """Add a picture under samples/."""
+        array = np.asarray(picture.convert("RGB"))  # (H, W, 3) uint8
+        self.writer.add_image(f"samples/{name}", array, step, dataformats="HWC")
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        self.writer.close()
+
+
+def open_board(folder: Path, first_step: int) -> Board | None:
+    """The board of a run, or None with one sentence on stderr when tensorboard is missing."""
+    try:
+        return Board(folder, first_step)
+    except ImportError:
+        sys.stderr.write(
+            "TensorBoard is not installed, so no curves are written for it; stats.jsonl holds all "
+            "numbers. To have them: python -m pip install tensorboard\n"
+        )
+        return None

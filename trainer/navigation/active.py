@@ -1,0 +1,48 @@
+"""Which dimensions of the code change the picture at all; a search drops the others first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..training.batches import step_generator
+from .space import Space
+
+NUM_ITEMS = 16
+DEAD_SHARE = 0.02  # of the strongest dimension's effect
+LEAST_EFFECT = 1e-4  # of the strongest, in [0, 2] image units
+STREAM = 71
+
+
+class Live(NamedTuple):
+    """Dimensions (M,) long, strongest first, and the effects (N,) of all, in [0, 2] image units."""
+
+    dimensions: Tensor
+    effects: Tensor
+
+
+@torch.no_grad()
+def live_dimensions(space: Space, seed: int) -> Live:
+    """Compare the pictures of some items at -1 and +1 sd of each dimension.
+
+    Raises:
+        ValueError: no dimension changes the picture.
+    """
+    count = min(NUM_ITEMS, len(space.codes))
+    items = torch.linspace(0, len(space.codes) - 1, count).round().long()
+    scene = space.scene(items, step_generator(seed, 0, STREAM))
+    base = space.codes[items.to(space.codes.device)]
+    effects = []
+    for shift in torch.eye(base.shape[1], device=base.device):
+        effects.append(float((scene(base + shift) - scene(base - shift)).abs().mean()))
+    measured = torch.tensor(effects)
+    strongest = float(measured.max())
+    if not strongest > LEAST_EFFECT:
+        raise ValueError(
+            "No dimension of the code changes the picture, so there is no direction to find. "
+            "Train the model longer."
+        )
+    order = measured.argsort(descending=True, stable=True)
+    return Live(order[measured[order] >= DEAD_SHARE * strongest], measured)

@@ -1,0 +1,211 @@
+"""`python -m trainer navigate`: finds directions in a trained model and writes a copy with them."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from tqdm import tqdm
+
+from comfyui_cldis.checkpoint import load_checkpoint, read_header
+from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
+from comfyui_cldis.directions.quality import MONOTONE
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.wording import counted
+
+from ..data import BUILT_IN_SOURCES, open_images
+from ..model_quality import INVERSION_STEPS, JUDGED_BASES
+from ..training.distributed import choose_device
+from ..training.signals import stop_on_signals
+from . import FINDERS, STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
+from .result import with_basis
+from .search import check_pictures
+from .space import SPREAD_PICTURES
+
+DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line of `navigate`."""
+    usual = NavigationSettings()
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer navigate",
+        description="Find directions in a trained model without labels, and write a copy of the "
+        "model that has them as sliders. The same command again resumes a stopped search of "
+        f"{' or '.join(STEPPED)}.",
+        epilog="docs/navigation.md says what each finder does and which to use.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .safetensors model file")
+    parser.add_argument("--output", type=Path, required=True, metavar="NEW", help="file to write")
+    parser.add_argument(
+        "--data",
+        metavar="PATH|NAME",
+        help="pictures like those the model was trained on; without it the model draws some, "
+        "which is too little for pca, varimax and ica",
+    )
+    parser.add_argument(
+        "--finder", default="axes", metavar="NAME", help=f"one of {', '.join(FINDERS)}"
+    )
+    parser.add_argument(
+        "--directions", type=int, default=0, metavar="K", help="how many (default: all it can find)"
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help=f"steps of {' and '.join(STEPPED)} (default: {usual.steps})",
+    )
+    parser.add_argument(
+        "--view",
+        default=usual.view,
+        metavar="NAME",
+        help="how codes are drawn meanwhile: x0_hat (default) or preview (faster, blurry)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="seed of everything random"
+    )
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    return parser
+
+
+def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
+    """Run the command; 0 when the model is written.
+
+    Raises:
+        ValueError, FileNotFoundError: what was given cannot be used.
+        KeyboardInterrupt: stopped; its text says how to go on.
+    """
+    options = build_parser().parse_args(argv)
+    settings = settings_of(options)
+    check_output(options.output)
+    check_new_file(options.model, options.output)
+    if options.seed < 0:
+        raise ValueError(f"--seed is {options.seed}. Use 0 or more.")
+    check_pictures(settings.finder, options.data is not None)
+    header = read_header(options.model)
+    if settings.directions > header.latent_dim:
+        raise ValueError(
+            f"--directions is {settings.directions}, but the code of {options.model.name} has "
+            f"{header.latent_dim} dimensions. Ask for {header.latent_dim} or fewer."
+        )
+    try:
+        search(options, settings, say)
+    except KeyboardInterrupt as stop:
+        if settings.finder in STEPPED:
+            raise
+        raise KeyboardInterrupt(
+            f"Stopped; nothing is written. The finder {settings.finder} begins anew next time."
+        ) from stop
+    return 0
+
+
+def search(
+    options: argparse.Namespace, settings: NavigationSettings, say: Callable[[str], None]
+) -> None:
+    """Find, measure and write the directions that a command line asks for."""
+    model = load_checkpoint(options.model)
+    model.networks.to(choose_device(options.device))
+    space, origin = open_space(model, options.data, settings, options.seed)
+    say(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
+    folder = options.output.with_suffix(".navigation")
+    basis = find_with_progress(space, settings, options.seed, folder)
+    chosen = torch.linspace(0, len(space.pictures) - 1, min(JUDGED_BASES, len(space.pictures)))
+    bases = encode(
+        model, space.pictures[chosen.round().long()].cpu(), inversion_steps=INVERSION_STEPS
+    )
+    facts = {"seed": options.seed, "pictures": origin}
+    if settings.finder in STEPPED:
+        facts["steps"] = settings.steps
+    with tqdm(total=2 * len(basis.vectors), desc="measuring directions", unit="look") as bar:
+        result = with_basis(
+            model, space, basis, bases, facts, lambda _: bar.update(), lambda *_: bar.update()
+        )
+    write_model(options.model, result, options.output)
+    shutil.rmtree(folder, ignore_errors=True)
+    for direction in result.directions:
+        share = direction.quality[MONOTONE]
+        say(
+            f"  {direction.name}: {direction.minimum:+.1f} to {direction.maximum:+.1f} sd, "
+            f"effect {direction.effect:.3f}, grows evenly on {100 * share:.0f} %"
+        )
+    if basis.paths is not None:
+        bent = sum(direction.path is not None for direction in result.directions)
+        say(
+            f"{bent} of them are bent: their sliders follow a path, the mean of the curves through "
+            f"{basis.paths.shape[1]} codes."
+        )
+    say(f"Wrote {options.output} with {len(result.directions)} directions.")
+
+
+def settings_of(options: argparse.Namespace) -> NavigationSettings:
+    """The settings of a command line. Raises: ValueError."""
+    if options.steps is not None and options.finder not in STEPPED:
+        raise ValueError(
+            f"--steps is given for the finder '{options.finder}', which takes none. Leave it out, "
+            f"or use one of {', '.join(STEPPED)}."
+        )
+    steps = NavigationSettings().steps if options.steps is None else options.steps
+    return NavigationSettings(
+        finder=options.finder, directions=options.directions, view=options.view, steps=steps
+    )
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file that could not be written, before anything is computed."""
+    if path.suffix != ".safetensors":
+        raise ValueError(f"--output {path} does not end in .safetensors. Choose such a name.")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(f"--output {path} is no file in a folder that exists. Choose another.")
+
+
+def open_space(
+    model: EditableModel, data: str | None, settings: NavigationSettings, seed: int
+) -> tuple[ModelSpace, str]:
+    """The model's code space on pictures of `data`, or on its own, and in words which.
+
+    Raises:
+        ValueError, FileNotFoundError: data that cannot be used.
+    """
+    if data is None:
+        space = ModelSpace.of_prior(model, DRAWN_IMAGES, seed, view=settings.view)
+        return space, f"on {DRAWN_IMAGES} pictures that it draws itself"
+    if data not in BUILT_IN_SOURCES and not Path(data).exists():
+        raise FileNotFoundError(
+            f"There is no folder or file {data}. Give a folder or .zip of pictures, or one of "
+            f"{', '.join(BUILT_IN_SOURCES)}."
+        )
+    config = model.networks.config
+    with TemporaryDirectory() as cache:
+        found = open_images(
+            data,
+            config.image_size,
+            cache_dir=Path(cache),
+            num_images=SPREAD_PICTURES,
+            seed=seed,
+            channels=config.in_channels,
+        )
+        space = ModelSpace.of_data(model, found.images, view=settings.view)
+    name = data if data in BUILT_IN_SOURCES else Path(data).name
+    return space, f"on {counted(len(space.spread), 'picture')} from {name}"
+
+
+def find_with_progress(
+    space: ModelSpace, settings: NavigationSettings, seed: int, folder: Path | None
+) -> Basis:
+    """`find`, with a progress line for finders that take steps; signals stop it after a step."""
+    if settings.finder not in STEPPED:
+        return find(space, settings, seed)
+    with tqdm(total=settings.steps, desc=settings.finder, unit="step") as bar:
+
+        def on_step(done: int, total: int, figures: dict[str, float]) -> None:
+            bar.update(done - bar.n)
+            bar.set_postfix({name: f"{value:.3g}" for name, value in figures.items()})
+
+        with stop_on_signals() as stop:
+            watch = Watch(on_step, lambda: stop.requested, folder)
+            return find(space, settings, seed, watch)

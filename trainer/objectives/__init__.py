@@ -1,7 +1,0 @@
-"""Objectives of the co-pilot: how its code is drawn and what it pays besides the bottleneck."""
-
-from .build import build_objective
-from .config import ObjectiveConfig
-from .interface import CopilotCode, Objective, ObjectiveDraws
-
-__all__ = ["CopilotCode", "Objective", "ObjectiveConfig", "ObjectiveDraws", "build_objective"]

@@ -1,0 +1,1 @@
+"""What a run was like: samples, plots, findings in words, report.html and the model card."""

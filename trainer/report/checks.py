@@ -1,0 +1,63 @@
+"""What the settings alone say of a run, before it starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .finding import Finding
+from .history import Run
+
+MOST_NATS = 8.0  # of one latent: it then tells 1,000 values apart, more than a picture shows
+USUAL_NATS = (1, 2)  # of C per latent in the presets
+
+
+def check_settings(config: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with the settings of a run.
+
+    Args:
+        config: nested mapping as in config.json.
+    """
+    run = Run([], [], config)
+    return [found for rule in (joint_capacity, capacity_out_of_reach) if (found := rule(run))]
+
+
+def joint_capacity(run: Run) -> Finding | None:
+    """Discrete groups that are granted more than the whole code at its least: KL cannot reach C.
+
+    Needs the configuration alone, so it can be asked before a run.
+    """
+    low = run.setting("loop", "capacity_minimum")
+    sizes = run.choices("objective", "discrete_sizes")
+    if run.choice("objective", "name") != "joint" or low is None or not sizes:
+        return None
+    if run.choice("loop", "bottleneck") == "constant":  # C plays no part
+        return None
+    most = sum(math.log(size) for size in sizes)
+    asked = run.setting("objective", "discrete_capacity")
+    granted = most if asked is None else min(asked, most)
+    if granted < low:
+        return None
+    text = (
+        f"The discrete groups of objective joint may store {granted:.2f} nats, and "
+        f"loop.capacity_minimum ({low:g}) leaves the other dimensions nothing when C is low. Set "
+        f"loop.capacity_minimum above {granted:.2f}, or lower objective.discrete_capacity."
+    )
+    return Finding("warning", "joint_capacity", text)
+
+
+def capacity_out_of_reach(run: Run) -> Finding | None:
+    """A capacity that the latents cannot hold, so that the bottleneck never binds."""
+    highest, latents = run.setting("loop", "capacity_maximum"), run.setting("model", "latent_dim")
+    if highest is None or not latents or highest <= MOST_NATS * latents:
+        return None
+    if run.choice("loop", "bottleneck") == "constant":  # C plays no part
+        return None
+    few, many = (each * latents for each in USUAL_NATS)
+    text = (
+        f"loop.capacity_maximum is {highest:g} nats, and {latents:g} latents never hold more than "
+        f"about {MOST_NATS:g} each, {MOST_NATS * latents:g} together, so nothing limits what is "
+        f"stored and the sliders mix. Set it to {few:g} to {many:g}, as the presets do."
+    )
+    return Finding("warning", "capacity_out_of_reach", text)

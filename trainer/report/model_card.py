@@ -1,0 +1,88 @@
+"""The model card of a checkpoint file, as Markdown: `python -m trainer.report.model_card MODEL`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from comfyui_cldis.checkpoint import read_header
+from comfyui_cldis.checkpoint.quality_text import describe_quality
+from comfyui_cldis.directions.naming import describe_ends
+
+from .verdict import no_sliders
+
+
+def write_card(path: Path) -> str:
+    """Markdown text from the facts in the header of the checkpoint at `path`.
+
+    Raises:
+        FileNotFoundError, CheckpointError: no such file, or not a model file.
+    """
+    header = read_header(path)
+    facts: dict[str, Any] = dict(header.facts)
+    training, quality = dict(facts.get("training", {})), dict(facts.get("quality", {}))
+    shares = quality.pop("monotone_share", {})
+    training.pop("config", None)
+    lines = [
+        f"# Model card: {facts.get('name', path.stem)}",
+        "",
+        f"Printed by `python -m trainer.card` from the header of `{path.name}`.",
+        "",
+        str(facts.get("data_card", "")),
+        "",
+        f"- Licence: {facts.get('licence', 'not stated')}",
+        f"- Pictures: {header.image_size} x {header.image_size}; code: {header.latent_dim} scalars",
+        f"- Weights: {header.parameters:,}, stored as {header.stored_dtype}",
+        "",
+        "## Training",
+        "",
+        *(f"- {key}: {value}" for key, value in training.items()),
+        "",
+        "## Measured quality",
+        "",
+        *(f"- {name}: {value}" for name, value in describe_quality(quality)),
+        "",
+        "## Directions",
+        "",
+        *verdict_lines({**facts, "directions": header.directions}),
+        "Effect: mean absolute change between -1 and +1 sd, in [0, 2] image units, inverted noise",
+        "kept. Monotone: share of judged pictures on which the change grows along the whole range.",
+        "Range: 0.5 to 99.5 % of the training pictures lie in it; its ends can show artefacts.",
+        "",
+        "| direction | ends | range seen in training (sd) | effect | monotone |",
+        "|---|---|---|---|---|",
+    ]
+    for direction in header.directions:
+        share = shares.get(direction.name, "not measured")
+        ends = describe_ends(direction.negative_label, direction.positive_label)
+        lines.append(
+            f"| {direction.name} | {ends} | {direction.minimum:+.2f} to {direction.maximum:+.2f} "
+            f"| {direction.effect:.4f} | {share} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def verdict_lines(facts: Mapping[str, Any]) -> list[str]:
+    """A paragraph where the directions are of no use as sliders yet; else nothing."""
+    found = no_sliders(facts)
+    return [] if found is None else [found.text, ""]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the card of the file given on the command line; 0, or 2 for wrong input."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m trainer.report.model_card MODEL\n")
+        return 2
+    try:
+        sys.stdout.write(write_card(Path(arguments[0])))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,203 @@
+"""A run on one page: report.html with headline facts, findings, curves and pictures.
+
+The page needs nothing but itself: styles inline, pictures embedded, no scripts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from comfyui_cldis.checkpoint.quality_text import judged_on
+from comfyui_cldis.wording import counted
+
+from ..monitor.metrics_file import STATS_NAME, finite, images_per_second, number, read_records
+from ..monitor.progress import describe_duration
+from .diagnosis import diagnose, has_capacity, stores_entropy
+from .history import END_SHARE, USED_DIMENSION, Run, final_dimensions, last, series
+from .html import (
+    render_curves,
+    render_details,
+    render_directions,
+    render_document,
+    render_facts,
+    render_findings,
+    render_pictures,
+    render_title,
+    render_words,
+)
+from .plots import draw_curves
+from .verdict import as_mapping, directions_of, why_no_sliders
+
+REPORT_NAME = "report.html"
+CONFIG_NAME = "config.json"
+
+
+def write_report(
+    folder: Path,
+    facts: Mapping[str, Any] | None,
+    pictures: Sequence[tuple[str, Image.Image]],
+) -> Path:
+    """Write `folder`/report.html from the run's statistics, configuration and pictures.
+
+    Args:
+        folder: the folder of a run.
+        facts: of the exported model, as in its header: "name", "training", "quality"; and
+            "directions", a list of mappings or `Direction`. None for a run without a model.
+        pictures: named pictures to show. When there are none, the last sample sheet in
+            `folder`/samples is shown.
+
+    Returns:
+        The file, at most about 5 MB.
+
+    Raises:
+        FileNotFoundError: the folder holds no statistics.
+        ValueError: config.json is not valid.
+    """
+    path = folder / STATS_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no {STATS_NAME} in {folder}. Give the --output folder of a run."
+        )
+    records = read_records(path)
+    page = render_page(
+        folder.resolve().name,
+        records,
+        settings_shown(folder / CONFIG_NAME),
+        facts or {},
+        [*pictures] or last_sheet(folder),
+    )
+    report = folder / REPORT_NAME
+    temporary = folder / (REPORT_NAME + ".new")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, report)
+    return report
+
+
+def settings_shown(path: Path) -> dict[str, Any]:
+    """The settings of a run as they were written, unknown ones too; empty when there are none.
+
+    Raises:
+        ValueError: the file is not a JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is damaged: {error}. Restore it or delete it.") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path.name} holds no settings. Restore it or delete it.")
+    return config
+
+
+def last_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
+    """The newest sheet of sample pictures, by its step."""
+    sheets = sorted(
+        (folder / "samples").glob("step_*.png"), key=lambda path: (len(path.name), path)
+    )
+    if not sheets:
+        return []
+    with Image.open(sheets[-1]) as sheet:
+        step = sheets[-1].stem.removeprefix("step_").lstrip("0") or "0"
+        return [(f"Samples at step {step}", sheet.convert("RGB"))]
+
+
+def render_page(
+    name: str,
+    records: Sequence[Mapping[str, Any]],
+    config: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    pictures: Sequence[tuple[str, Image.Image]],
+) -> str:
+    """The HTML text of a report.
+
+    Args:
+        name: of the run, when neither the facts nor the configuration know one.
+    """
+    training = as_mapping(facts.get("training"))
+    run = Run(records, [], config)
+    name = titled(
+        str(facts.get("name") or Path(str(config.get("data") or name)).name),
+        finite(as_mapping(config.get("model")).get("image_size")),
+    )
+    notes = [training.get("hardware"), training.get("date")]
+    exported = training.get("steps")
+    if records and exported is not None and exported != records[-1]["step"]:
+        notes.append(f"the model file and its figures are of step {exported}")
+    return render_document(
+        f"{name}: training report",
+        [
+            render_title(f"Training of {name}", " · ".join(str(note) for note in notes if note)),
+            render_facts(headline(records, config, facts)),
+            render_findings(diagnose(records, config, facts)),
+            render_pictures(pictures),
+            render_directions(facts),
+            render_curves(draw_curves(records, config)),
+            render_words(has_capacity=has_capacity(run), is_entropy=stores_entropy(run)),
+            render_details(config, facts),
+        ],
+    )
+
+
+def titled(name: str, image_size: float | None) -> str:
+    """The name with the size of the pictures: "heads 64" -> "heads, 64 px"."""
+    if image_size is None:
+        return name
+    return f"{name.removesuffix(f' {image_size:g}')}, {image_size:g} px"
+
+
+def headline(
+    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any], facts: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """(name, value, small print) of the facts on top of the page, as far as they are known."""
+    found: list[tuple[str, str, str]] = []
+    quality = as_mapping(facts.get("quality"))
+    if records:
+        end = records[-1]
+        steps = finite(config.get("steps"))
+        found.append(("Steps", f"{end['step']:,}", f"of {steps:,.0f}" if steps else ""))
+        images, seconds = number(end, "images"), number(end, "seconds")
+        if images is not None:
+            found.append(("Pictures seen", f"{images:,.0f}", "with repeats"))
+        if seconds is not None:
+            found.append(("Training time", describe_duration(seconds), ""))
+        window = last(records, END_SHARE)
+        speed = images_per_second(window[0], window[-1])
+        if speed is not None:
+            found.append(("Speed", f"{speed:,.3g}", "pictures/s at the end"))
+        kl = final_dimensions(records)
+        if kl is not None:
+            used = int((kl > USED_DIMENSION).sum())
+            found.append(("Dimensions used", str(used), f"of {len(kl)}"))
+        capacity, share = series(window, "capacity"), series(window, "used")
+        if len(capacity) and has_capacity(Run(records, [], config)):
+            found.append(("Capacity C", f"{np.mean(capacity):.1f}", "nats at the end"))
+        if len(share):
+            small = "of the code reaches the pictures, at the end"
+            found.append(("I / KL", f"{100 * np.mean(share):.0f} %", small))
+    if "directions" in facts:
+        found.append(sliders_fact(facts))
+    random = finite(quality.get("explained_variance_random_noise"))
+    if random is not None and random >= 0:
+        found.append(("Code explains", f"{100 * random:.0f} %", f"of {judged_on(quality)}"))
+    elif random is not None:
+        small = f"of {judged_on(quality)}: the mean picture is nearer ({random:.2f})"
+        found.append(("Code explains", "nothing", small))
+    return found
+
+
+def sliders_fact(facts: Mapping[str, Any]) -> tuple[str, str, str]:
+    """How many sliders a model has, as a fact of the headline."""
+    count = len(directions_of(facts))
+    if not count:
+        return ("Sliders", "none", "no direction with a visible effect")
+    if why_no_sliders(facts) is not None:
+        return ("Sliders", "none yet", f"{counted(count, 'direction')}, see below")
+    return ("Sliders", str(count), "")

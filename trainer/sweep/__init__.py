@@ -1,0 +1,1 @@
+"""Ablations: the rows of a sweep, trained, scored, and put into a table and a figure."""

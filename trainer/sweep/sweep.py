@@ -1,0 +1,342 @@
+"""`python -m trainer sweep FILE`: the rows of an ablation, each with every seed, in one table.
+
+The table is written after every run. A run that fails is listed with its reason, and the others go
+on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import statistics
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from comfyui_cldis.wording import counted
+
+from ..config.settings import TrainConfig, flatten, load_preset, read_toml
+from ..monitor.metrics_file import STATS_NAME, number
+from ..run import RunSettings, train
+from .columns import COPILOT, HOURS
+from .figure import draw_results
+from .scores import score, score_keys
+from .table import MARKDOWN_NAME, Result, read_results, table, write_table
+
+LAST_SHARE = 0.1  # of the records, averaged for the columns that come from the statistics
+USED_NATS = 0.1
+RUN_COLUMNS = ("diffusion", "reconstruction", "kl", "capacity", "information", "encoder_kl")
+QUALITY_COLUMNS = (
+    "explained_variance_random_noise",
+    "explained_variance_preview",
+    "psnr_inverted_noise_db",
+    "num_visible_monotone",
+)
+COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, HOURS)
+KEYS = ("data", "preset", "seeds", "metrics", "settings", "rows")
+COUNTS = ("active_dims",)  # scores that are no shares
+FIGURE_COLUMNS = (
+    "explained_variance_random_noise",
+    "num_visible_monotone",
+    "active_dims",
+    "used_dimensions",
+    "information",
+)
+DIFFUSION_COLUMNS = ("diffusion", "information", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
+ERROR_NAME = "error.txt"  # the traceback of a run that failed
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep trains.
+
+    Attributes:
+        data, preset: as on the command line of a run.
+        seeds: every row is trained with each.
+        metrics: labelled metrics (`comfyui_cldis.metrics`) that score each model's mean codes on
+            `data`, with the fast protocol: the semantic code, and beside it the co-pilot's, from
+            which it was distilled. A row that trains only one of them is scored on that.
+        rows: name of the row -> its configuration, without the seed.
+    """
+
+    data: str
+    preset: str
+    seeds: tuple[int, ...]
+    metrics: tuple[str, ...]
+    rows: Mapping[str, TrainConfig]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table: the scores first."""
+        keys = score_keys(self.metrics)
+        return (*keys, *(COPILOT + key for key in keys if key not in COUNTS), *COLUMNS)
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read a sweep from TOML: data, preset, seeds, metrics, [settings] for all, [rows.NAME] each.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not TOML, a key that is missing or unknown, a setting that is refused, or two
+            rows that would train the same.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no sweep file {path}. Give the path of a .toml file.")
+    values = read_toml(path)
+    unknown = sorted({*values} - {*KEYS})
+    if unknown:
+        raise ValueError(f"{path.name} has unknown keys {unknown}. Allowed: {', '.join(KEYS)}.")
+    rows, seeds = values.get("rows"), values.get("seeds", [0])
+    if not isinstance(rows, dict) or not rows or "data" not in values:
+        raise ValueError(f"{path.name} needs `data` and at least one [rows.NAME]. Add them.")
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int for s in seeds):
+        raise ValueError(f"{path.name} has seeds {seeds!r}. Give a list of whole numbers.")
+    if len({*seeds}) < len(seeds):
+        raise ValueError(f"{path.name} has seeds {seeds!r}. Name each of them once.")
+    tables = [values.get("settings", {}), *rows.values()]
+    if not all(isinstance(table, dict) for table in tables) or type(values["data"]) is not str:
+        raise ValueError(
+            f"{path.name}: `data` must be a text, `settings` and every row a table such as "
+            "[rows.NAME]. Correct it."
+        )
+    if any("seed" in table for table in tables):
+        raise ValueError(
+            f"{path.name} sets `seed` in a row or in `settings`, but the seeds of all rows come "
+            "from `seeds`. Remove it, and write for example seeds = [0, 1, 2] at the top."
+        )
+    metrics = values.get("metrics", [])
+    if not isinstance(metrics, list):
+        raise ValueError(f"{path.name} has metrics {metrics!r}. Give a list of names.")
+    if metrics:
+        from comfyui_cldis.metrics.evaluation import checked_names
+
+        metrics = checked_names(metrics)
+    preset = values.get("preset", "tiny32")
+    base = load_preset(preset).with_values(flatten(values.get("settings", {})))
+    configs: dict[str, TrainConfig] = {}
+    for name, settings in rows.items():
+        try:
+            configs[name] = base.with_values(flatten(settings))
+        except ValueError as error:
+            raise ValueError(f"Row '{name}' of {path.name}: {error}") from error
+        twin = next(
+            (each for each in configs if each != name and configs[each] == configs[name]), None
+        )
+        if twin is not None:
+            raise ValueError(
+                f"Rows '{twin}' and '{name}' of {path.name} have the same settings, so their runs "
+                "would be the same. Change a setting of one, or remove it."
+            )
+    return Sweep(values["data"], preset, tuple(seeds), tuple(metrics), configs)
+
+
+def folder_name(row: str) -> str:
+    """The row's name as a folder name."""
+    return re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_") or "row"
+
+
+def run_sweep(
+    sweep: Sweep,
+    output: Path,
+    device: str,
+    say: Callable[[str], None],
+    trainer: Callable[..., Any] = train,
+    on_results: Callable[[list[dict[str, Any]]], object] | None = None,
+) -> list[dict[str, Any]] | None:
+    """Train what is missing and return one result per run; None when a run was stopped.
+
+    A finished run is not trained again, so the same call goes on with an interrupted sweep. A run
+    that fails gives a result with its reason under "error", and the next one follows.
+
+    Args:
+        on_results: called after every run with the results so far.
+
+    Raises:
+        ValueError: two rows would share a folder.
+    """
+    names = [folder_name(row) for row in sweep.rows]
+    if len({*names}) < len(names):
+        raise ValueError(f"Two rows would share a folder: {names}. Give them other names.")
+    results: list[dict[str, Any]] = []
+    for row, config in sweep.rows.items():
+        for seed in sweep.seeds:
+            folder = output / folder_name(row) / f"seed_{seed}"
+            say(f"== {row}, seed {seed}: {folder}")
+            settings = RunSettings(
+                data=sweep.data,
+                output=folder,
+                config=replace(config, seed=seed),
+                device=device,
+                preset=Path(sweep.preset).name,
+                use_tensorboard=False,
+                cache=output / "cache",
+            )
+            result: dict[str, Any] = {"row": row, "seed": seed}
+            try:
+                outcome = trainer(settings, say)
+                if not outcome.finished:
+                    return None
+                result |= measure(folder, outcome.model, config)
+                if sweep.metrics:
+                    say(f"scoring {', '.join(sweep.metrics)}")
+                    result |= scores(sweep, config, outcome.model, device)
+            except Exception as error:  # whatever it is, the other rows are worth having
+                reason = " ".join(str(error).split()) or "no reason given"
+                result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
+                say(f"{row}, seed {seed} failed: {result['error']}")
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / ERROR_NAME).write_text(traceback.format_exc(), encoding="utf-8")
+            results.append(result)
+            if on_results is not None:
+                on_results(results)
+    return results
+
+
+def scores(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[str, Any]:
+    """Labelled scores of a model's code, and of its co-pilot's where there are two.
+
+    With only the co-pilot trained both are its; without distillation the co-pilot has none.
+    """
+    loop = config.loop
+    copilot: dict[str, Any] = {}
+    if loop.copilot_only or loop.distillation_weight > 0:
+        copilot = score(model, "copilot", sweep.data, sweep.metrics, device)
+    result = copilot
+    if not loop.copilot_only:
+        result = score(model, "semantic", sweep.data, sweep.metrics, device)
+    beside = {COPILOT + key: value for key, value in copilot.items() if key not in COUNTS}
+    return result | beside
+
+
+def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
+    """The scores of the two controls, as rows of the table: an oracle code and its rotation."""
+    if not sweep.metrics:
+        return []
+    import numpy as np
+
+    from comfyui_cldis.datasets import open_factor_data
+    from comfyui_cldis.metrics import FactorRepresentation, controls
+
+    data = open_factor_data(sweep.data, next(iter(sweep.rows.values())).model.image_size)
+    sizes = tuple(data.space.sizes)
+    source = FactorRepresentation(sizes, lambda factors: factors.astype(np.float64))
+    found = controls(source, sweep.metrics, fast=True)
+    return [
+        {"row": name.replace("_", " "), "seed": 0, "control": True, **found[name]} for name in found
+    ]
+
+
+def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
+    """The columns of one run, from its statistics and the header of its model.
+
+    A run of the co-pilot alone has None where the untrained diffusion branch would be measured.
+    """
+    from comfyui_cldis.checkpoint import read_header
+
+    lines = (folder / STATS_NAME).read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    last = records[-max(1, round(LAST_SHARE * len(records))) :]
+    values: dict[str, Any] = {
+        name: statistics.fmean(record[name] for record in last) for name in RUN_COLUMNS
+    }
+    header = read_header(model)
+    facts: dict[str, Any] = dict(header.facts)
+    values["used_dimensions"] = sum(v > USED_NATS for v in last[-1]["kl_per_dimension"])
+    values["num_directions"] = len(header.directions)
+    values |= {name: facts.get("quality", {}).get(name) for name in QUALITY_COLUMNS}
+    seconds = number(records[-1], "seconds")  # finer than the header's hours
+    values[HOURS] = None if seconds is None else round(seconds / 3600, 6)
+    if not config.loop.has_capacity:
+        values["capacity"] = None
+    if config.loop.copilot_only:
+        values |= dict.fromkeys(DIFFUSION_COLUMNS)
+    return values
+
+
+def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
+    """Write table.md, table.json and table.png of the results so far; return the first."""
+    text = table(
+        results,
+        sweep.columns,
+        data=Path(sweep.data).name,
+        preset=Path(sweep.preset).name,
+        seeds=sweep.seeds,
+        has_scores=bool(sweep.metrics),
+    )
+    shares = [key for key in score_keys(sweep.metrics) if key not in COUNTS]
+    groups = [shares, [COPILOT + key for key in shares], FIGURE_COLUMNS]
+    write_table(output, results, text, draw_results(results, groups))
+    return text
+
+
+def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
+    """The command; 0 when all rows are done, 1 when some failed, 130 when a run was stopped."""
+    from ..training.distributed import choose_device
+
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer sweep",
+        description="Train the rows of an ablation and write table.md, table.json and table.png "
+        "after each. The same command again goes on where it was stopped, and tries again what "
+        "failed.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="a sweep as .toml, see sweeps/")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    arguments = parser.parse_args(argv)
+    sweep = load_sweep(arguments.file)
+    output = arguments.output
+    device = choose_device(arguments.device)
+    earlier = read_results(output)
+    known: list[Result] = [*pending(sweep, [], earlier)]
+    controls: list[Result] = []
+
+    def on_results(results: Sequence[Result]) -> None:
+        known[:] = [*results, *pending(sweep, results, earlier)]
+        publish(sweep, output, [*known, *controls])
+
+    try:
+        controls += control_rows(sweep)  # first, so that data without labels is refused at once
+        results = run_sweep(sweep, output, device, say, on_results=on_results)
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            say(str(stop))
+        results = None
+    if results is None:
+        say(describe_stop(sweep, output, known, argv))
+        return 130
+    text = publish(sweep, output, [*results, *controls])
+    say(f"{text}Wrote {output / 'table.md'}, table.json and table.png.")
+    failed = [f"{each['row']} (seed {each['seed']})" for each in results if "error" in each]
+    if failed:
+        say(f"Failed: {', '.join(failed)}. Mend the reason and run the same command again.")
+        return 1
+    return 0
+
+
+def describe_stop(sweep: Sweep, output: Path, known: Sequence[Result], argv: Sequence[str]) -> str:
+    """What is done of a sweep that was stopped, where its table is, and the command to go on.
+
+    Args:
+        known: results of the runs that are done, and failures.
+        argv: words of the command after `sweep`.
+    """
+    failed = sum("error" in each for each in known)
+    total = counted(len(sweep.rows) * len(sweep.seeds), "run")
+    done = f"{len(known) - failed} of {total} done" + (f", {failed} failed" if failed else "")
+    path = output / MARKDOWN_NAME
+    table = f"{path} holds what is done. " if known and path.is_file() else ""
+    command = shlex.join(["python", "-m", "trainer", "sweep", *argv])
+    return f"The sweep was stopped: {done}. {table}To go on: {command}"
+
+
+def pending(sweep: Sweep, results: Sequence[Result], earlier: Sequence[Result]) -> Iterator[Result]:
+    """What an earlier call wrote of the runs that this one has not come to yet."""
+    done = {(each["row"], each["seed"]) for each in results}
+    for each in earlier:
+        place = (each["row"], each["seed"])
+        if place not in done and each["row"] in sweep.rows and each["seed"] in sweep.seeds:
+            yield each

@@ -1,0 +1,117 @@
+"""The table of a sweep: table.md, table.json and table.png, written after every run.
+
+A result is a mapping with "row" and "seed", and either numbers, or "error" with the reason why the
+run failed. The two controls have "control" set; they come last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..monitor.metrics_file import number
+from .columns import HOURS, column_name, time_unit
+
+Result = Mapping[str, Any]
+JSON_NAME, MARKDOWN_NAME, FIGURE_NAME = "table.json", "table.md", "table.png"
+
+
+def table(
+    results: Sequence[Result],
+    columns: Sequence[str],
+    *,
+    data: str,
+    preset: str,
+    seeds: Sequence[int],
+    has_scores: bool = False,
+) -> str:
+    """Markdown: one line per row, mean and standard deviation over the seeds (n - 1), failures.
+
+    Args:
+        columns: keys of the results, in the order of the table, where they have names; hours are
+            shown in the unit that suits them.
+        has_scores: whether there are labelled scores, so that the text says how they were taken.
+    """
+    text = (
+        f"Rows: mean ± sd over seeds {list(seeds)}, n of them; data {data}, preset {preset}. "
+        "Losses, KL, capacity and information: mean of the last tenth of the run; nats per image. "
+        "Time: of the training steps. PSNR with inverted noise says nothing of the code. A dash: "
+        "not measured, or it plays no part in the row."
+    )
+    if has_scores:
+        text += (
+            " Scores: mean codes, fast protocol; the code was distilled from the co-pilot's. The "
+            "last two rows are the controls."
+        )
+    done = [result for result in results if "error" not in result]
+    times = [value for result in done if (value := number(result, HOURS)) is not None]
+    unit, per_hour = time_unit(times)
+    headings = [f"time, {unit}" if key == HOURS else column_name(key) for key in columns]
+    headings = ["row", *(["n"] if len(seeds) > 1 else []), *headings]
+    lines = [text, "", "| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    for row in dict.fromkeys(result["row"] for result in done):
+        runs = [result for result in done if result["row"] == row]
+        cells = [
+            _cell([run.get(key) for run in runs], per_hour if key == HOURS else 1.0)
+            for key in columns
+        ]
+        if len(seeds) > 1:
+            cells.insert(0, "" if runs[0].get("control") else str(len(runs)))
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    failed = [result for result in results if "error" in result]
+    if failed:
+        lines += ["", "Failed, and not in the table:", ""]
+        lines += [f"- {each['row']}, seed {each['seed']}: {each['error']}" for each in failed]
+    return "\n".join(lines) + "\n"
+
+
+def write_table(
+    folder: Path, results: Sequence[Result], text: str, figure: bytes | None = None
+) -> None:
+    """Put the three files in place, each in one move, so that a kill leaves whole ones.
+
+    Args:
+        figure: content of table.png; None when there is nothing to draw, which leaves it out.
+    """
+    contents = {
+        JSON_NAME: (json.dumps(list(results), indent=2) + "\n").encode(),
+        MARKDOWN_NAME: text.encode(),
+        **({FIGURE_NAME: figure} if figure is not None else {}),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        part = folder / (name + ".new")
+        part.write_bytes(content)
+        os.replace(part, folder / name)
+
+
+def read_results(folder: Path) -> list[Result]:
+    """The results of an earlier call, without failures and controls; none without a table.
+
+    Raises:
+        ValueError: table.json is damaged.
+    """
+    path = folder / JSON_NAME
+    if not path.is_file():
+        return []
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            each
+            for each in found
+            if "error" not in each and not each.get("control") and {"row", "seed"} <= {*each}
+        ]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged ({error}). Delete it; the runs are kept.") from error
+
+
+def _cell(values: Sequence[Any], factor: float) -> str:
+    known = [factor * float(value) for value in values if value is not None]
+    if len(known) < len(values) or not known:
+        return "-"
+    mean = f"{statistics.fmean(known):.4g}"
+    return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.2g}"

@@ -1,0 +1,64 @@
+"""Which images make up a step: a fresh permutation per epoch, a function of (seed, step) alone."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import Pictures
+from .distributed import memory_format
+
+
+class BatchOrder:
+    """Indices of each step's images; resuming at a step needs no stored position."""
+
+    def __init__(self, num_images: int, batch_size: int, seed: int) -> None:
+        self.num_images = num_images
+        self.batch_size = batch_size
+        self.seed = seed
+        self._epoch = -1
+        self._order = np.empty(0, dtype=np.int64)
+
+    def indices(self, step: int) -> np.ndarray:
+        """The `batch_size` indices of `step`; a batch may straddle two epochs."""
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        chosen = np.empty(self.batch_size, dtype=np.int64)
+        for epoch in np.unique(positions // self.num_images):
+            inside = positions // self.num_images == epoch
+            chosen[inside] = self._permutation(int(epoch))[positions[inside] % self.num_images]
+        return chosen
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch != self._epoch:
+            self._order = np.random.default_rng([self.seed, epoch]).permutation(self.num_images)
+            self._epoch = epoch
+        return self._order
+
+
+def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 (B, S, S, C) -> float32 (B, C, S, S) in [-1, 1], laid out as the device wants it."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+    return tensor.contiguous(memory_format=memory_format(device)).float() / 127.5 - 1.0
+
+
+def step_generator(
+    seed: int, step: int, stream: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A generator that depends on (seed, step, stream) alone; a GPU draws other numbers."""
+    entropy = np.random.SeedSequence([seed, step, stream]).generate_state(2, np.uint32)
+    return torch.Generator(device).manual_seed(int(entropy[0]) << 32 | int(entropy[1]))
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` of the indices 0 .. count - 1, evenly spaced, first and last among them."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
+
+
+def fingerprint(images: Pictures) -> str:
+    """Number and hash of the images (n, S, S, C), from at most 256 of them, evenly spaced."""
+    chosen = evenly(len(images), 256)
+    digest = hashlib.sha256(np.ascontiguousarray(images[chosen]).tobytes()).hexdigest()
+    return f"{len(images)} pictures, {digest[:12]}"

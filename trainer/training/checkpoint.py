@@ -1,0 +1,233 @@
+"""The resumable states of a run: written to a temporary file, then renamed; the last few are kept.
+
+A state holds tensors, numbers and strings only, so torch reads it with weights_only=True.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config.settings import TrainConfig
+from .schedule import start
+
+STATE_NAME = "state.pt"
+CONFIG_NAME = "config.json"
+FREE_TO_CHANGE = {
+    "steps",
+    "save_every_steps",
+    "sample_every_steps",
+    "log_every_steps",
+    "directions",
+    "keep_states",
+    "accumulation_steps",
+    "use_compile",
+}
+
+YOUNG = {"held_out": 0.0}  # settings whose default is not what runs did before there were they
+
+
+def state_files(folder: Path) -> list[Path]:
+    """The states in `folder`, newest first: state.pt, state_1.pt, state_2.pt, ..."""
+    numbered = [
+        path for path in folder.glob("state_*.pt") if path.stem.removeprefix("state_").isdigit()
+    ]
+    numbered.sort(key=lambda path: int(path.stem.removeprefix("state_")))
+    return [path for path in [folder / STATE_NAME, *numbered] if path.is_file()]
+
+
+def save_state(folder: Path, content: dict[str, Any], keep: int = 2) -> None:
+    """Write the state of a run; the older ones move up by one number and `keep` stay.
+
+    At every moment at least one complete state lies in the folder under its name, once one was
+    written.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full; the earlier states stay.
+    """
+    target = folder / STATE_NAME
+    temporary = target.with_suffix(".tmp")
+    try:
+        _write(temporary, content)
+        _move_up(folder, keep)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    try:
+        with open(path, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+        reason = (error.strerror if isinstance(error, OSError) else None) or "the write failed"
+        raise OSError(
+            f"The training state could not be written to {path.parent} ({reason}). "
+            f"{describe_kept(path.parent)} Free space or choose a folder you may write to, then "
+            "run the same command again."
+        ) from error
+
+
+def describe_kept(folder: Path) -> str:
+    """Whether a run that failed can go on from a state: a sentence."""
+    if state_files(folder):
+        return "The state that was saved last is kept."
+    return "No state had been saved yet, so the run would start from the beginning."
+
+
+def _move_up(folder: Path, keep: int) -> None:
+    files = state_files(folder)
+    for path in files[max(keep - 1, 1) :]:
+        path.unlink()
+    if keep < 2:
+        return
+    # from the oldest to the newest, so that no file is replaced by a newer one it should follow
+    for number, path in reversed(list(enumerate(files[: keep - 1], start=1))):
+        os.replace(path, folder / f"state_{number}.pt")
+
+
+def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
+    """The newest readable state in `folder` and a sentence per newer one that is not; None if none.
+
+    A state of an earlier release, which did not keep the course of the run, gets that of the length
+    in config.json: given more steps, it goes on as others do and is not stretched.
+
+    Raises:
+        ValueError: there are states, but none of them can be read.
+    """
+    damaged: list[str] = []
+    for path in state_files(folder):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            damaged.append(f"{path} cannot be read as a training state ({type(error).__name__}).")
+            continue
+        return _with_course(state, folder), damaged
+    if damaged:
+        raise ValueError(
+            f"{' '.join(damaged)} Delete it to start over, or choose another --output."
+        )
+    return None
+
+
+def _with_course(state: Any, folder: Path) -> Any:
+    if not isinstance(state, dict) or "course" in state or not (folder / CONFIG_NAME).is_file():
+        return state
+    config, _ = read_config(folder)
+    return {**state, "course": asdict(start(config))}
+
+
+def read_config(folder: Path) -> tuple[TrainConfig, str]:
+    """The settings a run was started with, from its config.json, and its source of pictures.
+
+    Raises:
+        ValueError: no run in `folder`, or a damaged config.json.
+    """
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} is no training run: there is no {CONFIG_NAME}. Give the "
+            "--output folder of a run."
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        source = values.pop("data")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Give the folder of another run, or train again."
+        ) from error
+    return TrainConfig.from_dict(values), source
+
+
+def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, Any]:
+    """Compare the configuration with the one the run in `folder` was started with, if there is one.
+
+    Only `FREE_TO_CHANGE` may differ between two commands on the same folder: the length of the
+    run, its intervals, and how a step is computed.
+
+    Returns:
+        What `write_config` is to write once the run is open.
+
+    Raises:
+        ValueError: the folder holds a run with another configuration or data source.
+    """
+    path = folder / CONFIG_NAME
+    now = _as_json(source, config)
+    if path.is_file() and state_files(folder):
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path} is damaged ({error}). Choose another --output, or delete {path.name} and "
+                "give the settings the run was started with."
+            ) from error
+        now = {key: value for key, value in now.items() if key not in YOUNG or key in before}
+        changed = sorted(_differences(_completed(before), now) - FREE_TO_CHANGE)
+        if changed:
+            raise ValueError(
+                f"{folder} holds a run with other settings (different: {', '.join(changed)}). "
+                "Give the settings it was started with, or choose another --output."
+            )
+    return now
+
+
+def write_config(folder: Path, values: dict[str, Any]) -> None:
+    """Write config.json whole or not at all."""
+    path = folder / CONFIG_NAME
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def as_begun(folder: Path, config: TrainConfig) -> TrainConfig:
+    """The configuration for the run in `folder`, after `check_config`.
+
+    A run that was begun before there were the settings in `YOUNG` goes on without them.
+
+    Raises:
+        ValueError: such a setting was given for an old run.
+    """
+    path = folder / CONFIG_NAME
+    if not path.is_file():  # another computer of the run wrote it
+        return config
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    given, usual = config.to_dict(), TrainConfig().to_dict()
+    before = {name: value for name, value in YOUNG.items() if name not in begun}
+    for name, value in before.items():
+        if given[name] not in (value, usual[name]):
+            raise ValueError(
+                f"{folder} holds a run of an earlier release, which knew no {name}. Leave it out, "
+                "or choose another --output."
+            )
+    return config.with_values(before)
+
+
+def _as_json(source: str, config: TrainConfig) -> dict[str, Any]:
+    return json.loads(json.dumps({"data": source, **config.to_dict()}))  # tuples become lists
+
+
+def _completed(before: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an earlier release with the defaults of those it did not know."""
+    try:
+        values = {key: value for key, value in before.items() if key != "data"}
+        full = _as_json(before.get("data", ""), TrainConfig.from_dict(values))
+    except (ValueError, TypeError, AttributeError):
+        return before  # it had settings that are no more: they are named as differences
+    return {key: value for key, value in full.items() if key not in YOUNG or key in before}
+
+
+def _differences(before: Any, now: Any, prefix: str = "") -> set[str]:
+    """Dotted keys at which two nested dictionaries differ."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return set() if before == now else {prefix.rstrip(".")}
+    found: set[str] = set()
+    for key in {*before, *now}:
+        found |= _differences(before.get(key), now.get(key), f"{prefix}{key}.")
+    return found

@@ -1,0 +1,122 @@
+"""Where a run computes: the device by name, and Accelerate's handle on all processes of the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
+
+from comfyui_cldis.wording import counted
+
+
+def choose_device(name: str) -> str:
+    """Resolve "auto"; "cuda" without a usable GPU is an error, never a fallback.
+
+    Raises:
+        ValueError: "cuda" was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("There is no usable CUDA device. Use --device cpu or --device auto.")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for a run; asked before the processes know each other.
+
+    By the environment, as torchrun and accelerate launch set it.
+    """
+    return os.environ.get("RANK", "0") == "0"
+
+
+def memory_format(device: torch.device | str) -> torch.memory_format:
+    """How weights, pictures and noise lie in memory: on a CPU channel by channel, on a GPU not.
+
+    Channels-last is what a GPU's convolutions want; on CPUs it was measured slower
+    (docs/results.md).
+    """
+    is_gpu = torch.device(device).type == "cuda"
+    return torch.channels_last if is_gpu else torch.contiguous_format
+
+
+def match_layout(optimizer: torch.optim.Optimizer) -> None:
+    """Lay the optimizer's moments out in memory like their parameters.
+
+    A state may come from the other kind of device, and the fused AdamW of a CPU walks through
+    parameter and moments side by side without looking at how they lie.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool) -> Accelerator:
+    """The accelerator of this process; `accelerate launch` or torchrun set how many there are.
+
+    Args:
+        device: its type decides between CPU (gloo) and the local GPU.
+        precision: "fp32" or "bf16".
+        has_idle_parts: no step gives every parameter a gradient. Passes that train the co-pilot
+            alone do not count (`Mean.of_gradients`): searching all others for idle parts costs
+            time, and PyTorch warns where there are none.
+    """
+    mixed = {"fp32": "no", "bf16": "bf16"}[precision]
+    # Accelerate keeps one state per process; a second run in it may want another precision.
+    if AcceleratorState._shared_state.get("_mixed_precision", mixed) != mixed:
+        AcceleratorState._reset_state()
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=mixed,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=has_idle_parts)],
+    )
+
+
+def part_of_batch(batch_size: int, num_processes: int, accumulation_steps: int) -> int:
+    """Images that a process computes at a time.
+
+    Raises:
+        ValueError: the batch cannot be shared evenly.
+    """
+    shares = num_processes * accumulation_steps
+    if batch_size % shares:
+        processes = "1 process" if num_processes == 1 else f"{num_processes} processes"
+        raise ValueError(
+            f"batch_size {batch_size} cannot be shared by {processes} with "
+            f"{counted(accumulation_steps, 'accumulation step')}. Use a multiple of {shares}."
+        )
+    return batch_size // shares
+
+
+class Mean:
+    """Mean of detached tensors over all processes; the value itself when there is one process."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+
+    def __call__(self, value: Tensor) -> Tensor:
+        """Any shape, the same on every process."""
+        if self.accelerator.num_processes == 1:
+            return value
+        reduced = self.accelerator.reduce(value.clone(), reduction="mean")
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def of_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Put the mean of the gradients in their place; parameters without one stay without.
+
+        For passes that reach a part of the network only, the same on every process.
+        """
+        if self.accelerator.num_processes == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        mean = self(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        parts = mean.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))

@@ -1,0 +1,219 @@
+"""One training step of the closed loop: what is drawn, and all loss terms by name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from comfyui_cldis.diffusion.information import LOG_SNR_WINDOW, estimate_information
+from comfyui_cldis.diffusion.information import stratified_log_snr as draw_log_snr
+from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.diffusion.weighting import loss_weight
+from comfyui_cldis.model import DiffusionAutoencoder
+
+from ..config.settings import LoopConfig, TrainConfig
+from .distributed import memory_format
+from .losses import Average, alone, bottleneck, distillation, gaussian_kl, gaussian_nll
+from .objectives import Objective, ObjectiveDraws
+
+
+class Draws(NamedTuple):
+    """Everything random in a step, drawn from the step's own generator; first axis: items."""
+
+    t: Tensor
+    eps: Tensor
+    code_noise: Tensor
+    copilot_noise: Tensor
+    copilot_uniform: Tensor
+    keep: Tensor
+    keep_residual: Tensor
+    keep_skips: Tensor
+    flip: Tensor
+
+    def part(self, items: slice, device: torch.device) -> Draws:
+        """The draws of some items, on a device."""
+        return Draws(*(value[items].to(device, non_blocking=True) for value in self))
+
+
+class Losses(NamedTuple):
+    """Loss terms of a step and what the controller needs.
+
+    total: what is minimised. diffusion: weighted squared error, mean per element. distillation:
+    nats per dimension. reconstruction, bottleneck, penalty: nats per image. kl, encoder_kl: (N,)
+    nats per dimension, batch mean.
+    """
+
+    total: Tensor
+    diffusion: Tensor
+    distillation: Tensor
+    reconstruction: Tensor
+    bottleneck: Tensor
+    penalty: Tensor
+    kl: Tensor
+    encoder_kl: Tensor
+
+
+def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Draws:
+    """Draw the timesteps (stratified), noises and dropout masks of a step's whole batch.
+
+    Raises nothing; all tensors lie on the generator's device.
+    """
+    model, loop, b = config.model, config.loop, config.batch_size
+    on = {"generator": generator, "device": generator.device}
+    strata = (torch.randperm(b, **on) + torch.rand(b, **on)) / b
+    total = config.schedule.num_train_steps
+    shape = (b, model.in_channels, model.image_size, model.image_size)
+    return Draws(
+        t=(strata * total).long().clamp(max=total - 1),
+        eps=torch.randn(shape, **on).contiguous(memory_format=memory_format(generator.device)),
+        code_noise=torch.randn(b, model.latent_dim, **on),
+        copilot_noise=torch.randn(b, model.latent_dim, **on),
+        copilot_uniform=torch.rand(b, model.latent_dim, **on),
+        keep=torch.rand(b, **on) >= loop.code_dropout,
+        keep_residual=torch.rand(b, **on) >= loop.residual_dropout,
+        keep_skips=torch.rand(b, num_skips, **on) >= loop.skip_dropout,
+        flip=torch.rand(b, **on) < (0.5 if config.flip else 0.0),
+    )
+
+
+class TrainingLosses(nn.Module):
+    """Networks and objective under one forward, so that one wrapper can distribute or compile it.
+
+    Args:
+        flip: mirror the images that the draws choose.
+        average: mean of a detached value over all processes.
+    """
+
+    def __init__(
+        self,
+        networks: DiffusionAutoencoder,
+        objective: Objective,
+        schedule: NoiseSchedule,
+        loop: LoopConfig,
+        flip: bool = False,
+        average: Average = alone,
+    ) -> None:
+        super().__init__()
+        self.networks = networks
+        self.objective = objective
+        self.schedule = schedule
+        self.loop = loop
+        self.flip = flip
+        self.average = average
+
+    def forward(
+        self,
+        x0: Tensor,
+        draws: Draws,
+        kl_weight: Tensor,
+        capacity: Tensor,
+        distillation_weight: Tensor,
+        copilot_only: bool,
+    ) -> Losses:
+        """All loss terms for images x0 (B, C, S, S) in [-1, 1].
+
+        The prior KL is kept off the diffusion branch on purpose: a diffusion decoder models p(x)
+        without z as well, and the code would collapse (docs/method.md).
+        """
+        networks, loop = self.networks, self.loop
+        if self.flip:
+            x0 = torch.where(draws.flip[:, None, None, None], x0.flip(-1), x0)
+        copilot = networks.copilot
+        small = copilot.resize(x0)
+        mu, logvar = copilot.encode(small)
+        objective_draws = ObjectiveDraws(draws.copilot_noise, draws.copilot_uniform)
+        code = self.objective(mu, logvar, objective_draws)
+        reconstruction = gaussian_nll(copilot.decode(code.z), small, self.average)
+        held = bottleneck(code.kl.sum(), loop.bottleneck, kl_weight, capacity, self.average)
+        copilot_total = reconstruction + held + code.penalty
+        zero = torch.zeros((), device=x0.device)
+        if copilot_only:
+            terms = (reconstruction, held, code.penalty, code.kl, gaussian_kl(mu, logvar).detach())
+            return Losses(copilot_total, zero, zero, *terms)
+        posterior = networks.encode_semantic(x0)
+        z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
+        residual = posterior.residual
+        if residual is not None:
+            residual = residual * draws.keep_residual[:, None]
+        x_t = self.schedule.add_noise(x0, draws.eps, draws.t)
+        keep_skips = draws.keep_skips if loop.skip_dropout else None
+        prediction = networks.predict(x_t, draws.t, z, residual, draws.keep, keep_skips)
+        target = self.schedule.target(x0, draws.eps, draws.t)
+        error = (prediction - target).square().flatten(1).mean(1)
+        weight = loss_weight(self.schedule, draws.t, gamma=loop.snr_clip, floor=loop.snr_floor)
+        diffusion = (weight * error).mean()
+        distilled = distillation(
+            posterior.mu,
+            posterior.logvar,
+            code.mu,
+            code.logvar,
+            code.kl,
+            loop.free_bits,
+            loop.distillation_gradient_share,
+        )
+        return Losses(
+            total=copilot_total + diffusion + distillation_weight * distilled,
+            diffusion=diffusion,
+            distillation=distilled,
+            reconstruction=reconstruction,
+            bottleneck=held,
+            penalty=code.penalty,
+            kl=code.kl,
+            encoder_kl=gaussian_kl(posterior.mu, posterior.logvar),
+        )
+
+
+class InformationDraws(NamedTuple):
+    """Everything random in an information estimate; first axis: items."""
+
+    noise: Tensor
+    log_snr: Tensor
+    eps: Tensor
+
+    def part(self, items: slice) -> InformationDraws:
+        """The draws of some items."""
+        return InformationDraws(*(value[items] for value in self))
+
+
+def draw_information(
+    config: TrainConfig, num_items: int, generator: torch.Generator
+) -> InformationDraws:
+    """Draw for all items of an estimate: noises, and log-SNRs stratified over the window."""
+    model = config.model
+    shape = (num_items, model.in_channels, model.image_size, model.image_size)
+    return InformationDraws(
+        noise=torch.randn(num_items, model.latent_dim, generator=generator),
+        log_snr=draw_log_snr(num_items, LOG_SNR_WINDOW, generator),
+        eps=torch.randn(shape, generator=generator),
+    )
+
+
+@torch.no_grad()
+def measure_information(
+    networks: DiffusionAutoencoder, schedule: NoiseSchedule, x0: Tensor, draws: InformationDraws
+) -> tuple[float, float]:
+    """Both forms of the estimate of I(x; z), mean over the items, in nats: (orthogonal, direct).
+
+    The log-SNRs are snapped to the schedule's levels.
+
+    Args:
+        x0: images (b, C, S, S).
+        draws: of these b items, on the CPU.
+    """
+    posterior = networks.encode_semantic(x0)
+    z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.noise.to(x0.device)
+    eps = draws.eps.to(x0.device)
+    t = schedule.nearest_timestep(draws.log_snr).to(x0.device)
+    levels = schedule.log_snr.to(x0.device)[t]
+    none = torch.zeros(x0.shape[0], dtype=torch.bool, device=x0.device)
+
+    def with_code(x: Tensor, _: Tensor) -> Tensor:
+        return schedule.to_eps(x, networks.predict(x, t, z, posterior.residual), t)
+
+    def without(x: Tensor, _: Tensor) -> Tensor:
+        return schedule.to_eps(x, networks.predict(x, t, z, posterior.residual, none), t)
+
+    estimate = estimate_information(x0, with_code, without, log_snr=levels, eps=eps)
+    return estimate.orthogonal, estimate.direct

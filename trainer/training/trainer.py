@@ -1,0 +1,410 @@
+"""The training loop: steps, feedback, averages, intervals, and a clean end on signals."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.model import DiffusionAutoencoder
+
+from ..config.settings import TrainConfig
+from ..data import Pictures
+from . import controller
+from . import schedule as course
+from .batches import BatchOrder, fingerprint, step_generator, to_tensor
+from .capacity import envelope
+from .checkpoint import load_state, save_state
+from .distributed import Mean, match_layout, memory_format, open_accelerator, part_of_batch
+from .ema import WeightAverage
+from .objectives import build_objective
+from .signals import stop_on_signals
+from .step import Draws, Losses, TrainingLosses, draw, draw_information, measure_information
+
+STATE_VERSION = 2
+INFORMATION_STRIDE = 4
+LOSS_NAMES = ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty")
+
+
+def _divergences(values: Tensor) -> tuple[Tensor, Tensor]:
+    """KL of the co-pilot and of the semantic encoder, (N,) each, from a row of loss values."""
+    kl, encoder_kl = values[len(LOSS_NAMES) + 1 :].view(2, -1).double().cpu()
+    return kl, encoder_kl
+
+
+class Trainer:
+    """A run in progress: networks, average, optimizer and controller state.
+
+    With several processes (`accelerate launch`) each computes its share of every batch; the draws
+    are made for the whole batch, so the result does not depend on how many there are.
+
+    Args:
+        config: the run.
+        images: uint8 (n, S, S, C).
+        device: where to train, "cpu" or "cuda".
+        held_out: pictures of the same shape that are not trained on, for samples and quality.
+
+    Raises:
+        ValueError: fewer than two images, images that do not fit the model, or a batch that the
+            processes cannot share evenly.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: Pictures,
+        device: torch.device | str = "cpu",
+        held_out: Pictures | None = None,
+    ) -> None:
+        size, channels = config.model.image_size, config.model.in_channels
+        if images.ndim != 4 or images.shape[1:] != (size, size, channels) or len(images) < 2:
+            raise ValueError(
+                f"The images have shape {images.shape}; the model needs (n, {size}, {size}, "
+                f"{channels}) with n at least 2. Choose other data or another preset."
+            )
+        self.config = config
+        self.images = images
+        self.held_out = held_out
+        self.accelerator = open_accelerator(
+            torch.device(device),
+            config.precision,
+            has_idle_parts=config.objective.name == "qlae",  # it does not use the logvar
+        )
+        self.device = self.accelerator.device
+        self.part_size = part_of_batch(
+            config.batch_size, self.accelerator.num_processes, config.accumulation_steps
+        )
+        self.order = BatchOrder(len(images), config.batch_size, config.seed)
+        self.schedule = NoiseSchedule(config.schedule)
+        self.envelope = envelope(config.loop, self.schedule)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            networks = DiffusionAutoencoder(config.model)
+            objective = build_objective(config.objective, config.model.latent_dim, len(images))
+        self.networks = networks.to(self.device)
+        self.networks.to(memory_format=memory_format(self.device))  # type: ignore[call-overload]
+        self.objective = objective.to(self.device)
+        gamma = config.ema_gamma if config.ema == "power" else None
+        self.average = WeightAverage(self.networks, config.ema_decay, gamma)
+        copilot = list(self.networks.copilot.parameters())
+        own = {id(parameter) for parameter in copilot}
+        self.diffusion_parameters = [p for p in self.networks.parameters() if id(p) not in own]
+        rest = [*(p for p in copilot if p.ndim < 2), *self.objective.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {
+                    "params": self.diffusion_parameters,
+                    "base": config.learning_rate,
+                    "first_step": config.copilot_warmup_steps,
+                },
+                {
+                    "params": [p for p in copilot if p.ndim >= 2],
+                    "base": config.copilot_learning_rate,
+                    "first_step": 0,
+                    "weight_decay": self.objective.copilot_weight_decay,
+                },
+                {
+                    "params": rest,
+                    "base": config.copilot_learning_rate,
+                    "first_step": 0,
+                    "weight_decay": 0.0,
+                },
+            ],
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.mean = Mean(self.accelerator)
+        losses = TrainingLosses(
+            self.networks, self.objective, self.schedule, config.loop, config.flip, self.mean
+        )
+        if config.use_compile:
+            _ = (
+                self.schedule.log_snr
+            )  # computed at first use from diffusers, which cannot be traced
+            losses.compile()
+        self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
+        self.control = controller.start(config.loop, self.envelope(0.0))
+        self.course = course.start(config)
+        self.step = 0
+        self.has_other_pictures = False  # than the state that was loaded
+        self.seconds = 0.0
+        self.warm_since = (0, 0.0)  # step and seconds after the first step in `run`
+        self.orthogonal = self.direct = 0.0
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on exactly as if never stopped."""
+        return {
+            "version": STATE_VERSION,
+            "data": fingerprint(self.images),
+            "step": self.step,
+            "seconds": self.seconds,
+            "networks": self.networks.state_dict(),
+            "objective": self.objective.state_dict(),
+            "average": self.average.module.state_dict(),
+            "average_updates": self.average.num_updates,
+            "optimizer": self.optimizer.state_dict(),
+            "controller": asdict(self.control),
+            "course": asdict(self.course),
+            "information": [self.orthogonal, self.direct],
+        }
+
+    def load(self, state: dict[str, Any], *, other_pictures: bool = False) -> None:
+        """Continue from what `state` returned; the length of the run may be another (`Course`).
+
+        Raises:
+            ValueError: a state of another version of the trainer, or of other pictures.
+        """
+        if state.get("version") != STATE_VERSION:
+            raise ValueError(
+                f"The training state has version {state.get('version')}; this trainer reads "
+                f"version {STATE_VERSION}. Go on with the release that wrote it, or choose "
+                "another --output."
+            )
+        now, then = fingerprint(self.images), state.get("data")
+        self.has_other_pictures = then not in (None, now)  # the first states do not say
+        if self.has_other_pictures and not other_pictures:
+            raise ValueError(
+                f"The pictures are not those the run was started with ({then} then, {now} now). "
+                "Restore them, or choose another --output."
+            )
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.networks.load_state_dict(state["networks"])
+        self.objective.load_state_dict(state["objective"])
+        self.average.module.load_state_dict(state["average"])
+        self.average.num_updates = state["average_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        match_layout(self.optimizer)
+        self.control = controller.ControllerState(**state["controller"])
+        self.orthogonal, self.direct = state["information"]
+        if "course" in state:  # older states do not know the length they were planned for
+            self.course = course.Course(**state["course"]).resumed(self.config, self.step)
+            self.config = self.course.settle(self.config)
+        self.optimizer.param_groups[0]["first_step"] = self.config.copilot_warmup_steps
+
+    def resume(self, folder: Path, *, other_pictures: bool = False) -> list[str] | None:
+        """Load the newest readable state in `folder`.
+
+        Args:
+            other_pictures: accept a state of other pictures, for use without training.
+
+        Returns:
+            A sentence per newer state that could not be read; None when there is no state.
+        """
+        found = load_state(folder)
+        if found is None:
+            return None
+        self.load(found[0], other_pictures=other_pictures)
+        return found[1]
+
+    # -- one step ------------------------------------------------------------------------------
+
+    def part(self, step: int, index: int) -> slice:
+        """Items of the step's batch that this process computes as its part `index`."""
+        first = (index * self.accelerator.num_processes + self.accelerator.process_index) * (
+            self.part_size
+        )
+        return slice(first, first + self.part_size)
+
+    def batch(self, step: int, items: slice | np.ndarray = slice(None), update: int = 0) -> Tensor:
+        """Images of one of the updates of `step`, or some of them, (B, C, S, S) in [-1, 1]."""
+        indices = self.order.indices(step * self.config.loop.copilot_updates + update)[items]
+        images = self.images[np.sort(indices)][np.argsort(np.argsort(indices))]
+        return to_tensor(images, self.device)
+
+    def train_step(self) -> dict[str, Any]:
+        """Do one optimizer step and return its measurements.
+
+        Raises:
+            FloatingPointError: a loss or a gradient is NaN or infinite; the update that it belongs
+                to was not made.
+        """
+        config, loop = self.config, self.config.loop
+        for group in self.optimizer.param_groups:
+            factor = self.course.rate_factor(config, self.step, group["first_step"])
+            group["lr"] = group["base"] * factor
+        copilot_only = self.step < config.copilot_warmup_steps
+        for update in range(1, loop.copilot_updates):
+            self._copilot_update(update)
+        self.optimizer.zero_grad(set_to_none=True)
+        values = self._backward(copilot_only)
+        norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, config.clip_norm)
+        num_losses = len(LOSS_NAMES)
+        total, *losses, norm_value = torch.cat(
+            [values[: num_losses + 1], norm[None].to(values)]
+        ).tolist()
+        for what, value in (("A loss", total), ("A gradient", norm_value)):
+            if not math.isfinite(value):
+                raise self._not_finite(what)
+        self.optimizer.step()
+        self.average.update(self.networks)
+        kl, encoder_kl = _divergences(values)
+        self.control = controller.observe_kl(self.control, loop, float(kl.sum()))
+        self.step += 1
+        if not copilot_only and self.step % loop.information_every_steps == 0:
+            self._observe_information(float(encoder_kl.sum()))
+        if self.step % loop.control_every_steps == 0:
+            capacity = self.envelope(self.course.progress(self.step))
+            self.control = controller.update_capacity(self.control, loop, capacity)
+        return {
+            **dict(zip(LOSS_NAMES, losses, strict=True)),
+            "kl": float(kl.sum()),
+            "encoder_kl": float(encoder_kl.sum()),
+            "kl_per_dimension": [round(v, 4) for v in kl.tolist()],
+            "gradient_norm": norm_value,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+        }
+
+    def _copilot_update(self, update: int) -> None:
+        """One of the further updates of the co-pilot in a step, on pictures of its own."""
+        self.optimizer.zero_grad(set_to_none=True)  # without gradients the rest is not touched
+        values = self._backward(True, update)
+        if not math.isfinite(float(values[0])):
+            raise self._not_finite("A loss of the co-pilot")
+        self.optimizer.step()
+        kl, _ = _divergences(values)
+        self.control = controller.observe_kl(self.control, self.config.loop, float(kl.sum()))
+
+    def _backward(self, copilot_only: bool, update: int = 0) -> Tensor:
+        """Gradients of this step's batch, and the mean of its loss values.
+
+        The values are total, those of LOSS_NAMES, KL and encoder KL per dimension, in one row.
+        """
+        config, loop = self.config, self.config.loop
+        draws = self._draw(update)
+        warmup = max(loop.distillation_warmup, 1e-9)
+        weight = loop.distillation_weight * min(1.0, self.course.progress(self.step) / warmup)
+        settings = [self.control.kl_weight, self.control.capacity, weight]
+        scalars = torch.tensor(settings, device=self.device).unbind()
+        num_parts = config.accumulation_steps
+        sums: Tensor | None = None
+        for index in range(num_parts):
+            items = self.part(self.step, index)
+            x0 = self.batch(self.step, items, update)
+            is_shared = index == num_parts - 1 and not copilot_only
+            with nullcontext() if is_shared else self.accelerator.no_sync(self.losses):
+                parts = self.losses(x0, draws.part(items, self.device), *scalars, copilot_only)
+                self.accelerator.backward(parts.total / num_parts)
+            row = torch.cat([value.detach().float().reshape(-1) for value in parts])
+            sums = row if sums is None else sums + row
+        assert sums is not None
+        if copilot_only:
+            self.mean.of_gradients(
+                p for group in self.optimizer.param_groups for p in group["params"]
+            )
+        return self.mean(sums / num_parts)
+
+    def _draw(self, update: int) -> Draws:
+        """An update's draws: on a GPU made there, since noise for a whole batch is slow on a CPU.
+
+        Stream 1 of the step belongs to the information estimate.
+        """
+        stream = update + 1 if update else 0
+        generator = step_generator(self.config.seed, self.step, stream, self.device)
+        return draw(self.config, generator, self.networks.unet.num_skips)
+
+    def _not_finite(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} is not finite at step {self.step}. Start a new --output with a lower --set "
+            "learning_rate, or another --seed; in a sweep, lower it in the row or in [settings]."
+        )
+
+    def _observe_information(self, encoder_kl: float) -> None:
+        """Estimate on every fourth image of the batch just trained on, shared by all processes."""
+        generator = step_generator(self.config.seed, self.step, stream=1)
+        chosen = np.arange(0, self.config.batch_size, INFORMATION_STRIDE)
+        draws = draw_information(self.config, len(chosen), generator)
+        sums = torch.zeros(2, device=self.device)
+        num_processes = self.accelerator.num_processes
+        for first in range(0, len(chosen), self.part_size * num_processes):
+            start = first + self.accelerator.process_index * self.part_size
+            part = slice(start, start + self.part_size)
+            x0 = self.batch(self.step - 1, chosen[part])
+            if not len(x0):
+                continue
+            with self.accelerator.autocast():
+                found = measure_information(self.networks, self.schedule, x0, draws.part(part))
+            sums += len(x0) * torch.tensor(found, device=self.device)
+        mean = self.mean(sums) * num_processes / len(chosen)
+        self.orthogonal, self.direct = float(mean[0]), float(mean[1])
+        self.control = controller.observe_information(
+            self.control, self.config.loop, self.orthogonal, self.direct, encoder_kl
+        )
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def run(
+        self,
+        folder: Path,
+        on_log: Callable[[dict[str, Any]], None],
+        on_sample: Callable[[Trainer], object] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> bool:
+        """Train to the end of the run, saving states in `folder`; True when it got there.
+
+        SIGINT, SIGTERM or `should_stop` end it after the step in progress, with the state saved;
+        False as well when a signal came in the last step, so that what follows is not begun. Only
+        the main process writes and calls back.
+
+        The first step loads libraries and may compile, so the speed shows from `warm_since` on.
+        """
+        config = self.config
+        first = self.step
+        is_main = self.accelerator.is_main_process
+        with stop_on_signals() as stop:
+            while self.step < config.steps:
+                if self._agree(stop.requested or bool(should_stop is not None and should_stop())):
+                    break
+                began = time.perf_counter()
+                measured = self.train_step()
+                self.seconds += time.perf_counter() - began
+                if self.step == first + 1:
+                    self.warm_since = (self.step, self.seconds)
+                if not is_main:
+                    continue
+                if self.step % config.log_every_steps == 0 or self.step == config.steps:
+                    on_log(self.record(measured))
+                if self.step % config.save_every_steps == 0:
+                    save_state(folder, self.state(), config.keep_states)
+                interval = config.sample_every_steps
+                if on_sample is not None and interval and self.step % interval == 0:
+                    on_sample(self)
+            if is_main:
+                save_state(folder, self.state(), config.keep_states)
+            return self.step >= config.steps and not self._agree(stop.requested)
+
+    def _agree(self, stop: bool) -> bool:
+        """Whether any process wants to stop."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        return float(self.mean(torch.tensor(float(stop), device=self.device))) > 0
+
+    def record(self, measured: dict[str, Any]) -> dict[str, Any]:
+        """One line of the statistics file."""
+        return {
+            "step": self.step,
+            "planned_steps": self.course.planned,
+            "is_warmup": self.step <= self.config.copilot_warmup_steps < self.config.steps,
+            "images": self.step * self.config.batch_size,
+            "seconds": round(self.seconds, 2),
+            **{k: round(v, 6) if isinstance(v, float) else v for k, v in measured.items()},
+            "capacity": round(self.control.capacity, 4),
+            "kl_weight": round(self.control.kl_weight, 4),
+            "information": round(self.control.information, 4),
+            "information_orthogonal": round(self.orthogonal, 4),
+            "information_direct": round(self.direct, 4),
+            "used": round(self.control.used, 4),
+        }
