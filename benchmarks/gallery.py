@@ -1,11 +1,11 @@
-"""The pictures of docs/gallery.md: what the sliders of a model do, and where they fail.
+"""The images of docs/gallery.md: what the sliders of a model do, and where they fail.
 
     python -m benchmarks.gallery [MODEL] [--output docs/gallery] [--steps N]
 
 Without MODEL the bundled demo model on its sample heads. Writes sliders_N.png (six directions each,
-two pictures, the whole safe range), freedom.png (directions that move the outline, with the
-picture's own noise and with looser noise), noise.png (one code, several noise maps), pair.png (two
-sliders at once) and unknown.png (a picture of a kind that the model never saw).
+two images, the whole safe range), freedom.png (directions that move the outline, with the
+image's own noise and with looser noise), noise.png (one code, several noise maps), pair.png (two
+sliders at once) and unknown.png (an image of a kind that the model never saw).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview, traverse
 from comfyui_cldis.imaging.sheet import Row, contact_sheet
-from comfyui_cldis.picture import read_picture
+from comfyui_cldis.picture import read_image
 
 PER_SHEET = 6
-HEADED_SCALE = 2  # of sheets whose headings are wider than a small picture
+HEADED_SCALE = 2  # of sheets whose headings are wider than a small image
 FREEDOMS = (0.0, 0.3, 1.0)
 SEEDS = (1, 2, 3)
 PAIR_AMOUNTS = (-1.5, 0.0, 1.5)
@@ -38,7 +38,7 @@ ROOM = np.array([[2, 6, 0, 4, 1, 7]])  # factors of the drawn room
 
 
 def sliders(model: EditableModel, images: Tensor, steps: int) -> list[Image.Image]:
-    """Sheets of directions, two pictures in turn for each: the original, then its whole range."""
+    """Sheets of directions, two images in turn for each: the original, then its whole range."""
     latent = encode(model, images, inversion_steps=steps)
     rows = []
     for direction in model.directions:
@@ -74,7 +74,7 @@ def freedom_sheet(
 
 
 def noise_sheet(model: EditableModel, images: Tensor, steps: int) -> Image.Image:
-    """Pictures, with their own noise and with other noise: what is in the code, and what is not."""
+    """Images, with their own noise and with other noise: what is in the code, and what is not."""
     latent = encode(model, images, inversion_steps=steps)
     columns = [images, decode(model, latent, num_steps=steps)]
     columns += [decode(model, latent, num_steps=steps, seed=seed) for seed in SEEDS]
@@ -87,7 +87,7 @@ def noise_sheet(model: EditableModel, images: Tensor, steps: int) -> Image.Image
 def pair_sheet(
     model: EditableModel, image: Tensor, names: tuple[str, str], steps: int
 ) -> Image.Image:
-    """One picture under two sliders at once."""
+    """One image under two sliders at once."""
     latent = encode(model, image, inversion_steps=steps)
     rows = []
     for down in PAIR_AMOUNTS:
@@ -135,22 +135,22 @@ def main() -> None:
     paths = options.image or demo_image_paths()
     images = torch.cat(
         [
-            frame(read_picture(path, config.in_channels), config.image_size, "crop")[0]
+            frame(read_image(path, config.in_channels), config.image_size, "crop")[0]
             for path in paths
         ]
     )
     outline, pair = options.outline.split(","), options.pair.split(",")
     steps = options.steps
-    pictures: dict[str, Image.Image | None] = {
+    sheets: dict[str, Image.Image | None] = {
         f"sliders_{number}": sheet
         for number, sheet in enumerate(sliders(model, images[:2], steps), start=1)
     }
-    pictures["freedom"] = freedom_sheet(model, images[-1:], outline, steps)
-    pictures["noise"] = noise_sheet(model, images[:4], steps)
-    pictures["pair"] = pair_sheet(model, images[-2:-1], (pair[0], pair[1]), steps)
-    pictures["unknown"] = unknown_sheet(model, [*outline, *pair], steps)
+    sheets["freedom"] = freedom_sheet(model, images[-1:], outline, steps)
+    sheets["noise"] = noise_sheet(model, images[:4], steps)
+    sheets["pair"] = pair_sheet(model, images[-2:-1], (pair[0], pair[1]), steps)
+    sheets["unknown"] = unknown_sheet(model, [*outline, *pair], steps)
     options.output.mkdir(parents=True, exist_ok=True)
-    for name, sheet in pictures.items():
+    for name, sheet in sheets.items():
         if sheet is not None:
             path = options.output / f"{name}.png"
             sheet.save(path, optimize=True)

@@ -1,4 +1,4 @@
-"""How well pictures come back from inverted noise: the usual DDIM inversion against the corrected.
+"""How well images come back from inverted noise: the usual DDIM inversion against the corrected.
 
     python -m benchmarks.inversion [MODEL]
 
@@ -18,7 +18,7 @@ from comfyui_cldis.diffusion.samplers import invert
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, denoiser_for
-from comfyui_cldis.picture import read_picture
+from comfyui_cldis.picture import read_image
 
 
 @torch.no_grad()
@@ -26,10 +26,10 @@ def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else demo_model_path()
     model = load_checkpoint(path)
     size = model.networks.config.image_size
-    images = torch.cat([frame(read_picture(p, 3), size, "crop")[0] for p in demo_image_paths()])
+    images = torch.cat([frame(read_image(p, 3), size, "crop")[0] for p in demo_image_paths()])
     posterior = model.networks.encode_semantic(images)
     denoiser = denoiser_for(model, posterior.mu, posterior.residual)
-    print(f"{path.name}, {len(images)} pictures, threads: {torch.get_num_threads()}")
+    print(f"{path.name}, {len(images)} images, threads: {torch.get_num_threads()}")
     print("steps  corrections  evaluations  PSNR dB  seconds")
     for num_steps in (10, 20, 50):
         for corrections in (0, 1, 2):

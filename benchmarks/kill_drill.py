@@ -63,19 +63,19 @@ class Kill:
         )
 
 
-def make_pictures(folder: Path, num_pictures: int = 40) -> None:
-    """Smooth random pictures, always the same."""
+def make_images(folder: Path, num_images: int = 40) -> None:
+    """Smooth random images, always the same."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for index in range(num_pictures):
+    for index in range(num_images):
         corners = rng.integers(0, 255, (2, 2, 3), dtype=np.uint8)
-        picture = Image.fromarray(corners).resize((32, 32), Image.Resampling.BILINEAR)
-        picture.save(folder / f"{index:03d}.png")
+        image = Image.fromarray(corners).resize((32, 32), Image.Resampling.BILINEAR)
+        image.save(folder / f"{index:03d}.png")
 
 
-def start(pictures: Path, output: Path, steps: int) -> subprocess.Popen[bytes]:
+def start(images: Path, output: Path, steps: int) -> subprocess.Popen[bytes]:
     """The training command, in a process of its own."""
-    command = [sys.executable, "-m", "trainer", "--data", str(pictures), "--output", str(output)]
+    command = [sys.executable, "-m", "trainer", "--data", str(images), "--output", str(output)]
     command += ["--preset", "tiny32", "--steps", str(steps), "--device", "cpu", "--no-tensorboard"]
     command += ["--set", "save_every_steps=3", "--set", "log_every_steps=1"]
     # one after the other, each start of a run adds to what it printed
@@ -148,7 +148,7 @@ def wait_for_write(process: subprocess.Popen[bytes], output: Path) -> bool:
 
 
 def kill_at_random(
-    pictures: Path, output: Path, steps: int, kills: int, rng: random.Random
+    images: Path, output: Path, steps: int, kills: int, rng: random.Random
 ) -> Iterator[Kill]:
     """Start the run and kill it, `kills` times.
 
@@ -157,7 +157,7 @@ def kill_at_random(
     """
     done = 0
     while done < kills:
-        process = start(pictures, output, steps)
+        process = start(images, output, steps)
         in_write = done % 2 == 1
         hit = wait_for_steps(process, output)
         if hit and in_write:
@@ -210,17 +210,17 @@ def drill(
     Raises:
         RuntimeError: a run failed, or ended before it was killed so often.
     """
-    pictures = folder / "pictures"
-    make_pictures(pictures)
+    images = folder / "images"
+    make_images(images)
     undisturbed, killed = folder / "undisturbed", folder / "killed"
     say(f"training {counted(steps, 'step')} undisturbed")
-    wait_to_end(start(pictures, undisturbed, steps), undisturbed, steps, say)
+    wait_to_end(start(images, undisturbed, steps), undisturbed, steps, say)
     done: list[Kill] = []
-    for kill in kill_at_random(pictures, killed, steps, kills, random.Random(seed)):
+    for kill in kill_at_random(images, killed, steps, kills, random.Random(seed)):
         done.append(kill)
         write_report(folder, done, None, kills=kills, steps=steps, seed=seed)
         say(kill.describe(kills, steps))
-    wait_to_end(start(pictures, killed, steps), killed, steps, say)
+    wait_to_end(start(images, killed, steps), killed, steps, say)
     states = [load_state(run) for run in (undisturbed, killed)]
     assert states[0] is not None and states[1] is not None
     found = list(differences(states[0][0], states[1][0]))

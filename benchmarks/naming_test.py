@@ -4,7 +4,7 @@
         [--share 0.75]
 
 Writes slider_A.png, slider_B.png, ... in random order: heads that the model never saw, a row each,
-from the minus end (--) over the untouched picture (0) to the plus end (++) of one slider. Show them
+from the minus end (--) over the untouched image (0) to the plus end (++) of one slider. Show them
 to somebody who has not read the names, and compare the answers with key.json.
 """
 

@@ -2,13 +2,13 @@
 
     python -m benchmarks.navigation MODEL [--data shapes3d-equivalent] [--steps 300] [--view NAME]
 
-For each finder: DCI and MIG of the codes projected on its directions (labels; 2,000 pictures, fast
-protocol), the share of unseen moves that a predictor names, the likeness of effects, and the
+For each finder: DCI and MIG of the codes projected on its directions (labels; 2,000 images, fast
+protocol), the share of unseen moves that a predictor names, the similarity of effects, and the
 content-tracking score with its purity (no labels). `random` is a random basis of the live
 dimensions. `flow` are the orthonormal vectors nearest to the curves' mean first steps, `flow paths`
 the sliders that the model file gets: their DCI and MIG are of the amounts at which they together
-come nearest to a code, their accuracy and likeness those of the curves that each code has.
-With --steps 0 nothing is trained: `learned`, `flow`, accuracy and likeness are left out.
+come nearest to a code, their accuracy and similarity those of the curves that each code has.
+With --steps 0 nothing is trained: `learned`, `flow`, accuracy and similarity are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.metrics import evaluate, from_arrays
 from comfyui_cldis.tracking import FAST, track
 from trainer.navigation import ModelSpace, NavigationSettings, find
-from trainer.navigation.active import live_dimensions
+from trainer.navigation.active import active_dimensions
 from trainer.navigation.basis import Basis, place
 from trainer.navigation.learned import LearnedSearch
 from trainer.navigation.paths import slider_amounts
@@ -45,7 +45,7 @@ DATA_SEED = 2027
 
 
 def labelled(model: EditableModel, data: str) -> tuple[Tensor, np.ndarray]:
-    """Pictures (n, C, S, S) and their factors (n, K)."""
+    """Images (n, C, S, S) and their factors (n, K)."""
     config = model.networks.config
     source = open_factor_data(data, config.image_size, channels=config.in_channels)
     factors = sample_factors(source.space, NUM_LABELLED, np.random.default_rng(DATA_SEED))
@@ -56,15 +56,15 @@ def untrained(
     space: ModelSpace, settings: NavigationSettings, seed: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Directions of every finder that trains nothing, and of a random basis; and the chance."""
-    live = live_dimensions(space, seed)
-    count = len(live.dimensions)
+    active = active_dimensions(space, seed)
+    count = len(active.dimensions)
     found = {name: find(space, NavigationSettings(finder=name), seed).vectors for name in CLOSED}
-    search = LearnedSearch(space, settings, live, count, seed, found)
+    search = LearnedSearch(space, settings, active, count, seed, found)
     codes = space.codes.shape[1]
     for name in ("axes", "random"):
         motion = search.contenders[name].motion
         assert isinstance(motion, Fixed)
-        found[name] = place(motion.rows(), live.dimensions, codes)
+        found[name] = place(motion.rows(), active.dimensions, codes)
     return found, {"chance": round(1 / count, 4)}
 
 
@@ -72,21 +72,21 @@ def trained(
     space: ModelSpace, settings: NavigationSettings, seed: int, closed: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Any], Basis]:
     """Directions of `learned` and `flow`, figures of all finders, and the curves of `flow`."""
-    live = live_dimensions(space, seed)
+    active = active_dimensions(space, seed)
     contenders = {name: closed[name] for name in CLOSED}
     began = time.perf_counter()
     curved = find(space, replace(settings, finder="flow"), seed, Watch(on_step=_report))
     contenders["flow"] = curved.vectors
     middle = time.perf_counter()
-    search = LearnedSearch(space, settings, live, len(live.dimensions), seed, contenders)
+    search = LearnedSearch(space, settings, active, len(active.dimensions), seed, contenders)
     rows, facts = search.run(Watch(on_step=_report))
     seconds = middle - began, time.perf_counter() - middle
     print(f"flow took {seconds[0]:.0f} s, learned and all predictors {seconds[1]:.0f} s")
-    for key in ("accuracy", "likeness"):
+    for key in ("accuracy", "similarity"):
         facts[key][PATHS] = curved.facts[key]["learned"]
-    print(f"learned turn {facts['largest_turn_degrees']} degrees; flow bends ", end="")
+    print(f"learned turn {facts['largest_rotation_deg']} degrees; flow bends ", end="")
     print(f"{curved.facts['bend_degrees']}, spread {curved.facts['path_spread']}")
-    learned = place(rows, live.dimensions, space.codes.shape[1])
+    learned = place(rows, active.dimensions, space.codes.shape[1])
     return {"learned": learned, "flow": curved.vectors}, facts, curved
 
 
@@ -105,8 +105,8 @@ def main() -> None:
     parser.add_argument("--no-tracking", action="store_true")
     options = parser.parse_args()
     model = load_checkpoint(options.model)
-    pictures, factors = labelled(model, options.data)
-    space = ModelSpace.of_pictures(model, pictures, view=options.view)
+    images, factors = labelled(model, options.data)
+    space = ModelSpace.of_images(model, images, view=options.view)
     settings = NavigationSettings(
         finder="learned", steps=options.steps or NavigationSettings().steps, view=options.view
     )
@@ -117,8 +117,8 @@ def main() -> None:
         found |= more
         rows[PATHS] = curved
     rows |= {name: Basis(name, vectors) for name, vectors in found.items()}
-    print(f"{len(found['axes'])} live dimensions; chance {facts['chance']}")
-    print("| finder | D | C | MIG | accuracy | likeness | CTS | purity | turn |")
+    print(f"{len(found['axes'])} active dimensions; chance {facts['chance']}")
+    print("| finder | D | C | MIG | accuracy | similarity | CTS | purity | turn |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in ORDER:
         if name not in rows:
@@ -127,12 +127,12 @@ def main() -> None:
         vectors, amounts = basis.vectors, slider_amounts(basis, space.codes).double().numpy()
         scores = evaluate(from_arrays(amounts, factors), ("dci", "mig"), fast=True)
         cells = [f"{scores[key]:.3f}" for key in LABELS]
-        cells += [_cell(facts.get(key, {}).get(name)) for key in ("accuracy", "likeness")]
+        cells += [_cell(facts.get(key, {}).get(name)) for key in ("accuracy", "similarity")]
         if options.no_tracking or name == PATHS:  # tracking moves along vectors
             cells += ["-", "-"]
         else:
             named = {str(index): row for index, row in enumerate(vectors.tolist())}
-            score = track(model, pictures, FAST, options.seed, vectors=named)
+            score = track(model, images, FAST, options.seed, vectors=named)
             cells += [_cell(score.cts), _cell(score.purity)]
         turn = vectors.abs().amax(1).clamp(max=1).acos().rad2deg().max()
         print(f"| {name} | " + " | ".join(cells) + f" | {float(turn):.0f} |", flush=True)

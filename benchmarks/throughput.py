@@ -5,7 +5,7 @@
 
 A step is everything between two batches: choosing and converting images, draws, encoder, U-Net
 and co-pilot forward and backward (the co-pilot's cost is included), clipping, AdamW, the weight
-average and reading the losses. Decoding of pictures, the information estimate (two forward passes
+average and reading the losses. Decoding of images, the information estimate (two forward passes
 over a quarter of a batch every ten steps), sample sheets and saving are not in it. celeba64 and
 ffhq128 have the widths of the official Diff-AE models within the networks of this project.
 

@@ -93,7 +93,7 @@ def configuration(size: str) -> TrainConfig:
 
 
 class LayoutTrainer(Trainer):
-    """The trainer with weights, pictures and noise in a memory format of its own."""
+    """The trainer with weights, images and noise in a memory format of its own."""
 
     def __init__(self, layout: torch.memory_format, *arguments: Any) -> None:
         super().__init__(*arguments)

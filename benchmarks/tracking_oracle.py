@@ -3,10 +3,10 @@
     python -m benchmarks.tracking_oracle [--renderer scenes|heads] [--bases 8] [--size 48]
 
 Two kinds of codes. `turn`: the factors turned by up to 90 degrees about random planes, then put
-into another order with random signs; the same mix on every picture. `swirl`: the factors turned
-about random planes by an angle that grows with their length, so that each picture has another mix
+into another order with random signs; the same mix on every image. `swirl`: the factors turned
+about random planes by an angle that grows with their length, so that each image has another mix
 while the codes stay independent and normal. The truth is D (DCI's formula) of the squared
-derivatives of factors by codes, mean over pictures: 1 when each code is one factor.
+derivatives of factors by codes, mean over images: 1 when each code is one factor.
 Prints a row for each code, then Spearman's rank correlation of each part with the truth.
 """
 
@@ -32,7 +32,7 @@ from trainer.training.batches import to_tensor
 DEGREES = (0, 8, 16, 24, 34, 45, 60, 90)
 SWIRLS = (0.25, 0.5, 1.0, 2.0, 4.0)
 PARTS = ("cts", "purity", "compactness", "distinctness", "consistency", "persistence")
-NUM_TRUTH = 400  # pictures that the truth of a swirl is the mean of
+NUM_TRUTH = 400  # images that the truth of a swirl is the mean of
 
 Mix = Callable[[Tensor], Tensor]  # codes (n, K) -> factors (n, K)
 

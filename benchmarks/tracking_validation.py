@@ -7,11 +7,11 @@ Takes every finished run below DIR (folders ROW/seed_N of `python -m trainer swe
 two models: the diffusion autoencoder, and its co-pilot taken as a model of its own (a VAE); a run
 of the co-pilot alone, or one that does not listen to it, gives only the one it is about. Every
 model gets the labelled scores (fast protocol, mean codes; those that the sweep recorded where it
-scored this model on DATA), the content-tracking score of its code's axes on the same pictures, and
+scored this model on DATA), the content-tracking score of its code's axes on the same images, and
 UDR among the seeds of its row. --metrics chooses the labelled scores (heads: dci mig, for FactorVAE
 would draw 64,000 heads for each code). Writes table.md, table.json and scatter.png, and prints
 Spearman's rank correlations with 95 % bootstrap intervals over the runs. What was measured is kept
-in FOLDER/models, so the same command goes on after a stop.
+in FOLDER/models, so the same command resumes after a stop.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from trainer.training.checkpoint import read_config
 TRUTHS = {"dci": "dci_disentanglement", "factor_vae": "factor_vae", "mig": "mig"}
 PARTS = ("purity", "compactness", "distinctness", "coverage")
 RIVALS = ("cts", "separation", *PARTS, "udr")
-NUM_PICTURES = 256
-UDR_PICTURES = 2000
+NUM_IMAGES = 256
+UDR_IMAGES = 2000
 RESAMPLES = 2000
 SEED = 2027
 LABELS = {
@@ -83,7 +83,7 @@ def track_copilot(
 
 
 def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarray]:
-    """uint8 pictures (n, S, S, C) -> mean codes (n, N) float32."""
+    """uint8 images (n, S, S, C) -> mean codes (n, N) float32."""
     networks = model.networks
 
     @torch.no_grad()
@@ -103,21 +103,21 @@ def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarr
 def measure(
     folder: Path, codes: str, data: str, metrics: Sequence[str], settings: TrackingSettings
 ) -> dict[str, Any]:
-    """Everything about one model that needs no other model, and its codes of common pictures."""
+    """Everything about one model that needs no other model, and its codes of common images."""
     path = folder / "model.safetensors"
     model = load_checkpoint(path)
     config = model.networks.config
-    pictures = open_factor_data(data, config.image_size, channels=config.in_channels)
+    factor_data = open_factor_data(data, config.image_size, channels=config.in_channels)
     rng = np.random.default_rng(SEED)
-    factors = np.stack([rng.integers(0, n, UDR_PICTURES) for n in pictures.space.sizes], axis=1)
-    images = np.asarray(pictures.images(factors))
+    factors = np.stack([rng.integers(0, n, UDR_IMAGES) for n in factor_data.space.sizes], axis=1)
+    images = np.asarray(factor_data.images(factors))
     encode = encoder(model, codes)
     began = time.perf_counter()
     if codes == "copilot":
-        some = images[:NUM_PICTURES]
+        some = images[:NUM_IMAGES]
         result = track_copilot(model, some, encode(some), settings)
     else:
-        result = track(model, images[:NUM_PICTURES], settings, SEED)
+        result = track(model, images[:NUM_IMAGES], settings, SEED)
     seconds = time.perf_counter() - began
     is_of_data = read_config(folder)[1] == data
     scores = kept_scores(path, codes, metrics) if is_of_data else None

@@ -62,7 +62,7 @@ def evaluate_model(
     cache_dir: Path | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Score the codes that a model gives to the pictures of a factor data set.
+    """Score the codes that a model gives to the images of a factor data set.
 
     Args:
         dataset: a name such as "shapes3d-equivalent", or the path of a factor file.

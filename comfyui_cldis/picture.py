@@ -1,4 +1,4 @@
-"""Picture files to tensors and back, for the command line.
+"""Image files to tensors and back, for the command line.
 
 One rule for every input: the camera's rotation is applied, transparent parts are laid over white,
 grey becomes three equal channels, 16-bit values are rounded to 8 bits, and an animation gives its
@@ -18,7 +18,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from .imaging.sheet import to_picture
+from .imaging.sheet import to_image
 
 OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 UNREADABLE = (
@@ -33,49 +33,49 @@ UNREADABLE = (
 )
 
 
-def read_picture(path: str | os.PathLike[str], channels: int = 3) -> Tensor:
-    """Reads a picture file as (1, channels, H, W) in [-1, 1]; channels is 3 or 1.
+def read_image(path: str | os.PathLike[str], channels: int = 3) -> Tensor:
+    """Reads an image file as (1, channels, H, W) in [-1, 1]; channels is 3 or 1.
 
-    Raises: FileNotFoundError, or ValueError for a file that is no readable picture.
+    Raises: FileNotFoundError, or ValueError for a file that is no readable image.
     """
     path = Path(path)
     if path.is_dir():
-        raise ValueError(f"{path} is a folder. Name a picture file in it.")
+        raise ValueError(f"{path} is a folder. Name an image file in it.")
     if not path.exists():
-        raise FileNotFoundError(f"There is no picture {path}. Check the name.")
+        raise FileNotFoundError(f"There is no image {path}. Check the name.")
     try:
         with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-            picture.load()
+            opened = ImageOps.exif_transpose(file)
+            opened.load()
     except UNREADABLE as error:
         raise ValueError(
-            f"{path.name} cannot be read as a picture ({_reason(error)}). "
+            f"{path.name} cannot be read as an image ({_reason(error)}). "
             "Use a PNG, JPEG or WebP file that other programs can open."
         ) from error
-    picture = _to_rgb(picture, path.name).convert("L" if channels == 1 else "RGB")
-    pixels = np.array(picture, dtype=np.uint8).reshape(picture.height, picture.width, channels)
+    opened = _to_rgb(opened, path.name).convert("L" if channels == 1 else "RGB")
+    pixels = np.array(opened, dtype=np.uint8).reshape(opened.height, opened.width, channels)
     image = torch.from_numpy(pixels).permute(2, 0, 1)  # (H, W, C) -> (C, H, W)
     return image[None].float().div(127.5).sub(1)
 
 
-def write_picture(path: str | os.PathLike[str], picture: Image.Image | Tensor) -> None:
-    """Writes a picture, or an image (C, H, W) in [-1, 1], in the format that the name ends in."""
+def write_image(path: str | os.PathLike[str], opened: Image.Image | Tensor) -> None:
+    """Writes an image, or an image (C, H, W) in [-1, 1], in the format that the name ends in."""
     path = Path(path)
-    if isinstance(picture, Tensor):
-        picture = to_picture(picture)
+    if isinstance(opened, Tensor):
+        opened = to_image(opened)
     encoded = io.BytesIO()
-    picture.save(encoded, OUTPUT_FORMATS[path.suffix.lower()], quality=95)
+    opened.save(encoded, OUTPUT_FORMATS[path.suffix.lower()], quality=95)
     path.write_bytes(encoded.getvalue())
 
 
 def check_output(path: Path, source: Path | None = None) -> None:
-    """Refuses a place where no picture can be written, or that is the source itself.
+    """Refuses a place where no image can be written, or that is the source itself.
 
     Raises: ValueError and FileNotFoundError.
     """
     if path.suffix.lower() not in OUTPUT_FORMATS:
         allowed = ", ".join(OUTPUT_FORMATS)
-        raise ValueError(f"The output {path} has no picture ending; allowed are {allowed}.")
+        raise ValueError(f"The output {path} has no image ending; allowed are {allowed}.")
     if path.is_dir():
         raise ValueError(f"The output {path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
@@ -93,19 +93,19 @@ def free_name(path: Path) -> Path:
     return found
 
 
-def _to_rgb(picture: Image.Image, name: str) -> Image.Image:
-    if picture.mode == "F":
+def _to_rgb(opened: Image.Image, name: str) -> Image.Image:
+    if opened.mode == "F":
         raise ValueError(f"{name} has floating-point pixels. Save it with 8 or 16 bits.")
-    if picture.mode.startswith("I"):
-        levels = np.asarray(picture).astype(np.float64)
+    if opened.mode.startswith("I"):
+        levels = np.asarray(opened).astype(np.float64)
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError(f"{name} has more than 16 bits per pixel. Save it with 8 or 16 bits.")
         return Image.fromarray((levels / 257).round().astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return picture.convert("RGB")
+    if opened.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in opened.info:
+        opened = opened.convert("RGBA")
+        white = Image.new("RGBA", opened.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, opened).convert("RGB")
+    return opened.convert("RGB")
 
 
 def _reason(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_che
 from comfyui_cldis.checkpoint.demo import ASSETS
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode, edit, encode
-from comfyui_cldis.picture import read_picture
+from comfyui_cldis.picture import read_image
 
 pytestmark = pytest.mark.skipif(
     not (ASSETS / "heads64.safetensors").is_file(), reason="the demo model is not there"
@@ -23,16 +23,16 @@ def model() -> EditableModel:
 
 @pytest.fixture(scope="module")
 def heads() -> torch.Tensor:
-    return torch.cat([read_picture(path, 3) for path in demo_image_paths()])
+    return torch.cat([read_image(path, 3) for path in demo_image_paths()])
 
 
-def test_inverted_noise_gives_the_picture_back(model, heads):
+def test_inverted_noise_gives_the_image_back(model, heads):
     back = decode(model, encode(model, heads, inversion_steps=20), num_steps=20)
     error = (back - heads).square().flatten(1).mean(1)
     assert float((10 * torch.log10(4 / error)).min()) >= 26
 
 
-def test_the_strongest_sliders_change_the_picture_visibly(model, heads):
+def test_the_strongest_sliders_change_the_image_visibly(model, heads):
     latent = encode(model, heads[:2], inversion_steps=10)
     plain = decode(model, latent, num_steps=10)
     assert len(model.directions) >= 6

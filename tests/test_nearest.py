@@ -77,18 +77,18 @@ class Failing:
     ("missing", "is_ours"),
     [("numba", False), ("llvmlite.binding", False), ("trainer.data.lost", True), ("kornia", True)],
 )
-@pytest.mark.parametrize("what", ["pictures", "factors"])
+@pytest.mark.parametrize("what", ["images", "factors"])
 def test_only_a_missing_package_is_reported_as_one(missing, is_ours, what, tmp_path, monkeypatch):
     module = (
         "trainer.data.head_images"
-        if what == "pictures"
+        if what == "images"
         else "comfyui_cldis.datasets.heads.factor_data"
     )
     for name in [name for name in sys.modules if name == module]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Failing(module, missing), *sys.meta_path])
     with pytest.raises(ModuleNotFoundError) as caught:
-        if what == "pictures":
+        if what == "images":
             open_images("heads", 32, cache_dir=tmp_path, num_images=2)
         else:
             open_factor_data("heads", 32)

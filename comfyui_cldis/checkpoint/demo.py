@@ -1,4 +1,4 @@
-"""The bundled demo model and its sample pictures."""
+"""The bundled demo model and its sample images."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def demo_model_path() -> Path:
 
 
 def demo_image_paths() -> list[Path]:
-    """Paths of the sample pictures, which were never used in training, sorted by name.
+    """Paths of the sample images, which were never used in training, sorted by name.
 
     Raises: FileNotFoundError when this installation came without them.
     """
     paths = sorted((ASSETS / "samples").glob("*.png"))
     if not paths:
         raise FileNotFoundError(
-            f"The sample pictures in {ASSETS / 'samples'} are not part of this installation. "
-            "Install the complete package again, or name a picture of your own."
+            f"The sample images in {ASSETS / 'samples'} are not part of this installation. "
+            "Install the complete package again, or name an image of your own."
         )
     return paths

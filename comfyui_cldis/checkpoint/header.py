@@ -54,7 +54,7 @@ class Header:
 
     @property
     def image_size(self) -> int:
-        """Side of the model's square picture in pixels."""
+        """Side of the model's square image in pixels."""
         return self.config.image_size
 
     @property

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..editing.editable import EVEN_SHARE
+from ..editing.editable import MONOTONE_SHARE
 
 WEAK_SHARE = 0.25  # of the strongest effect: directions below are called weak
 INVERTED = "psnr_inverted_noise_db"
@@ -18,20 +18,20 @@ CAPTION = "the noise map alone gives as much with a useless code, so it is no si
 NAMES = {
     "explained_variance_random_noise": "code explains",
     "explained_variance_preview": "co-pilot explains",
-    "num_visible_monotone": "directions that grow evenly",
+    "num_visible_monotone": "directions that is monotone",
     INVERTED: "inverted noise",
 }
 BASIS = ("pictures", "num_images", "num_steps")
 
 
 def describe_quality(quality: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values for reading: what was judged, the known figures, then all others.
+    """Names and values for reading: what was evaluated, the known figures, then all others.
 
     Nested figures are left out; a figure that is not a finite number is shown as it is.
     """
     lines = []
     if "num_images" in quality:
-        lines.append(("measured on", f"{quality['num_images']} {judged_on(quality)}"))
+        lines.append(("measured on", f"{quality['num_images']} {evaluated_on(quality)}"))
     for key, name in NAMES.items():
         if key not in quality:
             continue
@@ -54,10 +54,10 @@ def describe_quality(quality: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def explained(share: float) -> str:
-    """An explained variance (1 perfect, 0 as good as the mean picture) as part of a sentence."""
+    """An explained variance (1 perfect, 0 as good as the mean image) as part of a sentence."""
     if share < 0:
-        return f"nothing: the mean picture of the training set is nearer ({share:.2f})"
-    return f"{100 * share:.0f} % of how the pictures differ from their mean"
+        return f"nothing: the mean image of the training set is nearer ({share:.2f})"
+    return f"{100 * share:.0f} % of how the images differ from their mean"
 
 
 def weakness(effect: float, strongest: float, monotone_share: float | None) -> str:
@@ -65,20 +65,20 @@ def weakness(effect: float, strongest: float, monotone_share: float | None) -> s
 
     Args:
         effect, strongest: of the direction, and of the model's first one (`Direction.effect`).
-        monotone_share: share of pictures on which its change grows evenly; None: not measured.
+        monotone_share: share of images on which its change is monotone; None: not measured.
     """
     reasons = []
     if effect < WEAK_SHARE * strongest:
         reasons.append("weak")
-    if monotone_share is not None and monotone_share < EVEN_SHARE:
-        reasons.append(f"uneven on {100 * (1 - monotone_share):.0f} % of the pictures")
+    if monotone_share is not None and monotone_share < MONOTONE_SHARE:
+        reasons.append(f"uneven on {100 * (1 - monotone_share):.0f} % of the images")
     return ", ".join(reasons)
 
 
-def judged_on(quality: Mapping[str, Any]) -> str:
-    """The pictures that the quality was measured on, such as "unseen pictures"."""
+def evaluated_on(quality: Mapping[str, Any]) -> str:
+    """The images that the quality was measured on, such as "unseen images"."""
     seen = quality.get("pictures", "unseen")  # the key is younger than the first models
-    return "unseen pictures" if seen == "unseen" else f"pictures {seen}"
+    return "unseen images" if seen == "unseen" else f"images {seen}"
 
 
 def _finite(value: Any) -> float | None:

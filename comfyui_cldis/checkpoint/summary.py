@@ -88,7 +88,7 @@ def direction_notes(directions: Sequence[Direction], facts: Mapping[str, Any]) -
     """Name of each direction -> what speaks against it, such as "weak"; "" for nothing.
 
     Where evenness was measured twice, in the facts and with the direction, the worse figure counts:
-    a look at a few pictures does not take back what many have shown.
+    a look at a few images does not take back what many have shown.
     """
     quality = facts.get("quality")
     shares = quality.get("monotone_share") if isinstance(quality, Mapping) else None

@@ -25,7 +25,7 @@ from ..directions.quality import (
     MONOTONE,
     Measured,
     drawn_latent,
-    judged_amounts,
+    evaluation_amounts,
     with_measurements,
 )
 from ..editing.direction import Direction
@@ -36,13 +36,13 @@ from ..imaging.sheet import Row, contact_sheet
 from .sheets import TILE, amounts_over_range
 
 Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]
-NUM_DRAWN = 4  # pictures that directions are measured on when none are given
+NUM_DRAWN = 4  # images that directions are measured on when none are given
 NUM_SHOWN = 2  # of them on a sheet
 COLUMNS = {MONOTONE: "even", CONSISTENCY: "alike", BALANCE: "balance"}
 LEGEND = """\
-effect: mean change of the picture between -1 and +1 sd, in [0, 2].
-even: share of the pictures that change one way all along.
-alike: how alike the changes of unlike pictures are, in [-1, 1].
+effect: mean change of the image between -1 and +1 sd, in [0, 2].
+even: share of the images that change one way all along.
+alike: how alike the changes of unlike images are, in [-1, 1].
 balance: change to the weaker side over that to the stronger side."""
 
 
@@ -84,7 +84,7 @@ def directions_table(header: Header, measured: Mapping[str, Measured] | None = N
 def directions_sheet(
     model: EditableModel, latent: Latent, progress: Progress, *, num_steps: int
 ) -> Image.Image:
-    """One row for each direction: each of B pictures from end to end of the range, in 5 steps.
+    """One row for each direction: each of B images from end to end of the range, in 5 steps.
 
     Raises: ValueError for a model without directions, or with channels that are no colours.
     """
@@ -110,7 +110,7 @@ def thumbnail_sheet(header: Header) -> Image.Image | None:
         if direction.thumbnails is None:
             return None
         images = direction.thumbnails.permute(0, 3, 1, 2).float() / 127.5 - 1
-        captions = tuple(_caption(amount) for amount in judged_amounts(direction)[::2])
+        captions = tuple(_caption(amount) for amount in evaluation_amounts(direction)[::2])
         rows.append(Row(_label(direction, notes), images, captions))
     if not rows:
         return None
@@ -118,7 +118,7 @@ def thumbnail_sheet(header: Header) -> Image.Image | None:
 
 
 def base_latent(model: EditableModel, images: Sequence[Tensor], num_steps: int) -> Latent:
-    """The pictures to move: those given, (1, C, S, S) each, or some drawn from the statistics."""
+    """The images to move: those given, (1, C, S, S) each, or some drawn from the statistics."""
     if not images:
         return drawn_latent(model, NUM_DRAWN)
     return encode(model, torch.cat(list(images)), inversion_steps=num_steps)
@@ -198,7 +198,7 @@ def _check_drawable(model: EditableModel) -> None:
     channels = model.networks.config.in_channels
     if channels not in (1, 3):
         raise ValueError(
-            f"{model.name} works on image latents with {channels} channels, not on pictures. "
+            f"{model.name} works on image latents with {channels} channels, not on images. "
             "Choose a model with 1 or 3 channels."
         )
 

@@ -1,4 +1,4 @@
-"""`cldis demo`, `edit` and `traverse`: pictures in, pictures out."""
+"""`cldis demo`, `edit` and `traverse`: images in, images out."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RESIZE_RULES = ("crop", "pad", "stretch")  # likewise
 
 def add_commands(commands: Commands) -> None:
     """Add them to the subparsers of `cldis`."""
-    demo = commands.add_parser("demo", help="draw what the bundled model can do, in one picture")
+    demo = commands.add_parser("demo", help="draw what the bundled model can do, in one image")
     demo.add_argument("--output", type=Path, default=Path("cldis_demo.png"), metavar="FILE")
     demo.set_defaults(run=_demo)
 
-    edit = commands.add_parser("edit", help="move factors of a picture")
+    edit = commands.add_parser("edit", help="move factors of an image")
     edit.add_argument(
         "--set",
         action="append",
@@ -38,12 +38,10 @@ def add_commands(commands: Commands) -> None:
         metavar="NAME=AMOUNT",
         help="direction and amount in standard deviations; may be given again",
     )
-    edit.add_argument(
-        "--sampler", choices=SAMPLERS, default="ddim", help="how the picture is drawn"
-    )
+    edit.add_argument("--sampler", choices=SAMPLERS, default="ddim", help="how the image is drawn")
     edit.set_defaults(run=_edit)
 
-    traverse = commands.add_parser("traverse", help="draw a picture along one direction")
+    traverse = commands.add_parser("traverse", help="draw an image along one direction")
     traverse.add_argument("--direction", required=True, metavar="NAME")
     traverse.set_defaults(run=_traverse)
 
@@ -53,20 +51,20 @@ def add_commands(commands: Commands) -> None:
             "--model", type=Path, metavar="MODEL", help="a .safetensors file; else the demo model"
         )
         command.add_argument(
-            "--output", type=Path, metavar="OUT", help="picture file to write; else a free name"
+            "--output", type=Path, metavar="OUT", help="image file to write; else a free name"
         )
         command.add_argument("--force", action="store_true", help="replace a file that is there")
         command.add_argument(
             "--seed",
             type=parse_seed,
             metavar="N",
-            help="draw fresh noise from this seed instead of keeping the picture's own",
+            help="draw fresh noise from this seed instead of keeping the image's own",
         )
         command.add_argument(
             "--freedom",
             type=parse_share,
             metavar="F",
-            help="0 to 1: how far the picture's own noise moves towards that of --seed; 0 (the "
+            help="0 to 1: how far the image's own noise moves towards that of --seed; 0 (the "
             "default) keeps its details, 0.2 to 0.5 lets a large edit go further",
         )
         command.add_argument(
@@ -76,14 +74,14 @@ def add_commands(commands: Commands) -> None:
             "--resize",
             choices=RESIZE_RULES,
             default="crop",
-            help="how a picture that is not square fits the model",
+            help="how an image that is not square fits the model",
         )
     add_device(demo, edit, traverse)
 
 
 def _demo(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_image_paths, demo_model_path
-    from ..picture import check_output, write_picture
+    from ..picture import check_output, write_image
     from .sheets import demo_sheet
 
     start = time.perf_counter()
@@ -92,7 +90,7 @@ def _demo(options: argparse.Namespace) -> int:
     model = load_model(demo_model_path(), options.device)
     images = [framed(model, path, "crop")[0] for path in demo_image_paths()[:NUM_DEMO_ROWS]]
     sheet = demo_sheet(model, images, progress, num_steps=DEFAULT_STEPS)
-    write_picture(options.output, sheet)
+    write_image(options.output, sheet)
     report(options.output, sheet.size, start)
     return 0
 
@@ -100,7 +98,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _edit(options: argparse.Namespace) -> int:
     from ..editing.framing import unframe
     from ..editing.pipeline import decode, edit, encode
-    from ..picture import write_picture
+    from ..picture import write_image
 
     start = time.perf_counter()
     edits = _edits(options.set)
@@ -127,19 +125,19 @@ def _edit(options: argparse.Namespace) -> int:
             on_step=on_step,
         )
     result = unframe(edited, latent.origins)[0]
-    write_picture(output, result)
+    write_image(output, result)
     report(output, (result.shape[-1], result.shape[-2]), start)
     return 0
 
 
 def _traverse(options: argparse.Namespace) -> int:
-    from ..picture import write_picture
+    from ..picture import write_image
     from .sheets import traverse_sheet
 
     start = time.perf_counter()
     output = _output(options, "traverse")
     model = load_model(options.model, options.device)
-    model.direction(options.direction)  # refuse an unknown name before the picture is read
+    model.direction(options.direction)  # refuse an unknown name before the image is read
     image, _ = framed(model, options.image, options.resize)
     seed, freedom = _noise(options)
     sheet = traverse_sheet(
@@ -151,7 +149,7 @@ def _traverse(options: argparse.Namespace) -> int:
         seed=seed or 0,
         freedom=0.0 if seed is None else freedom,
     )
-    write_picture(output, sheet)
+    write_image(output, sheet)
     report(output, sheet.size, start)
     return 0
 
@@ -182,7 +180,7 @@ def _edits(pairs: Sequence[str]) -> dict[str, float]:
 
 
 def _output(options: argparse.Namespace, kind: str) -> Path:
-    """Where the picture goes: --output, or a name of its own that is still free.
+    """Where the image goes: --output, or a name of its own that is still free.
 
     Raises: ValueError and FileNotFoundError for a place that cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Models and pictures as the commands take them."""
+"""Models and images as the commands take them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def load_model(path: Path | None, device: str) -> EditableModel:
 
 
 def framed(model: EditableModel, path: Path, rule: str) -> tuple[Tensor, tuple[Origin, ...]]:
-    """Reads a picture at the model's size, (1, C, S, S), with what brings it back."""
+    """Reads an image at the model's size, (1, C, S, S), with what brings it back."""
     from ..editing.framing import frame
-    from ..picture import read_picture
+    from ..picture import read_image
 
     config = model.networks.config
     if config.in_channels not in (1, 3):
         raise ValueError(
             f"This model works on image latents with {config.in_channels} channels, not on "
-            "pictures. Choose a model with 1 or 3 channels."
+            "images. Choose a model with 1 or 3 channels."
         )
-    return frame(read_picture(path, config.in_channels), config.image_size, rule)
+    return frame(read_image(path, config.in_channels), config.image_size, rule)

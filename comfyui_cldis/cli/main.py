@@ -1,4 +1,4 @@
-"""The `cldis` command: demo, edit, traverse for pictures; info, directions, rename, prune, evaluate
+"""The `cldis` command: demo, edit, traverse for images; info, directions, rename, prune, evaluate
 and track for models; and train.
 
 Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C.
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import images as pictures
+from . import images as images
 from . import models, scores
 from .arguments import Parser
 from .terminal import complain
@@ -49,10 +49,10 @@ def _train(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="cldis", description="Move the factors of a picture.")
+    parser = Parser(prog="cldis", description="Move the factors of an image.")
     parser.add_argument("--version", action="version", version=f"cldis {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (pictures, models, scores):
+    for group in (images, models, scores):
         group.add_commands(commands)
     commands.add_parser("train", help="train a model; the flags are those of `python -m trainer`")
     return parser

@@ -34,12 +34,12 @@ def add_commands(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="IMAGE",
-        help="a picture to move; may be given again. Without: thumbnails, or drawn codes",
+        help="an image to move; may be given again. Without: thumbnails, or drawn codes",
     )
     directions.add_argument(
         "--measure",
         action="store_true",
-        help="measure quality anew on --image or 4 drawn pictures; say what seems to change",
+        help="measure quality anew on --image or 4 drawn images; say what seems to change",
     )
     directions.add_argument(
         "--output", type=Path, metavar="FILE", help="model file with what --measure found"
@@ -90,7 +90,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _directions(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_model_path, read_header
-    from ..picture import check_output, write_picture
+    from ..picture import check_output, write_image
     from . import direction_table as command
 
     path = options.model or demo_model_path()
@@ -117,7 +117,7 @@ def _directions(options: argparse.Namespace) -> int:
             command.write_model(path, model, options.output)
     print(command.directions_table(header, measured))
     if sheet is not None and options.sheet is not None:
-        write_picture(options.sheet, sheet)
+        write_image(options.sheet, sheet)
     for written in filter(None, (options.output, options.sheet)):
         print(f"wrote {written}")
     return 0

@@ -42,7 +42,7 @@ def add_commands(commands: Commands) -> None:
 
     track = commands.add_parser("track", help="score disentanglement without labels")
     track.add_argument("model", nargs="?", type=Path, metavar="MODEL")
-    track.add_argument("--data", type=Path, metavar="FOLDER", help="pictures; else drawn codes")
+    track.add_argument("--data", type=Path, metavar="FOLDER", help="images; else drawn codes")
     track.add_argument("--directions", choices=DIRECTIONS, default="axes", help="what to score")
     track.add_argument("--fast", action="store_true", help="fewer bases and steps")
     track.add_argument("--seed", type=parse_seed, metavar="N")
@@ -94,7 +94,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _track(options: argparse.Namespace) -> int:
-    from ..picture import check_output, write_picture
+    from ..picture import check_output, write_image
     from ..tracking import FAST, TrackingSettings, track, tracking_table
     from ..tracking.sheet import tracking_sheet
     from .tracking import read_folder
@@ -120,6 +120,6 @@ def _track(options: argparse.Namespace) -> int:
         options.json.write_text(text + "\n", encoding="utf-8")
         print(f"wrote {options.json}")
     if options.sheet is not None:
-        write_picture(options.sheet, tracking_sheet(result))
+        write_image(options.sheet, tracking_sheet(result))
         print(f"wrote {options.sheet}")
     return 0

@@ -1,4 +1,4 @@
-"""Sheets that show what a model does to pictures, for `cldis demo` and `cldis traverse`."""
+"""Sheets that show what a model does to images, for `cldis demo` and `cldis traverse`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def demo_sheet(
 ) -> Image.Image:
     """Draws one row per direction, strongest first: original, reconstruction, - and + edits.
 
-    Each row shows another picture; there are as many rows as pictures, or directions if fewer.
+    Each row shows another image; there are as many rows as images, or directions if fewer.
 
     Args:
         images: (1, C, S, S) in [-1, 1] each, at the model's size.

@@ -1,4 +1,4 @@
-"""Pictures whose factors of variation are known: drawn here, or read from well-known files."""
+"""Images whose factors of variation are known: drawn here, or read from well-known files."""
 
 from .registry import FACTOR_NAMES, open_factor_data
 from .space import FactorData, FactorSpace, sample_combinations, sample_factors

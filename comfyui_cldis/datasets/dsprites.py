@@ -4,7 +4,7 @@ Five factors, 3 x 6 x 40 x 32 x 32 = 737,280 combinations, in the order of Matth
 whose colour, always white, is left out. Two differences are ours. Edges are antialiased, where
 theirs are black or white. Orientation goes round in 40 equal steps, where theirs has the first
 angle twice (0 and 2 pi); so a square comes back after 10 steps and an ellipse after 20, and such
-pictures repeat.
+images repeat.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .pixels import resize_pixels
 from .space import FactorSpace
 
 DSPRITES_NAME = "dsprites-equivalent"
-DSPRITES_VERSION = 1  # raise it when the same factors give another picture
+DSPRITES_VERSION = 1  # raise it when the same factors give another image
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 8, 512
 
 SPACE = FactorSpace(
@@ -27,7 +27,7 @@ SHAPES = ("square", "ellipse", "heart")
 SCALES = np.linspace(0.5, 1, 6)
 ANGLES = 2 * np.pi * np.arange(40) / 40
 
-# In pixels of a 64-pixel picture: a sprite of scale 1 has about this radius, and its centre goes
+# In pixels of a 64-pixel image: a sprite of scale 1 has about this radius, and its centre goes
 # from 16 to 47 in steps of one.
 _GRID = 64
 _UNIT = 8.6
@@ -36,14 +36,14 @@ _SAMPLES = 4  # per pixel along each axis
 
 
 class DSprites:
-    """Draws dSprites-equivalent pictures (n, S, S, 1) from levels (n, 5)."""
+    """Draws dSprites-equivalent images (n, S, S, 1) from levels (n, 5)."""
 
     name = DSPRITES_NAME
     space = SPACE
     channels = 1
 
     def __init__(self, image_size: int) -> None:
-        """Prepares pictures of S = `image_size`; each of 18 sprites is drawn on first use.
+        """Prepares images of S = `image_size`; each of 18 sprites is drawn on first use.
 
         They are drawn at the next multiple of 64 pixels, where every position is a whole pixel,
         and averaged down to S.
@@ -72,10 +72,10 @@ class DSprites:
         side = _GRID * self._zoom
         canvas = np.zeros((len(rows), side, side), dtype=np.uint8)
         window = self._sprites.shape[-1]
-        for picture, (shape, scale, angle, x, y) in zip(canvas, rows.tolist(), strict=True):
+        for image, (shape, scale, angle, x, y) in zip(canvas, rows.tolist(), strict=True):
             left, top = x * self._zoom, y * self._zoom
             sprite = self._sprites[shape, scale, angle]
-            picture[top : top + window, left : left + window] = sprite
+            image[top : top + window, left : left + window] = sprite
         return resize_pixels(canvas[..., None], self.image_size)
 
     def _draw(self, shape: int, scale: int) -> None:

@@ -23,7 +23,7 @@ def create_map(path: Path, shape: tuple[int, ...]) -> np.memmap:
         if free < num_bytes:
             raise OSError(
                 f"got cache folder {str(path.parent)!r} with {free / 2**30:.2f} GiB free; the "
-                f"pictures need {num_bytes / 2**30:.2f} GiB; free space there or choose another "
+                f"images need {num_bytes / 2**30:.2f} GiB; free space there or choose another "
                 "folder"
             )
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)

@@ -12,14 +12,14 @@ from .optional import is_missing
 from .pixels import grey_to_rgb
 from .shapes3d import SHAPES3D_NAME, Shapes3D
 from .space import FactorData
-from .stored import StoredPictures, is_stored, read_table
+from .stored import StoredImages, is_stored, read_table
 
 DRAWN_NAMES = (SHAPES3D_NAME, DSPRITES_NAME)
 FACTOR_NAMES = (*DRAWN_NAMES, "heads")
 
 
 class _GreyAsRgb:
-    """A grey data set whose pictures are repeated in three channels."""
+    """A grey data set whose images are repeated in three channels."""
 
     channels = 3
 
@@ -36,7 +36,7 @@ class _GreyAsRgb:
 def open_factor_data(
     source: str, image_size: int, *, channels: int | None = None, cache_dir: Path | None = None
 ) -> FactorData:
-    """Opens pictures with known factors.
+    """Opens images with known factors.
 
     Args:
         source: "shapes3d-equivalent", "dsprites-equivalent", "heads", or the path of a file:
@@ -47,7 +47,7 @@ def open_factor_data(
 
     Raises:
         FileNotFoundError: nothing at `source`.
-        ValueError: a number out of range, a file that is damaged or not known, or grey pictures
+        ValueError: a number out of range, a file that is damaged or not known, or grey images
             of a coloured set.
         ModuleNotFoundError: numba ("heads"), h5py (.h5) or scipy (.mat) is not installed.
         OSError: the cache folder cannot be written.
@@ -63,7 +63,7 @@ def fit_channels(data: FactorData, channels: int | None) -> FactorData:
     """The data set with that number of channels.
 
     Raises:
-        ValueError: grey pictures of a coloured set.
+        ValueError: grey images of a coloured set.
     """
     if channels is None or channels == data.channels:
         return data
@@ -72,7 +72,7 @@ def fit_channels(data: FactorData, channels: int | None) -> FactorData:
 
 
 def check_channels(name: str, own: int, wanted: int) -> None:
-    """Raises a ValueError for grey pictures of a coloured set: they would lose its factors."""
+    """Raises a ValueError for grey images of a coloured set: they would lose its factors."""
     if own == 3 and wanted == 1:
         raise ValueError(f"got channels=1 for {name!r}; it is RGB; pass channels=3")
 
@@ -100,9 +100,9 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
             f"Expected {', '.join(FACTOR_NAMES)}, or the path of 3dshapes.h5, dsprites_*.npz, "
             "mpi3d_*.npz, cars3d.npz or a folder of Cars3D's .mat files; check the name"
         )
-    return StoredPictures(read_table(path), image_size, cache_dir)
+    return StoredImages(read_table(path), image_size, cache_dir)
 
 
 def is_factor_source(source: str) -> bool:
-    """Whether training pictures of that name or path come from a factor data set."""
+    """Whether training images of that name or path come from a factor data set."""
     return source in DRAWN_NAMES or is_stored(Path(source).expanduser())

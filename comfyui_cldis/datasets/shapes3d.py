@@ -1,10 +1,10 @@
 """Shapes3D-equivalent: an object in a coloured room, with the factors and the grid of Shapes3D.
 
 Six factors, 10 x 10 x 10 x 8 x 4 x 15 = 480,000 combinations, in the order of Burgess & Kim 2018
-(3dshapes.h5). The pictures resemble theirs and are not the same; the name always says so.
+(3dshapes.h5). The images resemble theirs and are not the same; the name always says so.
 
 Only scale, shape and orientation need geometry: 480 ray casts, each made when it is first asked
-for. Every picture is then a sum of five layers times their colours.
+for. Every image is then a sum of five layers times their colours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .solids import Solid, bounding_sphere, hit_solid
 from .space import FactorSpace
 
 SHAPES3D_NAME = "shapes3d-equivalent"
-SHAPES3D_VERSION = 1  # raise it when the same factors give another picture
+SHAPES3D_VERSION = 1  # raise it when the same factors give another image
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 8, 256
 
 SPACE = FactorSpace(
@@ -33,29 +33,29 @@ HUES = np.array([colorsys.hsv_to_rgb(hue / 10, 1, 1) for hue in range(10)], dtyp
 SKY = np.array([153, 226, 249], dtype=np.float32) / 255
 
 _SAMPLES = 4  # per pixel along each axis
-_BATCH = 64  # pictures composed at once, which keeps them in the processor's cache
+_BATCH = 64  # images composed at once, which keeps them in the processor's cache
 _NUM_LAYERS = 5
 _FLOOR, _WALL, _OBJECT, _HIGHLIGHT, _SKY = range(_NUM_LAYERS)
-_LEVELS = 65535  # layers are kept as 16-bit fractions: half the memory of float32, same pictures
+_LEVELS = 65535  # layers are kept as 16-bit fractions: half the memory of float32, same images
 
 # The room in metres: its floor is y = 0, the object stands at the origin.
 _HALF_WIDTH = 1.07
 _WALL_HEIGHT = 0.74
 _EYE_DISTANCE, _EYE_HEIGHT = 1.0, 0.30
-_FOCAL_LENGTH = 1.06  # in widths of the picture
+_FOCAL_LENGTH = 1.06  # in widths of the image
 _TO_LIGHT = np.array([-0.42, 0.80, -0.42]) / np.linalg.norm([-0.42, 0.80, -0.42])
 _LAMP = np.array([-0.9, -0.9])  # x and z of the brightest corner
 
 
 class Shapes3D:
-    """Renders Shapes3D-equivalent pictures (n, S, S, 3) from levels (n, 6)."""
+    """Renders Shapes3D-equivalent images (n, S, S, 3) from levels (n, 6)."""
 
     name = SHAPES3D_NAME
     space = SPACE
     channels = 3
 
     def __init__(self, image_size: int) -> None:
-        """Prepares pictures of S = `image_size`; each of 480 geometries is cast on first use.
+        """Prepares images of S = `image_size`; each of 480 geometries is cast on first use.
 
         Raises:
             ValueError: a size out of range.

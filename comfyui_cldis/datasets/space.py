@@ -100,7 +100,7 @@ class FactorSpace:
 
 
 class FactorData(Protocol):
-    """Pictures for every combination of a factor space."""
+    """Images for every combination of a factor space."""
 
     @property
     def name(self) -> str:
@@ -123,7 +123,7 @@ class FactorData(Protocol):
         ...
 
     def images(self, factors: np.ndarray) -> np.ndarray:
-        """Levels (n, K) -> pictures (n, S, S, C) uint8.
+        """Levels (n, K) -> images (n, S, S, C) uint8.
 
         Raises:
             ValueError: levels that do not fit the space.

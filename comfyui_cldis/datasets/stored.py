@@ -1,6 +1,6 @@
-"""Factor data sets that somebody has as files: found, checked, and read picture by picture.
+"""Factor data sets that somebody has as files: found, checked, and read image by image.
 
-A file's pictures are mapped where they lie when the file allows that. Otherwise they are unpacked:
+A file's images are mapped where they lie when the file allows that. Otherwise they are unpacked:
 small sets into memory, large ones once into a cache folder.
 """
 
@@ -28,7 +28,7 @@ FILE_ENDINGS = (".h5", ".hdf5", ".npz")
 
 @dataclass(frozen=True)
 class StoredTable:
-    """What a file holds: one picture for each combination, in the order of their indices."""
+    """What a file holds: one image for each combination, in the order of their indices."""
 
     name: str
     space: FactorSpace
@@ -42,13 +42,13 @@ class StoredTable:
         count, height, width, channels = self.shape
         if count != self.space.num_combinations:
             raise ValueError(
-                f"got {str(self.path)!r} with {count:,} pictures; expected "
+                f"got {str(self.path)!r} with {count:,} images; expected "
                 f"{self.space.num_combinations:,}, one for each combination of "
                 f"{', '.join(self.space.names)}; download the whole file again"
             )
         if height != width or height < 1 or channels not in (1, 3):
             raise ValueError(
-                f"got {str(self.path)!r} with pictures of {width} x {height} pixels and "
+                f"got {str(self.path)!r} with images of {width} x {height} pixels and "
                 f"{channels} channels; expected squares that are grey or RGB; convert them"
             )
 
@@ -60,11 +60,11 @@ class StoredTable:
         return sum(fact.st_size for fact in facts), max(fact.st_mtime_ns for fact in facts)
 
 
-class StoredPictures:
-    """Reads pictures (n, S, S, C) of a file, brought to S = `image_size`."""
+class StoredImages:
+    """Reads images (n, S, S, C) of a file, brought to S = `image_size`."""
 
     def __init__(self, table: StoredTable, image_size: int, cache_dir: Path | None) -> None:
-        """Maps the pictures, unpacking them first when they are packed.
+        """Maps the images, unpacking them first when they are packed.
 
         Raises:
             ValueError: packed, too large for memory, and no cache folder given; or damaged.
@@ -80,12 +80,12 @@ class StoredPictures:
 
     def images(self, factors: np.ndarray) -> np.ndarray:
         """Levels (n, K) -> (n, S, S, C) uint8."""
-        pictures = np.asarray(self._rows[self.space.to_index(factors)]) * self._gain
-        return resize_pixels(pictures, self.image_size)
+        pixels = np.asarray(self._rows[self.space.to_index(factors)]) * self._gain
+        return resize_pixels(pixels, self.image_size)
 
 
 def is_stored(path: Path) -> bool:
-    """Whether a path looks like a factor data set and not like a folder of pictures."""
+    """Whether a path looks like a factor data set and not like a folder of images."""
     if not path.is_dir():
         return path.suffix.lower() in FILE_ENDINGS
     has_mat = False
@@ -99,7 +99,7 @@ def is_stored(path: Path) -> bool:
 
 
 def read_table(path: Path) -> StoredTable:
-    """Recognises a file by what it holds, without reading its pictures.
+    """Recognises a file by what it holds, without reading its images.
 
     Known are `3dshapes.h5`, `dsprites_*.npz`, `mpi3d_*.npz`, `cars3d.npz`, and the folder of
     Cars3D's .mat files.
@@ -135,7 +135,7 @@ def check_order(path: Path, space: FactorSpace, levels: np.ndarray) -> None:
     """Raises a ValueError unless row i of a file's labels is combination i."""
     if not np.array_equal(levels, space.to_factors(np.arange(len(levels)))):
         raise ValueError(
-            f"got {str(path)!r}, whose pictures are not in the order of their labels; expected "
+            f"got {str(path)!r}, whose images are not in the order of their labels; expected "
             "every combination once, the last factor changing fastest; use the original file"
         )
 
@@ -148,7 +148,7 @@ def _unpack(table: StoredTable, cache_dir: Path | None) -> np.ndarray:
         return rows
     if cache_dir is None:
         raise ValueError(
-            f"got {str(table.path)!r}, whose pictures take {num_bytes / 2**30:.1f} GiB unpacked; "
+            f"got {str(table.path)!r}, whose images take {num_bytes / 2**30:.1f} GiB unpacked; "
             "expected a folder to unpack them into; pass cache_dir"
         )
     facts = repr((str(table.path.resolve()), table.stamp, table.shape))
@@ -180,6 +180,6 @@ def _fill(rows: np.ndarray, table: StoredTable) -> None:
             progress.update(len(block))
     if start != len(rows):
         raise ValueError(
-            f"got {str(table.path)!r}, which ends after {start:,} of {len(rows):,} pictures; "
+            f"got {str(table.path)!r}, which ends after {start:,} of {len(rows):,} images; "
             "download it again"
         )

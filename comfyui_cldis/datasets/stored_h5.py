@@ -46,7 +46,7 @@ def read_shapes3d(path: Path) -> StoredTable:
                     "(480000, 64, 64, 3), uint8 and (480000, 6); use the original file"
                 )
             shape = images.shape
-            # Only plain, unpacked pictures have an offset.
+            # Only plain, unpacked images have an offset.
             offset = images.id.get_offset() if images.chunks is None else None
             space = _space(path, np.asarray(labels))
     except (OSError, RuntimeError, KeyError) as error:
@@ -81,7 +81,7 @@ def _map(path: Path, offset: int, shape: tuple[int, int, int, int]) -> np.ndarra
 
 
 def _stream(path: Path) -> Iterator[np.ndarray]:
-    """Reads in steps of whole chunks: a chunk may hold a strip of thousands of pictures."""
+    """Reads in steps of whole chunks: a chunk may hold a strip of thousands of images."""
     import h5py
 
     try:
@@ -89,8 +89,8 @@ def _stream(path: Path) -> Iterator[np.ndarray]:
             images = file["images"]
             assert isinstance(images, h5py.Dataset)
             chunk = images.chunks[0] if images.chunks else 1
-            picture_bytes = int(np.prod(images.shape[1:]))
-            step = chunk * max(1, _BLOCK_BYTES // (chunk * picture_bytes))
+            image_bytes = int(np.prod(images.shape[1:]))
+            step = chunk * max(1, _BLOCK_BYTES // (chunk * image_bytes))
             for start in range(0, len(images), step):
                 yield images[start : start + step]
     except (OSError, RuntimeError, KeyError) as error:

@@ -40,7 +40,7 @@ def read_cars3d_folder(path: Path) -> StoredTable:
 def _stream(files: list[Path], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     """One elevation after another, as the factors' order asks.
 
-    The files go car by car, so each is read once per elevation; a quarter of the pictures is held
+    The files go car by car, so each is read once per elevation; a quarter of the images is held
     at a time.
     """
     height, width, channels, azimuths, elevations = shape

@@ -70,65 +70,64 @@ def read_npz(path: Path) -> StoredTable:
         ValueError: damaged, or none of them.
     """
     arrays = _read_headers(path)
-    pictures = arrays.get("imgs") or arrays.get("images")
-    if pictures is None:
+    images = arrays.get("imgs") or arrays.get("images")
+    if images is None:
         raise ValueError(
             f"got {str(path)!r} with the arrays {', '.join(sorted(arrays)) or '(none)'}; expected "
             "'imgs' or 'images' as in dsprites_*.npz, mpi3d_*.npz or cars3d.npz; check the file"
         )
-    if pictures.dtype not in (np.dtype(np.uint8), np.dtype(bool)):
+    if images.dtype not in (np.dtype(np.uint8), np.dtype(bool)):
         raise ValueError(
-            f"got {str(path)!r} with pictures of type {pictures.dtype}; expected uint8; convert "
-            "them"
+            f"got {str(path)!r} with images of type {images.dtype}; expected uint8; convert them"
         )
-    if pictures.entry.file_size != pictures.header_bytes + pictures.num_bytes:
+    if images.entry.file_size != images.header_bytes + images.num_bytes:
         raise ValueError(
-            f"got {str(path)!r}, whose pictures do not have the size they claim; download it again"
+            f"got {str(path)!r}, whose images do not have the size they claim; download it again"
         )
     if "latents_classes" in arrays:
         space = _dsprites_space(arrays["latents_classes"])
-        return _table("dsprites", space, pictures, pictures.shape[1:])
-    return _table_of_grid(path, pictures)
+        return _table("dsprites", space, images, images.shape[1:])
+    return _table_of_grid(path, images)
 
 
-def _table_of_grid(path: Path, pictures: _Array) -> StoredTable:
-    """MPI3D and Cars3D carry no labels: the number of pictures, or their axes, tell the grid."""
-    axes = len(pictures.shape) - 3
-    if axes == 1 and pictures.shape[0] in KNOWN_GRIDS:
-        space = KNOWN_GRIDS[pictures.shape[0]]
-    elif axes in FACTORS_OF_AXES and min(pictures.shape) > 0:
-        space = FactorSpace(FACTORS_OF_AXES[axes], pictures.shape[:axes])
+def _table_of_grid(path: Path, images: _Array) -> StoredTable:
+    """MPI3D and Cars3D carry no labels: the number of images, or their axes, tell the grid."""
+    axes = len(images.shape) - 3
+    if axes == 1 and images.shape[0] in KNOWN_GRIDS:
+        space = KNOWN_GRIDS[images.shape[0]]
+    elif axes in FACTORS_OF_AXES and min(images.shape) > 0:
+        space = FactorSpace(FACTORS_OF_AXES[axes], images.shape[:axes])
     else:
         counts = ", ".join(f"{count:,}" for count in KNOWN_GRIDS)
         raise ValueError(
-            f"got {str(path)!r} with pictures of shape {pictures.shape}; expected {counts} "
-            "pictures (MPI3D, MPI3D real complex, Cars3D) in the original order; check the file"
+            f"got {str(path)!r} with images of shape {images.shape}; expected {counts} "
+            "images (MPI3D, MPI3D real complex, Cars3D) in the original order; check the file"
         )
     name = "cars3d" if space.names == CARS3D_FACTORS else path.stem.lower()
-    return _table(name, space, pictures, pictures.shape[axes:])
+    return _table(name, space, images, images.shape[axes:])
 
 
 def _table(
-    name: str, space: FactorSpace, pictures: _Array, picture_shape: tuple[int, ...]
+    name: str, space: FactorSpace, images: _Array, image_shape: tuple[int, ...]
 ) -> StoredTable:
-    if len(picture_shape) == 2:
-        picture_shape = (*picture_shape, 1)
-    if len(picture_shape) != 3:
+    if len(image_shape) == 2:
+        image_shape = (*image_shape, 1)
+    if len(image_shape) != 3:
         raise ValueError(
-            f"got {str(pictures.path)!r} with pictures of shape {pictures.shape}; expected "
+            f"got {str(images.path)!r} with images of shape {images.shape}; expected "
             "(number, height, width) or (number, height, width, channels)"
         )
-    height, width, channels = picture_shape
-    count = math.prod(pictures.shape) // max(1, height * width * channels)
+    height, width, channels = image_shape
+    count = math.prod(images.shape) // max(1, height * width * channels)
     shape = (count, height, width, channels)
-    is_packed = pictures.entry.compress_type != zipfile.ZIP_STORED
+    is_packed = images.entry.compress_type != zipfile.ZIP_STORED
     return StoredTable(
         name=name,
         space=space,
-        path=pictures.path,
+        path=images.path,
         shape=shape,
-        mapped=None if is_packed else lambda: _map(pictures, shape),
-        blocks=lambda: _stream(pictures, shape),
+        mapped=None if is_packed else lambda: _map(images, shape),
+        blocks=lambda: _stream(images, shape),
         is_binary=name == "dsprites",
     )
 
@@ -185,37 +184,37 @@ def _read_headers(path: Path) -> dict[str, _Array]:
     return arrays
 
 
-def _map(pictures: _Array, shape: tuple[int, int, int, int]) -> np.ndarray:
+def _map(images: _Array, shape: tuple[int, int, int, int]) -> np.ndarray:
     """Maps an array that is stored without compression, where it lies in the zip file."""
-    with pictures.path.open("rb") as file:
-        file.seek(pictures.entry.header_offset)
+    with images.path.open("rb") as file:
+        file.seek(images.entry.header_offset)
         header = file.read(30)
         if len(header) < 30 or header[:4] != b"PK\3\4":
-            raise _damaged(pictures.path, "no entry where the directory says")
+            raise _damaged(images.path, "no entry where the directory says")
         # The directory's copy of the name and the extra field may differ in length from this one.
         name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
         file.seek(0, 2)
-        start = pictures.entry.header_offset + 30 + name_bytes + extra_bytes
-        start += pictures.header_bytes
-        if start + pictures.num_bytes > file.tell():
-            raise _damaged(pictures.path, "it is cut off")
-    return np.memmap(pictures.path, dtype=np.uint8, mode="r", offset=start, shape=shape)
+        start = images.entry.header_offset + 30 + name_bytes + extra_bytes
+        start += images.header_bytes
+        if start + images.num_bytes > file.tell():
+            raise _damaged(images.path, "it is cut off")
+    return np.memmap(images.path, dtype=np.uint8, mode="r", offset=start, shape=shape)
 
 
-def _stream(pictures: _Array, shape: tuple[int, int, int, int]) -> Iterator[np.ndarray]:
-    picture_bytes = math.prod(shape[1:])
-    step = max(1, _BLOCK_BYTES // picture_bytes)
+def _stream(images: _Array, shape: tuple[int, int, int, int]) -> Iterator[np.ndarray]:
+    image_bytes = math.prod(shape[1:])
+    step = max(1, _BLOCK_BYTES // image_bytes)
     try:
-        with zipfile.ZipFile(pictures.path) as archive, archive.open(pictures.entry) as file:
-            file.read(pictures.header_bytes)
+        with zipfile.ZipFile(images.path) as archive, archive.open(images.entry) as file:
+            file.read(images.header_bytes)
             for start in range(0, shape[0], step):
                 count = min(step, shape[0] - start)
-                data = file.read(count * picture_bytes)
-                if len(data) != count * picture_bytes:
+                data = file.read(count * image_bytes)
+                if len(data) != count * image_bytes:
                     raise EOFError("it is cut off")
                 yield np.frombuffer(data, dtype=np.uint8).reshape(count, *shape[1:])
     except _DAMAGE as error:
-        raise _damaged(pictures.path, error) from error
+        raise _damaged(images.path, error) from error
 
 
 def _damaged(path: Path, error: Exception | str) -> ValueError:

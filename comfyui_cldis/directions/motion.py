@@ -1,8 +1,8 @@
-"""How things move between two sets of pictures: the shift, growth and turn that explain most.
+"""How things move between two sets of images: the shift, growth and turn that explain most.
 
 A few movements are fitted to all pairs at once, coarse to fine, by Gauss-Newton steps on the
-pictures that both should share half-way (after Lucas & Kanade 1981, with the parametric
-fields of Bergen et al. 1992). A picture that only gets brighter or redder is explained by none.
+images that both should share half-way (after Lucas & Kanade 1981, with the parametric
+fields of Bergen et al. 1992). An image that only gets brighter or redder is explained by none.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MAX_SIDE = 48  # pixels; larger pictures are measured at this size
+MAX_SIDE = 48  # pixels; larger images are measured at this size
 LEVELS = (8, 4, 2, 1)  # coarseness, as factors of the side
 STARTS = (0, -3, -2)  # of the levels that are left
 SMALLEST_LEVEL = 6  # pixels; coarser levels are left out
 STEPS_PER_LEVEL = 6
-SMALLEST_CHANGE = 1e-6  # mean square, in the units of the pictures
+SMALLEST_CHANGE = 1e-6  # mean square, in the units of the images
 MOST_SHIFT = 2.2  # in spreads of the change: what moves further leaves two places changed
 MOST_GROWTH, MOST_TILT = 0.5, 0.8  # share, radians; beyond, things vanish rather than move
 SOFTENING = (1.0, 4.0, 6.0, 4.0, 1.0)  # so that shifts by parts of a pixel do not blur the rest
@@ -26,12 +26,12 @@ WINDOW = 2.0  # radius of what moves, in spreads of the change
 
 
 class Motion(NamedTuple):
-    """One movement, shared by all pairs. Lengths are in half sides: the picture is 2 x 2.
+    """One movement, shared by all pairs. Lengths are in half sides: the image is 2 x 2.
 
     Attributes:
         right, down: shift of what changes.
         wider, taller: growth of its width and height, as a share (0.1 is 10 % more).
-        tilt: turn within the picture in radians, clockwise.
+        tilt: turn within the image in radians, clockwise.
         turn, nod: how much further the middle of what changes moves to the right and down than
             its outline does, as when a head turns.
         spread: (x, y) root mean square distance of the change from its middle.
@@ -79,7 +79,7 @@ def fit_motions(low: Tensor, high: Tensor) -> tuple[Motion, Motion]:
     """The movement of a whole thing from `low` to `high`, and that of its inside and outline.
 
     Args:
-        low, high: (B, C, H, W), any scale; what each direction end looks like on B pictures.
+        low, high: (B, C, H, W), any scale; what each direction end looks like on B images.
 
     Returns:
         A movement with right, down, wider, taller and tilt, and one with right and down (of the
@@ -228,7 +228,7 @@ def _descend(
 
 
 def _misfit(low: Tensor, high: Tensor, fields: Tensor, amounts: Tensor) -> tuple[Tensor, Tensor]:
-    """What differs when both pictures are moved half-way, and its slope with the movement.
+    """What differs when both images are moved half-way, and its slope with the movement.
 
     Returns:
         (B, C, H, W), and (B, C, H, W, 2): how much less it gets per half side of movement.

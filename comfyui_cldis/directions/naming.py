@@ -1,4 +1,4 @@
-"""Provisional names of directions, from what measurably changes between two sets of pictures."""
+"""Provisional names of directions, from what measurably changes between two sets of images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OUTLINE_SHARE = 0.75  # of the way of the middle; in a plain shift the fitted ou
 TURN_SPREAD = 0.2  # in half sides, from which a moving inside is a turn, not a small part
 ONE_WAY = 0.5  # share of the change of lightness that must have one sign
 EDGES_KEPT = 0.5  # cosine of the slopes at both ends, from which light changes and no thing does
-STRONG_CHROMA = 12.0  # length of (a*, b*) from which a picture has a hue
+STRONG_CHROMA = 12.0  # length of (a*, b*) from which an image has a hue
 CLEAR_SHARE = 0.25  # of the mean change of lightness, that a difference of places must reach
 SMALL_SPREAD, FAR, HALVES = 0.5, 0.3, 0.25  # in half sides: a cell, off the middle, a half
 FRAME_SHARE = 1.5  # how much more must change at half of the edges than within for a background
@@ -68,10 +68,10 @@ def describe_change(low: Tensor, high: Tensor) -> Words:
     region = _region(energy)
     found = _movement(*fit_motions(low_lab, high_lab))
     if found is not None:
-        # What changes at the edges of the picture is then the outline of a large thing.
+        # What changes at the edges of the image is then the outline of a large thing.
         place = "whole" if region == BACKGROUND else region
         return found._replace(name=f"{found.name} {place}")
-    weight = energy.sqrt() / energy.sqrt().sum().clamp(min=1e-12)  # of all pictures together
+    weight = energy.sqrt() / energy.sqrt().sum().clamp(min=1e-12)  # of all images together
     if float(chroma.square().sum()) > float(light.square().sum()):
         found = _colours(low_lab[:, 1:], high_lab[:, 1:], weight)
         return found._replace(name=f"{found.name} {region}")
@@ -93,7 +93,7 @@ def describe_ends(negative: str, positive: str) -> str:
 
 
 def _lab(images: Tensor) -> Tensor:
-    """CIELAB (B, 3, S, S) of colour pictures; the mean channel as lightness (B, 1, S, S) else."""
+    """CIELAB (B, 3, S, S) of colour images; the mean channel as lightness (B, 1, S, S) else."""
     if images.shape[1] != 3:
         return (images.float().mean(1, keepdim=True) + 1) * 50
     from kornia.color import rgb_to_lab

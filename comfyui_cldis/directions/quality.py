@@ -1,4 +1,4 @@
-"""What a direction does to some pictures: its quality in figures, its ends in words, thumbnails."""
+"""What a direction does to some images: its quality in figures, its ends in words, thumbnails."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Measured:
 
     Attributes:
         effect: mean absolute change between -1 and +1 sd, in [0, 2] image units.
-        quality: "monotone", the share of the pictures that change one way all along; "consistency"
-            in [-1, 1], the mean cosine between the change of a picture and that of each other;
+        quality: "monotone", the share of the images that change one way all along; "consistency"
+            in [-1, 1], the mean cosine between the change of an image and that of each other;
             "balance" in [0, 1], how alike in size the changes to both sides are.
         words: a provisional name and ends, of the change between -1 and +1 sd, as `rank_vectors`
             names directions.
-        thumbnails: of the first picture, as `Direction.thumbnails`; None for channels that are no
+        thumbnails: of the first image, as `Direction.thumbnails`; None for channels that are no
             colours.
     """
 
@@ -45,13 +45,13 @@ class Measured:
 def measure_direction(
     model: EditableModel, latent: Latent, direction: Direction, *, num_steps: int = 10
 ) -> Measured:
-    """Draw base pictures at five amounts along one direction of `model` and compare them.
+    """Draw base images at five amounts along one direction of `model` and compare them.
 
     Args:
-        latent: B base pictures with noise, at least one; with one the consistency is left out.
-        num_steps: DDIM steps per picture.
+        latent: B base images with noise, at least one; with one the consistency is left out.
+        num_steps: DDIM steps per image.
     """
-    amounts = judged_amounts(direction)
+    amounts = evaluation_amounts(direction)
     drawn = decode(model, traverse(model, latent, direction.name, amounts), num_steps=num_steps)
     images = drawn.view(len(latent), len(amounts), *drawn.shape[1:])
     unlike = [at for at, amount in enumerate(amounts) if amount not in amounts[:at]]
@@ -66,8 +66,8 @@ def measure_direction(
     )
 
 
-def judged_amounts(direction: Direction) -> list[float]:
-    """The amounts that a direction is judged at, in sd; the first, third and fifth are shown."""
+def evaluation_amounts(direction: Direction) -> list[float]:
+    """The amounts that a direction is evaluated at, in sd; the first, third and fifth are shown."""
     return [max(direction.minimum, min(direction.maximum, amount)) for amount in AMOUNTS]
 
 
@@ -93,7 +93,7 @@ def with_measurements(
 
 
 def drawn_latent(model: EditableModel, count: int, seed: int = 0) -> Latent:
-    """Base pictures without pictures: codes drawn about the mean of the training set, with noise.
+    """Base images without images: codes drawn about the mean of the training set, with noise.
 
     Codes are normal with the training set's deviations, cut to its 0.5 and 99.5 % quantiles. A
     residual code is 0, which is how training drops it.
@@ -102,15 +102,15 @@ def drawn_latent(model: EditableModel, count: int, seed: int = 0) -> Latent:
     noise = gaussian_noise((count, config.latent_dim), seed)
     z = (statistics.mean + statistics.std * noise).clamp(statistics.low, statistics.high)
     residual = torch.zeros(count, config.residual_dim) if config.residual_dim else None
-    # Item b of a batch is drawn from seed + b: start the pictures' noise behind the codes'.
+    # Item b of a batch is drawn from seed + b: start the images' noise behind the codes'.
     shape = (count, config.in_channels, config.image_size, config.image_size)
     return Latent(z, gaussian_noise(shape, seed + count), residual)
 
 
 def monotone_share(images: Tensor) -> float:
-    """Share of the pictures that change one way all along; (B, K, C, S, S) at K rising amounts.
+    """Share of the images that change one way all along; (B, K, C, S, S) at K rising amounts.
 
-    Each picture is projected on the difference between its last and first; monotone means that
+    Each image is projected on the difference between its last and first; monotone means that
     the projections rise.
     """
     path = images.flatten(2)  # (B, K, pixels)
@@ -126,14 +126,14 @@ def _balance(images: Tensor) -> float:
 
 
 def _consistency(change: Tensor) -> float:
-    """Mean cosine between the changes (B, C, S, S) of two pictures, over all B (B - 1) pairs."""
+    """Mean cosine between the changes (B, C, S, S) of two images, over all B (B - 1) pairs."""
     unit = functional.normalize(change.flatten(1), dim=1)
     count = len(unit)
     return float((unit @ unit.T).sum() - unit.square().sum()) / (count * (count - 1))
 
 
 def _thumbnails(images: Tensor) -> Tensor | None:
-    """Pictures (3, C, S, S) in [-1, 1] as uint8 (3, s, s, 3), s at most THUMBNAIL_SIDE."""
+    """Images (3, C, S, S) in [-1, 1] as uint8 (3, s, s, 3), s at most THUMBNAIL_SIDE."""
     if images.shape[1] not in (1, 3):
         return None
     if images.shape[-1] > THUMBNAIL_SIDE:

@@ -20,12 +20,12 @@ SHORTEST_RANGE, LONGEST_RANGE = 0.5, 4.0
 
 
 class Effect(NamedTuple):
-    """What moving along one vector does on some base pictures.
+    """What moving along one vector does on some base images.
 
     Attributes:
         index: which vector.
-        effect: mean absolute difference between the pictures at -1 and +1 sd, in [0, 2].
-        low, high: pictures (B, C, S, S) at -1 and +1 standard deviation.
+        effect: mean absolute difference between the images at -1 and +1 sd, in [0, 2].
+        low, high: images (B, C, S, S) at -1 and +1 standard deviation.
     """
 
     index: int
@@ -42,10 +42,10 @@ def measure_vectors(
     paths: Sequence[CodePath | None] = (),
     num_steps: int = 10,
 ) -> Iterator[Effect]:
-    """Move along every vector, or its path, from -1 to +1 sd and compare the pictures; in turn.
+    """Move along every vector, or its path, from -1 to +1 sd and compare the images; in turn.
 
     Args:
-        latent: base pictures; their inverted noise is kept, as in an edit.
+        latent: base images; their inverted noise is kept, as in an edit.
         vectors: (K, N), in standard deviations of each code dimension.
         paths: K, None for a vector that is all there is to its direction; () when all are.
         num_steps: DDIM steps per decode.
@@ -80,7 +80,7 @@ def rank_vectors(
 
     Args:
         model: its `directions` are ignored.
-        latent: base pictures with inverted noise, at least one.
+        latent: base images with inverted noise, at least one.
         vectors: (K, N) of unit length, in standard deviations of each code dimension.
         ranges: (K, 2), least and greatest amount that is safe, in standard deviations; kept, but
             at least 0.5 and at most 4 to either side.

@@ -24,11 +24,11 @@ class Direction:
         vector: (N,) of unit length, in units of the latent standard deviation per dimension.
         minimum, maximum: safe amounts in standard deviations, minimum < 0 < maximum.
         negative_label, positive_label: what the two ends look like.
-        effect: mean absolute change of the picture, in [0, 2] image units, between -1 and +1.
+        effect: mean absolute change of the image, in [0, 2] image units, between -1 and +1.
         quality: measured figures by name, such as those of `quality.measure_direction`; at most 32.
         path: how the code moves when it is no straight line; `vector` is then its straight
             approximation. Amounts along a path do not add up over several edits.
-        thumbnails: uint8 (3, S, S, 3), sRGB: one picture at the negative end, at 0 and at the
+        thumbnails: uint8 (3, S, S, 3), sRGB: one image at the negative end, at 0 and at the
             positive end, 8 <= S <= 128; left out when directions are compared.
     """
 

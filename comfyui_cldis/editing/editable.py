@@ -13,7 +13,7 @@ from ..diffusion.schedule import NoiseSchedule
 from ..model import DiffusionAutoencoder
 from .direction import Direction, find_direction
 
-EVEN_SHARE = 0.9  # of the pictures: from here on a direction counts as growing evenly
+MONOTONE_SHARE = 0.9  # of the images: from here on a direction counts as growing evenly
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,6 @@ class EditableModel:
             shares = {k: v for k, v in quality["monotone_share"].items() if k not in dropped}
             facts["quality"] = {**quality, "monotone_share": shares}
             if "num_visible_monotone" in quality:
-                count = sum(share >= EVEN_SHARE for share in shares.values())
+                count = sum(share >= MONOTONE_SHARE for share in shares.values())
                 facts["quality"]["num_visible_monotone"] = count
         return replace(self, directions=left, facts=facts)

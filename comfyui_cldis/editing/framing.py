@@ -1,4 +1,4 @@
-"""Pictures of any size to the model's square and back, by a stated rule."""
+"""Images of any size to the model's square and back, by a stated rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESIZE_RULES = ("crop", "pad", "stretch")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an encoded square came from: size in pixels of the picture, and the rule used."""
+    """Where an encoded square came from: size in pixels of the image, and the rule used."""
 
     height: int
     width: int
@@ -44,14 +44,14 @@ def frame(images: Tensor, size: int, rule: str) -> tuple[Tensor, tuple[Origin, .
         (B, C, size, size) and one Origin per item.
 
     Raises:
-        ValueError: unknown rule, or an empty picture.
+        ValueError: unknown rule, or an empty image.
     """
     if rule not in RESIZE_RULES:
         raise ValueError(f"Unknown resize rule '{rule}'. Use one of {', '.join(RESIZE_RULES)}.")
     height, width = images.shape[-2:]
     if min(height, width) < 1:
         raise ValueError(
-            f"The picture is {width} x {height} pixels. Give one with at least one pixel."
+            f"The image is {width} x {height} pixels. Give one with at least one pixel."
         )
     if rule == "crop":
         side = min(height, width)
@@ -71,7 +71,7 @@ def unframe(images: Tensor, origins: Sequence[Origin]) -> Tensor:
     """Bring squares back to the size they had: the inverse of `frame`.
 
     After "crop" this is the central square at its original size; after "pad" and "stretch" it is
-    the whole picture at height x width.
+    the whole image at height x width.
 
     Args:
         images: (B, C, S, S).
@@ -82,12 +82,12 @@ def unframe(images: Tensor, origins: Sequence[Origin]) -> Tensor:
     """
     if len(origins) != images.shape[0]:
         raise ValueError(
-            f"{images.shape[0]} pictures have {len(origins)} recorded sizes. "
+            f"{images.shape[0]} images have {len(origins)} recorded sizes. "
             "Decode at the model's size instead."
         )
     if len(set(origins)) != 1:
         raise ValueError(
-            "The pictures of this batch came from different sizes. "
+            "The images of this batch came from different sizes. "
             "Decode at the model's size, or encode them separately."
         )
     origin = origins[0]

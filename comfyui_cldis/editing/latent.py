@@ -1,4 +1,4 @@
-"""The latent of a picture: semantic code z, noise map x_T, and where the picture came from."""
+"""The latent of an image: semantic code z, noise map x_T, and where the image came from."""
 
 from __future__ import annotations
 

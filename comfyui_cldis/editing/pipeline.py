@@ -1,6 +1,6 @@
 """The five verbs: encode, edit, traverse, interpolate, decode (and preview).
 
-Computations run on the device and in the dtype of the model's networks; latents and pictures are
+Computations run on the device and in the dtype of the model's networks; latents and images are
 float32 on the device of what was passed in. Nothing passed in is changed.
 """
 
@@ -40,12 +40,12 @@ def encode(
     origins: tuple[Origin, ...] = (),
     on_step: OnStep | None = None,
 ) -> Latent:
-    """Code z and noise map x_T of pictures.
+    """Code z and noise map x_T of images.
 
     Args:
         images: (B, C, S, S) in [-1, 1] at the model's size (see `framing.frame`).
         inversion_steps: steps of the deterministic inversion; 0 leaves x_T out.
-        origins: sizes the pictures had, carried along in the latent.
+        origins: sizes the images had, carried along in the latent.
         on_step: progress of the inversion; an exception raised in it cancels.
 
     Raises:
@@ -55,12 +55,12 @@ def encode(
     expected = (config.in_channels, config.image_size, config.image_size)
     if images.dim() != 4 or tuple(images.shape[1:]) != expected:
         raise ValueError(
-            f"The pictures have shape {tuple(images.shape)}; {model.name} needs "
+            f"The images have shape {tuple(images.shape)}; {model.name} needs "
             f"(B, {', '.join(map(str, expected))}). Frame them to the model's size first."
         )
     if not bool(torch.isfinite(images).all()):
         raise ValueError(
-            "The pictures contain NaN or infinite values. Repair the node or file they come from."
+            "The images contain NaN or infinite values. Repair the node or file they come from."
         )
     if inversion_steps < 0:
         raise ValueError(f"inversion_steps is {inversion_steps}. Use 0 (no x_T) or more.")
@@ -146,16 +146,16 @@ def decode(
     freedom: float = 1.0,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """Draw the pictures of a latent.
+    """Draw the images of a latent.
 
     Args:
         sampler: one of SAMPLERS.
-        num_steps: sampling steps; use the number of inversion steps to get the picture back.
+        num_steps: sampling steps; use the number of inversion steps to get the image back.
         seed: None starts from the latent's own x_T; a number starts from fresh noise, item b
             from seed + b.
         freedom: with a seed, how far to go from the latent's own x_T (0) to the fresh noise (1),
             on the sphere. A large edit may need some: the inverted noise holds on to the details
-            of the picture it came from.
+            of the image it came from.
         on_step: progress; an exception raised in it cancels.
 
     Returns:
@@ -207,7 +207,7 @@ def decode(
 
 @torch.no_grad()
 def preview(model: EditableModel, latent: Latent) -> Tensor:
-    """A blurry picture of the code in one cheap forward of the co-pilot's decoder.
+    """A blurry image of the code in one cheap forward of the co-pilot's decoder.
 
     Returns:
         (B, C, S, S) float32 in [-1, 1], on the device of the latent.

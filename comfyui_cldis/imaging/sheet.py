@@ -52,7 +52,7 @@ def contact_sheet(
         column_labels: texts above the columns, or none at all.
         scale: whole factor of enlargement, at least 1.
         group_size: so many columns belong together; a line divides them from the next. None: all.
-    Returns: an RGB picture that just fits its content.
+    Returns: an RGB image that just fits its content.
     Raises: ValueError for no rows, images of unlike sizes, or a wrong number of captions.
     """
     if not rows:
@@ -96,7 +96,7 @@ def contact_sheet(
         _draw_label(draw, label, MARGIN, top + side // 2, font, small)
         for column, image in enumerate(row.images):
             x = lefts[column]
-            tile = to_picture(image).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+            tile = to_image(image).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
             draw.rectangle((x - 1, top - 1, x + side, top + side), outline=HAIRLINE)
             sheet.paste(tile, (x, top))
             if row.captions:
@@ -107,8 +107,8 @@ def contact_sheet(
     return sheet
 
 
-def to_picture(image: Tensor) -> Image.Image:
-    """Turns one image (C, H, W) in [-1, 1], C 1 or 3, into an 8-bit picture, clipping the rest."""
+def to_image(image: Tensor) -> Image.Image:
+    """Turns one image (C, H, W) in [-1, 1], C 1 or 3, into an 8-bit image, clipping the rest."""
     levels = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)
     array = levels.to("cpu", torch.uint8).permute(1, 2, 0).numpy()  # (C, H, W) -> (H, W, C)
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)

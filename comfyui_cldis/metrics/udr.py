@@ -21,7 +21,7 @@ def similarity(first: Array, second: Array) -> Array:
     """Absolute rank correlation between the dimensions of two codes of the same rows.
 
     Args:
-        first, second: (n, N) and (n, M), row by row of the same pictures.
+        first, second: (n, N) and (n, M), row by row of the same images.
 
     Returns:
         (N, M) in [0, 1]; 0 for a dimension that does not vary.
@@ -32,7 +32,7 @@ def similarity(first: Array, second: Array) -> Array:
     if first.ndim != 2 or second.ndim != 2 or len(first) != len(second) or len(first) < 2:
         raise ValueError(
             f"The codes have shapes {first.shape} and {second.shape}. Give two arrays (n, N) and "
-            "(n, M) of the same n >= 2 pictures."
+            "(n, M) of the same n >= 2 images."
         )
     a, b = _standard_ranks(first), _standard_ranks(second)
     return np.abs(a.T @ b) / len(first)
@@ -63,10 +63,10 @@ def udr(codes: Sequence[Array]) -> list[float]:
     """UDR of each of several trainings of one configuration: the median over its pairs.
 
     Args:
-        codes: (n, N) each, of the same pictures; the paper takes at least five trainings.
+        codes: (n, N) each, of the same images; the paper takes at least five trainings.
 
     Raises:
-        ValueError: fewer than two codes, or codes of other pictures.
+        ValueError: fewer than two codes, or codes of other images.
     """
     if len(codes) < 2:
         raise ValueError(f"UDR compares trainings; {len(codes)} was given. Give two or more.")

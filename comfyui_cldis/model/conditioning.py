@@ -91,7 +91,7 @@ class Attention(nn.Module):
     """Multi-head attention of a feature map to tokens, or to itself when there are none.
 
     The queries carry a learned position, because at terminal noise the feature map itself holds
-    nothing that says where in the picture a query stands.
+    nothing that says where in the image a query stands.
     """
 
     def __init__(

@@ -168,7 +168,7 @@ class ModelConfig:
     """Architecture of a whole model.
 
     Attributes:
-        image_size: side of the square picture (or latent picture) in pixels.
+        image_size: side of the square image (or latent image) in pixels.
         in_channels: 3 for pixels, 1 for grey, 4 or 16 for the latents of an image VAE.
         latent_dim: N, number of scalars in the semantic code z.
         residual_dim: R, width of the optional residual code (0: none).

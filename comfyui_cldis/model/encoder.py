@@ -28,7 +28,7 @@ class SemanticEncoder(nn.Module):
     """Convolutional half U-Net with group normalisation and a Gaussian head.
 
     The head reads the flattened last feature map, not its average: where something stands in the
-    picture is one of the factors to be found.
+    image is one of the factors to be found.
 
     Source: Preechakul et al. 2022, section 3.2 (arXiv:2111.15640); Gaussian head: ours.
     """

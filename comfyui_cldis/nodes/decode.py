@@ -1,4 +1,4 @@
-"""Decoding: latents become pictures again."""
+"""Decoding: latents become images again."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from .sockets import (
 
 class Decode:
     DESCRIPTION = (
-        "Draws the picture of a latent and shows it while it forms. An unedited latent with "
-        "inverted noise gives the encoded picture back."
+        "Draws the image of a latent and shows it while it forms. An unedited latent with "
+        "inverted noise gives the encoded image back."
     )
     CATEGORY = CATEGORY_SAMPLING
     SEARCH_ALIASES = [
@@ -41,7 +41,7 @@ class Decode:
     ]
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
-    OUTPUT_TOOLTIPS = ("The pictures, one for each item of the latent.",)
+    OUTPUT_TOOLTIPS = ("The images, one for each item of the latent.",)
     FUNCTION = "execute"
 
     @classmethod
@@ -59,7 +59,7 @@ class Decode:
             "optional": {
                 "freedom": freedom_input(
                     "With inverted noise: how far it moves towards the noise of the seed. "
-                    "0 keeps the picture's own noise and its details, and switches this "
+                    "0 keeps the image's own noise and its details, and switches this "
                     "off; 0.2 to 0.5 lets a large edit go further."
                 ),
             },

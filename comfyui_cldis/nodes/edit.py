@@ -49,7 +49,7 @@ class EditDirection:
                         "step": 0.05,
                         "round": 0.001,
                         "tooltip": (
-                            "How far to move, in standard deviations of the training pictures. 0 "
+                            "How far to move, in standard deviations of the training images. 0 "
                             "is no edit; the range seen in training (CLDis Model Info) is mostly "
                             "within -3 to 3, and values beyond it are applied as given."
                         ),

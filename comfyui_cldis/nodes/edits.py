@@ -71,14 +71,14 @@ def check_latent(model: LoadedModel, latent: Latent) -> None:
     num_scalars = latent.z.shape[-1]
     if num_scalars != config.latent_dim:
         raise ValueError(
-            f"The latent has {num_scalars} scalars per picture and {model.label} works with "
-            f"{config.latent_dim}. Encode the picture with the same model."
+            f"The latent has {num_scalars} scalars per image and {model.label} works with "
+            f"{config.latent_dim}. Encode the image with the same model."
         )
     expected = (config.in_channels, config.image_size, config.image_size)
     if latent.x_T is not None and tuple(latent.x_T.shape[1:]) != expected:
         raise ValueError(
             f"The latent's noise has shape {tuple(latent.x_T.shape[1:])} and {model.label} works "
-            f"with {expected}. Encode the picture with the same model."
+            f"with {expected}. Encode the image with the same model."
         )
 
 

@@ -1,4 +1,4 @@
-"""Encoding: pictures become latents, that is factors and the noise that holds the rest."""
+"""Encoding: images become latents, that is factors and the noise that holds the rest."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ..editing.framing import RESIZE_RULES, frame
 from ..editing.latent import Latent
 from ..editing.pipeline import encode
 from . import host
-from .images import check_pictures, to_library
+from .images import check_images, to_library
 from .sockets import CATEGORY_SAMPLING, LATENT, MAXIMUM_STEPS, LoadedModel, model_input
 
 
 class Encode:
     DESCRIPTION = (
-        "Finds the factors of each picture, and by inversion the noise from which the decoder "
-        "draws just this picture. The slow part of an edit; it runs once for each picture."
+        "Finds the factors of each image, and by inversion the noise from which the decoder "
+        "draws just this image. The slow part of an edit; it runs once for each image."
     )
     CATEGORY = CATEGORY_SAMPLING
     SEARCH_ALIASES = [
@@ -27,7 +27,7 @@ class Encode:
     ]
     RETURN_TYPES = (LATENT,)
     RETURN_NAMES = ("latent",)
-    OUTPUT_TOOLTIPS = ("Factors and noise of each picture, and its size, for the edit nodes.",)
+    OUTPUT_TOOLTIPS = ("Factors and noise of each image, and its size, for the edit nodes.",)
     FUNCTION = "execute"
 
     @classmethod
@@ -39,7 +39,7 @@ class Encode:
                     "IMAGE",
                     {
                         "tooltip": (
-                            "One picture or a batch, of any size. Grey is read as colour; "
+                            "One image or a batch, of any size. Grey is read as colour; "
                             "transparency is laid over white."
                         )
                     },
@@ -52,7 +52,7 @@ class Encode:
                         "max": MAXIMUM_STEPS,
                         "step": 1,
                         "tooltip": (
-                            "Passes that search the picture's noise. More reproduces details "
+                            "Passes that search the image's noise. More reproduces details "
                             "better; 0 skips the search, and CLDis Decode must then use a seed."
                         ),
                     },
@@ -62,8 +62,8 @@ class Encode:
                     {
                         "default": "crop",
                         "tooltip": (
-                            "How a picture becomes the model's square. crop: the central square. "
-                            "pad: the whole picture, edges extended. stretch: the whole picture, "
+                            "How an image becomes the model's square. crop: the central square. "
+                            "pad: the whole image, edges extended. stretch: the whole image, "
                             "distorted."
                         ),
                     },
@@ -74,7 +74,7 @@ class Encode:
     def execute(
         self, model: LoadedModel, image: Tensor, inversion_steps: int, resize: str
     ) -> tuple[Latent]:
-        check_pictures(image)
+        check_images(image)
         config = model.editable.networks.config
 
         def encode_part(start, stop, on_step):

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..diffusion.samplers import Step
-from ..imaging.sheet import to_picture
+from ..imaging.sheet import to_image
 from .sockets import LoadedModel
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ def in_chunks(
         if chunk == 1:
             side = model.editable.networks.config.image_size
             raise RuntimeError(
-                f"The GPU is out of memory with one picture of {side} x {side} pixels in "
+                f"The GPU is out of memory with one image of {side} x {side} pixels in "
                 f"{model.label}. Close other programs that use it, choose dtype fp16 in CLDis Load "
                 "Model, or start ComfyUI with --cpu."
             )
@@ -107,7 +107,7 @@ def in_chunks(
 
 
 def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], None]], T]) -> T:
-    """Calls `work(on_fraction)` once, with room for `num_items` pictures at a time.
+    """Calls `work(on_fraction)` once, with room for `num_items` images at a time.
 
     `on_fraction(done)`, 0 to 1, reports progress and lets the user cancel.
 
@@ -127,7 +127,7 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
     except _out_of_memory() as error:
         side = model.editable.networks.config.image_size
         raise RuntimeError(
-            f"The GPU is out of memory with {num_items} pictures of {side} x {side} pixels in "
+            f"The GPU is out of memory with {num_items} images of {side} x {side} pixels in "
             f"{model.label}. Close other programs that use it, choose dtype fp16 in CLDis Load "
             "Model, or start ComfyUI with --cpu."
         ) from error
@@ -137,7 +137,7 @@ class Progress:
     """ComfyUI's progress bar, with x0 as preview when the user has previews on.
 
     Args:
-        num_items: pictures of the whole batch.
+        num_items: images of the whole batch.
         num_steps: steps that each of them takes.
         use_preview: whether this node has something to show.
     """
@@ -151,7 +151,7 @@ class Progress:
         self._bar = None if utils is None else utils.ProgressBar(self._total)
 
     def steps(self, num_done: int, num_items: int) -> Callable[[Step], None]:
-        """The `on_step` for a part of `num_items` pictures after `num_done` finished ones."""
+        """The `on_step` for a part of `num_items` images after `num_done` finished ones."""
 
         def on_step(step: Step) -> None:
             raise_if_interrupted()
@@ -167,11 +167,11 @@ class Progress:
         if not self._use_preview or time.monotonic() < self._next_preview_sec:
             return None
         self._next_preview_sec = time.monotonic() + 1 / PREVIEWS_PER_SEC
-        picture = to_picture(x0[0]).convert("RGB")
-        if max(picture.size) < SMALLEST_PREVIEW:
-            picture = picture.resize((SMALLEST_PREVIEW, SMALLEST_PREVIEW), Image.Resampling.BICUBIC)
+        image = to_image(x0[0]).convert("RGB")
+        if max(image.size) < SMALLEST_PREVIEW:
+            image = image.resize((SMALLEST_PREVIEW, SMALLEST_PREVIEW), Image.Resampling.BICUBIC)
         largest = getattr(sys.modules.get("latent_preview"), "MAX_PREVIEW_RESOLUTION", 512)
-        return ("JPEG", picture, largest)
+        return ("JPEG", image, largest)
 
 
 def raise_if_interrupted() -> None:
@@ -196,7 +196,7 @@ def _wants_previews() -> bool:
 
 
 def _load(model: LoadedModel, num_items: int) -> None:
-    """Makes room for the networks and for `num_items` pictures, and moves the networks there."""
+    """Makes room for the networks and for `num_items` images, and moves the networks there."""
     management = sys.modules.get("comfy.model_management")
     if model.patcher is None or management is None:
         return
@@ -208,7 +208,7 @@ def _load(model: LoadedModel, num_items: int) -> None:
 
 
 def _first_chunk(model: LoadedModel) -> int:
-    """How many pictures to try at once: what should fit by estimate, at most 64; on a CPU 8, so
+    """How many images to try at once: what should fit by estimate, at most 64; on a CPU 8, so
     that Cancel and the progress bar act within seconds."""
     management = sys.modules.get("comfy.model_management")
     if model.patcher is None or management is None:

@@ -1,4 +1,4 @@
-"""ComfyUI's pictures (B, H, W, C) in [0, 1] <-> the library's (B, C, H, W) in [-1, 1].
+"""ComfyUI's images (B, H, W, C) in [0, 1] <-> the library's (B, C, H, W) in [-1, 1].
 
 The only file that knows ComfyUI's layout. Rules for unusual channels:
 - grey (1 channel) counts as red = green = blue;
@@ -15,30 +15,30 @@ from torch import Tensor
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-def check_pictures(image: Tensor) -> None:
+def check_images(image: Tensor) -> None:
     """Raises ValueError unless `image` is a non-empty (B, H, W, C) with C from 1 to 4."""
     shape = tuple(image.shape)
     if image.ndim != 4 or 0 in shape or shape[-1] > 4:
         raise ValueError(
             f"The image has shape {shape}; expected (batch, height, width, 1 to 4 channels) with "
-            "at least one picture. Connect the IMAGE output of a node that makes pictures."
+            "at least one image. Connect the IMAGE output of a node that makes images."
         )
 
 
 def to_library(image: Tensor, channels: int, label: str) -> Tensor:
-    """ComfyUI's picture as the library reads it; a new tensor on the same device.
+    """ComfyUI's image as the library reads it; a new tensor on the same device.
 
     Args:
         image: (B, H, W, C), C from 1 to 4.
         channels: what the model wants, 1 or 3.
         label: the model's name for the message.
     Returns: (B, channels, H, W) float32 in [-1, 1].
-    Raises: ValueError for NaN or infinity, odd shapes, or a model that does not work on pictures.
+    Raises: ValueError for NaN or infinity, odd shapes, or a model that does not work on images.
     """
-    check_pictures(image)
+    check_images(image)
     if channels not in (1, 3):
         raise ValueError(
-            f"{label} works on {channels}-channel latents, not on pictures. "
+            f"{label} works on {channels}-channel latents, not on images. "
             "Load a model with 1 or 3 channels."
         )
     if not bool(torch.isfinite(image).all()):
@@ -65,7 +65,7 @@ def to_comfyui(pixels: Tensor) -> Tensor:
 
 
 def grid(image: Tensor, num_columns: int, gap: int = 2) -> Tensor:
-    """Pictures (B, H, W, C), row after row, on one white sheet (1, H', W', C) with thin gaps."""
+    """Images (B, H, W, C), row after row, on one white sheet (1, H', W', C) with thin gaps."""
     num_rows = len(image) // num_columns
     assert num_rows * num_columns == len(image)
     _, height, width, channels = image.shape
@@ -75,8 +75,8 @@ def grid(image: Tensor, num_columns: int, gap: int = 2) -> Tensor:
         num_columns * (width + gap) - gap,
         channels,
     )
-    for index, picture in enumerate(image):
+    for index, item in enumerate(image):
         top = index // num_columns * (height + gap)
         left = index % num_columns * (width + gap)
-        sheet[0, top : top + height, left : left + width] = picture
+        sheet[0, top : top + height, left : left + width] = item
     return sheet

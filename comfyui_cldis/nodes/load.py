@@ -9,7 +9,7 @@ from . import host
 from .model_files import BUNDLED, find_model, fingerprint, model_names
 from .sockets import CATEGORY_LOADERS, MODEL, LoadedModel
 
-# "auto" is float32 everywhere: the models are small, and inverting a picture adds up rounding
+# "auto" is float32 everywhere: the models are small, and inverting an image adds up rounding
 # errors over all steps. The short types are there for memory.
 DTYPES = {
     "auto": torch.float32,

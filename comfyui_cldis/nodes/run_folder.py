@@ -1,7 +1,7 @@
 """Where a training run started by a node keeps its files: its own folder, and the model it makes.
 
 output/cldis_runs/NAME/                     the run: states, statistics, samples, report
-output/cldis_runs/NAME/NAME pictures/       a batch that came over a link, as PNG files
+output/cldis_runs/NAME/NAME images/       a batch that came over a link, as PNG files
 output/cldis_runs/NAME/published.txt        SHA-256 of each model file this run has put out
 models/cldis/NAME.safetensors               the finished model
 """
@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ..imaging.sheet import to_picture
-from .images import check_pictures, to_library
+from ..imaging.sheet import to_image
+from .images import check_images, to_library
 from .model_files import EXTENSION, FOLDER, find_model
 
 RUNS = "cldis_runs"
@@ -46,9 +46,9 @@ class RunFolder:
     model: Path
 
     @property
-    def pictures(self) -> Path:
+    def images(self) -> Path:
         """Its last part is what the model file calls the data."""
-        return self.folder / f"{self.name} pictures"
+        return self.folder / f"{self.name} images"
 
     @property
     def published(self) -> Path:
@@ -90,43 +90,43 @@ def find_data(text: str, built_in: Collection[str]) -> str:
     path = Path(_folder_paths().get_input_directory(), Path(text).expanduser())
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no folder or file {path}. Give a folder or .zip of pictures, by its whole "
+            f"There is no folder or file {path}. Give a folder or .zip of images, by its whole "
             f"path or as it is called in ComfyUI's input folder, or one of {', '.join(built_in)}."
         )
     return str(path)
 
 
-def keep_pictures(run: RunFolder, images: Tensor, has_started: bool) -> None:
+def keep_images(run: RunFolder, images: Tensor, has_started: bool) -> None:
     """Write a batch into the run's folder, or see that the same batch is there.
 
     Args:
         images: ComfyUI's (B, H, W, C) in [0, 1].
-        has_started: whether the run has a state, so that its pictures must stay.
+        has_started: whether the run has a state, so that its images must stay.
 
     Raises:
-        ValueError: fewer than two pictures, broken ones, or others than the run was started with.
+        ValueError: fewer than two images, broken ones, or others than the run was started with.
     """
-    check_pictures(images)
+    check_images(images)
     if len(images) < 2:
         raise ValueError(
-            f"images holds {len(images)} picture; training needs at least 2, and some hundreds to "
+            f"images holds {len(images)} image; training needs at least 2, and some hundreds to "
             "learn something. Make a batch of more, or give a folder."
         )
-    if run.pictures.is_dir():
-        if _holds(run.pictures, images):
+    if run.images.is_dir():
+        if _holds(run.images, images):
             return
         if has_started:
             raise ValueError(
-                f"The run '{run.name}' was started with other pictures than these "
+                f"The run '{run.name}' was started with other images than these "
                 f"{len(images)}. Connect the same batch, or choose another name."
             )
-        shutil.rmtree(run.pictures)
-    part = run.folder / "pictures.part"  # so that half a batch never passes for a whole one
+        shutil.rmtree(run.images)
+    part = run.folder / "images.part"  # so that half a batch never passes for a whole one
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for file_name, picture in _pictures(images):
-        picture.save(part / file_name)
-    os.replace(part, run.pictures)
+    for file_name, image in _images(images):
+        image.save(part / file_name)
+    os.replace(part, run.images)
 
 
 def check_free(run: RunFolder) -> None:
@@ -162,21 +162,21 @@ def publish(run: RunFolder, trained: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _pictures(images: Tensor) -> Iterator[tuple[str, Image.Image]]:
-    """File names and 8-bit RGB pictures of a batch, in its order."""
+def _images(images: Tensor) -> Iterator[tuple[str, Image.Image]]:
+    """File names and 8-bit RGB images of a batch, in its order."""
     for index in range(len(images)):
         pixels = to_library(images[index : index + 1], 3, "the trainer")
-        yield f"{index:05d}.png", to_picture(pixels[0])
+        yield f"{index:05d}.png", to_image(pixels[0])
 
 
 def _holds(folder: Path, images: Tensor) -> bool:
     """Whether the folder holds just this batch, pixel by pixel."""
     if len(list(folder.iterdir())) != len(images):
         return False
-    for file_name, picture in _pictures(images):
+    for file_name, image in _images(images):
         try:
             with Image.open(folder / file_name) as stored:
-                if not np.array_equal(np.asarray(stored), np.asarray(picture)):
+                if not np.array_equal(np.asarray(stored), np.asarray(image)):
                     return False
         except OSError:
             return False

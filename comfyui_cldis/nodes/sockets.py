@@ -55,7 +55,7 @@ def direction_input() -> tuple[str, dict[str, Any]]:
 
 def sampler_input() -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "How noise becomes a picture. ddim retraces the inversion and reproduces the original most "
+        "How noise becomes an image. ddim retraces the inversion and reproduces the original most "
         "exactly; dpmpp_2m and unipc need fewer steps with seeded noise."
     )
     return (list(SAMPLERS), {"default": SAMPLERS[0], "tooltip": tooltip})
@@ -63,7 +63,7 @@ def sampler_input() -> tuple[list[str], dict[str, Any]]:
 
 def steps_input() -> tuple[str, dict[str, Any]]:
     tooltip = (
-        "Passes of the decoder per picture. More is slower and finer; with inverted noise, use "
+        "Passes of the decoder per image. More is slower and finer; with inverted noise, use "
         "about as many as in CLDis Encode."
     )
     return ("INT", {"default": 20, "min": 1, "max": MAXIMUM_STEPS, "step": 1, "tooltip": tooltip})
@@ -71,7 +71,7 @@ def steps_input() -> tuple[str, dict[str, Any]]:
 
 def noise_input() -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "inverted: the noise found by CLDis Encode, which keeps details of the picture. "
+        "inverted: the noise found by CLDis Encode, which keeps details of the image. "
         "seed: fresh noise, so details are redrawn and only the coded factors stay."
     )
     return (NOISES, {"default": "inverted", "tooltip": tooltip})
@@ -79,7 +79,7 @@ def noise_input() -> tuple[list[str], dict[str, Any]]:
 
 def seed_input() -> tuple[str, dict[str, Any]]:
     tooltip = (
-        "Seed of the fresh noise; picture b of a batch uses seed + b. With noise 'inverted' it "
+        "Seed of the fresh noise; image b of a batch uses seed + b. With noise 'inverted' it "
         "matters only where freedom is above 0."
     )
     return ("INT", {"default": 0, "min": 0, "max": MAXIMUM_SEED, "tooltip": tooltip})
@@ -92,7 +92,7 @@ def freedom_input(tooltip: str) -> tuple[str, dict[str, Any]]:
 
 def size_input(default: str) -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "original: back to the size of the encoded picture (resize 'crop' gives the central "
-        "square, 'pad' and 'stretch' the whole picture). model: the model's own square size."
+        "original: back to the size of the encoded image (resize 'crop' gives the central "
+        "square, 'pad' and 'stretch' the whole image). model: the model's own square size."
     )
     return (SIZES, {"default": default, "tooltip": tooltip})

@@ -13,7 +13,7 @@ from ..tracking import FAST, STAGES, TrackingSettings, track, tracking_table
 from ..tracking.settings import DIRECTIONS
 from ..tracking.sheet import tracking_sheet
 from . import host
-from .images import check_pictures, to_library
+from .images import check_images, to_library
 from .sockets import CATEGORY, LoadedModel, model_input
 
 QUALITIES = {"fast": FAST, "full": TrackingSettings()}
@@ -62,8 +62,8 @@ class TrackContent:
                     {
                         "default": "fast",
                         "tooltip": (
-                            "fast: 6 base pictures and 4 steps, about a minute on a CPU for the "
-                            "bundled model. full: 12 pictures and 8 steps, several times as long."
+                            "fast: 6 base images and 4 steps, about a minute on a CPU for the "
+                            "bundled model. full: 12 images and 8 steps, several times as long."
                         ),
                     },
                 ),
@@ -73,7 +73,7 @@ class TrackContent:
                         "default": 0,
                         "min": 0,
                         "max": MAXIMUM_SEED,
-                        "tooltip": "Picks the base pictures. The same seed gives the same score.",
+                        "tooltip": "Picks the base images. The same seed gives the same score.",
                     },
                 ),
             },
@@ -82,7 +82,7 @@ class TrackContent:
                     "IMAGE",
                     {
                         "tooltip": (
-                            "Pictures such as the model was trained on, at least 2, better 64. "
+                            "Images such as the model was trained on, at least 2, better 64. "
                             "Without them codes are drawn and the recorded coverage is taken."
                         )
                     },
@@ -100,18 +100,18 @@ class TrackContent:
     ) -> tuple[Tensor, float, str]:
         base = QUALITIES[quality]
         settings = TrackingSettings(base.num_bases, base.num_steps, base.num_coverage, directions)
-        pictures = None
+        images = None
         if image is not None:
-            check_pictures(image)
+            check_images(image)
             config = model.editable.networks.config
             pixels = to_library(image, config.in_channels, model.label)
-            pictures, _ = frame(pixels, config.image_size, "crop")
+            images, _ = frame(pixels, config.image_size, "crop")
 
         def work(on_fraction):
             def on_progress(stage: str, done: float) -> None:
                 on_fraction((STAGES.index(stage) + done) / len(STAGES))
 
-            return track(model.editable, pictures, settings, seed, on_progress=on_progress)
+            return track(model.editable, images, settings, seed, on_progress=on_progress)
 
         result = host.whole(model, settings.num_coverage, work)
         score = math.nan if result.cts is None else result.cts

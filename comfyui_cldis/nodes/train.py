@@ -1,7 +1,7 @@
-"""Training: pictures become a model file in models/cldis, and at once a CLDIS_MODEL.
+"""Training: images become a model file in models/cldis, and at once a CLDIS_MODEL.
 
 The trainer runs in ComfyUI's own process, with a copy of the library of its own (`trainer_door`).
-Pictures go in as files, the model comes out as a file, and the loader reads it like any other.
+Images go in as files, the model comes out as a file, and the loader reads it like any other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .run_folder import (
     check_free,
     check_name,
     find_data,
-    keep_pictures,
+    keep_images,
     open_run,
     publish,
 )
@@ -46,8 +46,8 @@ logger = logging.getLogger(__name__)
 
 class Train:
     DESCRIPTION = (
-        "Trains a CL-Dis model from a batch or a folder of pictures, saves it in models/cldis and "
-        "gives it out. Stopped or run again under the same name, it goes on where it was."
+        "Trains a CL-Dis model from a batch or a folder of images, saves it in models/cldis and "
+        "gives it out. Stopped or run again under the same name, it resumes where it was."
     )
     CATEGORY = f"{CATEGORY}/training"
     SEARCH_ALIASES = [
@@ -73,7 +73,7 @@ class Train:
                         "default": "my model",
                         "tooltip": (
                             "Name of the run and of the model file in models/cldis. The same name "
-                            "goes on with the same run; a file of another origin is never replaced."
+                            "resumes the same run; a file of another origin is never replaced."
                         ),
                     },
                 ),
@@ -82,8 +82,8 @@ class Train:
                     {
                         "default": "",
                         "tooltip": (
-                            "A folder or .zip of pictures: a whole path, or its name in ComfyUI's "
-                            "input folder. heads draws its own pictures. Leave it empty when "
+                            "A folder or .zip of images: a whole path, or its name in ComfyUI's "
+                            "input folder. heads draws its own images. Leave it empty when "
                             "images is connected."
                         ),
                     },
@@ -94,7 +94,7 @@ class Train:
                         "default": DEFAULT_PRESET if DEFAULT_PRESET in presets else presets[0],
                         "tooltip": (
                             "Size of the model and length of the training; the number is the side "
-                            "of its pictures. tiny32 is for trying out, cpu64 for a processor, "
+                            "of its images. tiny32 is for trying out, cpu64 for a processor, "
                             "those with gpu for a graphics card."
                         ),
                     },
@@ -128,7 +128,7 @@ class Train:
                     "IMAGE",
                     {
                         "tooltip": (
-                            "A batch of at least 2 pictures, instead of a folder. They are kept as "
+                            "A batch of at least 2 images, instead of a folder. They are kept as "
                             "PNG files in the run's folder; the central square of each is used."
                         )
                     },
@@ -168,11 +168,11 @@ class Train:
 
 
 def _check_choice(folder: str, images: Tensor | None, preset: str) -> None:
-    """Raises ValueError unless there is one source of pictures, and a preset of that name."""
+    """Raises ValueError unless there is one source of images, and a preset of that name."""
     if bool(folder) == (images is not None):
         given = "images is connected and folder" if folder else "images is not connected and folder"
         raise ValueError(
-            f"{given} is '{folder}'. Give the pictures one way: connect images and leave folder "
+            f"{given} is '{folder}'. Give the images one way: connect images and leave folder "
             "empty, or fill in folder."
         )
     if preset not in preset_names():
@@ -210,8 +210,8 @@ def _train(
         data = find_data(folder, load_trainer("data").BUILT_IN_SOURCES)
     else:
         has_started = bool(load_trainer("training.checkpoint").state_files(run.folder))
-        keep_pictures(run, images, has_started)
-        data = str(run.pictures)
+        keep_images(run, images, has_started)
+        data = str(run.images)
     config = load_trainer("config.settings").load_preset(preset).with_overrides(steps or None, seed)
     device = _device()
     settings = trainer.RunSettings(
@@ -228,14 +228,14 @@ def _train(
             settings,
             logger.info,
             on_record=watch.on_record,
-            on_picture=watch.on_picture,
+            on_image=watch.on_image,
             should_stop=watch.should_stop,
         )
     watch.raise_if_interrupted()
     if not outcome.finished:
         raise RuntimeError(
             f"The training of '{run.name}' was stopped at step {outcome.step} of {config.steps}, "
-            "and its state is saved. Run the workflow again to go on."
+            "and its state is saved. Run the workflow again to resume."
         )
     return outcome.model
 

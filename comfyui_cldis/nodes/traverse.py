@@ -1,4 +1,4 @@
-"""Traversal: the same picture at even steps along one direction."""
+"""Traversal: the same image at even steps along one direction."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MODES = ["grid", "batch"]
 class Traverse:
     DESCRIPTION = (
         "Draws a latent at even steps along one direction, to see what the direction does: as one "
-        "sheet with a row for each picture, or as a batch for an animation."
+        "sheet with a row for each image, or as a batch for an animation."
     )
     CATEGORY = CATEGORY_EDIT
     SEARCH_ALIASES = [
@@ -45,7 +45,7 @@ class Traverse:
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
     OUTPUT_TOOLTIPS = (
-        "grid: one sheet. batch: all frames of the first picture, then those of the next.",
+        "grid: one sheet. batch: all frames of the first image, then those of the next.",
     )
     FUNCTION = "execute"
 
@@ -54,7 +54,7 @@ class Traverse:
         return {
             "required": {
                 "model": model_input(),
-                "latent": latent_input("The latent to start from; one row for each picture."),
+                "latent": latent_input("The latent to start from; one row for each image."),
                 "direction": direction_input(),
                 "from_amount": _amount_input(-2.0, "the first"),
                 "to_amount": _amount_input(2.0, "the last"),
@@ -66,7 +66,7 @@ class Traverse:
                         "max": 256,
                         "step": 1,
                         "tooltip": (
-                            "Frames for each picture, evenly spaced, both ends included. 1 draws "
+                            "Frames for each image, evenly spaced, both ends included. 1 draws "
                             "the first amount only."
                         ),
                     },
@@ -76,7 +76,7 @@ class Traverse:
                     {
                         "default": "grid",
                         "tooltip": (
-                            "grid: all frames on one sheet, a row for each picture. batch: one "
+                            "grid: all frames on one sheet, a row for each image. batch: one "
                             "image for each frame, such as for a video node."
                         ),
                     },
@@ -90,7 +90,7 @@ class Traverse:
             "optional": {
                 "freedom": freedom_input(
                     "With inverted noise: how far it moves towards the noise of the seed, "
-                    "the same for all frames. 0 keeps the picture's own noise and its "
+                    "the same for all frames. 0 keeps the image's own noise and its "
                     "details; 0.2 to 0.5 lets large amounts go further."
                 ),
             },
@@ -132,7 +132,7 @@ def spaced(first: float, last: float, count: int) -> list[float]:
 
 
 def _with_noise(model: LoadedModel, latent: Latent, seed: int, freedom: float) -> Latent:
-    """Moves each picture's noise (1: all the way) before it is repeated, so all frames share it."""
+    """Moves each image's noise (1: all the way) before it is repeated, so all frames share it."""
     config = model.editable.networks.config
     shape = (len(latent.z), config.in_channels, config.image_size, config.image_size)
     fresh = gaussian_noise(shape, seed, latent.z.device)
@@ -142,7 +142,7 @@ def _with_noise(model: LoadedModel, latent: Latent, seed: int, freedom: float) -
 
 
 def _amount_input(default: float, which: str) -> tuple[str, dict]:
-    tooltip = f"Amount of {which} frame, in standard deviations. 0 is the unedited picture."
+    tooltip = f"Amount of {which} frame, in standard deviations. 0 is the unedited image."
     return (
         "FLOAT",
         {

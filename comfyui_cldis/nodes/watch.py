@@ -26,10 +26,10 @@ class Watch(host.Progress):
         self._step = record["step"]
         self._update(None)
 
-    def on_picture(self, name: str, picture: Image.Image) -> None:
+    def on_image(self, name: str, image: Image.Image) -> None:
         if self._use_preview:
             largest = getattr(sys.modules.get("latent_preview"), "MAX_PREVIEW_RESOLUTION", 512)
-            self._update(("JPEG", picture.convert("RGB"), largest))
+            self._update(("JPEG", image.convert("RGB"), largest))
 
     def should_stop(self) -> bool:
         if self._interrupt is not None:

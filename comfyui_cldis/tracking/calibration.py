@@ -1,11 +1,11 @@
-"""How far to move along a direction so that every direction changes the picture equally much."""
+"""How far to move along a direction so that every direction changes the image equally much."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-TARGET_CHANGE = 10.0  # CIELAB root mean square between the pictures at -step and +step
+TARGET_CHANGE = 10.0  # CIELAB root mean square between the images at -step and +step
 LARGEST_STEP = 3.0  # standard deviations; beyond it a model is asked for what it never saw
 FURTHER = (2.0, LARGEST_STEP)  # amounts tried after 1 when that is too little
 HOPELESS = 0.1  # of the target at 1: then the largest amount is tried at once
@@ -17,7 +17,7 @@ class Step(NamedTuple):
 
     Attributes:
         amount: to each side, in standard deviations.
-        change: about how much the picture changes between -amount and +amount.
+        change: about how much the image changes between -amount and +amount.
         is_active: whether that is the target; else the amount is LARGEST_STEP.
     """
 
@@ -33,7 +33,7 @@ def find_step(change_at: Callable[[float], float], target: float = TARGET_CHANGE
     two to four calls, for a dead direction two.
 
     Args:
-        change_at: mean change between the pictures at -amount and at +amount; 0 at 0.
+        change_at: mean change between the images at -amount and at +amount; 0 at 0.
     """
     if target <= 0:
         raise ValueError(f"The target change is {target}. Use a positive number of CIELAB units.")

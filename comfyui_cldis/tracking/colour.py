@@ -1,4 +1,4 @@
-"""CIELAB of pictures, and how far two pictures are apart in it."""
+"""CIELAB of images, and how far two images are apart in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CUT, _SLOPE, _OFFSET = (6 / 29) ** 3, (29 / 6) ** 2 / 3, 4 / 29
 
 
 def to_lab(images: Tensor) -> Tensor:
-    """Pictures (n, 1 or 3, H, W) in [-1, 1], sRGB, as CIELAB (n, 3, H, W), L in [0, 100].
+    """Images (n, 1 or 3, H, W) in [-1, 1], sRGB, as CIELAB (n, 3, H, W), L in [0, 100].
 
     Raises:
         ValueError: another number of channels.
@@ -24,8 +24,8 @@ def to_lab(images: Tensor) -> Tensor:
     """
     if images.dim() != 4 or images.shape[1] not in (1, 3):
         raise ValueError(
-            f"The pictures have shape {tuple(images.shape)}; expected (n, 1 or 3, H, W). "
-            "Decode latents to pictures first."
+            f"The images have shape {tuple(images.shape)}; expected (n, 1 or 3, H, W). "
+            "Decode latents to images first."
         )
     srgb = images.detach().float().cpu().add(1).div(2).clamp(0, 1).expand(-1, 3, -1, -1)
     linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
@@ -39,6 +39,6 @@ def lab_change(first: Tensor, second: Tensor) -> Tensor:
     """Root mean square over the pixels of the CIELAB distance: (n, 3, H, W) twice -> (n,).
 
     2.3 is about the smallest difference an eye sees between two patches; noise and small moves
-    count by their share of the picture.
+    count by their share of the image.
     """
     return (first - second).square().sum(1).flatten(1).mean(1).sqrt()

@@ -1,8 +1,8 @@
-"""What differs between two pictures of one thing: what moved, what changed colour or brightness.
+"""What differs between two images of one thing: what moved, what changed colour or brightness.
 
-Content is followed from one picture to the other by dense flow, so that a part which moved does not
+Content is followed from one image to the other by dense flow, so that a part which moved does not
 count as a part which changed colour. Both ways are measured and averaged, so that the order of the
-two pictures matters to the signs alone.
+two images matters to the signs alone.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .flow import Flow, dense_flow, edge_picture, near_edges
+from .flow import Flow, dense_flow, edge_image, near_edges
 
 CHANNELS = ("motion_x", "motion_y", "brightness", "colour")
 NUM_SIGNED = 5  # motion across and down, then CIELAB L, a and b
-GRID = 8  # cells along each side of the picture
+GRID = 8  # cells along each side of the image
 DEAD_ZONE = 0.5  # pixels; shorter motion is taken for the flow's own noise
 # Content is lost where going there and back ends farther off than 1 pixel plus a tenth of the way.
 TRACK_PIXELS, TRACK_SHARE = 1.0, 0.1
 
 
 class Effects(NamedTuple):
-    """The effects of n pairs of pictures, and the maps that a sheet draws.
+    """The effects of n pairs of images, and the maps that a sheet draws.
 
     Attributes:
         cells: (n, 4, GRID, GRID), the CHANNELS, not negative: pixels of motion across and down,
             CIELAB units of |dL| and of the distance in (a, b); means over the cell, in which
             content that was lost counts as unchanged.
         signed: (n, NUM_SIGNED, GRID, GRID), the same before the absolute values are taken, from
-            the first picture to the second; of opposite sign for the opposite pair.
+            the first image to the second; of opposite sign for the opposite pair.
         tracked: (n,), share of the pixels near edges that were found again; 1 without edges.
-        motion: (n, 2, H, W), from the first picture to the second; 0 in the dead zone and away from
+        motion: (n, 2, H, W), from the first image to the second; 0 in the dead zone and away from
             edges.
         recoloured: (n, H, W), CIELAB distance after following the motion.
-        found: (n, H, W) bool, where a pixel of the first picture was found in the second.
+        found: (n, H, W) bool, where a pixel of the first image was found in the second.
     """
 
     cells: Tensor
@@ -48,7 +48,7 @@ class Effects(NamedTuple):
 
 
 def measure_effects(method: Flow, first: Tensor, second: Tensor) -> Effects:
-    """What it takes to turn each of the first pictures into its second.
+    """What it takes to turn each of the first images into its second.
 
     Args:
         first, second: CIELAB (n, 3, H, W), at least GRID pixels wide and high.
@@ -56,7 +56,7 @@ def measure_effects(method: Flow, first: Tensor, second: Tensor) -> Effects:
     Source: the forward-backward check follows Sundaram et al. 2010 (ECCV), Eq. 5, in a simpler
     form; the channels are this project's own.
     """
-    first_edges, second_edges = edge_picture(first), edge_picture(second)
+    first_edges, second_edges = edge_image(first), edge_image(second)
     forward = dense_flow(method, first_edges, second_edges)
     backward = dense_flow(method, second_edges, first_edges)
     there = _follow(first, second, forward, backward, near_edges(first_edges))
@@ -87,7 +87,7 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
 def _follow(
     first: Tensor, second: Tensor, forward: Tensor, backward: Tensor, content: Tensor
 ) -> Effects:
-    """Effects as seen from the first pictures; `content` (n, H, W) is where motion counts."""
+    """Effects as seen from the first images; `content` (n, H, W) is where motion counts."""
     arrived = warp(torch.cat([second, backward], dim=1), forward)  # (n, 3 + 2, H, W)
     length = _length(forward)
     found = _length(forward + arrived[:, 3:]) < TRACK_PIXELS + TRACK_SHARE * length

@@ -1,6 +1,6 @@
-"""Dense optical flow between two pictures: a registry of methods, OpenCV's DIS by default.
+"""Dense optical flow between two images: a registry of methods, OpenCV's DIS by default.
 
-A method takes two 8-bit pictures of edges (see `edge_picture`) and says where each pixel of the
+A method takes two 8-bit images of edges (see `edge_image`) and says where each pixel of the
 first lies in the second. Methods must be deterministic.
 """
 
@@ -19,14 +19,14 @@ from torch.nn import functional
 # first, second (H, W) uint8 -> (H, W, 2) float32, x then y, in pixels: first(p) ~ second(p + f(p)).
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-ENLARGEMENT = 2  # flow is found on pictures this many times larger: small parts move by subpixels
+ENLARGEMENT = 2  # flow is found on images this many times larger: small parts move by subpixels
 FULL_GRADIENT = 40.0  # CIELAB units per pixel that an edge of full strength has
 # Motion counts where there is something to follow: an edge of this strength, in [0, 1], within this
 # many pixels. Elsewhere flow only continues what it found at the nearest edge.
 EDGE_STRENGTH, EDGE_REACH = 0.15, 2
 
 
-def edge_picture(lab: Tensor) -> np.ndarray:
+def edge_image(lab: Tensor) -> np.ndarray:
     """Where the edges are, whatever the hues on their two sides.
 
     The square root of the length of the CIELAB gradient: it keeps edges between equally bright
@@ -50,10 +50,10 @@ def edge_picture(lab: Tensor) -> np.ndarray:
 
 
 def dense_flow(method: Flow, first: np.ndarray, second: np.ndarray) -> Tensor:
-    """Flow from each of the first pictures to its second, in pixels of the pictures.
+    """Flow from each of the first images to its second, in pixels of the images.
 
     Args:
-        first, second: edge pictures (n, ENLARGEMENT * H, ENLARGEMENT * W).
+        first, second: edge images (n, ENLARGEMENT * H, ENLARGEMENT * W).
 
     Returns:
         (n, 2, H, W), x then y: first(p) ~ second(p + f(p)).
@@ -65,7 +65,7 @@ def dense_flow(method: Flow, first: np.ndarray, second: np.ndarray) -> Tensor:
 
 
 def near_edges(edges: np.ndarray) -> Tensor:
-    """Where edge pictures have an edge within EDGE_REACH pixels: (n, H, W) bool."""
+    """Where edge images have an edge within EDGE_REACH pixels: (n, H, W) bool."""
     strength = functional.avg_pool2d(torch.from_numpy(edges).float(), ENLARGEMENT)
     window = 2 * EDGE_REACH + 1
     nearby = functional.max_pool2d(strength[:, None], window, stride=1, padding=EDGE_REACH)

@@ -1,4 +1,4 @@
-"""What the score may ask of a model: pictures of base items whose codes are shifted."""
+"""What the score may ask of a model: images of base items whose codes are shifted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from .colour import to_lab
 
-SMALLEST_SIDE, LARGEST_SIDE = 16, 128  # pixels; larger pictures are measured at this size
+SMALLEST_SIDE, LARGEST_SIDE = 16, 128  # pixels; larger images are measured at this size
 
 
 class Generator(Protocol):
@@ -31,7 +31,7 @@ class Generator(Protocol):
         ...
 
     def decode(self, items: Tensor, shifts: Tensor) -> Tensor:
-        """Pictures of base items with shifted codes; equal arguments give equal pictures.
+        """Images of base items with shifted codes; equal arguments give equal images.
 
         Args:
             items: (n,) long, in 0 .. B - 1.
@@ -43,19 +43,19 @@ class Generator(Protocol):
         ...
 
     def coverage(self, seed: int) -> float | None:
-        """A: share of the pictures' variance that the code alone explains, in [0, 1].
+        """A: share of the images' variance that the code alone explains, in [0, 1].
 
-        The noise is drawn from `seed`. None when it cannot be known: there are no pictures.
+        The noise is drawn from `seed`. None when it cannot be known: there are no images.
         """
         ...
 
 
 class RendererGenerator:
-    """Any function from codes to pictures, such as the decoder of another method.
+    """Any function from codes to images, such as the decoder of another method.
 
     Args:
-        render: codes (n, N) -> pictures (n, 1 or 3, H, W) in [-1, 1]; equal codes must give equal
-            pictures.
+        render: codes (n, N) -> images (n, 1 or 3, H, W) in [-1, 1]; equal codes must give equal
+            images.
         codes: base codes (B, N).
         deviations: (N,), what one standard deviation of each code is; 1 without it.
         coverage: A, when it was measured; the score is unknown without it.
@@ -75,7 +75,7 @@ class RendererGenerator:
         if codes.dim() != 2 or not codes.numel() or not bool(torch.isfinite(codes).all()):
             raise ValueError(
                 f"The base codes have shape {tuple(codes.shape)}; expected finite numbers (B, N). "
-                "Give one row for each base picture."
+                "Give one row for each base image."
             )
         if deviations is None:
             deviations = torch.ones(codes.shape[1])
@@ -107,23 +107,23 @@ class RendererGenerator:
 
 
 def draw(generator: Generator, items: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
-    """The generator's pictures, and the same as CIELAB (n, 3, H, W) of at most LARGEST_SIDE pixels.
+    """The generator's images, and the same as CIELAB (n, 3, H, W) of at most LARGEST_SIDE pixels.
 
     Raises:
-        ValueError: pictures of another shape, too small, or with NaN or infinite values.
+        ValueError: images of another shape, too small, or with NaN or infinite values.
     """
     images = generator.decode(items, shifts)
     if images.dim() != 4 or len(images) != len(items):
         raise ValueError(
             f"The generator drew {tuple(images.shape)} for {len(items)} items; expected "
-            f"({len(items)}, 1 or 3, H, W). Return one picture per item."
+            f"({len(items)}, 1 or 3, H, W). Return one image per item."
         )
     if not bool(torch.isfinite(images).all()):
         raise ValueError("The generator drew NaN or infinite values. Check the model's weights.")
     height, width = images.shape[-2:]
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(
-            f"The pictures are {width} x {height} pixels; motion needs at least "
+            f"The images are {width} x {height} pixels; motion needs at least "
             f"{SMALLEST_SIDE} x {SMALLEST_SIDE}. Use a larger model."
         )
     lab = to_lab(images)

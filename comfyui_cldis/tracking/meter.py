@@ -1,4 +1,4 @@
-"""Draws the pictures that the score asks for, in batches, and measures what differs in them."""
+"""Draws the images that the score asks for, in batches, and measures what differs in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .effects import Effects, measure_effects
 from .flow import Flow
 from .generator import Generator, draw
 
-BATCH_PAIRS = 16  # pairs of pictures drawn at once
+BATCH_PAIRS = 16  # pairs of images drawn at once
 
 
 class Pairs(NamedTuple):
@@ -30,24 +30,24 @@ class Path(NamedTuple):
     """One item at F amounts along a direction.
 
     Attributes:
-        pictures: (F, C, H, W).
+        images: (F, C, H, W).
         from_first, from_last: cells (F, 4, GRID, GRID), from that frame to each.
         ends: the effects from the first to the last frame, n = 1.
     """
 
-    pictures: Tensor
+    images: Tensor
     from_first: np.ndarray
     from_last: np.ndarray
     ends: Effects
 
 
 class Meter:
-    """A generator together with a flow method; counts the pictures drawn."""
+    """A generator together with a flow method; counts the images drawn."""
 
     def __init__(self, generator: Generator, method: Flow) -> None:
         self.generator = generator
         self.method = method
-        self.num_pictures = 0
+        self.num_images = 0
 
     def change(self, num_bases: int, ends: Tensor) -> float:
         """Mean CIELAB change between the first items shifted by ends[0] and by ends[1] (2, N)."""
@@ -69,11 +69,11 @@ class Meter:
 
     def path(self, item: int, shifts: Tensor) -> Path:
         """Follows one item along ordered shifts (F, N)."""
-        pictures, lab = self._draw(torch.full((len(shifts),), item), shifts)
+        images, lab = self._draw(torch.full((len(shifts),), item), shifts)
         first = measure_effects(self.method, lab[:1].expand_as(lab), lab)
         last = measure_effects(self.method, lab[-1:].expand_as(lab), lab)
         ends = Effects(*(values[-1:] for values in first))
-        return Path(pictures.detach().float().cpu(), _array(first.cells), _array(last.cells), ends)
+        return Path(images.detach().float().cpu(), _array(first.cells), _array(last.cells), ends)
 
     def _pairs(self, num_bases: int, ends: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         for at in torch.arange(num_bases).split(BATCH_PAIRS):
@@ -81,7 +81,7 @@ class Meter:
             yield lab[: len(at)], lab[len(at) :]
 
     def _draw(self, items: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
-        self.num_pictures += len(items)
+        self.num_images += len(items)
         return draw(self.generator, items, shifts)
 
 

@@ -1,4 +1,4 @@
-"""A trained model as a `Generator`: base pictures with fixed noise, whose codes are shifted."""
+"""A trained model as a `Generator`: base images with fixed noise, whose codes are shifted."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from ..editing.pipeline import decode, encode
 from .settings import TrackingSettings
 from .vectors import axis_vectors
 
-Pictures = Tensor | np.ndarray
+Images = Tensor | np.ndarray
 BATCH = 32
 RECORDED_COVERAGE = "explained_variance_random_noise"  # in a model's facts, under "quality"
 
 
 class ModelGenerator:
-    """Base latents of a model; `bases_from_pictures` and `bases_from_prior` make one.
+    """Base latents of a model; `bases_from_images` and `bases_from_prior` make one.
 
     Args:
         latent: base items with their noise x_T.
-        pictures: (n, C, S, S) in [-1, 1] that A is measured on, or None to take the figure that the
+        images: (n, C, S, S) in [-1, 1] that A is measured on, or None to take the figure that the
             model's file records, if it does.
         num_steps: steps of the DDIM sampler.
 
     Raises:
-        ValueError: no base items, no noise, or a model that does not draw pictures.
+        ValueError: no base items, no noise, or a model that does not draw images.
     """
 
     def __init__(
-        self, model: EditableModel, latent: Latent, *, pictures: Tensor | None, num_steps: int
+        self, model: EditableModel, latent: Latent, *, measured: Tensor | None, num_steps: int
     ) -> None:
         if not len(latent) or latent.x_T is None:
             raise ValueError(
                 "Content tracking needs at least one base latent with its noise. "
-                "Encode pictures with inversion steps above 0."
+                "Encode images with inversion steps above 0."
             )
-        self.model, self.latent, self.pictures = model, latent, pictures
+        self.model, self.latent, self.measured = model, latent, measured
         self.num_steps = num_steps
 
     @property
@@ -67,23 +67,23 @@ class ModelGenerator:
     def coverage(self, seed: int) -> float | None:
         """A = 1 - MSE(x, G(E(x))) / Var(x), cut to [0, 1], with random noise and no residual code.
 
-        The variance is that about the mean of the pictures, and unbiased. With fewer than two
-        pictures the recorded figure is returned.
+        The variance is that about the mean of the images, and unbiased. With fewer than two
+        images the recorded figure is returned.
         """
-        if self.pictures is None or len(self.pictures) < 2:
+        if self.measured is None or len(self.measured) < 2:
             return recorded_coverage(self.model)
         error = 0.0
-        for start in range(0, len(self.pictures), BATCH):
-            part = self.pictures[start : start + BATCH]
+        for start in range(0, len(self.measured), BATCH):
+            part = self.measured[start : start + BATCH]
             code = Latent(encode(self.model, part, inversion_steps=0).z)
             drawn = decode(self.model, code, num_steps=self.num_steps, seed=seed + start)
             error += float((drawn - part).double().square().sum())
-        variance = float(self.pictures.double().var(dim=0).sum()) * len(self.pictures)
+        variance = float(self.measured.double().var(dim=0).sum()) * len(self.measured)
         return min(1.0, max(0.0, 1 - error / variance)) if variance else None
 
 
-def bases_from_pictures(
-    model: EditableModel, images: Pictures, settings: TrackingSettings, seed: int
+def bases_from_images(
+    model: EditableModel, images: Images, settings: TrackingSettings, seed: int
 ) -> ModelGenerator:
     """Bases with their inverted noise, which edits keep as well; the seed draws them.
 
@@ -93,21 +93,21 @@ def bases_from_pictures(
     Raises:
         ValueError: fewer, of another shape or type, or not finite.
     """
-    _check_draws_pictures(model)
+    _check_draws_images(model)
     if len(images) < 2:
         raise ValueError(
-            f"Content tracking got {len(images)} pictures. Give at least 2, better "
+            f"Content tracking got {len(images)} images. Give at least 2, better "
             f"{max(settings.num_bases, settings.num_coverage)}."
         )
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
     chosen = order[: max(settings.num_bases, settings.num_coverage)]
-    pictures = _as_tensor(images, chosen)
-    bases = pictures[: settings.num_bases]
+    measured = _as_tensor(images, chosen)
+    bases = measured[: settings.num_bases]
     parts = [encode(model, part, inversion_steps=settings.num_steps) for part in bases.split(BATCH)]
     return ModelGenerator(
         model,
         Latent.cat(parts),
-        pictures=pictures[: settings.num_coverage],
+        measured=measured[: settings.num_coverage],
         num_steps=settings.num_steps,
     )
 
@@ -115,15 +115,15 @@ def bases_from_pictures(
 def bases_from_prior(model: EditableModel, settings: TrackingSettings, seed: int) -> ModelGenerator:
     """Codes drawn from the statistics of the training set, each with noise of its own.
 
-    Without pictures A cannot be measured; the figure recorded in the model's file stands in.
+    Without images A cannot be measured; the figure recorded in the model's file stands in.
     """
-    _check_draws_pictures(model)
+    _check_draws_images(model)
     latent = drawn_latent(model, settings.num_bases, seed)
-    return ModelGenerator(model, latent, pictures=None, num_steps=settings.num_steps)
+    return ModelGenerator(model, latent, measured=None, num_steps=settings.num_steps)
 
 
 def recorded_coverage(model: EditableModel) -> float | None:
-    """A as the model's file records it (measured at export on unseen pictures), or None."""
+    """A as the model's file records it (measured at export on unseen images), or None."""
     quality: Any = model.facts.get("quality")
     value = quality.get(RECORDED_COVERAGE) if hasattr(quality, "get") else None
     return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) else None
@@ -159,17 +159,17 @@ def model_paths(model: EditableModel, directions: str) -> dict[str, CodePath]:
     }
 
 
-def _check_draws_pictures(model: EditableModel) -> None:
+def _check_draws_images(model: EditableModel) -> None:
     channels = model.networks.config.in_channels
     if channels not in (1, 3):
         raise ValueError(
-            f"{model.name} draws {channels} channels, not pictures. "
-            "Content tracking needs a model of grey or colour pictures."
+            f"{model.name} draws {channels} channels, not images. "
+            "Content tracking needs a model of grey or colour images."
         )
 
 
-def _as_tensor(images: Pictures, chosen: list[int]) -> Tensor:
-    """The chosen pictures as float32 (n, C, S, S) in [-1, 1]."""
+def _as_tensor(images: Images, chosen: list[int]) -> Tensor:
+    """The chosen images as float32 (n, C, S, S) in [-1, 1]."""
     if isinstance(images, Tensor):
         return images[chosen].float()
     picked = torch.from_numpy(np.ascontiguousarray(images[chosen]))
@@ -178,6 +178,6 @@ def _as_tensor(images: Pictures, chosen: list[int]) -> Tensor:
     if picked.is_floating_point():
         return picked.float()
     raise ValueError(
-        f"The pictures are {images.dtype} of shape {images.shape}. "
+        f"The images are {images.dtype} of shape {images.shape}. "
         "Give uint8 (n, S, S, C), or floats (n, C, S, S) in [-1, 1]."
     )

@@ -22,7 +22,7 @@ class SceneGenerator:
         mixing: (N, 5), factors per code; orthonormal rows are a rotation, a row of zeros is a dead
             code, two equal rows are a duplicate.
         num_bases, seed: how many base scenes, and which; they do not depend on the mixing.
-        size: pixels of the square pictures.
+        size: pixels of the square images.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ def draw_scenes(factors: Tensor, size: int) -> Tensor:
 
 
 def _hsv(hue: Tensor, saturation: float, value: Tensor) -> Tensor:
-    """Colours (n, 3, size, size) in [0, 1]; hue (n, 1, 1) in turns, value of the picture's size."""
+    """Colours (n, 3, size, size) in [0, 1]; hue (n, 1, 1) in turns, value of the image's size."""
     corner = (hue[:, None] * 6 + torch.tensor([5.0, 3.0, 1.0])[:, None, None]) % 6  # (n, 3, 1, 1)
     ramp = torch.minimum(corner, 4 - corner).clamp(0, 1)
     value = value.expand(len(hue), *value.shape[-2:])[:, None]

@@ -1,7 +1,7 @@
 """Pseudo-factors: the turn of the directions under which the effects overlap least.
 
-Near one base picture the effect of a step is about linear in the step: the sum of what each true
-factor would do. Nobody knows the factors, but factors of a picture mostly act in few places and in
+Near one base image the effect of a step is about linear in the step: the sum of what each true
+factor would do. Nobody knows the factors, but factors of an image mostly act in few places and in
 few ways (here moves, there changes colour), while a mix of factors acts wherever any of them does.
 So the rotation that makes the effects sparsest gives back the factors, up to order and sign, and
 it is the same rotation whatever mix of them the directions under test are.
@@ -75,7 +75,7 @@ def _plane(angle: float) -> np.ndarray:
 
 
 def shares_of_factors(vectors: np.ndarray, effects: np.ndarray, seed: int) -> np.ndarray:
-    """How much of each pseudo-factor of one base picture there is in each direction.
+    """How much of each pseudo-factor of one base image there is in each direction.
 
     Args:
         vectors: directions (n, N) of length 1.

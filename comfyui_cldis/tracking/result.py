@@ -19,7 +19,7 @@ class Evidence:
 
     Attributes:
         amounts: where the frames lie, in standard deviations, ascending.
-        frames: pictures (len(amounts), C, H, W) in [-1, 1].
+        frames: images (len(amounts), C, H, W) in [-1, 1].
         motion: (2, H, W), pixels of the measured size, from the first frame to the last.
         recoloured: (H, W), CIELAB distance after following the motion.
         found: (H, W) bool, False where content was lost.
@@ -41,7 +41,7 @@ class DirectionTrack:
     Attributes:
         step: calibrated amount to each side, in standard deviations; the largest one allowed when
             even that changes too little.
-        change: CIELAB change between the pictures at -step and +step, mean over the bases.
+        change: CIELAB change between the images at -step and +step, mean over the bases.
         purity: 1 when it moves a single pseudo-factor, mean over the bases.
         nearest, similarity: the direction with the most similar mean effect, and the cosine.
         consistency, persistence, monotonicity: its own S, T and M.
@@ -92,7 +92,7 @@ class Tracking:
             hardly does anything scores high.
         directions: one for each direction given, in that order.
         settings: all that the numbers depend on.
-        num_pictures: how many pictures were drawn, without those for A.
+        num_images: how many images were drawn, without those for A.
     """
 
     cts: float | None
@@ -106,15 +106,15 @@ class Tracking:
     monotonicity: float | None
     directions: tuple[DirectionTrack, ...]
     settings: Mapping[str, Any]
-    num_pictures: int
+    num_images: int
 
     @property
     def num_active(self) -> int:
-        """How many directions change the picture enough."""
+        """How many directions change the image enough."""
         return sum(direction.is_active for direction in self.directions)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able; the same for the same model, pictures, directions and settings."""
+        """JSON-able; the same for the same model, images, directions and settings."""
         return {
             "cts": _rounded(self.cts),
             "separation": _rounded(self.separation),
@@ -129,7 +129,7 @@ class Tracking:
             "directions": [direction.to_json() for direction in self.directions],
             "channels": list(CHANNELS),
             "settings": dict(self.settings),
-            "num_pictures": self.num_pictures,
+            "num_images": self.num_images,
         }
 
 

@@ -1,4 +1,4 @@
-"""From measurements to the score: pure arithmetic, no pictures are drawn here."""
+"""From measurements to the score: pure arithmetic, no images are drawn here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def score(
     coverage: float | None,
     seed: int,
     settings: Mapping[str, Any],
-    num_pictures: int,
+    num_images: int,
 ) -> Tracking:
     """The score of directions whose effects are known; `coverage` is A, or None when unknown."""
     active = [at for at, item in enumerate(observations) if item.pairs is not None]
@@ -81,14 +81,14 @@ def score(
         monotonicity=_mean([rows[at].monotonicity for at in active]),
         directions=tuple(rows),
         settings=settings,
-        num_pictures=num_pictures,
+        num_images=num_images,
     )
 
 
 def _separate(items: Sequence[Observation], scales: np.ndarray, seed: int) -> Separation:
     """P and Q on each base by itself, then their means; cosines between effects over all bases.
 
-    A code whose meaning changes from picture to picture may be pure on each of them; its mean
+    A code whose meaning changes from image to image may be pure on each of them; its mean
     effect then resembles that of the others.
     """
     vectors = np.stack([item.vector for item in items])
@@ -119,7 +119,7 @@ def _row(item: Observation, scales: np.ndarray) -> DirectionTrack:
         change=item.step.change if pairs is None else float(pairs.change.mean()),
         evidence=Evidence(
             amounts=item.amounts,
-            frames=path.pictures,
+            frames=path.images,
             motion=path.ends.motion[0],
             recoloured=path.ends.recoloured[0],
             found=path.ends.found[0],

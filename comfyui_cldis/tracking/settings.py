@@ -1,4 +1,4 @@
-"""What the numbers of content tracking depend on, besides the model, the pictures and the seed."""
+"""What the numbers of content tracking depend on, besides the model, the images and the seed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class TrackingSettings:
     """Scores compare only under equal settings.
 
     Attributes:
-        num_bases: base pictures, drawn from those given by the seed; at least 2.
+        num_bases: base images, drawn from those given by the seed; at least 2.
         num_steps: steps of the sampler and of the inversion.
-        num_coverage: pictures that A is measured on, at most; 0 takes the figure that the model's
+        num_coverage: images that A is measured on, at most; 0 takes the figure that the model's
             file records.
         directions: "axes" of the code, or the "model"'s own directions.
         flow: a name of `flow.FLOWS`.

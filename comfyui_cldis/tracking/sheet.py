@@ -1,4 +1,4 @@
-"""The picture sheet of a score: frames of each direction, its motion, and what changed where."""
+"""The image sheet of a score: frames of each direction, its motion, and what changed where."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..imaging.sheet import (
     SMALL_FONT_SIZE,
     Row,
     contact_sheet,
-    to_picture,
+    to_image,
 )
 from .result import DirectionTrack, Evidence, Tracking
 
-TILE = 96  # about how many pixels wide a picture is drawn
+TILE = 96  # about how many pixels wide an image is drawn
 LEAST_MOTION = 2.0  # pixels that the strongest colour of a sheet stands for, at least
 LEAST_CHANGE = 10.0  # CIELAB
 FAINTEST = 0.1  # of the strongest effect of the sheet: a row below it is not stretched to full dark
@@ -39,14 +39,14 @@ def tracking_sheet(score: Tracking) -> Image.Image:
     three columns are: motion from the first
     frame to the last as colour (see the wheel below, grey where content was lost); how much colour
     and brightness changed once the motion is followed; and all scaled effects together, as a mean
-    over all base pictures. Motion and colour share one scale over the sheet, `where` has its own
+    over all base images. Motion and colour share one scale over the sheet, `where` has its own
     in each row.
 
     Raises:
         ValueError: a score without evidence, such as one that was read from a file.
     """
     if not score.directions or any(row.evidence is None for row in score.directions):
-        raise ValueError("This score holds no pictures. Draw the sheet from the result of track().")
+        raise ValueError("This score holds no images. Draw the sheet from the result of track().")
     shown = [row for row in score.directions if row.is_active or not score.num_active]
     shown.sort(key=lambda row: -(row.purity or 0.0))
     evidence = [row.evidence for row in shown if row.evidence is not None]
@@ -129,10 +129,10 @@ def _with_legend(
     wheel = motion_colours(torch.stack([x, y]), 1.0)
     paper = torch.tensor(BACKGROUND)[:, None, None] / 255
     wheel = torch.where(torch.hypot(x, y) <= 1, wheel, paper)
-    taller.paste(to_picture(wheel * 2 - 1), (MARGIN, sheet.height))
+    taller.paste(to_image(wheel * 2 - 1), (MARGIN, sheet.height))
     draw = ImageDraw.Draw(taller)
     small = ImageFont.load_default(SMALL_FONT_SIZE)
-    cts = "unknown (no pictures)" if score.cts is None else f"{score.cts:.3f}"
+    cts = "unknown (no images)" if score.cts is None else f"{score.cts:.3f}"
     coverage = "unknown" if score.coverage is None else f"{score.coverage:.2f}"
     lines = (
         f"CTS {cts}    purity {score.purity:.2f}    compactness {score.compactness:.2f}    "
@@ -141,7 +141,7 @@ def _with_legend(
         f"motion: the way content goes from -1 to +1; strongest colour {full_motion:.1f} pixels, "
         "grey where it was lost",
         f"recoloured: CIELAB change after following the motion; darkest {full_change:.0f}",
-        "where, all: every effect, mean over all base pictures; darkest is the row's own maximum",
+        "where, all: every effect, mean over all base images; darkest is the row's own maximum",
     )
     for index, text in enumerate(lines):
         top = sheet.height + index * (SMALL_FONT_SIZE + 6)

@@ -17,7 +17,7 @@ PARTS = (
 
 def tracking_table(result: Tracking) -> str:
     """Markdown: the score with its parts, then a line for each direction, purest first."""
-    cts = "unknown (A is; give pictures)" if result.cts is None else _cell(result.cts)
+    cts = "unknown (A is; give images)" if result.cts is None else _cell(result.cts)
     lines = [
         f"Content-tracking score {cts}, {result.num_active} of {len(result.directions)} directions "
         f"active, seed {result.settings['seed']}.",

@@ -15,25 +15,25 @@ from .calibration import Step, find_step
 from .flow import Flow, flow_method
 from .generator import Generator, RendererGenerator
 from .meter import Meter, Path
-from .model import Pictures, bases_from_pictures, bases_from_prior, model_paths, model_vectors
+from .model import Images, bases_from_images, bases_from_prior, model_paths, model_vectors
 from .result import Tracking
 from .scoring import Observation, score
 from .settings import TrackingSettings
 from .vectors import Vectors, axis_vectors, stack_vectors
 
 CALIBRATION_BASES = 4
-FRAME_BASES = 3  # bases on which monotonicity is judged
+FRAME_BASES = 3  # bases on which monotonicity is evaluated
 FRAMES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the calibrated step
 STAGES = ("encode", "calibrate", "measure", "frames", "coverage")
 
 OnProgress = Callable[[str, float], object]  # one of STAGES, and the fraction of it that is done
-Course = Callable[[Tensor], Tensor]
+Trajectory = Callable[[Tensor], Tensor]
 _Item = TypeVar("_Item")
 
 
 def track(
     model: EditableModel,
-    images: Pictures | None = None,
+    images: Images | None = None,
     settings: TrackingSettings | None = None,
     seed: int = 0,
     *,
@@ -42,19 +42,19 @@ def track(
 ) -> Tracking:
     """Score how well a model's code is disentangled, without labels.
 
-    With B bases it draws about 2 B + 40 pictures for each active direction. Equal arguments give
+    With B bases it draws about 2 B + 40 images for each active direction. Equal arguments give
     equal numbers on one device; the global random states are not touched.
 
     Args:
-        images: pictures at the model's size, float (n, C, S, S) in [-1, 1] or uint8 (n, S, S, C);
-            the seed picks bases and pictures for A. None draws codes from the model's statistics,
+        images: images at the model's size, float (n, C, S, S) in [-1, 1] or uint8 (n, S, S, C);
+            the seed picks bases and images for A. None draws codes from the model's statistics,
             and A is the figure that its file records.
         seed: 0 to 2^32 - 1.
         vectors: name -> direction in standard deviations, in place of `settings.directions`.
         on_progress: an exception raised in it cancels and passes through.
 
     Raises:
-        ValueError: wrong pictures, directions or seed; a model that does not draw pictures.
+        ValueError: wrong images, directions or seed; a model that does not draw images.
         ModuleNotFoundError: OpenCV is missing.
     """
     settings = settings or TrackingSettings()
@@ -69,7 +69,7 @@ def track(
     if images is None:
         generator = bases_from_prior(model, settings, seed)
     else:
-        generator = bases_from_pictures(model, images, settings, seed)
+        generator = bases_from_images(model, images, settings, seed)
     if on_progress is not None:
         on_progress("encode", 1.0)
     return measure(generator, vectors, settings, seed, paths=paths, on_progress=on_progress)
@@ -86,7 +86,7 @@ def track_renderer(
     coverage: float | None = None,
     on_progress: OnProgress | None = None,
 ) -> Tracking:
-    """The same for any deterministic function from codes (n, N) to pictures (n, 1 or 3, H, W).
+    """The same for any deterministic function from codes (n, N) to images (n, 1 or 3, H, W).
 
     Args:
         codes: base codes (m, N), of which the first `settings.num_bases` are used.
@@ -121,23 +121,23 @@ def measure(
         method: a deterministic flow method of your own in place of `settings.flow`.
     """
     matrix = stack_vectors(vectors, generator.num_codes)
-    courses = [
-        _course(vector, (paths or {}).get(name))
+    trajectories = [
+        _trajectory(vector, (paths or {}).get(name))
         for name, vector in zip(vectors, matrix, strict=True)
     ]
     meter = Meter(generator, method or flow_method(settings.flow))
     report = on_progress or _ignore
     steps = [
-        _calibrate(meter, course, settings.target_change)
-        for course in _counted(courses, report, "calibrate")
+        _calibrate(meter, trajectory, settings.target_change)
+        for trajectory in _counted(trajectories, report, "calibrate")
     ]
     active = [index for index, step in enumerate(steps) if step.is_active]
     pairs = {
-        index: meter.pairs(generator.num_bases, _ends(courses[index], steps[index].amount))
+        index: meter.pairs(generator.num_bases, _ends(trajectories[index], steps[index].amount))
         for index in _counted(active, report, "measure")
     }
     frames = [
-        _frames(meter, courses[index], step)
+        _frames(meter, trajectories[index], step)
         for index, step in _counted(list(enumerate(steps)), report, "frames")
     ]
     report("coverage", 0.0)
@@ -159,32 +159,32 @@ def measure(
         coverage=coverage,
         seed=seed,
         settings=used if method is None else used | {"flow": "given"},
-        num_pictures=meter.num_pictures,
+        num_images=meter.num_images,
     )
 
 
-def _course(vector: Tensor, path: CodePath | None) -> Course:
+def _trajectory(vector: Tensor, path: CodePath | None) -> Trajectory:
     """Amounts (F,) -> displacements (F, N) of a direction: along its path, else its vector (N,)."""
     if path is None:
         return lambda amounts: amounts[:, None] * vector
     return lambda amounts: torch.tensor([path.displacement(float(a)) for a in amounts])
 
 
-def _calibrate(meter: Meter, course: Course, target: float) -> Step:
+def _calibrate(meter: Meter, trajectory: Trajectory, target: float) -> Step:
     num_bases = min(CALIBRATION_BASES, meter.generator.num_bases)
-    return find_step(lambda amount: meter.change(num_bases, _ends(course, amount)), target)
+    return find_step(lambda amount: meter.change(num_bases, _ends(trajectory, amount)), target)
 
 
-def _frames(meter: Meter, course: Course, step: Step) -> list[Path]:
+def _frames(meter: Meter, trajectory: Trajectory, step: Step) -> list[Path]:
     """Frames along a direction; of one that is not active one base is enough to see that."""
     num_bases = min(FRAME_BASES, meter.generator.num_bases) if step.is_active else 1
-    shifts = course(torch.tensor(FRAMES) * step.amount)
+    shifts = trajectory(torch.tensor(FRAMES) * step.amount)
     return [meter.path(item, shifts) for item in range(num_bases)]
 
 
-def _ends(course: Course, amount: float) -> Tensor:
+def _ends(trajectory: Trajectory, amount: float) -> Tensor:
     """Displacements (2, N) at -amount and at +amount."""
-    return course(torch.tensor([-amount, amount]))
+    return trajectory(torch.tensor([-amount, amount]))
 
 
 def _counted(items: Sequence[_Item], report: OnProgress, stage: str) -> Iterator[_Item]:

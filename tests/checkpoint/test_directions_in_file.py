@@ -20,18 +20,18 @@ from comfyui_cldis.editing.editable import EditableModel
 BEND = CodePath((-2.0, 0.0, 1.0), ((0.0, -2.0, 0.5, 0.0), (0.0,) * 4, (0.0, 1.0, 0.25, 0.0)))
 
 
-def pictures(value: int, side: int = 16) -> torch.Tensor:
+def images(value: int, side: int = 16) -> torch.Tensor:
     tensor = torch.full((3, side, side, 3), value, dtype=torch.uint8)
     tensor[0, 0, 0, 0] = 255  # so that a wrong order would be seen
     return tensor
 
 
 def rich(model: EditableModel) -> EditableModel:
-    """The model with three directions: one with everything, one plain, one with pictures."""
+    """The model with three directions: one with everything, one plain, one with images."""
     first, second = model.directions
-    third = Direction("third", (0.0, 0.0, 0.0, 1.0), -1.0, 1.0, thumbnails=pictures(9))
+    third = Direction("third", (0.0, 0.0, 0.0, 1.0), -1.0, 1.0, thumbnails=images(9))
     quality = {"monotone": 0.875, "consistency": -0.25}
-    full = replace(first, quality=quality, path=BEND, thumbnails=pictures(7))
+    full = replace(first, quality=quality, path=BEND, thumbnails=images(7))
     return replace(model, directions=(full, second, third))
 
 
@@ -66,14 +66,14 @@ def test_the_oldest_version_that_will_do_is_written(
     assert tensors["directions.paths"].tolist() == [list(point) for point in BEND.points]
 
 
-def test_pictures_are_in_the_tensors_not_in_the_header(
+def test_images_are_in_the_tensors_not_in_the_header(
     tiny_model: EditableModel, tmp_path: Path
 ) -> None:
     first, second = tiny_model.directions
     lengths = []
     for side in (16, 128):
         path = tmp_path / f"{side}.safetensors"
-        drawn = replace(first, thumbnails=pictures(1, side))
+        drawn = replace(first, thumbnails=images(1, side))
         save_checkpoint(path, replace(tiny_model, directions=(drawn, second)))
         lengths.append(int.from_bytes(path.read_bytes()[:8], "little"))
     assert abs(lengths[1] - lengths[0]) < 64  # only the numbers in it grow
@@ -171,8 +171,8 @@ def test_a_model_with_unlike_thumbnails_is_not_written(
 ) -> None:
     first, second = tiny_model.directions
     unlike = (
-        replace(first, thumbnails=pictures(1, 16)),
-        replace(second, thumbnails=pictures(1, 8)),
+        replace(first, thumbnails=images(1, 16)),
+        replace(second, thumbnails=images(1, 8)),
     )
     with pytest.raises(CheckpointError, match=r"unlike sides \(8, 16 pixels\)"):
         save_checkpoint(tmp_path / "model.safetensors", replace(tiny_model, directions=unlike))

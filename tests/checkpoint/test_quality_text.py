@@ -1,6 +1,11 @@
 """The measured figures in words."""
 
-from comfyui_cldis.checkpoint.quality_text import describe_quality, explained, judged_on, weakness
+from comfyui_cldis.checkpoint.quality_text import (
+    describe_quality,
+    evaluated_on,
+    explained,
+    weakness,
+)
 
 
 def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
@@ -20,12 +25,12 @@ def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
         "measured on",
         "code explains",
         "co-pilot explains",
-        "directions that grow evenly",
+        "directions that is monotone",
         "inverted noise",
     ]
     values = dict(lines)
-    assert values["measured on"] == "64 pictures seen in training"
-    assert values["code explains"] == "65 % of how the pictures differ from their mean"
+    assert values["measured on"] == "64 images seen in training"
+    assert values["code explains"] == "65 % of how the images differ from their mean"
     assert values["co-pilot explains"].startswith("nothing:") and "-0.12" in lines[2][1]
     assert values["inverted noise"].startswith("47.3 dB") and "no sign" in values["inverted noise"]
 
@@ -41,10 +46,10 @@ def test_no_figure_is_lost():
 def test_weak_directions():
     assert weakness(0.08, 0.3, 0.95) == weakness(0.08, 0.3, None) == ""
     assert weakness(0.07, 0.3, 1.0) == "weak"
-    assert weakness(0.3, 0.3, 0.625) == "uneven on 38 % of the pictures"
-    assert weakness(0.01, 0.3, 0.0) == "weak, uneven on 100 % of the pictures"
+    assert weakness(0.3, 0.3, 0.625) == "uneven on 38 % of the images"
+    assert weakness(0.01, 0.3, 0.0) == "weak, uneven on 100 % of the images"
 
 
-def test_what_was_judged():
-    assert judged_on({}) == judged_on({"pictures": "unseen"}) == "unseen pictures"
-    assert judged_on({"pictures": "seen in training"}) == "pictures seen in training"
+def test_what_was_evaluated():
+    assert evaluated_on({}) == evaluated_on({"pictures": "unseen"}) == "unseen images"
+    assert evaluated_on({"pictures": "seen in training"}) == "images seen in training"

@@ -44,16 +44,16 @@ def test_round_trip_is_bit_identical(tiny_model: EditableModel, tiny_checkpoint:
     assert loaded.facts == tiny_model.facts
 
 
-def test_a_loaded_model_draws_the_same_picture(
+def test_a_loaded_model_draws_the_same_image(
     tiny_model: EditableModel, tiny_checkpoint: Path
 ) -> None:
     loaded = load_checkpoint(tiny_checkpoint)
     images = torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
-    pictures = []
+    drawn = []
     for model in (tiny_model, loaded):
         latent = encode(model, images, inversion_steps=2)
-        pictures.append(decode(model, latent, num_steps=2))
-    assert torch.equal(*pictures)
+        drawn.append(decode(model, latent, num_steps=2))
+    assert torch.equal(*drawn)
 
 
 def test_a_loaded_model_is_ready_for_inference(tiny_checkpoint: Path) -> None:

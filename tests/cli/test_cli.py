@@ -19,7 +19,7 @@ import comfyui_cldis
 import comfyui_cldis.checkpoint as checkpoint
 from comfyui_cldis import cli, trainer_door
 from comfyui_cldis.checkpoint import save_checkpoint
-from comfyui_cldis.cli import images as pictures
+from comfyui_cldis.cli import images as images
 from comfyui_cldis.cli.terminal import progress_bar
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import RESIZE_RULES
@@ -33,7 +33,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def portrait(tmp_path: Path) -> Path:
-    """A 40 x 50 picture of a colour ramp."""
+    """A 40 x 50 image of a colour ramp."""
     path = tmp_path / "in" / "me at home.jpg"
     path.parent.mkdir()
     save_ramp(path, 40, 50)
@@ -61,8 +61,8 @@ def assert_wrong_input(capsys: pytest.CaptureFixture[str], code: int, *phrases: 
 
 
 def test_choices_are_those_of_the_library() -> None:
-    assert pictures.SAMPLERS == SAMPLERS
-    assert pictures.RESIZE_RULES == RESIZE_RULES
+    assert images.SAMPLERS == SAMPLERS
+    assert images.RESIZE_RULES == RESIZE_RULES
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,8 +92,8 @@ def test_edit(
     assert (code, captured.err) == (0, "")
     assert captured.out.startswith("wrote me at home_edited.png (40 x 40) in ")
     assert captured.out.count("\n") == 1
-    with Image.open(tmp_path / "me at home_edited.png") as picture:
-        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (40, 40))
+    with Image.open(tmp_path / "me at home_edited.png") as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGB", (40, 40))
     assert portrait.read_bytes() == before
 
 
@@ -110,11 +110,11 @@ def test_edit_with_other_settings(
         )  # fmt: skip
         assert code == 0
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
-    with Image.open("a.png") as picture:
-        assert picture.size == size
+    with Image.open("a.png") as image:
+        assert image.size == size
 
 
-def test_edit_moves_the_picture_and_zero_does_not(portrait: Path, tiny_checkpoint: Path) -> None:
+def test_edit_moves_the_image_and_zero_does_not(portrait: Path, tiny_checkpoint: Path) -> None:
     for amount in ("0", "-0.0", "1.5"):
         arguments = ["--model", tiny_checkpoint, "--steps", 2, "--output", f"by {amount}.png"]
         assert run("edit", portrait, "--set", f"yaw={amount}", *arguments) == 0
@@ -122,7 +122,7 @@ def test_edit_moves_the_picture_and_zero_does_not(portrait: Path, tiny_checkpoin
     assert Path("by 0.png").read_bytes() != Path("by 1.5.png").read_bytes()
 
 
-def test_a_picture_that_is_there_is_kept(
+def test_an_image_that_is_there_is_kept(
     portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def edit(amount: int, *more: object) -> int:
@@ -149,8 +149,8 @@ def test_freedom_lies_between_the_own_noise_and_the_seed(
     def drawn(*more: object) -> np.ndarray:
         arguments = ["--model", tiny_checkpoint, "--steps", 2, "--output", "x.png", "--force"]
         assert run("edit", portrait, "--set", "yaw=1", *arguments, *more) == 0
-        with Image.open("x.png") as picture:
-            return np.asarray(picture).astype(int)
+        with Image.open("x.png") as image:
+            return np.asarray(image).astype(int)
 
     own, fresh = drawn(), drawn("--seed", 3)
     assert np.array_equal(drawn("--freedom", 0), own)
@@ -234,16 +234,16 @@ def test_the_input_is_never_overwritten(
     assert portrait.read_bytes() == before
 
 
-def test_pictures_that_cannot_be_read(
+def test_images_that_cannot_be_read(
     portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("cut.jpg").write_bytes(portrait.read_bytes()[:300])
-    Path("text.png").write_text("no picture")
+    Path("text.png").write_text("no image")
     Path("folder.png").mkdir()
     for name, phrase in {
-        "gone.png": "There is no picture gone.png",
-        "cut.jpg": "cut.jpg cannot be read as a picture",
-        "text.png": "text.png cannot be read as a picture (unknown format)",
+        "gone.png": "There is no image gone.png",
+        "cut.jpg": "cut.jpg cannot be read as an image",
+        "text.png": "text.png cannot be read as an image (unknown format)",
         "folder.png": "folder.png is a folder",
     }.items():
         code = run("edit", name, "--set", "yaw=1", "--model", tiny_checkpoint)
@@ -271,8 +271,8 @@ def test_a_grey_model(portrait: Path, make_model: Callable[..., EditableModel]) 
     save_checkpoint("grey.safetensors", make_model(in_channels=1))
     arguments = ["--model", "grey.safetensors", "--steps", 1, "--output", "out.webp"]
     assert run("edit", portrait, "--set", "yaw=1", *arguments) == 0
-    with Image.open("out.webp") as picture:
-        assert (picture.format, picture.size) == ("WEBP", (40, 40))
+    with Image.open("out.webp") as image:
+        assert (image.format, image.size) == ("WEBP", (40, 40))
 
 
 def test_traverse(
@@ -281,8 +281,8 @@ def test_traverse(
     arguments = ["--model", tiny_checkpoint, "--steps", 2]
     assert run("traverse", portrait, "--direction", "hair length", *arguments) == 0
     assert capsys.readouterr().out.startswith("wrote me at home_traverse.png (")
-    with Image.open("me at home_traverse.png") as picture:
-        assert picture.width > 8 * 128 > 128 < picture.height
+    with Image.open("me at home_traverse.png") as image:
+        assert image.width > 8 * 128 > 128 < image.height
 
 
 def test_traverse_an_unknown_direction(
@@ -313,7 +313,7 @@ def test_info_marks_weak_directions(
     lines = capsys.readouterr().out.splitlines()
     (first,) = [line for line in lines if strong.name in line]
     (second,) = [line for line in lines if faint.name in line]
-    assert first.endswith("(effect 0.250, uneven on 25 % of the pictures)")
+    assert first.endswith("(effect 0.250, uneven on 25 % of the images)")
     assert second.endswith("(effect 0.050, weak)")
 
 
@@ -328,28 +328,28 @@ def test_info_for_programs(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[
     assert info["facts"]["quality"] == {"psnr_db": 12.5}
 
 
-@pytest.mark.parametrize("num_pictures", [1, 3])
+@pytest.mark.parametrize("num_images", [1, 3])
 def test_demo_draws_a_sheet(
     tiny_checkpoint: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    num_pictures: int,
+    num_images: int,
 ) -> None:
-    paths = [tmp_path / f"{index}.png" for index in range(num_pictures)]
+    paths = [tmp_path / f"{index}.png" for index in range(num_images)]
     for path in paths:
         save_ramp(path, 32, 32)
     monkeypatch.setattr(checkpoint, "demo_model_path", lambda: tiny_checkpoint)
     monkeypatch.setattr(checkpoint, "demo_image_paths", lambda: paths)
-    monkeypatch.setattr(pictures, "DEFAULT_STEPS", 2)
+    monkeypatch.setattr(images, "DEFAULT_STEPS", 2)
     assert run("demo") == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("wrote cldis_demo.png (")
     # two steps each, and no terminal to draw a bar on
     assert captured.err == "encode: 50 %\nencode: 100 %\ndecode: 50 %\ndecode: 100 %\n"
-    with Image.open("cldis_demo.png") as picture:
-        assert picture.width > 6 * 128
-        assert picture.height > min(num_pictures, 2) * 128
+    with Image.open("cldis_demo.png") as image:
+        assert image.width > 6 * 128
+        assert image.height > min(num_images, 2) * 128
     assert run("demo", "--output", "no/demo.png") == 2
 
 
@@ -381,8 +381,8 @@ def demo_model_is_there() -> bool:
 )
 def test_the_bundled_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("demo", "--device", "cpu") == 0
-    with Image.open("cldis_demo.png") as picture:
-        assert picture.width > 6 * 128
+    with Image.open("cldis_demo.png") as image:
+        assert image.width > 6 * 128
     capsys.readouterr()
     assert run("info", "--json") == 0
     info = json.loads(capsys.readouterr().out)

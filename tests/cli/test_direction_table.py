@@ -55,7 +55,7 @@ def test_the_table_marks_what_is_weak(path: Path, capsys: pytest.CaptureFixture[
     assert head.split() == ["name", "range", "(sd)", "effect", "note"]
     assert [line.split("  ")[0] for line in lines] == ["hair length", "yaw", "third"]
     assert "-2.00 short .. +2.50 long" in lines[0] and lines[0].endswith("0.250")
-    assert lines[1].endswith("uneven on 25 % of the pictures")
+    assert lines[1].endswith("uneven on 25 % of the images")
     assert lines[2].endswith("0.010   weak") or lines[2].endswith("0.010  weak")
 
 
@@ -82,7 +82,7 @@ def test_measuring_adds_quality_and_thumbnails_and_nothing_else(
     assert run("directions", output, "--sheet", sheet) == 0
     thumbnails = Image.open(sheet).size
     assert run("directions", path, "--sheet", sheet, "--steps", 1, "--device", "cpu") == 0
-    assert Image.open(sheet).width > 2 * thumbnails[0]  # 2 x 5 pictures in a row instead of 3
+    assert Image.open(sheet).width > 2 * thumbnails[0]  # 2 x 5 images in a row instead of 3
 
 
 def test_a_good_figure_does_not_take_back_a_bad_one(tiny_model: EditableModel) -> None:
@@ -90,16 +90,16 @@ def test_a_good_figure_does_not_take_back_a_bad_one(tiny_model: EditableModel) -
     facts = {"quality": {"monotone_share": {first.name: 0.5, second.name: 1.0}}}
     both = (replace(first, quality={"monotone": 1.0}), replace(second, quality={"monotone": 0.8}))
     assert direction_notes(both, facts) == {
-        "hair length": "uneven on 50 % of the pictures",
-        "yaw": "uneven on 20 % of the pictures",
+        "hair length": "uneven on 50 % of the images",
+        "yaw": "uneven on 20 % of the images",
     }
     assert direction_notes(tiny_model.directions, {}) == {"hair length": "", "yaw": ""}
 
 
-def test_a_sheet_of_given_pictures(path: Path, tmp_path: Path) -> None:
-    picture, sheet = tmp_path / "in.png", tmp_path / "out.png"
-    Image.new("RGB", (40, 30), (200, 30, 30)).save(picture)
-    options = ("--image", picture, "--sheet", sheet, "--steps", 1, "--device", "cpu")
+def test_a_sheet_of_given_images(path: Path, tmp_path: Path) -> None:
+    image, sheet = tmp_path / "in.png", tmp_path / "out.png"
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(image)
+    options = ("--image", image, "--sheet", sheet, "--steps", 1, "--device", "cpu")
     assert run("directions", path, *options) == 0
     assert Image.open(sheet).height > 3 * 128
 
@@ -204,7 +204,7 @@ def test_directions_that_cannot_be_shown(
     path: Path, tmp_path: Path, make_model: Callable[..., EditableModel], capsys
 ) -> None:
     refused(capsys, run("directions", path, "--output", tmp_path / "x.safetensors"), "--measure")
-    refused(capsys, run("directions", path, "--sheet", "out.txt"), "no picture ending")
+    refused(capsys, run("directions", path, "--sheet", "out.txt"), "no image ending")
     bare = tmp_path / "bare.safetensors"
     save_checkpoint(bare, replace(make_model(), directions=()))
     assert run("directions", bare) == 0

@@ -1,4 +1,4 @@
-"""dSprites-equivalent: areas, positions and angles by formula, and pinned pictures."""
+"""dSprites-equivalent: areas, positions and angles by formula, and pinned images."""
 
 import numpy as np
 import pytest
@@ -20,12 +20,10 @@ def brightness(data, *rows):
     return data.images(np.array(rows))[..., 0] / 255.0
 
 
-def centroid(picture):
-    """(x, y) in pixels, the left and upper edge of the picture at 0."""
-    places = np.arange(len(picture)) + 0.5
-    return picture.sum(axis=0) @ places / picture.sum(), picture.sum(
-        axis=1
-    ) @ places / picture.sum()
+def centroid(image):
+    """(x, y) in pixels, the left and upper edge of the image at 0."""
+    places = np.arange(len(image)) + 0.5
+    return image.sum(axis=0) @ places / image.sum(), image.sum(axis=1) @ places / image.sum()
 
 
 def test_space_is_that_of_dsprites(data):
@@ -34,7 +32,7 @@ def test_space_is_that_of_dsprites(data):
     assert (data.name, data.channels) == ("dsprites-equivalent", 1)
 
 
-def test_pictures_are_pinned(data):
+def test_images_are_pinned(data):
     images = data.images(data.space.to_factors(np.arange(64) * 11519 + 7))
     assert images.shape == (64, 64, 64, 1)
     assert images.mean() == pytest.approx(PINNED_MEAN, abs=0.001)
@@ -60,7 +58,7 @@ def test_areas(data, scale):
 
 @pytest.mark.parametrize("size", [32, 64, 100, 128])
 @pytest.mark.parametrize("shape", range(3))
-def test_position_moves_the_centroid_by_a_64th_of_the_picture(size, shape):
+def test_position_moves_the_centroid_by_a_64th_of_the_image(size, shape):
     data = DSprites(size)
     zoom = size / 64
     start = np.array(centroid(brightness(data, [shape, 5, 4, 0, 0])[0]))
@@ -81,11 +79,11 @@ def test_nothing_is_cut_off_at_the_border(data):
 
 @pytest.mark.parametrize("angle", [0, 3, 10, 17, 25, 39])
 def test_orientation_turns_by_nine_degrees_a_level(data, angle):
-    picture = brightness(data, [ELLIPSE, 5, angle, 16, 16])[0]
+    image = brightness(data, [ELLIPSE, 5, angle, 16, 16])[0]
     places = np.arange(64) + 0.5 - 32
-    xx = (picture * places[None, :] ** 2).sum()
-    yy = (picture * places[:, None] ** 2).sum()
-    xy = (picture * places[None, :] * places[:, None]).sum()
+    xx = (image * places[None, :] ** 2).sum()
+    yy = (image * places[:, None] ** 2).sum()
+    xy = (image * places[None, :] * places[:, None]).sum()
     axis = np.degrees(0.5 * np.arctan2(2 * xy, xx - yy))  # of the long half-axis, y downwards
     assert abs((axis - 9 * angle + 90) % 180 - 90) < 1
 
@@ -93,8 +91,8 @@ def test_orientation_turns_by_nine_degrees_a_level(data, angle):
 def test_symmetric_sprites_come_back_and_the_heart_does_not(data):
     turns = [brightness(data, *([shape, 4, a, 5, 5] for a in range(40))) for shape in range(3)]
 
-    def distinct(pictures):
-        return len({picture.tobytes() for picture in np.round(pictures * 16)})
+    def distinct(images):
+        return len({image.tobytes() for image in np.round(images * 16)})
 
     assert distinct(turns[SQUARE]) == 10
     assert distinct(turns[ELLIPSE]) == 20

@@ -31,7 +31,7 @@ def test_factors_fill_their_ranges():
     assert np.abs(np.corrcoef(unit.T) - np.eye(len(FACTORS))).max() < 0.1
 
 
-def test_pictures_are_pinned():
+def test_images_are_pinned():
     images = render_heads(sample_factors(16, seed=0), 64)
     assert images.shape == (16, 64, 64, 3)
     assert images.dtype == np.uint8
@@ -51,14 +51,14 @@ def test_data_set_equals_rows_rendered_alone_whatever_the_threads():
 
 
 @pytest.mark.parametrize("column", range(len(FACTORS)), ids=[factor.name for factor in FACTORS])
-def test_each_factor_changes_the_picture(column):
+def test_each_factor_changes_the_image(column):
     rows = np.stack([MIDDLE, MIDDLE])
     rows[:, column] = FACTORS[column].minimum, FACTORS[column].maximum
     low, high = render_heads(rows, 64).astype(float)
     assert np.abs(high - low).mean() > 1.0
 
 
-def test_size_changes_detail_but_not_the_picture():
+def test_size_changes_detail_but_not_the_image():
     rows = sample_factors(2, seed=1)
     large = render_heads(rows, 128).astype(float)
     halved = large.reshape(2, 64, 2, 64, 2, 3).mean(axis=(2, 4))

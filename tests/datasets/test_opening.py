@@ -1,4 +1,4 @@
-"""Factor data by name: as a factor data set, and as training pictures."""
+"""Factor data by name: as a factor data set, and as training images."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_every_name_opens_and_keeps_its_word(name):
         data.images(np.zeros((1, 99), dtype=int))
 
 
-def test_names_of_training_pictures_and_of_factor_data_are_the_same():
+def test_names_of_training_images_and_of_factor_data_are_the_same():
     assert set(BUILT_IN_SOURCES) == set(FACTOR_NAMES)
 
 
@@ -48,7 +48,7 @@ def test_heads_are_the_generators_heads_at_evenly_spaced_values():
     assert np.array_equal(data.images(levels), render_heads(np.clip(values, low, high), 32))
 
 
-def test_grey_pictures_of_a_coloured_set_are_refused(tmp_path):
+def test_grey_images_of_a_coloured_set_are_refused(tmp_path):
     for name in ("shapes3d-equivalent", "heads"):
         with pytest.raises(ValueError, match=f"channels=1 for '{name}'.*pass channels=3"):
             open_images(name, 16, cache_dir=tmp_path, channels=1)
@@ -61,14 +61,14 @@ def test_grey_pictures_of_a_coloured_set_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_training_pictures_are_distinct_random_combinations(tmp_path, channels):
+def test_training_images_are_distinct_random_combinations(tmp_path, channels):
     name = "dsprites-equivalent"
     opened = open_images(name, 16, cache_dir=tmp_path, num_images=20, seed=3, channels=channels)
     assert isinstance(opened.images, np.memmap)
     assert opened.images.shape == (20, 16, 16, channels)
     report = opened.report
     assert (report.source, report.found, report.used) == (name, 20, 20)
-    # The report names each picture by its levels: they lead back to the same pixels.
+    # The report names each image by its levels: they lead back to the same pixels.
     data = open_factor_data(name, 16, channels=channels)
     rows, names = zip(*report.findings.samples, strict=True)
     levels = np.array([[int(level) for level in name.split()] for name in names])
@@ -79,7 +79,7 @@ def test_training_pictures_are_distinct_random_combinations(tmp_path, channels):
     assert other.report.findings.samples != report.findings.samples
 
 
-def test_training_pictures_are_drawn_once(tmp_path, monkeypatch):
+def test_training_images_are_drawn_once(tmp_path, monkeypatch):
     def open_twelve(seed):
         return open_images("shapes3d-equivalent", 8, cache_dir=tmp_path, num_images=12, seed=seed)
 
@@ -98,8 +98,8 @@ def test_training_pictures_are_drawn_once(tmp_path, monkeypatch):
         open_twelve(0)
 
 
-def test_more_pictures_than_combinations_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="num_images=480,001 .* has 480,000 pictures"):
+def test_more_images_than_combinations_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="num_images=480,001 .* has 480,000 images"):
         open_images("shapes3d-equivalent", 8, cache_dir=tmp_path, num_images=480_001)
 
 
@@ -110,7 +110,7 @@ def test_default_number_is_twenty_thousand(tmp_path, monkeypatch):
     assert opened.images.shape == (7, 8, 8, 3)
 
 
-def test_report_of_drawn_pictures_is_written(tmp_path):
+def test_report_of_drawn_images_is_written(tmp_path):
     opened = open_images("shapes3d-equivalent", 8, cache_dir=tmp_path / "cache", num_images=10)
     write_report(opened, tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {

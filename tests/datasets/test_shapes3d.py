@@ -29,7 +29,7 @@ def combination(**levels):
     return np.array([list({**row, **levels}.values())])
 
 
-def picture(data, **levels):
+def draw(data, **levels):
     return data.images(combination(**levels))[0].astype(int)
 
 
@@ -42,7 +42,7 @@ def test_space_is_that_of_shapes3d(data):
     assert data.space.to_index(np.array([[1, 2, 3, 4, 3, 6]])).tolist() == [index]
 
 
-def test_pictures_are_pinned_and_a_batch_equals_singles(data):
+def test_images_are_pinned_and_a_batch_equals_singles(data):
     factors = data.space.to_factors(np.arange(64) * 7499 + 11)
     images = data.images(factors)
     assert images.shape == (64, 64, 64, 3)
@@ -63,16 +63,16 @@ def test_hue_changes_its_own_surface_and_nothing_else(data, name):
     # In red, green and blue the three channels show one surface each.
     own = {"floor": 0, "wall": 0, "thing": 0}
     black = {level: 5 for level in own}  # cyan: no red
-    shown = picture(data, **{**black, name: 0})[..., 0] - picture(data, **black)[..., 0]
+    shown = draw(data, **{**black, name: 0})[..., 0] - draw(data, **black)[..., 0]
     is_own = shown > 0
     assert 0.02 < is_own.mean() < 0.5
-    before, after = picture(data, **{name: 2}), picture(data, **{name: 9})
+    before, after = draw(data, **{name: 2}), draw(data, **{name: 9})
     changed = (before != after).any(axis=2)
     assert np.array_equal(changed, is_own)
 
 
 def test_surfaces_lie_where_they_should(data):
-    image = picture(data, floor=0, wall=5, thing=0, scale=0, shape=SPHERE)
+    image = draw(data, floor=0, wall=5, thing=0, scale=0, shape=SPHERE)
     assert image[0].tolist() == [[153, 226, 249]] * 64  # sky
     assert image[62, 3, 0] > 200 and image[62, 3, 1:].max() == 0  # red floor
     assert image[30, 32, 0] == 0 and image[30, 32, 1] > 180  # cyan wall above a small sphere
@@ -92,8 +92,8 @@ def test_sphere_has_the_width_of_its_projection(data, scale):
     # At distance 1 and focal length 1.06 a sphere of radius r shows 2 * 1.06 r / sqrt(1 - r^2).
     radius = 0.17 * SCALES[scale]
     expected = 64 * 2 * 1.06 * radius / np.sqrt(1 - radius**2)
-    red = picture(data, floor=5, wall=5, thing=0, scale=scale, shape=SPHERE)[..., 0]
-    blank = picture(data, floor=5, wall=5, thing=5, scale=scale, shape=SPHERE)[..., 0]
+    red = draw(data, floor=5, wall=5, thing=0, scale=scale, shape=SPHERE)[..., 0]
+    blank = draw(data, floor=5, wall=5, thing=5, scale=scale, shape=SPHERE)[..., 0]
     widths = ((red - blank) > 40).sum(axis=1)
     assert abs(widths.max() - expected) <= 1.5
 
@@ -101,10 +101,10 @@ def test_sphere_has_the_width_of_its_projection(data, scale):
 def test_orientation_turns_the_room(data):
     # The right wall comes into sight on one side only, and never at 0 degrees.
     def right_edge(orientation):
-        return picture(data, wall=0, orientation=orientation, scale=0)[20:30, -1, 0].mean()
+        return draw(data, wall=0, orientation=orientation, scale=0)[20:30, -1, 0].mean()
 
     assert right_edge(14) < 0.9 * right_edge(7)  # the right wall is darker than the back wall
-    turned = [picture(data, shape=CUBE, orientation=level) for level in range(15)]
+    turned = [draw(data, shape=CUBE, orientation=level) for level in range(15)]
     for one in range(15):
         for other in range(one):
             assert np.abs(turned[one] - turned[other]).mean() > 1
@@ -112,8 +112,8 @@ def test_orientation_turns_the_room(data):
 
 def test_shapes_differ_as_their_names_say(data):
     def silhouette(shape):
-        red = picture(data, floor=5, wall=5, thing=0, shape=shape, scale=7)[..., 0]
-        blank = picture(data, floor=5, wall=5, thing=5, shape=shape, scale=7)[..., 0]
+        red = draw(data, floor=5, wall=5, thing=0, shape=shape, scale=7)[..., 0]
+        blank = draw(data, floor=5, wall=5, thing=5, shape=shape, scale=7)[..., 0]
         rows = ((red - blank) > 40).sum(axis=1)
         return rows[rows > 0]
 
@@ -125,7 +125,7 @@ def test_shapes_differ_as_their_names_say(data):
 
 
 @pytest.mark.parametrize(("size", "tolerance"), [(16, 1.5), (32, 0.9), (128, 0.6)])
-def test_sizes_show_the_same_picture(data, size, tolerance):
+def test_sizes_show_the_same_image(data, size, tolerance):
     factors = data.space.to_factors(np.arange(3) * 199_999)
     small, large = sorted((64, size))
 

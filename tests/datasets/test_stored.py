@@ -14,7 +14,7 @@ from trainer.data import open_images
 SIZES = (3, 2, 4, 2, 2)  # a small dSprites
 
 
-def random_pictures(*shape):
+def random_images(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
@@ -32,17 +32,17 @@ class Marker:
         return (Path.touch, (Path(self.path),))
 
 
-def write_dsprites(path, compress=True, pictures=None, classes=None):
+def write_dsprites(path, compress=True, pixels=None, classes=None):
     count = int(np.prod(SIZES))
-    if pictures is None:
-        pictures = random_pictures(count, 8, 8) % 2
-        pictures[:, 0, 0] = 1
+    if pixels is None:
+        pixels = random_images(count, 8, 8) % 2
+        pixels[:, 0, 0] = 1
     if classes is None:
         classes = np.concatenate([np.zeros((count, 1), dtype=int), grid(SIZES)], axis=1)
     save = np.savez_compressed if compress else np.savez
     metadata = np.array(Marker(path.parent / "unpickled"), dtype=object)
-    save(path, imgs=pictures, latents_classes=classes, metadata=metadata)
-    return pictures
+    save(path, imgs=pixels, latents_classes=classes, metadata=metadata)
+    return pixels
 
 
 # Layouts
@@ -51,15 +51,15 @@ def write_dsprites(path, compress=True, pictures=None, classes=None):
 @pytest.mark.parametrize("compress", [True, False])
 def test_dsprites(tmp_path, compress):
     path = tmp_path / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
-    pictures = write_dsprites(path, compress)
+    pixels = write_dsprites(path, compress)
     data = open_factor_data(str(path), 8)
     assert (data.name, data.channels) == ("dsprites", 1)
     assert data.space.names == ("shape", "scale", "orientation", "position_x", "position_y")
     assert data.space.sizes == SIZES
     images = data.images(grid(SIZES))
-    assert np.array_equal(images[..., 0], pictures * 255)
+    assert np.array_equal(images[..., 0], pixels * 255)
     row = int(data.space.to_index(np.array([[2, 1, 3, 0, 1]]))[0])
-    assert np.array_equal(data.images(np.array([[2, 1, 3, 0, 1]]))[0, ..., 0], pictures[row] * 255)
+    assert np.array_equal(data.images(np.array([[2, 1, 3, 0, 1]]))[0, ..., 0], pixels[row] * 255)
     assert not (tmp_path / "unpickled").exists()
 
 
@@ -80,15 +80,15 @@ def test_grey_becomes_rgb_when_asked(tmp_path):
 
 
 def test_mpi3d_by_its_axes(tmp_path):
-    pictures = random_pictures(2, 3, 1, 2, 1, 2, 3, 8, 8, 3)
-    np.savez(tmp_path / "mpi3d_toy.npz", images=pictures)
+    pixels = random_images(2, 3, 1, 2, 1, 2, 3, 8, 8, 3)
+    np.savez(tmp_path / "mpi3d_toy.npz", images=pixels)
     data = open_factor_data(str(tmp_path / "mpi3d_toy.npz"), 8)
     assert data.name == "mpi3d_toy"
     assert data.space.sizes == (2, 3, 1, 2, 1, 2, 3)
     assert data.space.names[0] == "object_color" and data.space.names[-1] == "vertical_axis"
     assert np.array_equal(
         data.images(np.array([[1, 2, 0, 1, 0, 1, 2], [0, 1, 0, 1, 0, 0, 2]])),
-        np.stack([pictures[1, 2, 0, 1, 0, 1, 2], pictures[0, 1, 0, 1, 0, 0, 2]]),
+        np.stack([pixels[1, 2, 0, 1, 0, 1, 2], pixels[0, 1, 0, 1, 0, 0, 2]]),
     )
 
 
@@ -100,11 +100,11 @@ def test_mpi3d_by_its_axes(tmp_path):
         (17_568, (4, 24, 183)),
     ],
 )
-def test_real_numbers_of_pictures_tell_the_grid(tmp_path, count, sizes):
-    pictures = np.zeros((count, 1, 1, 3), dtype=np.uint8)
+def test_real_numbers_of_images_tell_the_grid(tmp_path, count, sizes):
+    pixels = np.zeros((count, 1, 1, 3), dtype=np.uint8)
     marked = tuple(size - 1 for size in sizes[:-1]) + (0,)
-    pictures[np.ravel_multi_index(marked, sizes)] = 77
-    np.savez(tmp_path / "real.npz", images=pictures)
+    pixels[np.ravel_multi_index(marked, sizes)] = 77
+    np.savez(tmp_path / "real.npz", images=pixels)
     data = open_factor_data(str(tmp_path / "real.npz"), 1)
     assert data.space.sizes == sizes
     assert data.images(np.array([marked])).tolist() == [[[[77, 77, 77]]]]
@@ -113,7 +113,7 @@ def test_real_numbers_of_pictures_tell_the_grid(tmp_path, count, sizes):
 
 def test_cars3d_from_mat_files(tmp_path):
     scipy_io = pytest.importorskip("scipy.io", reason="Cars3D's .mat files need scipy")
-    views = random_pictures(3, 8, 8, 3, 5, 2)  # three cars, five azimuths, two elevations
+    views = random_images(3, 8, 8, 3, 5, 2)  # three cars, five azimuths, two elevations
     for car in range(3):
         scipy_io.savemat(tmp_path / f"car_{car:03d}_mesh.mat", {"im": views[car]})
     data = open_factor_data(str(tmp_path), 8)
@@ -122,7 +122,7 @@ def test_cars3d_from_mat_files(tmp_path):
     for elevation, azimuth, car in ((0, 0, 0), (1, 4, 2), (1, 0, 1)):
         image = data.images(np.array([[elevation, azimuth, car]]))[0]
         assert np.array_equal(image, views[car, ..., azimuth, elevation])
-    # Training pictures come through the same door.
+    # Training images come through the same door.
     opened = open_images(str(tmp_path), 8, cache_dir=tmp_path / "cache", num_images=7)
     assert opened.images.shape == (7, 8, 8, 3)
 
@@ -137,7 +137,7 @@ def write_shapes3d(path, labels=None, images=None, **storage):
     if labels is None:
         labels = levels * [0.1, 0.1, 0.1, 0.07, 1, 4.3] - [0, 0, 0, -0.75, 0, 30]
     if images is None:
-        images = random_pictures(count, 8, 8, 3)
+        images = random_images(count, 8, 8, 3)
     with h5py.File(path, "w") as file:
         file.create_dataset("images", data=images, **storage)
         file.create_dataset("labels", data=labels)
@@ -158,9 +158,9 @@ def test_shapes3d(tmp_path, storage, is_mapped):
 
 
 def test_another_size_is_resized(tmp_path):
-    pictures = np.zeros((2, 3, 1, 1, 1, 1, 1, 8, 8, 3), dtype=np.uint8)
-    pictures[..., :4, :, :] = 200
-    np.savez(tmp_path / "mpi3d_toy.npz", images=pictures)
+    pixels = np.zeros((2, 3, 1, 1, 1, 1, 1, 8, 8, 3), dtype=np.uint8)
+    pixels[..., :4, :, :] = 200
+    np.savez(tmp_path / "mpi3d_toy.npz", images=pixels)
     small = open_factor_data(str(tmp_path / "mpi3d_toy.npz"), 2).images(np.zeros((1, 7), int))
     assert small[0, :, 0, 0].tolist() == [200, 0]
     large = open_factor_data(str(tmp_path / "mpi3d_toy.npz"), 16).images(np.zeros((1, 7), int))
@@ -173,12 +173,12 @@ def test_another_size_is_resized(tmp_path):
 
 def test_large_packed_files_are_unpacked_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_MEMORY_BYTES", 1000)
-    pictures = write_dsprites(tmp_path / "a.npz")
+    pixels = write_dsprites(tmp_path / "a.npz")
     with pytest.raises(ValueError, match="GiB unpacked.*pass cache_dir"):
         open_factor_data(str(tmp_path / "a.npz"), 8)
     cache = tmp_path / "cache"
     data = open_factor_data(str(tmp_path / "a.npz"), 8, cache_dir=cache)
-    assert np.array_equal(data.images(grid(SIZES))[..., 0], pictures * 255)
+    assert np.array_equal(data.images(grid(SIZES))[..., 0], pixels * 255)
     assert len(list(cache.iterdir())) == 1
 
     def fail(*_):
@@ -193,31 +193,31 @@ def test_large_packed_files_are_unpacked_once(tmp_path, monkeypatch):
     assert len(list(cache.iterdir())) == 1
 
 
-# As training pictures
+# As training images
 
 
-def test_stored_pictures_train_whole_and_in_order(tmp_path):
-    pictures = write_dsprites(tmp_path / "a.npz")
+def test_stored_images_train_whole_and_in_order(tmp_path):
+    pixels = write_dsprites(tmp_path / "a.npz")
     opened = open_images(str(tmp_path / "a.npz"), 8, cache_dir=tmp_path / "cache")
-    assert np.array_equal(opened.images, np.repeat(pictures[..., None] * 255, 3, axis=3))
+    assert np.array_equal(opened.images, np.repeat(pixels[..., None] * 255, 3, axis=3))
     assert opened.report.used == 96
-    assert opened.report.findings.samples[1][1] == "0 0 0 0 1" or len(pictures) > 64
+    assert opened.report.findings.samples[1][1] == "0 0 0 0 1" or len(pixels) > 64
     few = open_images(str(tmp_path / "a.npz"), 8, cache_dir=tmp_path / "cache", num_images=5)
     assert few.images.shape == (5, 8, 8, 3)
-    with pytest.raises(ValueError, match="num_images=97 .* has 96 pictures"):
+    with pytest.raises(ValueError, match="num_images=97 .* has 96 images"):
         open_images(str(tmp_path / "a.npz"), 8, cache_dir=tmp_path / "cache", num_images=97)
 
 
 def test_changed_file_is_read_again(tmp_path):
     first = write_dsprites(tmp_path / "a.npz")
     open_images(str(tmp_path / "a.npz"), 8, cache_dir=tmp_path / "cache", channels=1)
-    write_dsprites(tmp_path / "a.npz", pictures=1 - first, compress=False)
+    write_dsprites(tmp_path / "a.npz", pixels=1 - first, compress=False)
     opened = open_images(str(tmp_path / "a.npz"), 8, cache_dir=tmp_path / "cache", channels=1)
     assert np.array_equal(opened.images[..., 0], (1 - first) * 255)
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_folder_of_pictures_with_a_mat_file_stays_a_folder(tmp_path):
+def test_folder_of_images_with_a_mat_file_stays_a_folder(tmp_path):
     from PIL import Image
 
     Image.new("RGB", (9, 9), "red").save(tmp_path / "a.png")
@@ -262,7 +262,7 @@ HOSTILE = {
     "not square": lambda path: np.savez(path, images=np.zeros((17568, 1, 2, 3), np.uint8)),
     "channels": lambda path: np.savez(path, images=np.zeros((17568, 1, 1, 4), np.uint8)),
     "a vector": lambda path: np.savez(path, images=np.zeros(17568, np.uint8)),
-    "no pictures": lambda path: np.savez(path, images=np.zeros((0, 8, 8, 3), np.uint8)),
+    "no images": lambda path: np.savez(path, images=np.zeros((0, 8, 8, 3), np.uint8)),
     "labels too few": lambda path: write_dsprites(path, classes=np.zeros((5, 6), int)),
     "labels of floats": lambda path: write_dsprites(path, classes=np.zeros((96, 6))),
     "labels negative": lambda path: write_dsprites(path, classes=np.full((96, 6), -1)),
@@ -270,7 +270,7 @@ HOSTILE = {
     "labels mixed up": lambda path: write_dsprites(
         path, classes=np.concatenate([np.zeros((96, 1), int), grid(SIZES)[::-1]], axis=1)
     ),
-    "pictures too few": lambda path: write_dsprites(path, pictures=np.ones((95, 8, 8), np.uint8)),
+    "images too few": lambda path: write_dsprites(path, pixels=np.ones((95, 8, 8), np.uint8)),
 }
 
 
@@ -285,9 +285,9 @@ def test_hostile_npz_is_refused_with_a_sentence(tmp_path, kind):
 
 def test_npz_that_is_cut_off_or_bent_is_refused(tmp_path):
     plain, packed = tmp_path / "plain.npz", tmp_path / "packed.npz"
-    noise = random_pictures(96, 8, 8)
-    write_dsprites(plain, compress=False, pictures=noise)
-    write_dsprites(packed, pictures=noise)
+    noise = random_images(96, 8, 8)
+    write_dsprites(plain, compress=False, pixels=noise)
+    write_dsprites(packed, pixels=noise)
     for path in (plain, packed):
         data = path.read_bytes()
         path.write_bytes(data[: len(data) // 2])
@@ -349,8 +349,8 @@ def test_damaged_mat_files_are_refused_with_a_sentence(tmp_path):
     scipy_io.savemat(first, {"im": np.zeros((8, 8, 3))})
     with pytest.raises(ValueError, match=r"'im' of shape \(8, 8, 3\); expected uint8"):
         open_factor_data(str(tmp_path), 8)
-    scipy_io.savemat(first, {"im": random_pictures(8, 8, 3, 5, 2)})
-    scipy_io.savemat(second, {"im": random_pictures(8, 8, 3, 4, 2)})
+    scipy_io.savemat(first, {"im": random_images(8, 8, 3, 5, 2)})
+    scipy_io.savemat(second, {"im": random_images(8, 8, 3, 4, 2)})
     with pytest.raises(ValueError, match="b.mat.*expected .* as in a.mat"):
         open_factor_data(str(tmp_path), 8)
 

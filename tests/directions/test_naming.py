@@ -13,7 +13,7 @@ from comfyui_cldis.directions.naming import describe_change, describe_ends
 
 SIZE = 48
 GREY, ORANGE = (0.35, 0.35, 0.4), (0.85, 0.5, 0.2)
-BASES = ((-0.1, 0.05, 0.4), (0.1, -0.05, 0.35))  # x, y and radius of two pictures
+BASES = ((-0.1, 0.05, 0.4), (0.1, -0.05, 0.35))  # x, y and radius of two images
 
 
 def grid() -> tuple[Tensor, Tensor]:
@@ -63,7 +63,7 @@ def scene(
 
 
 def pair(one: dict, other: dict) -> tuple[Tensor, Tensor]:
-    """Both ends of a change on two pictures, (2, 3, S, S) in [-1, 1]."""
+    """Both ends of a change on two images, (2, 3, S, S) in [-1, 1]."""
     low, high = (torch.stack([scene(base, **each) for base in BASES]) for each in (one, other))
     return low * 2 - 1, high * 2 - 1
 
@@ -176,7 +176,7 @@ def test_a_shift_is_no_turn(way: float, plain: bool) -> None:
 
 
 def test_what_moves_is_never_called_the_background() -> None:
-    """Something as wide as the picture changes most at its edges when it gets wider."""
+    """Something as wide as the image changes most at its edges when it gets wider."""
     low, high = pair({"wide": 1.9, "tall": 1.9}, {"wide": 2.2, "tall": 1.9})
     assert describe_change(low, high).name == "width whole"
 

@@ -1,4 +1,4 @@
-"""Quality figures of directions, on pictures whose figures are known."""
+"""Quality figures of directions, on images whose figures are known."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _free_port() -> int:
 
 
 def _fill(base: Path, tiny_checkpoint: Path, comfyui: Path) -> None:
-    """Pictures, a good and a corrupt model, and the pack itself."""
+    """Images, a good and a corrupt model, and the pack itself."""
     for folder in ("custom_nodes", "input", "models/cldis", "more models", "user"):
         (base / folder).mkdir(parents=True)
     (base / "custom_nodes" / FOLDER).symlink_to(ROOT, target_is_directory=True)

@@ -79,7 +79,7 @@ def test_every_workflow_runs_unedited(comfy, path) -> None:
         assert image.convert("L").getextrema()[0] != image.convert("L").getextrema()[1]
 
 
-def test_a_picture_comes_out_at_its_size_with_its_workflow(comfy) -> None:
+def test_an_image_comes_out_at_its_size_with_its_workflow(comfy) -> None:
     (image,) = comfy.run(tiny_graph()).images()
     assert image.size == (60, 60)  # the central square of 90 x 60
     assert "CLDIS_EditSliders" in image.info["prompt"]

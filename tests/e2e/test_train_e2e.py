@@ -20,11 +20,11 @@ WORKFLOW = json.loads((ROOT / "workflows" / "train_model.api.json").read_text(en
 TRAIN, INFO, TEXT, LOAD_IMAGE, ENCODE, DECODE, SAVE = "1234567"
 TRAIN_SEC = 900
 STEPS = 8
-NUM_PICTURES = 5
+NUM_IMAGES = 5
 
 
 def training_graph(**inputs: Any) -> Any:
-    """The shipped workflow with few steps on few pictures."""
+    """The shipped workflow with few steps on few images."""
     graph = copy.deepcopy(WORKFLOW)
     graph[TRAIN]["inputs"] |= {"folder": "few", "steps": STEPS} | inputs
     graph[LOAD_IMAGE]["inputs"]["image"] = "wide.png"
@@ -33,13 +33,13 @@ def training_graph(**inputs: Any) -> Any:
     return graph
 
 
-def batch_graph(pictures: tuple[str, ...], **inputs: Any) -> Any:
+def batch_graph(images: tuple[str, ...], **inputs: Any) -> Any:
     """Nothing but a training from a batch; `steps` that would take for ever unless given."""
     graph = {key: copy.deepcopy(WORKFLOW[key]) for key in (TRAIN, INFO, TEXT)}
-    for number, picture in enumerate(pictures, start=10):
-        graph[str(number)] = {"class_type": "LoadImage", "inputs": {"image": picture}}
+    for number, image in enumerate(images, start=10):
+        graph[str(number)] = {"class_type": "LoadImage", "inputs": {"image": image}}
     batch = ["10", 0]
-    if len(pictures) == 2:
+    if len(images) == 2:
         graph["20"] = {"class_type": "ImageBatch", "inputs": {"image1": batch, "image2": ["11", 0]}}
         batch = ["20", 0]
     graph[TRAIN]["inputs"] |= {"folder": "", "steps": 100_000, "images": batch} | inputs
@@ -51,18 +51,18 @@ def run_folder(comfy: Any, name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pictures(comfy) -> Path:
+def images(comfy) -> Path:
     folder = comfy.base / "input" / "few"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for index in range(NUM_PICTURES):
+    for index in range(NUM_IMAGES):
         coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
         coarse.resize((60, 48), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
     return folder
 
 
 @pytest.fixture(scope="module")
-def trained(comfy, pictures) -> SimpleNamespace:
+def trained(comfy, images) -> SimpleNamespace:
     """One finished training with everything the server told about it."""
     websocket = pytest.importorskip("websocket", reason="needs the package websocket-client")
     connection = websocket.create_connection(f"{comfy.socket_url}?clientId=t", timeout=TRAIN_SEC)
@@ -98,7 +98,7 @@ def test_a_folder_becomes_a_model_that_edits_in_the_same_graph(comfy, trained) -
     assert any("first.safetensors" in text and "32 x 32" in text for text in trained.run.texts())
     header = read_header(comfy.base / "models" / "cldis" / "first.safetensors")
     assert header.facts["training"]["steps"] == STEPS
-    assert header.facts["data_card"].startswith(f"{NUM_PICTURES} pictures from few, 32 px.")
+    assert header.facts["data_card"].startswith(f"{NUM_IMAGES} images from few, 32 px.")
     assert (run_folder(comfy, "first") / "report.html").is_file()
 
 
@@ -146,7 +146,7 @@ STOPPED = [
     ),
     (training_graph(folder="no such folder"), "There is no folder or file "),
     (training_graph(folder=""), "images is not connected and folder is ''."),
-    (batch_graph(("wide.png",)), "images holds 1 picture; training needs at least 2"),
+    (batch_graph(("wide.png",)), "images holds 1 image; training needs at least 2"),
 ]
 
 
@@ -162,7 +162,7 @@ def test_a_bad_name_is_refused_before_anything_runs(comfy) -> None:
     assert "The name '../x' cannot name a file." in comfy.refusal(training_graph(name="../x"))
 
 
-def test_cancel_saves_the_run_and_the_next_one_goes_on(comfy, trained) -> None:
+def test_cancel_saves_the_run_and_the_next_one_resumes(comfy, trained) -> None:
     Image.new("RGB", (40, 40), "teal").save(comfy.base / "input" / "teal.png")
     graph = batch_graph(("wide.png", "teal.png"), name="second")
     folder = run_folder(comfy, "second")
@@ -178,10 +178,10 @@ def test_cancel_saves_the_run_and_the_next_one_goes_on(comfy, trained) -> None:
     steps = [json.loads(line)["step"] for line in (folder / "stats.jsonl").open()]
     assert len(steps) >= 2 and steps == sorted(set(steps))  # the second went on from the first
     assert (folder / "state.pt").is_file()
-    assert len(list((folder / "second pictures").iterdir())) == 2
+    assert len(list((folder / "second images").iterdir())) == 2
     assert not (comfy.base / "models" / "cldis" / "second.safetensors").exists()
     others = batch_graph(("teal.png", "wide.png"), name="second")
-    assert "was started with other pictures" in comfy.run(others, TRAIN_SEC).error
+    assert "was started with other images" in comfy.run(others, TRAIN_SEC).error
 
 
 def count_lines(path: Path) -> int:

@@ -86,20 +86,20 @@ def test_directions_that_are_refused(values: dict[str, Any], message: str) -> No
 
 
 def test_directions_compare_and_hash_whatever_they_hold() -> None:
-    picture = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
-    one, other = direction(thumbnails=picture), direction(thumbnails=picture + 1)
+    image = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
+    one, other = direction(thumbnails=image), direction(thumbnails=image + 1)
     assert one == other and hash(one) == hash(other)
     assert direction(quality={"a": 1.0}) != direction()
     assert direction(path=BEND) != direction()
 
 
 def test_a_direction_turned_round_is_its_mirror_image_and_twice_is_the_same():
-    pictures = torch.arange(3 * 8 * 8 * 3).reshape(3, 8, 8, 3).remainder(256).to(torch.uint8)
+    images = torch.arange(3 * 8 * 8 * 3).reshape(3, 8, 8, 3).remainder(256).to(torch.uint8)
     path = CodePath((-2, 0, 1), ((-1, 1), (0, 0), (0, 3)))
-    direction = Direction("a", (0.6, -0.8), -1.0, 2.0, "less", "more", 0.3, {}, path, pictures)
+    direction = Direction("a", (0.6, -0.8), -1.0, 2.0, "less", "more", 0.3, {}, path, images)
     turned = direction.reversed()
     assert turned.displacement(-1) == direction.displacement(1) == [0, 3]
     assert (turned.minimum, turned.maximum) == (-2.0, 1.0)
     assert (turned.negative_label, turned.positive_label) == ("more", "less")
-    assert turned.thumbnails is not None and torch.equal(turned.thumbnails[0], pictures[2])
+    assert turned.thumbnails is not None and torch.equal(turned.thumbnails[0], images[2])
     assert turned.reversed() == direction

@@ -18,7 +18,7 @@ def test_sizes(rule, height, width):
     assert back.shape[-2:] == ((side, side) if rule == "crop" else (height, width))
 
 
-def test_model_sized_pictures_pass_through():
+def test_model_sized_images_pass_through():
     images = torch.rand(1, 3, 32, 32)
     for rule in RESIZE_RULES:
         squares, origins = frame(images, 32, rule)
@@ -38,5 +38,5 @@ def test_refusals():
         frame(torch.zeros(1, 3, 4, 4), 8, "fit")
     with pytest.raises(ValueError, match="different sizes"):
         unframe(torch.zeros(2, 3, 8, 8), (Origin(4, 4, "pad"), Origin(5, 4, "pad")))
-    with pytest.raises(ValueError, match="1 pictures have 0 recorded sizes"):
+    with pytest.raises(ValueError, match="1 images have 0 recorded sizes"):
         unframe(torch.zeros(1, 3, 8, 8), ())

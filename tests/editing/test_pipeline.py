@@ -15,25 +15,25 @@ from comfyui_cldis.editing.pipeline import (
 )
 
 
-def pictures(count=2):
+def images(count=2):
     return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
 @pytest.fixture(scope="module")
 def latent(tiny_model):
-    return encode(tiny_model, pictures(), inversion_steps=4)
+    return encode(tiny_model, images(), inversion_steps=4)
 
 
 def test_encode(tiny_model, latent):
     assert latent.z.shape == (2, 4) and latent.x_T.shape == (2, 3, 32, 32)
     assert latent.residual.shape == (2, 3)
-    assert encode(tiny_model, pictures(), inversion_steps=0).x_T is None
+    assert encode(tiny_model, images(), inversion_steps=0).x_T is None
 
 
 def test_inversion_round_trip(tiny_model):
-    latent = encode(tiny_model, pictures(), inversion_steps=20)
+    latent = encode(tiny_model, images(), inversion_steps=20)
     back = decode(tiny_model, latent, num_steps=20)
-    assert float((back - pictures()).abs().mean()) < 0.02
+    assert float((back - images()).abs().mean()) < 0.02
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -71,7 +71,7 @@ def test_batch_equals_singles(tiny_model, latent):
             assert torch.allclose(together[b : b + 1], alone, atol=1e-5)
 
 
-def test_same_seed_same_picture_and_global_state_untouched(tiny_model, latent):
+def test_same_seed_same_image_and_global_state_untouched(tiny_model, latent):
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = decode(tiny_model, latent, num_steps=2, seed=5)

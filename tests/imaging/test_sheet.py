@@ -13,7 +13,7 @@ from comfyui_cldis.imaging.sheet import (
     MARGIN,
     Row,
     contact_sheet,
-    to_picture,
+    to_image,
 )
 
 
@@ -51,7 +51,7 @@ def test_labels_and_captions_make_room_and_leave_ink() -> None:
 def test_a_line_divides_groups_of_columns() -> None:
     sheet = contact_sheet([Row("", colours(*[0.0] * 5))], scale=1, group_size=2)
     assert sheet.width == 2 * MARGIN + 5 * 16 + 4 * GAP + 2 * GROUP_GAP
-    line = np.asarray(sheet)[MARGIN + 8]  # through the pictures' middle
+    line = np.asarray(sheet)[MARGIN + 8]  # through the images' middle
     is_empty = (line == BACKGROUND).all(axis=1)
     for column in (2, 4):
         end = MARGIN + column * (16 + GAP) + (column // 2 - 1) * GROUP_GAP - GAP
@@ -69,9 +69,9 @@ def test_a_long_label_is_shortened() -> None:
 
 
 def test_grey_images_and_values_outside_the_range() -> None:
-    picture = to_picture(torch.tensor([[[-3.0, 0.0, 3.0]]]))
-    assert picture.mode == "L"
-    assert list(np.asarray(picture)[0]) == [0, 128, 255]
+    image = to_image(torch.tensor([[[-3.0, 0.0, 3.0]]]))
+    assert image.mode == "L"
+    assert list(np.asarray(image)[0]) == [0, 128, 255]
     contact_sheet([Row("grey", torch.zeros(2, 1, 8, 8))])
 
 

@@ -41,8 +41,8 @@ def run() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> torch.Tensor:
-    """Three smooth pictures, wider than high, as ComfyUI passes them: (3, 24, 40, 3) in [0, 1]."""
+def images() -> torch.Tensor:
+    """Three smooth images, wider than high, as ComfyUI passes them: (3, 24, 40, 3) in [0, 1]."""
     rows, columns = torch.linspace(0, 1, 24)[:, None], torch.linspace(0, 1, 40)[None]
     return torch.stack(
         [
@@ -53,5 +53,5 @@ def pictures() -> torch.Tensor:
 
 
 @pytest.fixture(scope="session")
-def latent(loaded: LoadedModel, run: Callable[..., Any], pictures: torch.Tensor) -> Any:
-    return run("CLDIS_Encode", model=loaded, image=pictures, inversion_steps=3)
+def latent(loaded: LoadedModel, run: Callable[..., Any], images: torch.Tensor) -> Any:
+    return run("CLDIS_Encode", model=loaded, image=images, inversion_steps=3)

@@ -32,7 +32,7 @@ def test_a_zero_edit_is_bit_identical(loaded, run, latent, sampler, noise) -> No
         assert torch.equal(run("CLDIS_Decode", model=loaded, latent=edited, **settings), plain)
 
 
-def test_an_edit_changes_the_picture(loaded, run, latent) -> None:
+def test_an_edit_changes_the_image(loaded, run, latent) -> None:
     edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 2}')
     plain = run("CLDIS_Decode", model=loaded, latent=latent, steps=3)
     assert not torch.equal(run("CLDIS_Decode", model=loaded, latent=edited, steps=3), plain)
@@ -48,13 +48,13 @@ def test_sliders_equal_a_chain_of_directions(loaded, run, latent) -> None:
     assert torch.allclose(together.z, chained.z, atol=1e-6)
 
 
-def test_a_batch_equals_singles(loaded, run, pictures, latent) -> None:
+def test_a_batch_equals_singles(loaded, run, images, latent) -> None:
     whole = run("CLDIS_Decode", model=loaded, latent=latent, steps=3, noise="seed", seed=2**64 - 2)
-    for index in range(len(pictures)):
+    for index in range(len(images)):
         single = run(
             "CLDIS_Encode",
             model=loaded,
-            image=pictures[index : index + 1],
+            image=images[index : index + 1],
             inversion_steps=3,
         )
         assert torch.allclose(single.x_T, latent.x_T[index : index + 1], atol=1e-4)
@@ -81,10 +81,10 @@ def test_the_same_seed_draws_the_same_and_leaves_torch_alone(loaded, run, latent
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_inputs_are_not_changed(loaded, run, pictures) -> None:
-    image = pictures.clone()
+def test_inputs_are_not_changed(loaded, run, images) -> None:
+    image = images.clone()
     latent = run("CLDIS_Encode", model=loaded, image=image, inversion_steps=2)
-    assert torch.equal(image, pictures)
+    assert torch.equal(image, images)
     before = [tensor.clone() for tensor in tensors(latent)]
     weights = {key: value.clone() for key, value in loaded.editable.networks.state_dict().items()}
     edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1}')
@@ -105,8 +105,8 @@ def test_inputs_are_not_changed(loaded, run, pictures) -> None:
         ("pad", "model", (32, 32)),
     ],
 )
-def test_size_rules(loaded, run, pictures, resize, size, expected) -> None:
-    latent = run("CLDIS_Encode", model=loaded, image=pictures[:1], inversion_steps=1, resize=resize)
+def test_size_rules(loaded, run, images, resize, size, expected) -> None:
+    latent = run("CLDIS_Encode", model=loaded, image=images[:1], inversion_steps=1, resize=resize)
     image = run("CLDIS_Decode", model=loaded, latent=latent, steps=1, size=size)
     assert image.shape == (1, *expected, 3)
     assert image.dtype == torch.float32
@@ -114,15 +114,15 @@ def test_size_rules(loaded, run, pictures, resize, size, expected) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (1, 1, 9, 1), (1, 300, 200, 4), (1, 33, 32, 2)])
-def test_pictures_of_any_shape(loaded, run, shape) -> None:
+def test_images_of_any_shape(loaded, run, shape) -> None:
     latent = run("CLDIS_Encode", model=loaded, image=torch.rand(shape), inversion_steps=1)
     image = run("CLDIS_Decode", model=loaded, latent=latent, steps=1)
     assert image.shape == (1, min(shape[1:3]), min(shape[1:3]), 3)
 
 
-def test_a_grey_model(make_model, run, pictures) -> None:
+def test_a_grey_model(make_model, run, images) -> None:
     model = LoadedModel("grey.safetensors", make_model(in_channels=1))
-    latent = run("CLDIS_Encode", model=model, image=pictures, inversion_steps=1)
+    latent = run("CLDIS_Encode", model=model, image=images, inversion_steps=1)
     assert latent.x_T.shape == (3, 1, 32, 32)
     assert run("CLDIS_Decode", model=model, latent=latent, steps=1).shape == (3, 24, 24, 3)
 
@@ -149,7 +149,7 @@ def test_traverse_batch_equals_single_edits(loaded, run, latent) -> None:
 
 
 def test_traverse_with_a_seed_shares_the_noise(loaded, run, latent) -> None:
-    """All frames of a picture share their noise, or the noise would hide the direction."""
+    """All frames of an image share their noise, or the noise would hide the direction."""
     bare = dataclasses.replace(latent, x_T=None)
     settings = {"direction": "yaw", "mode": "batch", "steps": 2, "noise": "seed", "seed": 4}
     walk = run(

@@ -73,8 +73,8 @@ def test_a_model_without_directions(make_model, run, latent) -> None:
     assert "- none" in run("CLDIS_ModelInfo", model=bare)
 
 
-def test_inverted_noise_that_is_not_there(loaded, run, pictures) -> None:
-    latent = run("CLDIS_Encode", model=loaded, image=pictures, inversion_steps=0)
+def test_inverted_noise_that_is_not_there(loaded, run, images) -> None:
+    latent = run("CLDIS_Encode", model=loaded, image=images, inversion_steps=0)
     assert latent.x_T is None
     with pytest.raises(ValueError, match="has no inverted noise.*Set noise to 'seed'"):
         run("CLDIS_Decode", model=loaded, latent=latent, steps=1)
@@ -85,7 +85,7 @@ def test_inverted_noise_that_is_not_there(loaded, run, pictures) -> None:
 
 def test_a_latent_of_another_model(make_model, run, latent) -> None:
     wide = LoadedModel("wide.safetensors", make_model(latent_dim=6))
-    sentence = "The latent has 4 scalars per picture and wide.safetensors works with 6. Encode"
+    sentence = "The latent has 4 scalars per image and wide.safetensors works with 6. Encode"
     with pytest.raises(ValueError, match=sentence):
         run("CLDIS_Decode", model=wide, latent=latent, steps=1)
     with pytest.raises(ValueError, match=sentence):
@@ -95,6 +95,6 @@ def test_a_latent_of_another_model(make_model, run, latent) -> None:
         run("CLDIS_Decode", model=large, latent=latent, steps=1)
 
 
-def test_a_broken_picture(loaded, run) -> None:
+def test_a_broken_image(loaded, run) -> None:
     with pytest.raises(ValueError, match="holds NaN or infinite values"):
         run("CLDIS_Encode", model=loaded, image=torch.full((1, 8, 8, 3), float("nan")))

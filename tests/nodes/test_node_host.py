@@ -94,28 +94,28 @@ def test_newer_cores_bring_their_own_patcher(comfyui, make_model) -> None:
     assert isinstance(host.manage(make_model().networks), Dynamic)
 
 
-def test_progress_reaches_the_end_and_shows_x0(managed, comfyui, run, pictures) -> None:
-    image = pictures.repeat(4, 1, 1, 1)  # 12 pictures: two parts of 8 and 4
+def test_progress_reaches_the_end_and_shows_x0(managed, comfyui, run, images) -> None:
+    image = images.repeat(4, 1, 1, 1)  # 12 images: two parts of 8 and 4
     latent = run("CLDIS_Encode", model=managed, image=image, inversion_steps=2)
     values = [value for value, _, _ in comfyui.updates]
     assert values == [8, 16, 20, 24] and comfyui.updates[-1][1] == 24
     assert all(preview is None for _, _, preview in comfyui.updates)
     comfyui.updates.clear()
     run("CLDIS_Decode", model=managed, latent=latent, steps=2)
-    kind, picture, largest = comfyui.updates[0][2]
-    assert (kind, picture.mode, picture.size, largest) == ("JPEG", "RGB", (256, 256), 512)
+    kind, shown, largest = comfyui.updates[0][2]
+    assert (kind, shown.mode, shown.size, largest) == ("JPEG", "RGB", (256, 256), 512)
     assert len(comfyui.loads) == 4
 
 
-def test_no_preview_when_the_user_has_them_off(managed, comfyui, run, pictures) -> None:
+def test_no_preview_when_the_user_has_them_off(managed, comfyui, run, images) -> None:
     comfyui.args.preview_method = "none"
-    latent = run("CLDIS_Encode", model=managed, image=pictures, inversion_steps=1)
+    latent = run("CLDIS_Encode", model=managed, image=images, inversion_steps=1)
     run("CLDIS_Decode", model=managed, latent=latent, steps=2)
     assert all(preview is None for _, _, preview in comfyui.updates)
 
 
-def test_cancel_takes_effect_within_one_step(managed, comfyui, run, pictures) -> None:
-    latent = run("CLDIS_Encode", model=managed, image=pictures, inversion_steps=1)
+def test_cancel_takes_effect_within_one_step(managed, comfyui, run, images) -> None:
+    latent = run("CLDIS_Encode", model=managed, image=images, inversion_steps=1)
     comfyui.updates.clear()
     comfyui.interrupt_after = comfyui.checks + 2
     with pytest.raises(Interrupted):
@@ -138,11 +138,11 @@ def test_a_full_gpu_halves_the_batch(managed, comfyui) -> None:
     assert comfyui.emptied == 2
 
 
-def test_a_single_picture_that_does_not_fit_is_explained(managed) -> None:
+def test_a_single_image_that_does_not_fit_is_explained(managed) -> None:
     def work(start, stop, on_step):
         raise OutOfMemory
 
-    with pytest.raises(RuntimeError, match="out of memory with one picture of 32 x 32 .* --cpu"):
+    with pytest.raises(RuntimeError, match="out of memory with one image of 32 x 32 .* --cpu"):
         host.in_chunks(managed, 3, 1, work)
 
 

@@ -1,4 +1,4 @@
-"""ComfyUI's pictures to the library's and back: layout, range and the rules for odd channels."""
+"""ComfyUI's images to the library's and back: layout, range and the rules for odd channels."""
 
 from __future__ import annotations
 

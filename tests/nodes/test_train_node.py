@@ -108,7 +108,7 @@ def trainer(comfyui, monkeypatch, tiny_checkpoint) -> SimpleNamespace:
     """A trainer that counts its steps; `on_step` may do something at each of them."""
     seen = SimpleNamespace(runs=[], on_step=lambda step: None, ends=True, modes=[], last_step=0)
 
-    def run(settings, say, *, on_record, on_picture, should_stop):
+    def run(settings, say, *, on_record, on_image, should_stop):
         seen.runs.append(settings)
         seen.modes.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
         config = settings.config
@@ -119,7 +119,7 @@ def trainer(comfyui, monkeypatch, tiny_checkpoint) -> SimpleNamespace:
             if step % config.log_every_steps == 0:
                 on_record({"step": step})
             if step % config.sample_every_steps == 0:
-                on_picture("traversals", SHEET)
+                on_image("traversals", SHEET)
         seen.last_step = step
         settings.output.mkdir(parents=True, exist_ok=True)
         (settings.output / "state.pt").write_bytes(b"saved")
@@ -144,7 +144,7 @@ def trainer(comfyui, monkeypatch, tiny_checkpoint) -> SimpleNamespace:
 
 @pytest.fixture
 def batch() -> torch.Tensor:
-    """Three pictures of 8-bit levels, (3, 5, 4, 3)."""
+    """Three images of 8-bit levels, (3, 5, 4, 3)."""
     levels = torch.arange(3 * 5 * 4 * 3).reshape(3, 5, 4, 3)
     return levels / 255
 
@@ -165,7 +165,7 @@ def test_a_batch_becomes_a_model(comfyui, trainer, batch, tiny_model, tiny_check
     run = comfyui.base / "output" / "cldis_runs" / "cats"
     assert (settings.output, settings.device, settings.preset) == (run, "cpu", "tiny32")
     assert (settings.config.steps, settings.config.seed) == (8, 5)
-    assert settings.data == str(run / "cats pictures")
+    assert settings.data == str(run / "cats images")
     files = sorted(Path(settings.data).iterdir())
     assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
     for index, file in enumerate(files):
@@ -175,7 +175,7 @@ def test_a_batch_becomes_a_model(comfyui, trainer, batch, tiny_model, tiny_check
     assert published.read_bytes() == tiny_checkpoint.read_bytes()
     assert model.label == "cats.safetensors"
     assert model.editable.directions == tiny_model.directions
-    assert not (run / "pictures.part").exists()
+    assert not (run / "images.part").exists()
 
 
 def test_the_same_inputs_again_write_nothing(comfyui, trainer, batch) -> None:
@@ -183,13 +183,13 @@ def test_the_same_inputs_again_write_nothing(comfyui, trainer, batch) -> None:
     places = [comfyui.base / "models" / "cldis", comfyui.base / "output" / "cldis_runs" / "cats"]
 
     def stamps():
-        # The stand-in trainer writes its own files anew; the pictures and the model stay.
+        # The stand-in trainer writes its own files anew; the images and the model stay.
         files = [file for place in places for file in place.rglob("*") if file.is_file()]
         kept = [file for file in files if file.name not in ("state.pt", "model.safetensors")]
         return {file: file.stat().st_mtime_ns for file in kept}
 
     before = stamps()
-    assert len(before) == 5  # the model, three pictures, published.txt
+    assert len(before) == 5  # the model, three images, published.txt
     execute(images=batch)
     assert stamps() == before
     assert len(trainer.runs) == 2  # the trainer itself sees that the run is finished
@@ -237,7 +237,7 @@ def test_a_missing_folder_is_named_with_its_place(comfyui, trainer) -> None:
     assert not (comfyui.base / "output" / "cldis_runs").exists()
 
 
-def test_pictures_come_one_way_only(comfyui, trainer, batch) -> None:
+def test_images_come_one_way_only(comfyui, trainer, batch) -> None:
     with pytest.raises(ValueError, match="images is connected and folder is 'cats'. Give the"):
         execute(images=batch, folder="cats")
     with pytest.raises(ValueError, match="images is not connected and folder is ''. Give the"):
@@ -247,7 +247,7 @@ def test_pictures_come_one_way_only(comfyui, trainer, batch) -> None:
 @pytest.mark.parametrize(
     ("images", "sentence"),
     [
-        (torch.zeros(1, 8, 8, 3), "images holds 1 picture; training needs at least 2"),
+        (torch.zeros(1, 8, 8, 3), "images holds 1 image; training needs at least 2"),
         (torch.zeros(0, 8, 8, 3), r"The image has shape \(0, 8, 8, 3\)"),
         (torch.full((2, 8, 8, 3), torch.nan), "holds NaN or infinite values"),
     ],
@@ -256,7 +256,7 @@ def test_a_batch_that_cannot_be_used(comfyui, trainer, images, sentence) -> None
     with pytest.raises(ValueError, match=sentence):
         execute(images=images)
     assert not trainer.runs
-    assert not (comfyui.base / "output" / "cldis_runs" / "cats" / "cats pictures").exists()
+    assert not (comfyui.base / "output" / "cldis_runs" / "cats" / "cats images").exists()
 
 
 def test_a_preset_that_is_not_there(comfyui, trainer, batch) -> None:
@@ -280,21 +280,21 @@ def test_names_that_can(name) -> None:
     assert Train.VALIDATE_INPUTS(name) is True
 
 
-def test_other_pictures_under_the_same_name(comfyui, trainer, batch) -> None:
+def test_other_images_under_the_same_name(comfyui, trainer, batch) -> None:
     execute(images=batch)
     for images in (batch[:2], batch.flip(0), 1 - batch):
-        with pytest.raises(ValueError, match="'cats' was started with other pictures than these"):
+        with pytest.raises(ValueError, match="'cats' was started with other images than these"):
             execute(images=images)
     assert len(trainer.runs) == 1
     execute(images=batch)
 
 
-def test_pictures_of_a_run_that_never_started_are_replaced(comfyui, trainer, batch) -> None:
+def test_images_of_a_run_that_never_started_are_replaced(comfyui, trainer, batch) -> None:
     run = run_folder.open_run("cats")
-    run_folder.keep_pictures(run, batch, has_started=False)
-    (run.pictures / "00001.png").write_bytes(b"damaged")
+    run_folder.keep_images(run, batch, has_started=False)
+    (run.images / "00001.png").write_bytes(b"damaged")
     execute(images=batch[:2])
-    assert len(list(run.pictures.iterdir())) == 2
+    assert len(list(run.images.iterdir())) == 2
 
 
 @pytest.mark.parametrize("folder", ["models/cldis", "extra"])
@@ -332,8 +332,8 @@ def test_progress_and_previews(comfyui, trainer, batch) -> None:
     assert steps == [1, 2, 3, 4, 5, 6, 7, 8]
     previews = [(value, preview) for value, _, preview in comfyui.updates if preview is not None]
     assert [value for value, _ in previews] == [2, 4, 6, 8]
-    kind, picture, largest = previews[0][1]
-    assert (kind, picture.mode, picture.size, largest) == ("JPEG", "RGB", (700, 300), 512)
+    kind, image, largest = previews[0][1]
+    assert (kind, image.mode, image.size, largest) == ("JPEG", "RGB", (700, 300), 512)
     assert {total for _, total, _ in comfyui.updates} == {8}
 
 

@@ -1,4 +1,4 @@
-"""Steps that make every direction change the picture equally much."""
+"""Steps that make every direction change the image equally much."""
 
 import pytest
 

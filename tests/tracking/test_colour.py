@@ -23,7 +23,7 @@ def test_known_colours(srgb, lab):
     assert to_lab(pixel).flatten().tolist() == pytest.approx(lab, abs=0.03)
 
 
-def test_grey_pictures_and_other_channels():
+def test_grey_images_and_other_channels():
     grey = torch.linspace(-1, 1, 16).view(1, 1, 4, 4)
     assert torch.equal(to_lab(grey), to_lab(grey.expand(-1, 3, -1, -1)))
     with pytest.raises(ValueError, match="1 or 3"):

@@ -11,7 +11,7 @@ from comfyui_cldis.tracking.flow import flow_method
 
 
 def spots(shift: float = 0.0, brightness: float = 0.0, colour: float = 0.0) -> torch.Tensor:
-    """A CIELAB picture (1, 3, 64, 64) of smooth spots, the same at any shift but for the border."""
+    """A CIELAB image (1, 3, 64, 64) of smooth spots, the same at any shift but for the border."""
     at = torch.arange(64.0)
     y, x = torch.meshgrid(at, at - shift, indexing="ij")
     lab = torch.zeros(1, 3, 64, 64)

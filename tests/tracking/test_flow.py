@@ -1,4 +1,4 @@
-"""Flow methods, and the edge picture that they look at."""
+"""Flow methods, and the edge image that they look at."""
 
 import sys
 
@@ -9,20 +9,20 @@ import torch
 pytest.importorskip("cv2")
 
 from comfyui_cldis.tracking.colour import to_lab
-from comfyui_cldis.tracking.flow import FLOWS, dense_flow, edge_picture, flow_method, near_edges
+from comfyui_cldis.tracking.flow import FLOWS, dense_flow, edge_image, flow_method, near_edges
 
 
 def texture(seed: int = 0) -> torch.Tensor:
-    """A smooth random picture as CIELAB (1, 3, 48, 48)."""
+    """A smooth random image as CIELAB (1, 3, 48, 48)."""
     noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return to_lab(torch.nn.functional.interpolate(noise, size=48, mode="bicubic").clamp(-1, 1))
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_shift_is_found_in_pixels_of_the_picture(name):
+def test_a_shift_is_found_in_pixels_of_the_image(name):
     first = texture()
     second = first.roll((3, -2), dims=(3, 2))  # 3 to the right, 2 up
-    flow = dense_flow(flow_method(name), edge_picture(first), edge_picture(second))
+    flow = dense_flow(flow_method(name), edge_image(first), edge_image(second))
     assert flow.shape == (1, 2, 48, 48)
     inner = flow[0, :, 10:-10, 10:-10].flatten(1).median(dim=1).values
     assert inner.tolist() == pytest.approx([3.0, -2.0], abs=0.15)
@@ -31,7 +31,7 @@ def test_a_shift_is_found_in_pixels_of_the_picture(name):
 @pytest.mark.parametrize("name", FLOWS)
 def test_flow_repeats_and_does_not_depend_on_the_threads(name):
     cv2 = pytest.importorskip("cv2")
-    first, second = edge_picture(texture()), edge_picture(texture(seed=1))
+    first, second = edge_image(texture()), edge_image(texture(seed=1))
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(2)
@@ -47,10 +47,10 @@ def test_flow_repeats_and_does_not_depend_on_the_threads(name):
 
 def test_edges_stay_where_they_are_when_hues_change():
     # Red beside blue, and yellow beside green: other colours, the same edge.
-    pictures = torch.full((2, 3, 32, 32), -1.0)
-    pictures[0, 0, :, :16], pictures[0, 2, :, 16:] = 1.0, 1.0
-    pictures[1, :2, :, :16], pictures[1, 1, :, 16:] = 1.0, 1.0
-    edges = edge_picture(to_lab(pictures))
+    images = torch.full((2, 3, 32, 32), -1.0)
+    images[0, 0, :, :16], images[0, 2, :, 16:] = 1.0, 1.0
+    images[1, :2, :, :16], images[1, 1, :, 16:] = 1.0, 1.0
+    edges = edge_image(to_lab(images))
     assert edges.shape == (2, 64, 64) and edges.dtype == np.uint8
     for strength in edges:
         row = strength[32]
@@ -61,13 +61,13 @@ def test_edge_strength_of_a_ramp():
     # L rises by 10 per pixel: sqrt(10 / 40) of 255.
     lab = torch.zeros(1, 3, 16, 16)
     lab[:, 0] = torch.arange(16.0) * 10
-    assert edge_picture(lab)[0, 16, 16] == round(255 * 0.5)
+    assert edge_image(lab)[0, 16, 16] == round(255 * 0.5)
 
 
 def test_near_an_edge_means_within_a_few_pixels():
     lab = torch.zeros(2, 3, 64, 64)
     lab[0, 0, :, 30:] = 60.0  # one upright edge, between columns 29 and 30
-    near = near_edges(edge_picture(lab))
+    near = near_edges(edge_image(lab))
     columns = set(near[0, 5].nonzero().flatten().tolist())
     assert set(range(27, 33)) <= columns <= set(range(25, 35))
     assert not near[1].any()

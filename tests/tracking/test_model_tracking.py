@@ -14,7 +14,7 @@ from comfyui_cldis.editing.code_path import CodePath
 from comfyui_cldis.editing.pipeline import decode
 from comfyui_cldis.tracking import FAST, TrackingSettings, track
 from comfyui_cldis.tracking.model import (
-    bases_from_pictures,
+    bases_from_images,
     bases_from_prior,
     model_vectors,
     recorded_coverage,
@@ -24,23 +24,21 @@ QUICK = TrackingSettings(num_bases=2, num_steps=2, num_coverage=4)
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
 
 
-def test_bytes_and_floats_are_the_same_pictures(tiny_model, pictures):
-    floats = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-    first = bases_from_pictures(tiny_model, pictures, QUICK, 3)
-    second = bases_from_pictures(tiny_model, floats, QUICK, 3)
+def test_bytes_and_floats_are_the_same_images(tiny_model, images):
+    floats = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    first = bases_from_images(tiny_model, images, QUICK, 3)
+    second = bases_from_images(tiny_model, floats, QUICK, 3)
     assert first.num_bases == 2 and torch.equal(first.latent.z, second.latent.z)
-    assert first.pictures is not None and first.pictures.shape == (4, 3, 32, 32)
-    assert not torch.equal(
-        first.latent.z, bases_from_pictures(tiny_model, pictures, QUICK, 4).latent.z
-    )
+    assert first.images is not None and first.images.shape == (4, 3, 32, 32)
+    assert not torch.equal(first.latent.z, bases_from_images(tiny_model, images, QUICK, 4).latent.z)
 
 
-def test_a_shift_is_in_standard_deviations_and_keeps_the_noise(tiny_model, pictures):
-    generator = bases_from_pictures(tiny_model, pictures, QUICK, 0)
+def test_a_shift_is_in_standard_deviations_and_keeps_the_noise(tiny_model, images):
+    generator = bases_from_images(tiny_model, images, QUICK, 0)
     shift = torch.tensor([[0.0, 2.0, 0.0, 0.0]])
     moved = generator.latent[1:2]
     moved = moved.with_z(moved.z + shift * tiny_model.statistics.std)
@@ -48,14 +46,14 @@ def test_a_shift_is_in_standard_deviations_and_keeps_the_noise(tiny_model, pictu
     assert torch.equal(generator.decode(torch.tensor([1]), shift), expected)
 
 
-def test_coverage_is_the_share_of_variance_that_the_code_explains(tiny_model, pictures):
-    generator = bases_from_pictures(tiny_model, pictures, QUICK, 0)
+def test_coverage_is_the_share_of_variance_that_the_code_explains(tiny_model, images):
+    generator = bases_from_images(tiny_model, images, QUICK, 0)
     assert generator.coverage(0) == 0  # random weights explain nothing
     flat = torch.zeros(4, 3, 32, 32)
-    assert bases_from_pictures(tiny_model, flat, QUICK, 0).coverage(0) is None  # nothing to explain
+    assert bases_from_images(tiny_model, flat, QUICK, 0).coverage(0) is None  # nothing to explain
 
 
-def test_without_pictures_the_recorded_coverage_stands_in(tiny_model):
+def test_without_images_the_recorded_coverage_stands_in(tiny_model):
     facts = {"quality": {"explained_variance_random_noise": 0.75}}
     model = replace(tiny_model, facts=facts)
     assert bases_from_prior(model, QUICK, 0).coverage(0) == 0.75
@@ -83,30 +81,30 @@ def test_axes_are_called_as_the_sliders_that_they_are(tiny_model):
         model_vectors(replace(tiny_model, directions=()), "model")
 
 
-def test_the_models_own_bent_directions_are_tracked_along_their_paths(tiny_model, pictures):
+def test_the_models_own_bent_directions_are_tracked_along_their_paths(tiny_model, images):
     turned = CodePath((-3, 0, 3), ((0, 3, 0, 0), (0, 0, 0, 0), (0, 0, 3, 0)))
     own = (replace(tiny_model.directions[0], path=turned), *tiny_model.directions[1:])
     settings = replace(QUICK, directions="model")
-    bent = track(replace(tiny_model, directions=own), pictures, settings).to_json()
-    straight = track(tiny_model, pictures, settings).to_json()
+    bent = track(replace(tiny_model, directions=own), images, settings).to_json()
+    straight = track(tiny_model, images, settings).to_json()
     assert bent["directions"][0]["change"] != straight["directions"][0]["change"]
     assert bent["directions"][1]["change"] == straight["directions"][1]["change"]
 
 
-def test_a_model_is_tracked_and_repeats(tiny_model, pictures):
-    first = track(tiny_model, pictures, QUICK, 5)
-    second = track(tiny_model, pictures, QUICK, 5)
+def test_a_model_is_tracked_and_repeats(tiny_model, images):
+    first = track(tiny_model, images, QUICK, 5)
+    second = track(tiny_model, images, QUICK, 5)
     assert first.to_json() == second.to_json()
     assert first.settings["seed"] == 5 and len(first.directions) == 4
     assert first.cts == 0 and first.coverage == 0
 
 
-def test_the_wrong_pictures_or_models_are_refused_in_words(tiny_model, make_model, pictures):
-    with pytest.raises(ValueError, match="got 1 pictures. Give at least 2"):
-        track(tiny_model, pictures[:1], QUICK)
+def test_the_wrong_images_or_models_are_refused_in_words(tiny_model, make_model, images):
+    with pytest.raises(ValueError, match="got 1 images. Give at least 2"):
+        track(tiny_model, images[:1], QUICK)
     with pytest.raises(ValueError, match="int64 of shape"):
-        track(tiny_model, pictures.astype(np.int64), QUICK)
+        track(tiny_model, images.astype(np.int64), QUICK)
     with pytest.raises(ValueError, match=r"needs \(B, 3, 32, 32\)"):
-        track(tiny_model, pictures[:, :16], QUICK)
-    with pytest.raises(ValueError, match="draws 4 channels, not pictures"):
+        track(tiny_model, images[:, :16], QUICK)
+    with pytest.raises(ValueError, match="draws 4 channels, not images"):
         track(make_model(in_channels=4), None, FAST)

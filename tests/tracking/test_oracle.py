@@ -67,7 +67,7 @@ def test_what_the_directions_do_is_recognised():
     assert ball.channels["brightness"] + ball.channels["colour"] > 0.9
     assert x.channels["motion_x"] > 0.8 and y.channels["motion_y"] > 0.8
     assert size.channels["motion_x"] > 0.2 and size.channels["motion_y"] > 0.2
-    # Equal change means a small step for the wall, which is most of the picture.
+    # Equal change means a small step for the wall, which is most of the image.
     assert wall.step < 0.6 * x.step
 
 
@@ -103,7 +103,7 @@ def test_a_duplicate_lowers_the_score_and_a_dead_code_is_not_active():
     assert dead.purity is None and dead.nearest is None and dead.channels == {}
 
 
-def test_a_code_whose_meaning_changes_with_the_picture_scores_less():
+def test_a_code_whose_meaning_changes_with_the_image_scores_less():
     """Each base has its own rotation; all of them together still have the right factors."""
     base = torch.randn(3, NUM_FACTORS, generator=torch.Generator().manual_seed(0))
     turns = torch.stack([rotation(90, seed) for seed in (1, 2, 3)])

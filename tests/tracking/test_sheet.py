@@ -1,4 +1,4 @@
-"""The picture sheet: its colours, its rows, and what it refuses."""
+"""The image sheet: its colours, its rows, and what it refuses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_row_for_each_active_direction(scored):
     assert sheet.height - tracking_sheet(dead_only).height == tile + gap
 
 
-def test_a_score_without_pictures_has_no_sheet(scored):
+def test_a_score_without_images_has_no_sheet(scored):
     rows = tuple(replace(row, evidence=None) for row in scored.directions)
-    with pytest.raises(ValueError, match="holds no pictures"):
+    with pytest.raises(ValueError, match="holds no images"):
         tracking_sheet(replace(scored, directions=rows))

@@ -22,7 +22,7 @@ SETTINGS = TrackingSettings()
 
 
 class Texture:
-    """Two base pictures of a smooth texture; what a shift does is the subclass's business."""
+    """Two base images of a smooth texture; what a shift does is the subclass's business."""
 
     num_bases, num_codes = 2, 2
 
@@ -42,11 +42,11 @@ class Light(Texture):
     """A grey texture. The first code makes the left half brighter, the second the right half."""
 
     def decode(self, items, shifts):
-        pictures = self.base[items].mean(1, keepdim=True).repeat(1, 3, 1, 1)
-        half = pictures.shape[-1] // 2
-        pictures[..., :half] += 0.2 * shifts[:, 0, None, None, None]
-        pictures[..., half:] += 0.2 * shifts[:, 1, None, None, None]
-        return pictures
+        images = self.base[items].mean(1, keepdim=True).repeat(1, 3, 1, 1)
+        half = images.shape[-1] // 2
+        images[..., :half] += 0.2 * shifts[:, 0, None, None, None]
+        images[..., half:] += 0.2 * shifts[:, 1, None, None, None]
+        return images
 
 
 class Blur(Texture):
@@ -123,7 +123,7 @@ def test_progress_goes_through_the_stages_and_can_cancel():
         fractions = [fraction for name, fraction in calls if name == stage]
         assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1
     # Each direction: two steps tried on two bases, a pair on each, five frames on each.
-    assert score.num_pictures == 2 * (2 * 2 * 2 + 2 * 2 + 2 * 5)
+    assert score.num_images == 2 * (2 * 2 * 2 + 2 * 2 + 2 * 5)
 
     def cancel(stage, fraction):
         if stage == "measure":
@@ -144,7 +144,7 @@ def test_other_flow_methods():
     assert given.settings["flow"] == "given" and given.persistence == 1
 
 
-def test_large_pictures_are_measured_at_128_pixels_and_grey_ones_work():
+def test_large_images_are_measured_at_128_pixels_and_grey_ones_work():
     class Grey(Light):
         num_bases = 1
 
@@ -162,10 +162,10 @@ def test_large_pictures_are_measured_at_128_pixels_and_grey_ones_work():
         (lambda n: torch.full((n, 3, 32, 32), float("nan")), "NaN"),
         (lambda n: torch.zeros(n, 4, 32, 32), "1 or 3"),
         (lambda n: torch.zeros(n, 3, 8, 32), "32 x 8 pixels"),
-        (lambda n: torch.zeros(1, 3, 32, 32), "one picture per item"),
+        (lambda n: torch.zeros(1, 3, 32, 32), "one image per item"),
     ],
 )
-def test_pictures_that_cannot_be_measured_are_refused(decoded, message):
+def test_images_that_cannot_be_measured_are_refused(decoded, message):
     class Broken(Texture):
         def decode(self, items, shifts):
             return decoded(len(items))

@@ -30,18 +30,18 @@ def run(model, **given):
     return track.TrackContent().execute(model, "model", "fast", 7, **given)
 
 
-def test_pictures_of_any_size_give_a_sheet_a_score_and_a_report(loaded):
-    pictures = torch.rand(4, 24, 40, 3, generator=torch.Generator().manual_seed(0))
-    before = pictures.clone()
-    sheet, score, report = run(loaded, image=pictures)
-    assert torch.equal(pictures, before)
+def test_images_of_any_size_give_a_sheet_a_score_and_a_report(loaded):
+    images = torch.rand(4, 24, 40, 3, generator=torch.Generator().manual_seed(0))
+    before = images.clone()
+    sheet, score, report = run(loaded, image=images)
+    assert torch.equal(images, before)
     assert sheet.dtype == torch.float32 and sheet.shape[0] == 1 and sheet.shape[-1] == 3
     assert sheet.shape[2] > 8 * 96 and sheet.min() >= 0 and 0.9 < sheet.max() <= 1
     assert score == 0  # random weights explain nothing
     assert "hair length" in report and "seed 7" in report
 
 
-def test_without_pictures_the_score_is_zero_unknown_or_from_the_file(loaded, monkeypatch):
+def test_without_images_the_score_is_zero_unknown_or_from_the_file(loaded, monkeypatch):
     _, score, report = run(loaded)
     assert math.isnan(score) == ("score unknown" in report)
     facts = {"quality": {"explained_variance_random_noise": 0.5}}
@@ -62,6 +62,6 @@ def test_cancel_stops_it(loaded, monkeypatch):
         run(loaded)
 
 
-def test_a_single_picture_is_refused_in_words(loaded):
-    with pytest.raises(ValueError, match="got 1 pictures. Give at least 2"):
+def test_a_single_image_is_refused_in_words(loaded):
+    with pytest.raises(ValueError, match="got 1 images. Give at least 2"):
         run(loaded, image=torch.rand(1, 32, 32, 3))

@@ -24,14 +24,14 @@ QUICK = TrackingSettings(num_bases=2, num_steps=1, num_coverage=3)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Five pictures of different brightness, two of them in a folder of their own."""
-    place = tmp_path / "pictures"
+    """Five images of different brightness, two of them in a folder of their own."""
+    place = tmp_path / "images"
     (place / "more").mkdir(parents=True)
     for index in range(5):
         shape = (40, 50, 3) if index else (32, 32, 3)
-        picture = Image.fromarray(np.full(shape, 40 * index, dtype=np.uint8))
-        picture.save((place / "more" if index > 2 else place) / f"{index}.png")
-    (place / "notes.txt").write_text("not a picture")
+        image = Image.fromarray(np.full(shape, 40 * index, dtype=np.uint8))
+        image.save((place / "more" if index > 2 else place) / f"{index}.png")
+    (place / "notes.txt").write_text("not an image")
     return place
 
 
@@ -41,7 +41,7 @@ def model_file(tiny_model, tmp_path: Path) -> Path:
     return tmp_path / "tiny.safetensors"
 
 
-def test_a_folder_gives_as_many_pictures_as_are_needed(folder):
+def test_a_folder_gives_as_many_images_as_are_needed(folder):
     first = read_folder(folder, 32, 3, QUICK, seed=0)
     assert first.shape == (3, 3, 32, 32)
     assert len(set(first[:, 0, 0, 0].tolist())) == 3
@@ -73,7 +73,7 @@ def test_track_writes_json_and_says_the_parts(folder, model_file, tmp_path, monk
     ("arguments", "phrase"),
     [
         (["--data", "nowhere"], "There is no folder nowhere"),
-        (["--sheet", "sheet.txt"], "no picture ending"),
+        (["--sheet", "sheet.txt"], "no image ending"),
         (["--json", "nowhere/track.json"], "Name a file in a folder that exists"),
         (["--directions", "all"], "axes"),
         (["--seed", "-1"], "whole number"),
@@ -85,8 +85,8 @@ def test_wrong_arguments_are_one_sentence(arguments, phrase, model_file, capsys)
     assert phrase in captured.err and captured.err.count("\n") == 1 and not captured.out
 
 
-def test_too_few_pictures_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="holds 0 pictures"):
+def test_too_few_images_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds 0 images"):
         read_folder(tmp_path, 32, 3, QUICK, 0)
 
 
@@ -97,5 +97,5 @@ def test_choices_are_those_of_the_library():
 def test_the_table_names_what_is_not_known():
     unknown = Tracking(None, 0.5, 0.5, 0.5, 0.5, None, None, None, None, (), {"seed": 0}, 0)
     table = tracking_table(unknown)
-    assert "score unknown (A is; give pictures)" in table
+    assert "score unknown (A is; give images)" in table
     assert "| coverage | none |" in table

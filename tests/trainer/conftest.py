@@ -1,4 +1,4 @@
-"""Folders of small pictures that several test files train on."""
+"""Folders of small images that several test files train on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 
 
 @pytest.fixture(scope="session")
-def draw_pictures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """`draw_pictures(20)` makes a folder 00.png, 01.png, ... of four soft patches, 32 x 32 px."""
+def draw_images(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """`draw_images(20)` makes a folder 00.png, 01.png, ... of four soft patches, 32 x 32 px."""
 
     def draw(count: int) -> Path:
-        folder = tmp_path_factory.mktemp("pictures")
+        folder = tmp_path_factory.mktemp("images")
         rng = np.random.default_rng(0)
         for index in range(count):
             colours = rng.integers(0, 255, (2, 2, 3), dtype=np.uint8)

@@ -38,10 +38,10 @@ def test_a_configuration_of_a_file_is_recorded_in_full():
             "model.encoder.channel_mults": [1, 2, 2],
         }
     )
-    command = training_command(config, "my pictures.zip", "mine.toml")
+    command = training_command(config, "my images.zip", "mine.toml")
     arguments, again = typed_in(command)
     assert again == config
-    assert arguments.data == "my pictures.zip" and arguments.preset == "cpu64"
+    assert arguments.data == "my images.zip" and arguments.preset == "cpu64"
 
 
 def test_the_named_preset_is_kept_even_if_another_is_nearer():

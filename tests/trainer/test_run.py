@@ -25,8 +25,8 @@ CONFIG = replace(load_preset("tiny32"), steps=4, save_every_steps=2, log_every_s
 
 
 @pytest.fixture(scope="module")
-def folder(draw_pictures) -> Path:
-    return draw_pictures(20)
+def folder(draw_images) -> Path:
+    return draw_images(20)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def run_command(folder: Path, output: Path, *more: str) -> int:
     return main([*command, *settings, "--device", "cpu", "--no-tensorboard", *more])
 
 
-def test_a_stopped_run_can_be_exported_and_goes_on(folder, tmp_path):
+def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path):
     settings = RunSettings(str(folder), tmp_path / "run", CONFIG, use_tensorboard=False)
     said: list[str] = []
     records: list[dict] = []
@@ -53,7 +53,7 @@ def test_a_stopped_run_can_be_exported_and_goes_on(folder, tmp_path):
         settings, said.append, on_record=records.append, should_stop=lambda: len(records) == 3
     )
     assert (outcome.finished, outcome.step, outcome.model) == (False, 3, None)
-    assert "Stopped and saved at step 3. Run the same command to go on." in said
+    assert "Stopped and saved at step 3. Run the same command to resume." in said
     assert main(["export", str(tmp_path / "run"), "--device", "cpu"]) == 0
     model = tmp_path / "run" / "model.safetensors"
     training = read_header(model).facts["training"]
@@ -149,13 +149,13 @@ def stop_self(*arguments, **more):
     raise AssertionError("the signal was ignored")
 
 
-def test_sigterm_while_reading_pictures_is_a_sentence(folder, tmp_path, capfd, monkeypatch):
+def test_sigterm_while_reading_images_is_a_sentence(folder, tmp_path, capfd, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("trainer.data.folder.decode_picture", stop_self)
+    monkeypatch.setattr("trainer.data.folder.decode_image", stop_self)
     monkeypatch.setattr("trainer.data.folder._decode_into", stop_self)  # in the main thread
     assert run_command(folder, tmp_path / "run") == 130
     error = capfd.readouterr().err
-    assert "Stopped while the pictures were read" in error and "Run the same command" in error
+    assert "Stopped while the images were read" in error and "Run the same command" in error
     assert "Traceback" not in error
     assert not list((tmp_path / "run").rglob("*.part"))
     assert signal.getsignal(signal.SIGTERM) == before
@@ -198,7 +198,7 @@ def test_samples_of_the_last_step_are_drawn_once(folder, tmp_path, capfd, monkey
     assert run_command(folder, tmp_path / "run", "--set", "sample_every_steps=2") == 0
     assert drawn == [(2, False), (4, True)]  # the last ones with the model's sliders
     assert "Traversals" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "Measuring the quality on 20 pictures (seen in training)." in capfd.readouterr().err
+    assert "Measuring the quality on 20 images (seen in training)." in capfd.readouterr().err
     assert run_command(folder, tmp_path / "other", "--set", "sample_every_steps=3") == 0
     assert drawn[2:] == [(3, False), (4, True)]
     assert "Drawing samples for the report." in capfd.readouterr().err
@@ -251,27 +251,27 @@ def test_a_capacity_that_plays_no_part_is_not_shown(folder, tmp_path, capfd, bot
     assert ("  C " in line) == (bottleneck == "controller") and "  KL " in line
 
 
-def test_pictures_held_out_are_not_trained_on_and_are_judged(folder, tmp_path, capfd, monkeypatch):
+def test_images_held_out_are_not_trained_on_and_are_evaluated(folder, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 20)
     monkeypatch.setattr("trainer.data.holdout.FEWEST", 4)
-    judged: list[torch.Tensor] = []
+    evaluated: list[torch.Tensor] = []
 
     def measure(model, images, mean):
-        judged.append(images)
+        evaluated.append(images)
         return {"num_images": len(images)}
 
     monkeypatch.setattr("trainer.export.measure_quality", measure)
     assert run_command(folder, tmp_path / "run") == 0
     assert "4 of them are not trained on" in capfd.readouterr().err
     facts = read_header(tmp_path / "run" / "model.safetensors").facts
-    assert facts["quality"] == {"pictures": "not seen in training", "num_images": 4}
-    assert "16 pictures from" in facts["data_card"]
+    assert facts["quality"] == {"images": "not seen in training", "num_images": 4}
+    assert "16 images from" in facts["data_card"]
     assert "4 more were held out of the training" in facts["data_card"]
     settings = stored_settings(tmp_path / "run", "cpu")
     trainer, resumed = open_run(settings, lambda text: None)
     assert resumed and len(trainer.images) == 16 and trainer.held_out is not None
     held = to_tensor(trainer.held_out[:])
-    assert torch.equal(judged[0], held)
+    assert torch.equal(evaluated[0], held)
     trained = to_tensor(trainer.images[:])
     assert not any(torch.equal(a, b) for a in held for b in trained)
     # holding others out is another run
@@ -279,7 +279,7 @@ def test_pictures_held_out_are_not_trained_on_and_are_judged(folder, tmp_path, c
     assert "different: held_out" in capfd.readouterr().err
 
 
-def test_a_run_of_an_earlier_release_goes_on_with_all_its_pictures(
+def test_a_run_of_an_earlier_release_resumes_with_all_its_images(
     folder, tmp_path, capfd, monkeypatch
 ):
     monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 20)
@@ -297,14 +297,14 @@ def test_a_run_of_an_earlier_release_goes_on_with_all_its_pictures(
     assert "knew no held_out" in capfd.readouterr().err
 
 
-def test_other_pictures_under_the_same_path_are_refused(folder, tmp_path, capfd):
-    pictures = tmp_path / "pictures"
-    shutil.copytree(folder, pictures)
-    assert run_command(pictures, tmp_path / "run") == 0
-    (pictures / "03.png").unlink()
-    assert run_command(pictures, tmp_path / "run") == 2
+def test_other_images_under_the_same_path_are_refused(folder, tmp_path, capfd):
+    images = tmp_path / "images"
+    shutil.copytree(folder, images)
+    assert run_command(images, tmp_path / "run") == 0
+    (images / "03.png").unlink()
+    assert run_command(images, tmp_path / "run") == 2
     error = capfd.readouterr().err
-    assert "20 pictures" in error and "19 pictures" in error and "Restore them" in error
+    assert "20 images" in error and "19 images" in error and "Restore them" in error
 
 
 def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):
@@ -393,18 +393,18 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
         assert run_command(folder, run, "--steps", "6") == 2
         assert "not those the run was started with" in capfd.readouterr().err
         assert {name: (run / name).read_bytes() for name in kept} == before
-        assert main(["export", str(run), "--device", "cpu"]) == 0  # on the present pictures
+        assert main(["export", str(run), "--device", "cpu"]) == 0  # on the present images
         assert "measured on the present ones" in capfd.readouterr().err
         assert (run / "config.json").read_bytes() == before["config.json"]
     finally:
         (folder / "more.png").unlink()
 
 
-def test_pictures_that_are_all_the_same_are_refused(tmp_path, capfd):
+def test_images_that_are_all_the_same_are_refused(tmp_path, capfd):
     for index in range(5):
         Image.new("RGB", (40, 40), "red").save(tmp_path / f"{index}.png")
     assert run_command(tmp_path, tmp_path.parent / "same") == 2
-    assert "All 5 pictures" in capfd.readouterr().err
+    assert "All 5 images" in capfd.readouterr().err
 
 
 def test_a_disk_that_is_full_before_the_first_step_is_a_sentence(tmp_path, capfd, monkeypatch):

@@ -20,7 +20,7 @@ DEFAULT_WEIGHTS: dict[str, float] = {
     "dip_i": 10.0,
     "dip_ii": 10.0,
     "joint": 30.0,
-    # 0.01 times a reconstruction averaged over the values of a 64 x 64 picture; ours is summed.
+    # 0.01 times a reconstruction averaged over the values of a 64 x 64 image; ours is summed.
     "qlae": 0.01 * 3 * 64 * 64,
 }
 DIAGONAL_FACTORS = {"dip_i": 10.0, "dip_ii": 1.0}

@@ -12,7 +12,7 @@ FLAGS = ("steps", "seed")  # settings with a flag of their own
 
 
 def training_command(config: TrainConfig, data: str, preset: str = "") -> str:
-    """A command that gives exactly `config` on any machine that has the pictures.
+    """A command that gives exactly `config` on any machine that has the images.
 
     Args:
         data: as for --data.

@@ -60,9 +60,9 @@ class LoopConfig:
         copilot_warmup_steps: steps at the start that train only the co-pilot; a short run uses
             at most a quarter of its steps.
         copilot_only: train nothing but the co-pilot (a row of the ablations).
-        copilot_updates: updates of the co-pilot per step, each on pictures of its own; the first
+        copilot_updates: updates of the co-pilot per step, each on images of its own; the first
             shares them with the diffusion branch. The co-pilot is the cheaper part by far and
-            needs more pictures to take factors apart.
+            needs more images to take factors apart.
         information_every_steps: distance between two information estimates.
         information_decay: of the moving average over the estimates; .95 looks back about 20.
         capacity_margin: with feedback "information" C aims at (1 + margin) times the information
@@ -137,12 +137,12 @@ class TrainConfig:
         precision: "fp32", or "bf16" (mixed precision; weights and optimizer stay in fp32).
         seed: everything random derives from (seed, step).
         num_images: how many images to take from the source (heads: to render); 0 means all.
-        held_out: share of the pictures that the training never sees, so that the quality can be
-            measured on them: at least 32, at most 256, and none of fewer than 320 pictures; 0
-            switches it off. Built-in sets draw other pictures for that instead.
-        resize: how a picture that is not square becomes square: "crop", "pad" or "stretch".
-        flip: mirror each training picture left to right with probability 1/2. Off by default:
-            a mirrored picture turns the head the other way.
+        held_out: share of the images that the training never sees, so that the quality can be
+            measured on them: at least 32, at most 256, and none of fewer than 320 images; 0
+            switches it off. Built-in sets draw other images for that instead.
+        resize: how an image that is not square becomes square: "crop", "pad" or "stretch".
+        flip: mirror each training image left to right with probability 1/2. Off by default:
+            a mirrored image turns the head the other way.
         learning_rate, copilot_learning_rate: of AdamW for the diffusion branch and the co-pilot.
         warmup_steps: linear growth of both rates at the start.
         decay_fraction: share of the run, at its end, over which both rates fall to a tenth

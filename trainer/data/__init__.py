@@ -1,7 +1,7 @@
-"""Where training pictures come from: folders and zip files, procedural heads, factor data sets."""
+"""Where training images come from: folders and zip files, procedural heads, factor data sets."""
 
 from .decode import RESIZE_RULES
-from .holdout import Pictures, Split, hold_out, num_held_out
+from .holdout import Images, Split, hold_out, num_held_out
 from .images import ImageSet, open_images
 from .report import DataReport
 from .report_files import write_report
@@ -12,7 +12,7 @@ __all__ = [
     "RESIZE_RULES",
     "DataReport",
     "ImageSet",
-    "Pictures",
+    "Images",
     "Split",
     "hold_out",
     "num_held_out",

@@ -1,4 +1,4 @@
-"""A factor data set as a cached set of training pictures."""
+"""A factor data set as a cached set of training images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from comfyui_cldis.datasets.registry import (
 )
 from comfyui_cldis.datasets.shapes3d import SHAPES3D_NAME, SHAPES3D_VERSION
 from comfyui_cldis.datasets.space import FactorData, FactorSpace, sample_combinations
-from comfyui_cldis.datasets.stored import StoredPictures, read_table
+from comfyui_cldis.datasets.stored import StoredImages, read_table
 
 from .cache import CacheEntry, load_or_build
 from .report import DataReport
@@ -33,13 +33,13 @@ _VERSIONS = {SHAPES3D_NAME: SHAPES3D_VERSION, DSPRITES_NAME: DSPRITES_VERSION}
 
 @dataclass(frozen=True)
 class _Source:
-    """A factor data set before its pictures are touched."""
+    """A factor data set before its images are touched."""
 
     name: str
     origin: str
-    state: dict[str, Any]  # changes when its pictures do
+    state: dict[str, Any]  # changes when its images do
     space: FactorSpace
-    default: int  # pictures when no number is given
+    default: int  # images when no number is given
     open: Callable[[], FactorData]
 
 
@@ -56,7 +56,7 @@ def open_factor_images(
     Fewer than all are random ones, each at most once; all are in the order of their indices.
 
     Raises:
-        ValueError: more pictures than combinations, or what `open_factor_data` raises it for.
+        ValueError: more images than combinations, or what `open_factor_data` raises it for.
         OSError: the cache folder cannot be written.
     """
     if source in DRAWN_NAMES:
@@ -67,7 +67,7 @@ def open_factor_images(
     if count > space.num_combinations:
         raise ValueError(
             f"got num_images={count:,} for {source!r}, which has {space.num_combinations:,} "
-            "pictures; ask for no more than that"
+            "images; ask for no more than that"
         )
     takes_all = count == space.num_combinations
     entry = CacheEntry.of(
@@ -117,5 +117,5 @@ def _stored(path: Path, image_size: int, channels: int, cache_dir: Path) -> _Sou
         state={"stamp": table.stamp, "shape": table.shape},
         space=table.space,
         default=table.space.num_combinations,
-        open=lambda: fit_channels(StoredPictures(table, image_size, cache_dir), channels),
+        open=lambda: fit_channels(StoredImages(table, image_size, cache_dir), channels),
     )

@@ -1,4 +1,4 @@
-"""Lists and reads the picture files of a folder or of a zip file, nested folders included."""
+"""Lists and reads the image files of a folder or of a zip file, nested folders included."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ZIP = ".zip"
 HIDDEN = "hidden"  # among the endings, which all start with a dot
 
 _SOURCES = (
-    "a folder or a .zip file of pictures, 'heads', 'shapes3d-equivalent', 'dsprites-equivalent' "
+    "a folder or a .zip file of images, 'heads', 'shapes3d-equivalent', 'dsprites-equivalent' "
     "or a factor data file (.h5, .npz)"
 )
 
 
 @dataclass(frozen=True)
-class PictureFile:
+class ImageFile:
     """One listed file; `stamp` changes when its content does."""
 
     name: str  # relative, with forward slashes
@@ -36,18 +36,18 @@ class PictureFile:
     stamp: int
 
 
-class PictureFiles(Protocol):
-    """A collection of picture files that is open for reading; `read` may be called by threads."""
+class ImageFiles(Protocol):
+    """A collection of image files that is open for reading; `read` may be called by threads."""
 
-    listed: list[PictureFile]
+    listed: list[ImageFile]
     unreadable: list[tuple[str, str]]  # what could not be listed, with the reason
-    ignored: Counter[str]  # endings of files that are no pictures to us, or HIDDEN; their number
-    zips: list[str]  # those of the first MAX_ZIPS zip files among them that hold pictures
+    ignored: Counter[str]  # endings of files that are no images to us, or HIDDEN; their number
+    zips: list[str]  # those of the first MAX_ZIPS zip files among them that hold images
 
-    def read(self, file: PictureFile) -> bytes: ...
+    def read(self, file: ImageFile) -> bytes: ...
 
 
-def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
+def open_files(path: Path) -> AbstractContextManager[ImageFiles]:
     """Opens a folder or a zip file.
 
     Raises:
@@ -63,8 +63,8 @@ def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
         )
     if path.suffix.lower() in EXTENSIONS:
         raise ValueError(
-            f"got data {str(path)!r}, which is a single picture; expected {_SOURCES}, with some "
-            "hundreds of pictures; put single pictures into a folder and give that"
+            f"got data {str(path)!r}, which is a single image; expected {_SOURCES}, with some "
+            "hundreds of images; put single images into a folder and give that"
         )
     if path.suffix.lower() != ZIP:
         raise ValueError(
@@ -75,12 +75,12 @@ def open_files(path: Path) -> AbstractContextManager[PictureFiles]:
     except zipfile.BadZipFile as error:
         raise ValueError(
             f"got data {str(path)!r}, which is not a readable zip file ({error}); "
-            "expected a .zip file of pictures; copy or create it again"
+            "expected a .zip file of images; copy or create it again"
         ) from error
 
 
 def printable(name: str) -> str:
-    """Escapes what a file name may hold but a terminal, a picture or a JSON file may not."""
+    """Escapes what a file name may hold but a terminal, an image or a JSON file may not."""
     return "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in name
     )
@@ -103,8 +103,8 @@ def _ending(name: str) -> str:
     return ending if len(ending) <= 9 and ending[1:].isalnum() else ""
 
 
-def _holds_pictures(path: Path) -> bool:
-    """Whether a zip file names a picture; False for one that cannot be read."""
+def _holds_images(path: Path) -> bool:
+    """Whether a zip file names an image; False for one that cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
             return False
@@ -123,7 +123,7 @@ def _check_length(num_bytes: int) -> None:
 @dataclass
 class _Folder(AbstractContextManager["_Folder"]):
     root: Path
-    listed: list[PictureFile] = field(init=False, default_factory=list)
+    listed: list[ImageFile] = field(init=False, default_factory=list)
     unreadable: list[tuple[str, str]] = field(init=False, default_factory=list)
     ignored: Counter[str] = field(init=False, default_factory=Counter)
     zips: list[str] = field(init=False, default_factory=list)
@@ -144,7 +144,7 @@ class _Folder(AbstractContextManager["_Folder"]):
                 self._add(prefix + name, os.path.join(folder, name))
         self.listed.sort(key=lambda file: file.name)
         looked_into = sorted(self.zips)[:MAX_ZIPS]
-        self.zips = [printable(name) for name in looked_into if _holds_pictures(self.root / name)]
+        self.zips = [printable(name) for name in looked_into if _holds_images(self.root / name)]
 
     def _add(self, name: str, path: str) -> None:
         if _is_hidden(name):
@@ -164,14 +164,14 @@ class _Folder(AbstractContextManager["_Folder"]):
             self.unreadable.append((printable(name), reason))
             return
         if stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-            self.listed.append(PictureFile(name, status.st_size, status.st_mtime_ns))
+            self.listed.append(ImageFile(name, status.st_size, status.st_mtime_ns))
         else:
             self.unreadable.append((printable(name), "not a plain file"))
 
     def _note(self, error: OSError) -> None:
         self.unreadable.append((printable(str(error.filename)), error.strerror or str(error)))
 
-    def read(self, file: PictureFile) -> bytes:
+    def read(self, file: ImageFile) -> bytes:
         _check_length(file.num_bytes)
         return (self.root / file.name).read_bytes()
 
@@ -204,11 +204,11 @@ class _Zip(AbstractContextManager["_Zip"]):
             else:
                 self.ignored[_ending(entry.filename)] += 1
         self.listed = [
-            PictureFile(name, entry.file_size, entry.CRC)
+            ImageFile(name, entry.file_size, entry.CRC)
             for name, entry in sorted(self._entries.items())
         ]
 
-    def read(self, file: PictureFile) -> bytes:
+    def read(self, file: ImageFile) -> bytes:
         # zipfile stops at the declared length, so an entry cannot grow beyond what is checked.
         _check_length(file.num_bytes)
         return self._archive.read(self._entries[file.name])

@@ -1,4 +1,4 @@
-"""A data set from picture files: chooses them, decodes them in threads, skips what is broken."""
+"""A data set from image files: chooses them, decodes them in threads, skips what is broken."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from comfyui_cldis.wording import counted
 
 from .budget import Budget
 from .cache import CacheEntry, load_or_build
-from .decode import RULE_VERSION, Decoded, ResizeRule, decode_picture
-from .files import MAX_FILE_BYTES, ZIP, PictureFile, PictureFiles, open_files, printable
+from .decode import RULE_VERSION, Decoded, ResizeRule, decode_image
+from .files import MAX_FILE_BYTES, ZIP, ImageFile, ImageFiles, open_files, printable
 from .report import DataReport, describe_zips
 from .survey import Fingerprint, Survey, take_fingerprint
 
@@ -37,13 +37,13 @@ def open_folder(
     seed: int,
     resize: ResizeRule,
 ) -> tuple[np.ndarray, DataReport]:
-    """Opens the pictures of a folder or zip file, in the order of their names.
+    """Opens the images of a folder or zip file, in the order of their names.
 
     With `num_images` they are visited in an order drawn from `seed` until enough are decoded.
 
     Raises:
         FileNotFoundError: nothing at `source`.
-        ValueError: not a folder or zip file, or no usable picture in it.
+        ValueError: not a folder or zip file, or no usable image in it.
         OSError: the cache folder cannot be written.
     """
     path = Path(source).expanduser()
@@ -103,8 +103,8 @@ def open_folder(
 
 def _decode_into(
     pixels: np.ndarray,
-    files: PictureFiles,
-    chosen: list[PictureFile],
+    files: ImageFiles,
+    chosen: list[ImageFile],
     resize: ResizeRule,
     survey: Survey,
 ) -> tuple[list[int], list[tuple[str, str]]]:
@@ -113,10 +113,10 @@ def _decode_into(
     rows: list[int] = []
     skipped: list[tuple[str, str]] = []
 
-    def decode(file: PictureFile) -> tuple[Decoded, Fingerprint] | str:
+    def decode(file: ImageFile) -> tuple[Decoded, Fingerprint] | str:
         try:
             with _bytes_in_memory.lend(min(file.num_bytes, MAX_FILE_BYTES)):
-                decoded = decode_picture(files.read(file), image_size, channels, resize)
+                decoded = decode_image(files.read(file), image_size, channels, resize)
         except Exception as error:  # a damaged file can raise anything
             return _reason(error)
         return decoded, take_fingerprint(decoded.pixels)
@@ -124,9 +124,9 @@ def _decode_into(
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
-        tqdm(total=capacity, desc="decoding pictures", unit="img", mininterval=0.5) as progress,
+        tqdm(total=capacity, desc="decoding images", unit="img", mininterval=0.5) as progress,
     ):
-        # Pillow warns of odd metadata, and of large pictures, for which there is a limit here.
+        # Pillow warns of odd metadata, and of large images, for which there is a limit here.
         warnings.filterwarnings("ignore", module="PIL")
         start = 0
         while len(rows) < capacity and start < len(chosen):
@@ -148,7 +148,7 @@ def _reason(error: Exception) -> str:
     """Why a file was skipped, in words where they are known."""
     text = str(error)
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture of an accepted format, or its first bytes are damaged"
+        return "not an image of an accepted format, or its first bytes are damaged"
     if isinstance(error, OSError) and "truncated" in text.lower():
         return "cut off: its end is missing; copy it again"
     if isinstance(error, ValueError):  # mostly our own sentences
@@ -156,7 +156,7 @@ def _reason(error: Exception) -> str:
     return printable(f"damaged ({type(error).__name__}: {text}"[:_MAX_REASON] + ")")
 
 
-def _hash_listing(listed: list[PictureFile]) -> str:
+def _hash_listing(listed: list[ImageFile]) -> str:
     digest = hashlib.sha256()
     for file in listed:
         digest.update(
@@ -166,10 +166,10 @@ def _hash_listing(listed: list[PictureFile]) -> str:
 
 
 def _nothing_usable(
-    source: str, found: int, skipped: list[tuple[str, str]], files: PictureFiles
+    source: str, found: int, skipped: list[tuple[str, str]], files: ImageFiles
 ) -> str:
     ignored = files.ignored
-    fact = f"got data {source!r} with {counted(found, 'picture file')}"
+    fact = f"got data {source!r} with {counted(found, 'image file')}"
     if found:
         fact += ", none of them usable"
     if skipped:
@@ -179,7 +179,7 @@ def _nothing_usable(
             f"{count} {ending or 'without ending'}" for ending, count in ignored.most_common(3)
         ]
         fact += f", and {counted(ignored.total(), 'other file')} ({', '.join(others)})"
-    remedy = "check the path or convert the pictures"
+    remedy = "check the path or convert the images"
     if files.zips:
         remedy = f"the folder contains {describe_zips(files.zips, ignored[ZIP])}"
     return (

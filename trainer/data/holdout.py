@@ -1,4 +1,4 @@
-"""Pictures held out of the training, so that a model is judged on some that it has not seen."""
+"""Images held out of the training, so that a model is evaluated on some that it has not seen."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-SMALLEST_SET = 320  # different pictures; a smaller set needs all of its own
+SMALLEST_SET = 320  # different images; a smaller set needs all of its own
 FEWEST, MOST = 32, 256
 
 _STREAM = 0x4801D  # keeps the choice apart from other draws of the seed
 _CHUNK = 1024
 
 
-class Pictures(Protocol):
-    """Pictures (n, S, S, C) uint8 that are read when they are asked for: an array, or rows of one.
+class Images(Protocol):
+    """Images (n, S, S, C) uint8 that are read when they are asked for: an array, or rows of one.
 
     An index is one number, a slice, or an array of numbers.
     """
@@ -32,8 +32,8 @@ class Pictures(Protocol):
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
-class PictureRows:
-    """Some rows of an array of pictures, without a copy.
+class ImageRows:
+    """Some rows of an array of images, without a copy.
 
     Args:
         images: (n, S, S, C) uint8.
@@ -60,22 +60,22 @@ class PictureRows:
 
 
 class Split(NamedTuple):
-    """The pictures to train on and those held out, None when there are none."""
+    """The images to train on and those held out, None when there are none."""
 
-    training: Pictures
-    held_out: Pictures | None
+    training: Images
+    held_out: Images | None
 
 
 def hold_out(images: np.ndarray, share: float, seed: int, *, may_repeat: bool = True) -> Split:
-    """Choose pictures at random that the training never sees.
+    """Choose images at random that the training never sees.
 
-    Of pictures with the same pixels all are held out, or none; only one of them is judged on.
+    Of images with the same pixels all are held out, or none; only one of them is evaluated on.
 
     Args:
         images: (n, S, S, C) uint8.
-        share: of the different pictures, as in `TrainConfig.held_out`.
-        seed: the same seed chooses the same pictures.
-        may_repeat: look for equal pictures; False when it is known that there are none.
+        share: of the different images, as in `TrainConfig.held_out`.
+        seed: the same seed chooses the same images.
+        may_repeat: look for equal images; False when it is known that there are none.
     """
     first = first_alike(images) if may_repeat else np.arange(len(images))
     different = np.flatnonzero(first == np.arange(len(images)))
@@ -85,20 +85,20 @@ def hold_out(images: np.ndarray, share: float, seed: int, *, may_repeat: bool = 
     order = np.random.default_rng([seed, _STREAM]).permutation(different)
     held = np.sort(order[:count])
     training = np.flatnonzero(~np.isin(first, held))
-    return Split(PictureRows(images, training), PictureRows(images, held))
+    return Split(ImageRows(images, training), ImageRows(images, held))
 
 
-def num_held_out(num_pictures: int, share: float) -> int:
-    """How many of so many different pictures are held out: 32 to 256, or none of a small set."""
-    if num_pictures < SMALLEST_SET or share <= 0:
+def num_held_out(num_images: int, share: float) -> int:
+    """How many of so many different images are held out: 32 to 256, or none of a small set."""
+    if num_images < SMALLEST_SET or share <= 0:
         return 0
-    return min(MOST, max(FEWEST, round(share * num_pictures)))
+    return min(MOST, max(FEWEST, round(share * num_images)))
 
 
 def first_alike(images: np.ndarray) -> np.ndarray:
-    """(n,): for each picture the first one with the same pixels, which may be itself.
+    """(n,): for each image the first one with the same pixels, which may be itself.
 
-    Reads one line of each picture, and only those in full whose lines are equal.
+    Reads one line of each image, and only those in full whose lines are equal.
     """
     by_line: defaultdict[bytes, list[int]] = defaultdict(list)
     for start in range(0, len(images), _CHUNK):

@@ -1,4 +1,4 @@
-"""Opens a source of training pictures by name: the one door of this package."""
+"""Opens a source of training images by name: the one door of this package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sources import HEADS
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Square pictures, decoded and memory-mapped, and what became of the files."""
+    """Square images, decoded and memory-mapped, and what became of the files."""
 
     images: np.ndarray  # (n, S, S, C) uint8, read-only
     report: DataReport
@@ -35,7 +35,7 @@ def open_images(
     channels: int = 3,
     resize: ResizeRule = "crop",
 ) -> ImageSet:
-    """Opens pictures, decoding them on the first call and mapping the cache file afterwards.
+    """Opens images, decoding them on the first call and mapping the cache file afterwards.
 
     Args:
         source: "heads" (procedural portraits), "shapes3d-equivalent" or "dsprites-equivalent"
@@ -43,17 +43,17 @@ def open_images(
             are searched too), or a file of `factors.open_factor_data`.
         image_size: S.
         cache_dir: where decoded pixels are kept; a change of the files makes new ones.
-        num_images: pictures to draw (None: 20000), or the most files or stored pictures to use
+        num_images: images to draw (None: 20000), or the most files or stored images to use
             (None: all), chosen by `seed`.
         seed: another seed gives heads that share none with this one, and other combinations of
             factors.
         channels: C, 3 (RGB) or 1 (grey, not for heads and coloured factor data).
-        resize: how a picture becomes a square: "crop" (the largest central square), "pad" (the
-            edge repeated) or "stretch". Drawn and stored pictures are square already.
+        resize: how an image becomes a square: "crop" (the largest central square), "pad" (the
+            edge repeated) or "stretch". Drawn and stored images are square already.
 
     Raises:
         FileNotFoundError: nothing at `source`.
-        ValueError: a number out of range, or no usable picture.
+        ValueError: a number out of range, or no usable image.
         OSError: the cache folder cannot be written.
         ModuleNotFoundError: "heads" without numba, .h5 files without h5py, .mat without scipy.
     """

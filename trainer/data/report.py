@@ -1,4 +1,4 @@
-"""What became of the pictures of a source: how many were used, what they are like, what failed."""
+"""What became of the images of a source: how many were used, what they are like, what failed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class DataReport:
     """The outcome of opening a source."""
 
     source: str
-    found: int  # files with an accepted extension, or pictures asked for; used, skipped, or left
+    found: int  # files with an accepted extension, or images asked for; used, skipped, or left
     used: int
     skipped: tuple[tuple[str, str], ...] = ()  # (name, reason)
     ignored: tuple[tuple[str, int], ...] = ()  # endings of other files ("hidden"), with number
-    zips: tuple[str, ...] = ()  # zip files that hold pictures, among the other files
+    zips: tuple[str, ...] = ()  # zip files that hold images, among the other files
     image_size: int = 0
     resize: str = "crop"
-    findings: Findings | None = None  # of the pictures used; None when they were not looked at
+    findings: Findings | None = None  # of the images used; None when they were not looked at
 
     def describe(self) -> str:
         """Tells it in a few lines; the skipped files come last, at most ten by name."""
@@ -38,7 +38,7 @@ class DataReport:
         parts += [f"{left:,} not asked for"] if left > 0 else []
         sum_of = " + ".join(parts) if len(parts) > 1 else "all used"
         sign = " = " if len(parts) > 1 else ", "
-        lines = [f"{self.source}: {counted(self.found, 'picture')} found{sign}{sum_of}"]
+        lines = [f"{self.source}: {counted(self.found, 'image')} found{sign}{sum_of}"]
         lines += _describe_findings(self.findings, self.image_size) if self.findings else []
         if self.ignored:
             lines.append(
@@ -112,7 +112,7 @@ def _describe_findings(findings: Findings, image_size: int) -> list[str]:
 
 
 def _describe_duplicates(findings: Findings) -> str:
-    """How many pictures are equal, and how often they count, with an example."""
+    """How many images are equal, and how often they count, with an example."""
     equal = findings.num_duplicates + findings.num_repeated
     most, name = findings.most_repeated
     times = "twice" if most == 2 else f"{most:,} times"
@@ -120,24 +120,24 @@ def _describe_duplicates(findings: Findings) -> str:
     example = f"({repeated} = {first}{', ...' if equal > 2 else ''})"
     said = f"{equal:,} of those used are"
     if findings.num_repeated == 1:
-        return f"{said} one picture, pixel by pixel, which counts {times} {example}"
-    said += f" only {findings.num_repeated:,} pictures, pixel by pixel"
+        return f"{said} one image, pixel by pixel, which counts {times} {example}"
+    said += f" only {findings.num_repeated:,} images, pixel by pixel"
     if most == 2:
         return f"{said}, and each of these counts twice {example}"
     return f"{said}; {name} counts most often, {times} {example}"
 
 
 def describe_zips(names: Sequence[str], num_zips: int) -> str:
-    """Such as "2 zip files with pictures (a.zip, b.zip): unpack them, or give one as --data".
+    """Such as "2 zip files with images (a.zip, b.zip): unpack them, or give one as --data".
 
     Args:
-        names: of those that hold pictures, at least one.
+        names: of those that hold images, at least one.
         num_zips: zip files in the folder; of more than `MAX_ZIPS` only so many were looked into.
     """
     least = "at least " if num_zips > MAX_ZIPS else ""
     shown = ", ".join([*names[:MAX_NAMED], *(["..."] if len(names) > MAX_NAMED else [])])
     remedy = "unpack it, or give it" if len(names) == 1 else "unpack them, or give one"
-    return f"{least}{counted(len(names), 'zip file')} with pictures ({shown}): {remedy} as --data"
+    return f"{least}{counted(len(names), 'zip file')} with images ({shown}): {remedy} as --data"
 
 
 def _listed(counts: tuple[tuple[str, int], ...]) -> str:

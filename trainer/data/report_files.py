@@ -20,7 +20,7 @@ _TILE_PIXELS = 128
 def write_report(image_set: ImageSet, folder: Path) -> None:
     """Writes `data_report.json`, `data_report.png` and, when files were skipped, their list.
 
-    Reads at most 64 pictures. A list of an earlier call is removed when nothing was skipped.
+    Reads at most 64 images. A list of an earlier call is removed when nothing was skipped.
 
     Raises:
         OSError: the folder cannot be written.
@@ -38,7 +38,7 @@ def write_report(image_set: ImageSet, folder: Path) -> None:
 
 
 def _draw_sheet(image_set: ImageSet) -> Image.Image:
-    """Up to 64 evenly spaced pictures, each with its file's name, in rows of eight."""
+    """Up to 64 evenly spaced images, each with its file's name, in rows of eight."""
     import torch  # only the sheet needs it, and it is slow to import
 
     from comfyui_cldis.imaging.sheet import Row, contact_sheet
@@ -67,6 +67,6 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
     if len(pixels) <= _TILE_PIXELS:
         return np.array(pixels)
     channels = pixels.shape[2]
-    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-    small = picture.resize((_TILE_PIXELS, _TILE_PIXELS), Image.Resampling.LANCZOS)
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    small = image.resize((_TILE_PIXELS, _TILE_PIXELS), Image.Resampling.LANCZOS)
     return np.array(small).reshape(_TILE_PIXELS, _TILE_PIXELS, channels)

@@ -1,4 +1,4 @@
-"""The sources of pictures that are no paths, and what to say of one that does not exist."""
+"""The sources of images that are no paths, and what to say of one that does not exist."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def require_source(source: str) -> None:
         return
     raise FileNotFoundError(
         f"There is no folder or file {source}.{hint(source, BUILT_IN_SOURCES)} Give a folder or "
-        f".zip of pictures, or one of {', '.join(BUILT_IN_SOURCES)}."
+        f".zip of images, or one of {', '.join(BUILT_IN_SOURCES)}."
     )

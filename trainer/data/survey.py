@@ -1,6 +1,6 @@
-"""Looks at every picture of a data set once and sums up what a person should know of it.
+"""Looks at every image of a data set once and sums up what a person should know of it.
 
-A picture leaves some 40 bytes here, so that the summary of 100,000 pictures needs 4 MB and no
+An image leaves some 40 bytes here, so that the summary of 100,000 images needs 4 MB and no
 second reading.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from .decode import Decoded, ResizeRule
 
 NEAR_CONSTANT_STD = 2.0  # of 255 levels, in the channel that varies most
-MAX_NAMED = 10  # pairs of duplicates and near-constant pictures that are named
+MAX_NAMED = 10  # pairs of duplicates and near-constant images that are named
 MAX_SAMPLES = 64
 
 _DIGEST_BYTES = 16
@@ -25,7 +25,7 @@ _CHUNK_BYTES = 2**24
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What is kept of the pixels of one picture."""
+    """What is kept of the pixels of one image."""
 
     digest: bytes  # 128 bits of BLAKE2b: equal pixels, and no others, give equal digests
     is_near_constant: bool
@@ -38,13 +38,13 @@ class Findings:
     smallest: tuple[int, int]  # by area, as the next two
     median: tuple[int, int]
     largest: tuple[int, int]
-    num_enlarged: int  # pictures whose resize rule had to invent pixels
-    num_cropped: int  # pictures that are not square and lose their ends; 0 for other rules
+    num_enlarged: int  # images whose resize rule had to invent pixels
+    num_cropped: int  # images that are not square and lose their ends; 0 for other rules
     mean_cut: float  # share of their area that those lose, on average
-    largest_cut: tuple[float, str]  # the greatest such share and its picture; (0, "") for none
+    largest_cut: tuple[float, str]  # the greatest such share and its image; (0, "") for none
     modes: tuple[tuple[str, int], ...]  # Pillow's names with their number, most frequent first
-    num_duplicates: int  # pictures whose decoded pixels equal those of an earlier one
-    num_repeated: int  # different pictures that are there more than once
+    num_duplicates: int  # images whose decoded pixels equal those of an earlier one
+    num_repeated: int  # different images that are there more than once
     most_repeated: tuple[int, str]  # how often the most frequent is there, and its first; (1, "")
     duplicates: tuple[tuple[str, str], ...]  # the first few, as (earlier, repeated)
     num_near_constant: int
@@ -53,7 +53,7 @@ class Findings:
 
 
 def take_fingerprint(pixels: np.ndarray) -> Fingerprint:
-    """Takes the fingerprint of one picture, (S, S, C) uint8."""
+    """Takes the fingerprint of one image, (S, S, C) uint8."""
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=_DIGEST_BYTES).digest()
     return Fingerprint(digest, _largest_variance(pixels) < NEAR_CONSTANT_STD**2)
 
@@ -68,7 +68,7 @@ def _largest_variance(pixels: np.ndarray) -> float:
 
 
 class Survey:
-    """Collects one entry per picture, in the order of the rows."""
+    """Collects one entry per image, in the order of the rows."""
 
     def __init__(self, capacity: int) -> None:
         self._count = 0
@@ -77,16 +77,16 @@ class Survey:
         self._is_near_constant = np.zeros(capacity, dtype=bool)
         self._modes: Counter[str] = Counter()
 
-    def add(self, picture: Decoded, fingerprint: Fingerprint) -> None:
-        """Adds the next picture."""
-        self._add(fingerprint, picture.width, picture.height, picture.mode)
+    def add(self, image: Decoded, fingerprint: Fingerprint) -> None:
+        """Adds the next image."""
+        self._add(fingerprint, image.width, image.height, image.mode)
 
     def add_drawn(self, pixels: np.ndarray) -> None:
-        """Adds pictures that were drawn at their final size, (n, S, S, C) uint8."""
+        """Adds images that were drawn at their final size, (n, S, S, C) uint8."""
         height, width, channels = pixels.shape[1:]
-        for picture in pixels:
+        for image in pixels:
             mode = "RGB" if channels == 3 else "L"
-            self._add(take_fingerprint(picture), width, height, mode)
+            self._add(take_fingerprint(image), width, height, mode)
 
     def _add(self, fingerprint: Fingerprint, width: int, height: int, mode: str) -> None:
         row = self._count
@@ -99,7 +99,7 @@ class Survey:
     def sum_up(
         self, image_size: int, resize: ResizeRule, name_of: Callable[[int], str]
     ) -> Findings:
-        """Sums up the pictures added so far.
+        """Sums up the images added so far.
 
         Args:
             image_size: S of the decoded squares.
@@ -108,10 +108,10 @@ class Survey:
             name_of: the name of a row.
 
         Raises:
-            ValueError: no picture was added.
+            ValueError: no image was added.
         """
         if not self._count:
-            raise ValueError("got no picture to sum up; add at least one")
+            raise ValueError("got no image to sum up; add at least one")
         sizes = self._sizes[: self._count]
         by_area = np.argsort(sizes.prod(axis=1), kind="stable")
         needed = sizes.max(axis=1) if resize == "pad" else sizes.min(axis=1)
@@ -145,7 +145,7 @@ class Survey:
         )
 
     def _equal_rows(self) -> np.ndarray:
-        """(d, 2) rows (first, repeated) for each repeated picture, in the order of the latter."""
+        """(d, 2) rows (first, repeated) for each repeated image, in the order of the latter."""
         digests = self._digests[: self._count]
         order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: rows rise within a group
         is_repeat = np.zeros(self._count, dtype=bool)
@@ -159,7 +159,7 @@ class Survey:
 def survey_drawn(
     pixels: np.ndarray, name_of: Callable[[int], str], resize: ResizeRule = "crop"
 ) -> Findings:
-    """Surveys a finished array of drawn pictures, (n, S, S, C) uint8, piece by piece."""
+    """Surveys a finished array of drawn images, (n, S, S, C) uint8, piece by piece."""
     survey = Survey(len(pixels))
     step = max(1, _CHUNK_BYTES // pixels[0].nbytes)
     for start in range(0, len(pixels), step):

@@ -1,4 +1,4 @@
-"""Looks whether zip files hold pictures, by the names in their directories alone.
+"""Looks whether zip files hold images, by the names in their directories alone.
 
 Nothing is unpacked, and at most a MiB of each directory is read, so a hostile or huge file costs no
 more than an honest one.

@@ -25,7 +25,7 @@ from comfyui_cldis.model import DiffusionAutoencoder
 
 from ..config.settings import TrainConfig
 from ..export import BASE_IMAGES
-from ..model_quality import DIRECTION_STEPS, INVERSION_STEPS, JUDGED_BASES
+from ..model_quality import DIRECTION_STEPS, EVALUATION_BASES, INVERSION_STEPS
 from ..report import samples
 from ..training.objectives import build_objective
 from ..training.step import TrainingLosses, draw
@@ -252,23 +252,25 @@ def time_step(config: TrainConfig, costs: Costs, part_size: int, device: str, fr
     return Timing(step, copilot_step, image_pass, num_images, ordinary.share)
 
 
-def count_end_passes(config: TrainConfig, num_judged: int) -> int:
+def count_end_passes(config: TrainConfig, num_evaluated: int) -> int:
     """Passes of one image through the diffusion branch after the last step of a run, at most.
 
     They are the export's, which ranks the axes, measures directions and quality, and the samples'
     of the report. Every axis counts as a direction; the search of other finders is not counted.
 
     Args:
-        num_judged: pictures that the quality is measured on.
+        num_judged: images that the quality is measured on.
     """
     num_axes = config.model.latent_dim
-    inverted = (BASE_IMAGES + JUDGED_BASES) * (INVERSION_STEPS + 1)  # one corrects the last step
+    inverted = (BASE_IMAGES + EVALUATION_BASES) * (
+        INVERSION_STEPS + 1
+    )  # one corrects the last step
     ranked = num_axes * BASE_IMAGES * 2 * DIRECTION_STEPS  # both ways
-    measured = num_axes * JUDGED_BASES * len(MEASURED_AMOUNTS) * DIRECTION_STEPS
-    judged = num_judged * (3 * QUALITY_STEPS + 1)  # inverted, and drawn from two noises
+    measured = num_axes * EVALUATION_BASES * len(MEASURED_AMOUNTS) * DIRECTION_STEPS
+    evaluated = num_evaluated * (3 * QUALITY_STEPS + 1)  # inverted, and drawn from two noises
     moved = min(num_axes, samples.NUM_ROWS) * samples.NUM_BASES * len(samples.AMOUNTS)
     shown = samples.NUM_COLUMNS * (3 * samples.NUM_STEPS + 1) + moved * samples.NUM_STEPS
-    return inverted + ranked + measured + judged + shown
+    return inverted + ranked + measured + evaluated + shown
 
 
 def _exceeds(config: TrainConfig, costs: Costs, num_images: int, free: int) -> bool:

@@ -49,42 +49,42 @@ def describe_plan(settings: RunSettings) -> str:
     """The settings of a run with what it needs: memory, disk and time, estimated and measured.
 
     Takes some seconds, with the largest presets a minute: the networks are counted, and a few
-    steps are timed on random pictures where that is quick. Decodes no pictures and writes nothing.
+    steps are timed on random images where that is quick. Decodes no images and writes nothing.
 
     Returns:
         TOML; empty on all processes of a distributed run but the first.
 
     Raises:
         FileNotFoundError: no such data.
-        ValueError: fewer than two pictures, or a batch that the processes cannot share evenly.
+        ValueError: fewer than two images, or a batch that the processes cannot share evenly.
     """
     config = settings.config
     process = PartialState(cpu=settings.device == "cpu")
     num_processes = process.num_processes
     part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps)
-    num_pictures, pictures = _pictures(settings)
-    num_trained, num_judged = num_pictures, UNSEEN_IMAGES
-    if num_pictures and settings.data not in BUILT_IN_SOURCES:
-        count = num_held_out(num_pictures, config.held_out)
-        num_trained = num_pictures - count
-        num_judged = count or min(num_pictures, SEEN_IMAGES)
-        pictures += f"; {count:,} of them held out of the training" if count else ""
+    num_images, images = _images(settings)
+    num_trained, num_evaluated = num_images, UNSEEN_IMAGES
+    if num_images and settings.data not in BUILT_IN_SOURCES:
+        count = num_held_out(num_images, config.held_out)
+        num_trained = num_images - count
+        num_evaluated = count or min(num_images, SEEN_IMAGES)
+        images += f"; {count:,} of them held out of the training" if count else ""
     if not process.is_main_process:
         return ""
-    costs = count_costs(config, num_pictures or 2)
+    costs = count_costs(config, num_images or 2)
     memory = estimate_memory(config, costs, part_size)
     timing = None
     if num_processes == 1:
         free = _free_memory(settings.device)
         timing = time_step(config, costs, part_size, settings.device, free)
     facts = [
-        ("Pictures", [pictures]),
+        ("Images", [images]),
         ("Length", _length(config, num_trained)),
         ("Device", _device(config, settings.device, num_processes, part_size)),
         ("Networks", _networks(costs)),
         ("Memory", _memory(config, costs, memory, settings.device, part_size)),
-        ("Time", _time(config, costs, timing, num_judged, settings.device)),
-        ("Disk", _disk(settings, costs, num_pictures)),
+        ("Time", _time(config, costs, timing, num_evaluated, settings.device)),
+        ("Disk", _disk(settings, costs, num_images)),
         *(("Warning", wrap(found.text, WIDTH)) for found in check_settings(config.to_dict())),
     ]
     lines = ["# Plan of a run. Nothing was trained and nothing was written.", "#"]
@@ -111,8 +111,8 @@ def to_toml(values: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
     return "\n".join(["\n".join(lines) + "\n", *tables])
 
 
-def _pictures(settings: RunSettings) -> tuple[int | None, str]:
-    """How many pictures there will be, None where only reading them tells; and a sentence."""
+def _images(settings: RunSettings) -> tuple[int | None, str]:
+    """How many images there will be, None where only reading them tells; and a sentence."""
     from comfyui_cldis.datasets.registry import is_factor_source
 
     from ..data.files import open_files
@@ -122,27 +122,27 @@ def _pictures(settings: RunSettings) -> tuple[int | None, str]:
     limit = config.num_images
     if settings.data in BUILT_IN_SOURCES:
         count = limit or _default_count(settings.data)
-        return count, f"{counted(count, 'picture')} drawn by {settings.data}, {size}"
+        return count, f"{counted(count, 'image')} drawn by {settings.data}, {size}"
     require_source(settings.data)
     if is_factor_source(settings.data):
         count = limit or None
-        number = counted(count, "picture") if count else "all pictures"
+        number = counted(count, "image") if count else "all images"
         return count, f"{number} stored in {source.name}, {size}"
     with open_files(source) as files:
         found = len(files.listed)
     if found < 2:
         raise ValueError(
-            f"{settings.data} holds {counted(found, 'picture file')}. Give a folder or .zip with "
+            f"{settings.data} holds {counted(found, 'image file')}. Give a folder or .zip with "
             "two or more."
         )
     count = min(found, limit or found)
     chosen = "" if count == found else f", {count:,} of them used"
-    files = counted(found, "picture file")
+    files = counted(found, "image file")
     return count, f"{files} in {source.name}{chosen}, brought to {size}"
 
 
 def _default_count(name: str) -> int:
-    """How many pictures are drawn when the configuration does not say."""
+    """How many images are drawn when the configuration does not say."""
     if name == "heads":
         from ..data.head_images import DEFAULT_NUM_IMAGES
     else:
@@ -150,12 +150,12 @@ def _default_count(name: str) -> int:
     return DEFAULT_NUM_IMAGES
 
 
-def _length(config: TrainConfig, num_pictures: int | None) -> list[str]:
+def _length(config: TrainConfig, num_images: int | None) -> list[str]:
     total = config.steps * config.batch_size
-    text = f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'picture')}, "
+    text = f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'image')}, "
     text += f"{total:,} in all"
-    if num_pictures:
-        text += f"; each picture {total / num_pictures:,.1f} times (epochs)"
+    if num_images:
+        text += f"; each image {total / num_images:,.1f} times (epochs)"
     warmup = config.copilot_warmup_steps
     if not warmup:
         return [text]
@@ -171,7 +171,7 @@ def _device(config: TrainConfig, device: str, num_processes: int, part_size: int
     if num_processes > 1:
         name = f"{num_processes} processes, each on a {name}"
     share = config.batch_size // num_processes
-    text = f"{name}: {counted(share, 'picture')} per step" + (" each" if num_processes > 1 else "")
+    text = f"{name}: {counted(share, 'image')} per step" + (" each" if num_processes > 1 else "")
     if config.accumulation_steps > 1:
         text += f", in {config.accumulation_steps} parts of {part_size} one after the other"
     return [text]
@@ -191,7 +191,7 @@ def _memory(
         f"about {_gib(memory.total)} GiB of {kind}, an estimate: {_gib(memory.program)} for the "
         f"program, {_gib(learned)} for",
         "weights, gradients, optimizer and average, "
-        f"{_gib(memory.activations)} for the {counted(part_size, 'picture')} in work",
+        f"{_gib(memory.activations)} for the {counted(part_size, 'image')} in work",
     ]
     free = _free_memory(device)
     if MEMORY_MARGIN * memory.total <= free:
@@ -222,7 +222,7 @@ def _parts_that_fit(
 
 
 def _time(
-    config: TrainConfig, costs: Costs, timing: Timing | None, num_judged: int, device: str
+    config: TrainConfig, costs: Costs, timing: Timing | None, num_evaluated: int, device: str
 ) -> list[str]:
     work = costs.operations * config.steps * config.batch_size
     if timing is None:
@@ -233,9 +233,9 @@ def _time(
         ]
     warmup = config.copilot_warmup_steps
     training = warmup * timing.copilot_step + (config.steps - warmup) * timing.step
-    end = count_end_passes(config, num_judged) * timing.image_pass
+    end = count_end_passes(config, num_evaluated) * timing.image_pass
     seconds = training + end
-    speed = f"{_rounded(config.batch_size / timing.step)} pictures per second"
+    speed = f"{_rounded(config.batch_size / timing.step)} images per second"
     text = (
         f"{_duration(seconds)}, an estimate: {_duration(training)} of training, at "
         f"{_rounded(timing.step)} s per step ({speed}, {work:.1e} operations in all), and up to "
@@ -248,7 +248,7 @@ def _time(
         gpu = ", or train on a GPU" if device == "cpu" else ""
         lines.append(f"TOO LONG FOR THIS MACHINE: choose a smaller preset or fewer --steps{gpu}")
     if timing.num_images:
-        basis = f"timed just now on {counted(timing.num_images, 'random picture')} per step"
+        basis = f"timed just now on {counted(timing.num_images, 'random image')} per step"
         if timing.num_images < config.batch_size:
             basis += f" instead of {config.batch_size}"
         lines.append(basis)
@@ -268,20 +268,20 @@ def _time(
         lines.append(f"on an idle machine the run takes {_duration(timing.share * seconds)}")
     if config.use_compile and timing.num_images:
         lines.append("timed without torch.compile, which the run uses and which is faster")
-    return [*lines, "sample pictures on the way and saving are not counted"]
+    return [*lines, "sample images on the way and saving are not counted"]
 
 
-def _disk(settings: RunSettings, costs: Costs, num_pictures: int | None) -> list[str]:
+def _disk(settings: RunSettings, costs: Costs, num_images: int | None) -> list[str]:
     config, output = settings.config, settings.output
     states = (config.keep_states + 1) * state_bytes(costs)  # one more while it is written
     model = costs.num_parameters * HALF_BYTES
     pixels = config.model.image_size**2 * config.model.in_channels
-    cache = (num_pictures or 0) * pixels
-    decoded = f"{_gib(cache)} GiB" if num_pictures else f"{pixels:,} bytes each"
+    cache = (num_images or 0) * pixels
+    decoded = f"{_gib(cache)} GiB" if num_images else f"{pixels:,} bytes each"
     lines = [
         f"about {_gib(states + model + cache)} GiB in {output}: {config.keep_states} saved states "
         f"and room for the next {_gib(states)} GiB,",
-        f"the model {_gib(model)} GiB, decoded pictures {decoded}"
+        f"the model {_gib(model)} GiB, decoded images {decoded}"
         + (f" (in {settings.cache})" if settings.cache else ""),
     ]
     free = shutil.disk_usage(_existing(output)).free

@@ -20,7 +20,7 @@ from .metrics_file import (
     seconds_per_step,
 )
 from .progress import Progress, open_display
-from .tensorboard import open_board
+from .tensorboard import open_tensorboard
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,8 +44,8 @@ class RunLog:
         has_capacity: whether C plays a part; without one only stats.jsonl has it.
         events: a text stream for a program that watches the run, such as stdout: one JSON object
             per line, {"event": "step", "step", "steps", "images_per_sec", "eta_sec", and the
-            numbers of the record} or {"event": "picture", "name", "step", "path"}. What is
-            not known, or not a finite number, is null. Pictures are saved for it in
+            numbers of the record} or {"event": "image", "name", "step", "path"}. What is
+            not known, or not a finite number, is null. Images are saved for it in
             `folder`/samples.
     """
 
@@ -69,7 +69,7 @@ class RunLog:
         self.is_warmup = False
         drop_records_after(self.path, first_step)
         self.recent: deque[dict[str, Any]] = deque(maxlen=SPEED_RECORDS + 1)
-        self.board = open_board(folder, first_step) if use_tensorboard else None
+        self.board = open_tensorboard(folder, first_step) if use_tensorboard else None
         self.display = open_display(num_steps, first_step)
 
     def __enter__(self) -> RunLog:
@@ -125,18 +125,16 @@ class RunLog:
             }
         )
 
-    def picture(self, name: str, picture: Image.Image, step: int) -> None:
-        """Show a picture in TensorBoard; with events, save it as well and tell its path."""
+    def image(self, name: str, image: Image.Image, step: int) -> None:
+        """Show an image in TensorBoard; with events, save it as well and tell its path."""
         if self.board is not None:
-            self.board.picture(name, picture, step)
+            self.board.image(name, image, step)
         if self.events is not None:
             file_name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}_{step:06d}.png"
             path = self.folder / SAMPLES_NAME / file_name
             path.parent.mkdir(exist_ok=True)
-            picture.save(path)
-            self._tell(
-                {"event": "picture", "name": name, "step": step, "path": str(path.resolve())}
-            )
+            image.save(path)
+            self._tell({"event": "image", "name": name, "step": step, "path": str(path.resolve())})
 
     def _counted(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -155,6 +153,6 @@ class RunLog:
         except (OSError, ValueError) as error:  # the reader went away; the training need not
             self.events = None
             sys.stderr.write(
-                f"Nobody reads the events of this run any more ({error}); the training goes on. "
+                f"Nobody reads the events of this run any more ({error}); the training continues. "
                 "Stop it with Ctrl+C or SIGTERM, which saves it.\n"
             )

@@ -1,4 +1,4 @@
-"""TensorBoard: the scalars of a run by group, and its sample pictures; optional."""
+"""TensorBoard: the scalars of a run by group, and its sample images; optional."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOT_CURVES = ("step", "images", "seconds")  # the axis itself
 TOGETHER = ["loop/capacity", "loop/kl", "loop/information", "loop/encoder_kl"]
 
 
-class Board:
+class TensorBoardLog:
     """Writes one run to `folder`/tensorboard.
 
     Args:
@@ -65,9 +65,9 @@ class Board:
         for index, value in enumerate(record.get("kl_per_dimension") or ()):
             self.writer.add_scalar(f"kl_per_dimension/{index:02d}", value, step)
 
-    def picture(self, name: str, picture: Image.Image, step: int) -> None:
-        """Add a picture under samples/."""
-        array = np.asarray(picture.convert("RGB"))  # (H, W, 3) uint8
+    def image(self, name: str, image: Image.Image, step: int) -> None:
+        """Add an image under samples/."""
+        array = np.asarray(image.convert("RGB"))  # (H, W, 3) uint8
         self.writer.add_image(f"samples/{name}", array, step, dataformats="HWC")
         self.writer.flush()
 
@@ -76,10 +76,10 @@ class Board:
         self.writer.close()
 
 
-def open_board(folder: Path, first_step: int) -> Board | None:
+def open_tensorboard(folder: Path, first_step: int) -> TensorBoardLog | None:
     """The board of a run, or None with one sentence on stderr when tensorboard is missing."""
     try:
-        return Board(folder, first_step)
+        return TensorBoardLog(folder, first_step)
     except ImportError:
         sys.stderr.write(
             "TensorBoard is not installed, so no curves are written for it; stats.jsonl holds all "

@@ -1,4 +1,4 @@
-"""Which dimensions of the code change the picture at all; a search drops the others first."""
+"""Which dimensions of the code change the image at all; a search drops the others first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_EFFECT = 1e-4  # of the strongest, in [0, 2] image units
 STREAM = 71
 
 
-class Live(NamedTuple):
+class Active(NamedTuple):
     """Dimensions (M,) long, strongest first, and the effects (N,) of all, in [0, 2] image units."""
 
     dimensions: Tensor
@@ -24,11 +24,11 @@ class Live(NamedTuple):
 
 
 @torch.no_grad()
-def live_dimensions(space: Space, seed: int) -> Live:
-    """Compare the pictures of some items at -1 and +1 sd of each dimension.
+def active_dimensions(space: Space, seed: int) -> Active:
+    """Compare the images of some items at -1 and +1 sd of each dimension.
 
     Raises:
-        ValueError: no dimension changes the picture.
+        ValueError: no dimension changes the image.
     """
     count = min(NUM_ITEMS, len(space.codes))
     items = torch.linspace(0, len(space.codes) - 1, count).round().long()
@@ -41,8 +41,8 @@ def live_dimensions(space: Space, seed: int) -> Live:
     strongest = float(measured.max())
     if not strongest > LEAST_EFFECT:
         raise ValueError(
-            "No dimension of the code changes the picture, so there is no direction to find. "
+            "No dimension of the code changes the image, so there is no direction to find. "
             "Train the model longer."
         )
     order = measured.argsort(descending=True, stable=True)
-    return Live(order[measured[order] >= DEAD_SHARE * strongest], measured)
+    return Active(order[measured[order] >= DEAD_SHARE * strongest], measured)

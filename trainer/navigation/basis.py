@@ -34,10 +34,10 @@ class Basis:
         return codes @ torch.linalg.pinv(self.vectors.to(codes))
 
 
-def place(vectors: Tensor, live: Tensor, num_codes: int) -> Tensor:
-    """Vectors (K, M) over the live dimensions (M,) as signed unit rows (K, N) on the CPU."""
+def place(vectors: Tensor, active: Tensor, num_codes: int) -> Tensor:
+    """Vectors (K, M) over the active dimensions (M,) as signed unit rows (K, N) on the CPU."""
     full = torch.zeros(len(vectors), num_codes, dtype=torch.float64)
-    full[:, live.cpu()] = vectors.detach().double().cpu()
+    full[:, active.cpu()] = vectors.detach().double().cpu()
     full = full / full.norm(dim=1, keepdim=True)
     largest = full.gather(1, full.abs().argmax(dim=1, keepdim=True))
     return (full * largest.sign()).float() + 0.0  # -0.0 becomes 0.0

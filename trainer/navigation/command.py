@@ -19,13 +19,13 @@ from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.wording import counted
 
 from ..data import BUILT_IN_SOURCES, open_images
-from ..model_quality import INVERSION_STEPS, JUDGED_BASES
+from ..model_quality import EVALUATION_BASES, INVERSION_STEPS
 from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
 from . import FINDERS, STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .result import with_basis
-from .search import check_pictures
-from .space import SPREAD_PICTURES
+from .search import check_images
+from .space import SPREAD_IMAGES
 
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
 
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         metavar="PATH|NAME",
-        help="pictures like those the model was trained on; without it the model draws some, "
+        help="images like those the model was trained on; without it the model draws some, "
         "which is too little for pca, varimax and ica",
     )
     parser.add_argument(
@@ -78,7 +78,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
 
     Raises:
         ValueError, FileNotFoundError: what was given cannot be used.
-        KeyboardInterrupt: stopped; its text says how to go on.
+        KeyboardInterrupt: stopped; its text says how to resume.
     """
     options = build_parser().parse_args(argv)
     settings = settings_of(options)
@@ -86,7 +86,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     check_new_file(options.model, options.output)
     if options.seed < 0:
         raise ValueError(f"--seed is {options.seed}. Use 0 or more.")
-    check_pictures(settings.finder, options.data is not None)
+    check_images(settings.finder, options.data is not None)
     header = read_header(options.model)
     if settings.directions > header.latent_dim:
         raise ValueError(
@@ -114,11 +114,11 @@ def search(
     say(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
     folder = options.output.with_suffix(".navigation")
     basis = find_with_progress(space, settings, options.seed, folder)
-    chosen = torch.linspace(0, len(space.pictures) - 1, min(JUDGED_BASES, len(space.pictures)))
+    chosen = torch.linspace(0, len(space.images) - 1, min(EVALUATION_BASES, len(space.images)))
     bases = encode(
-        model, space.pictures[chosen.round().long()].cpu(), inversion_steps=INVERSION_STEPS
+        model, space.images[chosen.round().long()].cpu(), inversion_steps=INVERSION_STEPS
     )
-    facts = {"seed": options.seed, "pictures": origin}
+    facts = {"seed": options.seed, "images": origin}
     if settings.finder in STEPPED:
         facts["steps"] = settings.steps
     with tqdm(total=2 * len(basis.vectors), desc="measuring directions", unit="look") as bar:
@@ -131,7 +131,7 @@ def search(
         share = direction.quality[MONOTONE]
         say(
             f"  {direction.name}: {direction.minimum:+.1f} to {direction.maximum:+.1f} sd, "
-            f"effect {direction.effect:.3f}, grows evenly on {100 * share:.0f} %"
+            f"effect {direction.effect:.3f}, is monotone on {100 * share:.0f} %"
         )
     if basis.paths is not None:
         bent = sum(direction.path is not None for direction in result.directions)
@@ -166,17 +166,17 @@ def check_output(path: Path) -> None:
 def open_space(
     model: EditableModel, data: str | None, settings: NavigationSettings, seed: int
 ) -> tuple[ModelSpace, str]:
-    """The model's code space on pictures of `data`, or on its own, and in words which.
+    """The model's code space on images of `data`, or on its own, and in words which.
 
     Raises:
         ValueError, FileNotFoundError: data that cannot be used.
     """
     if data is None:
         space = ModelSpace.of_prior(model, DRAWN_IMAGES, seed, view=settings.view)
-        return space, f"on {DRAWN_IMAGES} pictures that it draws itself"
+        return space, f"on {DRAWN_IMAGES} images that it draws itself"
     if data not in BUILT_IN_SOURCES and not Path(data).exists():
         raise FileNotFoundError(
-            f"There is no folder or file {data}. Give a folder or .zip of pictures, or one of "
+            f"There is no folder or file {data}. Give a folder or .zip of images, or one of "
             f"{', '.join(BUILT_IN_SOURCES)}."
         )
     config = model.networks.config
@@ -185,13 +185,13 @@ def open_space(
             data,
             config.image_size,
             cache_dir=Path(cache),
-            num_images=SPREAD_PICTURES,
+            num_images=SPREAD_IMAGES,
             seed=seed,
             channels=config.in_channels,
         )
         space = ModelSpace.of_data(model, found.images, view=settings.view)
     name = data if data in BUILT_IN_SOURCES else Path(data).name
-    return space, f"on {counted(len(space.spread), 'picture')} from {name}"
+    return space, f"on {counted(len(space.spread), 'image')} from {name}"
 
 
 def find_with_progress(

@@ -1,7 +1,7 @@
-"""Directions that change the picture most: eigenvectors of E[J^T J], J = d picture / d code.
+"""Directions that change the image most: eigenvectors of E[J^T J], J = d image / d code.
 
 Sources: Haas et al. 2023 (arXiv:2303.11073), Park et al. 2023 (arXiv:2302.12469), for a diffusion
-model's spectrum; averaging over pictures makes the directions the same for all of them.
+model's spectrum; averaging over images makes the directions the same for all of them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ STREAM = 73
 
 
 def jacobian_directions(
-    space: Space, live: Tensor, count: int, seed: int
+    space: Space, active: Tensor, count: int, seed: int
 ) -> tuple[Tensor, dict[str, Any]]:
     """Rows (count, M), largest change per standard deviation first.
 
-    Up to `EXACT` live dimensions J is computed whole, a column by a forward derivative; beyond
+    Up to `EXACT` active dimensions J is computed whole, a column by a forward derivative; beyond
     them the space of the largest eigenvectors is found by iteration, without forming J.
     """
     num_items = min(NUM_ITEMS, len(space.codes))
@@ -38,9 +38,9 @@ def jacobian_directions(
     for index, part in enumerate(items.split(BATCH)):
         scene = space.scene(part, step_generator(seed, index, STREAM))
         parts.append((scene, space.codes[part.to(space.codes.device)]))
-    live = live.to(space.codes.device)
-    eye = torch.eye(space.codes.shape[1], device=space.codes.device)[live]  # (M, N)
-    if len(live) <= EXACT:
+    active = active.to(space.codes.device)
+    eye = torch.eye(space.codes.shape[1], device=space.codes.device)[active]  # (M, N)
+    if len(active) <= EXACT:
         image = [
             torch.stack([slope(scene, codes, row) for row in eye]).flatten(1)
             for scene, codes in parts
@@ -49,18 +49,18 @@ def jacobian_directions(
         assert isinstance(gram, Tensor)
         values, rows = top_eigenvectors(gram / num_items, count)
         return rows, spectrum(values) | {"method": "exact"}
-    width = min(len(live), count + SPARE)
-    start = torch.randn(len(live), width, generator=step_generator(seed, 0, STREAM + 1))
+    width = min(len(active), count + SPARE)
+    start = torch.randn(len(active), width, generator=step_generator(seed, 0, STREAM + 1))
     block = torch.linalg.qr(start.to(eye))[0].T  # (width, M)
     for _ in range(POWER_ROUNDS):
-        block = torch.linalg.qr(_gram_times(parts, block @ eye)[:, live].T)[0].T
-    small = block.double() @ _gram_times(parts, block @ eye)[:, live].double().T / num_items
+        block = torch.linalg.qr(_gram_times(parts, block @ eye)[:, active].T)[0].T
+    small = block.double() @ _gram_times(parts, block @ eye)[:, active].double().T / num_items
     values, turn = top_eigenvectors((small + small.T) / 2, count)
     return turn @ block.double(), spectrum(values) | {"method": "power iteration"}
 
 
 def slope(scene: Scene, codes: Tensor, vector: Tensor) -> Tensor:
-    """J v for every item: change of the pictures (b, C, S, S) per unit along `vector` (N,)."""
+    """J v for every item: change of the images (b, C, S, S) per unit along `vector` (N,)."""
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the only one with forward derivatives
         return torch.func.jvp(scene, (codes,), (vector.expand_as(codes),))[1]
 
@@ -71,9 +71,9 @@ def _gram_times(parts: list[tuple[Scene, Tensor]], rows: Tensor) -> Tensor:
     for scene, codes in parts:
         inputs = codes.detach().requires_grad_()
         with torch.enable_grad():
-            pictures = scene(inputs)
+            images = scene(inputs)
         for index, row in enumerate(rows):
             change = slope(scene, codes, row)
-            (back,) = torch.autograd.grad(pictures, inputs, change, retain_graph=True)
+            (back,) = torch.autograd.grad(images, inputs, change, retain_graph=True)
             total[index] += back.sum(0)
     return total

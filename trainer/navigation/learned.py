@@ -1,6 +1,6 @@
 """Learned directions: a rotation of the axes, or curves, whose moves a predictor can tell apart.
 
-    min over A, R of  CE(R_k(x, x'), k) + 0.25 |R_eps(x, x') - eps| + w likeness
+    min over A, R of  CE(R_k(x, x'), k) + 0.25 |R_eps(x, x') - eps| + w similarity
 
 x and x' share everything but the code. Beside the learned motion two controls get a predictor of
 their own and the same draws: the axes, and a random basis that stays as it is.
@@ -20,18 +20,18 @@ from torch import Tensor
 
 from ..training.batches import step_generator
 from ..training.checkpoint import load_state, save_state
-from .active import Live
-from .moves import Moves, apply_moves, draw_moves, likeness
+from .active import Active
+from .moves import Moves, apply_moves, draw_moves, similarity
 from .pca import polar
 from .potential import REACH, Potentials
 from .predictor import Predictor
 from .progress import Watch
-from .rotation import Fixed, Rotation, largest_turn, random_rows
+from .rotation import Fixed, Rotation, largest_rotation_deg, random_rows
 from .settings import NavigationSettings
 from .space import Space
 
-MOVES_STREAM, BASIS_STREAM, JUDGING_STREAM = 79, 83, 89
-JUDGING_BATCHES = 16
+MOVES_STREAM, BASIS_STREAM, EVALUATION_STREAM = 79, 83, 89
+EVALUATION_BATCHES = 16
 SAVE_EVERY = 50
 PATH_ITEMS, PATH_PIECES = 64, 6  # base items of curves, and pieces to either side
 BETAS = (0.9, 0.99)
@@ -40,7 +40,7 @@ LEARNED = "learned"
 
 @dataclass
 class Contender:
-    """Directions over the live dimensions and the predictor that watches them.
+    """Directions over the active dimensions and the predictor that watches them.
 
     Attributes:
         motion: what moves codes; one without parameters is a control.
@@ -71,7 +71,7 @@ class Contender:
 
 
 class LearnedSearch:
-    """A search for K directions over the live dimensions of a space; resumable after any step.
+    """A search for K directions over the active dimensions of a space; resumable after any step.
 
     Args:
         others: name -> (K, N), directions that get a predictor too, beside the two controls.
@@ -81,19 +81,19 @@ class LearnedSearch:
         self,
         space: Space,
         settings: NavigationSettings,
-        live: Live,
+        active: Active,
         count: int,
         seed: int,
         others: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.space, self.settings, self.seed, self.count = space, settings, seed, count
-        self.live = live.dimensions.to(space.codes.device)
+        self.active = active.dimensions.to(space.codes.device)
         self.step = 0
-        self.mark = _mark(space, settings, live, count, seed)
-        size = len(self.live)
+        self.mark = _fingerprint(space, settings, active, count, seed)
+        size = len(self.active)
         drawn = random_rows(size, count, step_generator(seed, 0, BASIS_STREAM))
         fixed = {"axes": torch.eye(size)[:count], "random": drawn}
-        fixed |= {name: rows[:, live.dimensions] for name, rows in (others or {}).items()}
+        fixed |= {name: rows[:, active.dimensions] for name, rows in (others or {}).items()}
         self.contenders = {LEARNED: self._contender(self._motion(size))}
         self.contenders |= {name: self._contender(Fixed(rows)) for name, rows in fixed.items()}
 
@@ -126,7 +126,7 @@ class LearnedSearch:
         """(K, M), orthonormal: the learned directions, or the mean first steps of curves."""
         motion = self.contenders[LEARNED].motion
         if isinstance(motion, Potentials):
-            return first_steps(motion, self._live_codes()).detach()
+            return first_steps(motion, self._active_codes()).detach()
         return motion.rows().detach()
 
     def paths(self) -> Tensor | None:
@@ -134,7 +134,7 @@ class LearnedSearch:
         motion = self.contenders[LEARNED].motion
         if not isinstance(motion, Potentials):
             return None
-        full = self._live_codes()
+        full = self._active_codes()
         codes = full[torch.linspace(0, len(full) - 1, min(PATH_ITEMS, len(full))).long()]
         base = self.space.codes[torch.linspace(0, len(full) - 1, len(codes)).long()]
         ways = []
@@ -146,7 +146,7 @@ class LearnedSearch:
                 forth = motion.follow(codes, chosen, ends, PATH_PIECES)
             points = torch.cat([back.flip(0)[:-1], forth]).transpose(0, 1)  # (B, P, M)
             ways.append(
-                base[:, None].repeat(1, points.shape[1], 1).index_copy(2, self.live, points)
+                base[:, None].repeat(1, points.shape[1], 1).index_copy(2, self.active, points)
             )
         return torch.stack(ways).cpu()
 
@@ -168,21 +168,23 @@ class LearnedSearch:
             if name == LEARNED:
                 figures = {key: float(value.detach()) for key, value in found.items()}
         self.step += 1
-        return figures | {"turn": largest_turn(self.rows())}
+        return figures | {"turn": largest_rotation_deg(self.rows())}
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:
         """Share of unseen moves that each predictor names, and what became of the directions."""
-        facts: dict[str, Any] = {"largest_turn_degrees": round(largest_turn(self.rows()), 2)}
+        facts: dict[str, Any] = {
+            "largest_rotation_deg": round(largest_rotation_deg(self.rows()), 2)
+        }
         if not self.settings.steps:
             return facts
         sums: dict[str, dict[str, float]] = {name: {} for name in self.contenders}
-        for index in range(JUDGING_BATCHES):
-            generator = step_generator(self.seed, index, JUDGING_STREAM)
+        for index in range(EVALUATION_BATCHES):
+            generator = step_generator(self.seed, index, EVALUATION_STREAM)
             moves = draw_moves(self.space, self.settings, self.count, generator)
             for name, contender in self.contenders.items():
                 for key, value in self._figures(contender, moves).items():
-                    sums[name][key] = sums[name].get(key, 0.0) + float(value) / JUDGING_BATCHES
+                    sums[name][key] = sums[name].get(key, 0.0) + float(value) / EVALUATION_BATCHES
 
         def figure(key: str) -> dict[str, float]:
             return {name: round(values[key], 4) for name, values in sums.items()}
@@ -190,7 +192,7 @@ class LearnedSearch:
         return facts | {
             "chance": round(1 / self.count, 4),
             "accuracy": figure("accuracy"),
-            "likeness": figure("likeness"),
+            "similarity": figure("similarity"),
             "shift_error": figure("shift"),
         }
 
@@ -201,22 +203,22 @@ class LearnedSearch:
 
     def _figures(self, contender: Contender, moves: Moves) -> dict[str, Tensor]:
         settings = self.settings
-        motion, live_codes = contender.motion, moves.codes[:, self.live]
+        motion, active_codes = contender.motion, moves.codes[:, self.active]
         is_control = isinstance(motion, Fixed)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not is_control):
-            shifts = motion(live_codes, moves.chosen, moves.amounts)
-            full = torch.zeros_like(moves.codes).index_copy(1, self.live, shifts)
+            shifts = motion(active_codes, moves.chosen, moves.amounts)
+            full = torch.zeros_like(moves.codes).index_copy(1, self.active, shifts)
             after, amounts = apply_moves(self.space, moves, full)
-            alike = likeness(moves, after)
+            alike = similarity(moves, after)
         guess = contender.predictor(moves.jitter(moves.before), moves.jitter(after))
         naming = F.cross_entropy(guess.direction, moves.chosen)
         shift = (guess.amount - amounts).abs().mean()
-        loss = naming + settings.shift_weight * shift + settings.twin_weight * alike
+        loss = naming + settings.shift_weight * shift + settings.redundancy_weight * alike
         if isinstance(motion, Potentials):
-            waves = motion.residual(live_codes, moves.chosen, moves.amounts)
+            waves = motion.residual(active_codes, moves.chosen, moves.amounts)
             loss = loss + settings.wave_weight * waves
         accuracy = (guess.direction.argmax(1) == moves.chosen).float().mean()
-        return {"loss": loss, "accuracy": accuracy, "likeness": alike, "shift": shift}
+        return {"loss": loss, "accuracy": accuracy, "similarity": alike, "shift": shift}
 
     def _motion(self, size: int) -> Rotation | Potentials:
         if self.settings.finder != "flow":
@@ -225,8 +227,8 @@ class LearnedSearch:
             torch.manual_seed(self.seed)
             return Potentials(size, self.count)
 
-    def _live_codes(self) -> Tensor:
-        return self.space.codes[:, self.live]
+    def _active_codes(self) -> Tensor:
+        return self.space.codes[:, self.active]
 
     def _contender(self, motion: Rotation | Fixed | Potentials) -> Contender:
         device = self.space.codes.device
@@ -274,11 +276,11 @@ def _channels(space: Space) -> int:
     return scene(space.codes[:1]).shape[1]
 
 
-def _mark(
-    space: Space, settings: NavigationSettings, live: Live, count: int, seed: int
+def _fingerprint(
+    space: Space, settings: NavigationSettings, active: Active, count: int, seed: int
 ) -> dict[str, Any]:
     """What must not change between two parts of a search."""
     digest = hashlib.sha256(space.codes.cpu().numpy().tobytes())
-    digest.update(live.effects.numpy().tobytes())
+    digest.update(active.effects.numpy().tobytes())
     values = {key: value for key, value in settings.to_dict().items() if key != "steps"}
     return values | {"count": count, "seed": seed, "space": digest.hexdigest()[:16]}

@@ -22,7 +22,7 @@ class Moves(NamedTuple):
     Attributes:
         scene: draws the items.
         codes: (n, N), before the move.
-        before: pictures (n, C, S, S).
+        before: images (n, C, S, S).
         chosen: direction of each move (n,) long.
         amounts: (n,), signed, in standard deviations.
         jitter: of each pair.
@@ -43,8 +43,8 @@ def draw_moves(
 ) -> Moves:
     """Everything random about a step from a CPU generator; `count` is the number of directions."""
     device = space.codes.device
-    num_items = settings.pictures_per_step
-    times = min(settings.moves_per_picture, count)
+    num_items = settings.images_per_step
+    times = min(settings.moves_per_image, count)
     items = torch.randint(len(space.codes), (num_items,), generator=generator)
     scene = space.scene(items, generator)
     chosen = torch.rand(num_items, count, generator=generator).argsort(1)[:, :times].flatten()
@@ -68,7 +68,7 @@ def draw_moves(
 
 
 def apply_moves(space: Space, moves: Moves, shifts: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures after shifts (n, N) of the codes, and the amounts (n,) really moved.
+    """Images after shifts (n, N) of the codes, and the amounts (n,) really moved.
 
     Codes are kept within the range of the data, so that a move may come out shorter than asked for.
     """
@@ -77,8 +77,8 @@ def apply_moves(space: Space, moves: Moves, shifts: Tensor) -> tuple[Tensor, Ten
     return moves.scene(moved), (share * moves.amounts).detach()
 
 
-def likeness(moves: Moves, after: Tensor) -> Tensor:
-    """Mean squared cosine of the effects of different directions on the same picture, in [0, 1].
+def similarity(moves: Moves, after: Tensor) -> Tensor:
+    """Mean squared cosine of the effects of different directions on the same image, in [0, 1].
 
     Effects are changes per standard deviation at 8 x 8 cells. Twins score 1, directions that
     change different things 0.

@@ -1,4 +1,4 @@
-"""The curves of a finder as sliders: one path for all pictures, and amounts along several of them.
+"""The curves of a finder as sliders: one path for all images, and amounts along several of them.
 
 A finder of curves moves every code on a curve of its own. A slider moves all codes alike, so it
 takes the mean of what the curves add to the code.

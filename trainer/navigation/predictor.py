@@ -1,4 +1,4 @@
-"""R: which direction and how far, from the pictures before and after; jitter that hides colour."""
+"""R: which direction and how far, from the images before and after; jitter that hides colour."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTHS = (32, 64, 96)
 GROUPS = 8
 POOLED = 2  # cells to a side that are told apart at the end, so that places count
 GAIN, OFFSET = 0.2, 0.1  # largest change of a channel's contrast and brightness
-ZOOM, SLIDE = 0.1, 0.0625  # largest enlargement and shift, as shares of the picture
+ZOOM, SLIDE = 0.1, 0.0625  # largest enlargement and shift, as shares of the image
 
 
 class Guess(NamedTuple):
@@ -53,14 +53,14 @@ class Predictor(nn.Module):
         self.amount = nn.Linear(WIDTHS[-1] * POOLED**2, 1)
 
     def forward(self, before: Tensor, after: Tensor) -> Guess:
-        """Two batches of pictures (n, C, S, S)."""
+        """Two batches of images (n, C, S, S)."""
         h = self.blocks(torch.cat([before, after], dim=1))
         h = F.adaptive_avg_pool2d(h, POOLED).flatten(1)
         return Guess(self.direction(h), self.amount(h)[:, 0])
 
 
 class Jitter(NamedTuple):
-    """One change of colour and place per pair; both pictures of a pair get the same."""
+    """One change of colour and place per pair; both images of a pair get the same."""
 
     gain: Tensor
     offset: Tensor
@@ -81,12 +81,12 @@ class Jitter(NamedTuple):
             slide=2 * SLIDE * uniform(count, 2),  # in the units of grid_sample, -1 to 1
         )
 
-    def __call__(self, pictures: Tensor) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """(n, C, S, S) -> the same, differentiable."""
-        gain, offset, zoom, slide = (value.to(pictures) for value in self)
+        gain, offset, zoom, slide = (value.to(images) for value in self)
         matrix = zoom.new_zeros(len(zoom), 2, 3)
         matrix[:, 0, 0] = matrix[:, 1, 1] = zoom
         matrix[:, :, 2] = slide
-        grid = F.affine_grid(matrix, list(pictures.shape), align_corners=False)
-        moved = F.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
+        grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+        moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
         return moved * gain + offset

@@ -1,4 +1,4 @@
-"""From a basis to a model that has its directions: ranked, ranged, named, and judged."""
+"""From a basis to a model that has its directions: ranked, ranged, named, and evaluated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def safe_ranges(space: Space, basis: Basis, model: EditableModel) -> Tensor:
 
     Amounts are those at which the sliders together come nearest to a code. A path is not followed
     beyond its ends. Axes take the quantiles that the model's file records, which come from more
-    pictures.
+    images.
     """
     amounts = slider_amounts(basis, space.spread).double()
     quantiles = torch.quantile(amounts, torch.tensor([0.005, 0.995]).double(), dim=0).T.float()
@@ -50,7 +50,7 @@ def visible_directions(
     bases: Latent,
     on_vector: Callable[[int], object] | None = None,
 ) -> tuple[Direction, ...]:
-    """The directions of a basis that change the picture visibly, strongest first; maybe none."""
+    """The directions of a basis that change the image visibly, strongest first; maybe none."""
     ranges = safe_ranges(space, basis, model)
     return rank_vectors(
         model, bases, basis.vectors, ranges, paths=slider_paths(basis), on_vector=on_vector
@@ -72,18 +72,18 @@ def with_basis(
     has already, but for 18 degrees, keeps that one's name and labels.
 
     Args:
-        bases: base pictures with inverted noise; effects are measured on the first eight, quality
+        bases: base images with inverted noise; effects are measured on the first eight, quality
             on all.
         facts: what to record of the search beside the basis's own facts.
         on_vector, on_direction: progress, called after each effect and each quality measured.
 
     Raises:
-        ValueError: no direction changes the picture visibly.
+        ValueError: no direction changes the image visibly.
     """
     found = visible_directions(model, space, basis, bases[:RANKING_BASES], on_vector)
     if not found:
         raise ValueError(
-            "None of the directions found changes the picture visibly, so nothing is written. "
+            "None of the directions found changes the image visibly, so nothing is written. "
             "Train the model longer, or use another finder."
         )
     directions = keep_names(found, model.directions)

@@ -48,7 +48,7 @@ class Fixed(nn.Module):
         return amounts[:, None] * self.rows()[chosen]
 
 
-def largest_turn(rows: Tensor) -> float:
+def largest_rotation_deg(rows: Tensor) -> float:
     """Angle in degrees by which the row that moved most has left its axis."""
     return float(rows.detach().diagonal().clamp(-1, 1).acos().rad2deg().max())
 

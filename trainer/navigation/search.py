@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .active import Live, live_dimensions
+from .active import Active, active_dimensions
 from .basis import Basis, place
 from .jacobian import jacobian_directions
 from .learned import LearnedSearch
@@ -19,8 +19,8 @@ from .settings import NavigationSettings
 from .space import Space
 from .weights import weight_directions
 
-OF_PICTURES = {"pca": principal, "varimax": varimax, "ica": independent}
-ENOUGH_CODES = 10  # pictures per live dimension that a covariance needs
+OF_IMAGES = {"pca": principal, "varimax": varimax, "ica": independent}
+ENOUGH_CODES = 10  # images per active dimension that a covariance needs
 
 
 def find(
@@ -28,18 +28,18 @@ def find(
 ) -> Basis:
     """Directions of a code space; equal arguments give equal directions on one device.
 
-    Dimensions that do not change the picture are dropped first.
+    Dimensions that do not change the image are dropped first.
 
     Raises:
-        ValueError: no dimension changes the picture, more directions are asked for than there are
+        ValueError: no dimension changes the image, more directions are asked for than there are
             such dimensions, or codes that the finder cannot use.
         KeyboardInterrupt: `watch` asked to stop.
     """
-    live = live_dimensions(space, seed)
-    count = _count(settings, live)
-    rows, facts, paths = _search(space, settings, live, count, seed, watch or Watch())
-    vectors = place(rows, live.dimensions, space.codes.shape[1])
-    facts = {"live_dimensions": live.dimensions.tolist(), **facts}
+    active = active_dimensions(space, seed)
+    count = _count(settings, active)
+    rows, facts, paths = _search(space, settings, active, count, seed, watch or Watch())
+    vectors = place(rows, active.dimensions, space.codes.shape[1])
+    facts = {"active_dimensions": active.dimensions.tolist(), **facts}
     if paths is None:
         return Basis(settings.finder, vectors, facts)
     basis = Basis(settings.finder, vectors, facts, _along(vectors, paths))
@@ -58,44 +58,44 @@ def _along(vectors: Tensor, paths: Tensor) -> Tensor:
 
 
 def _search(
-    space: Space, settings: NavigationSettings, live: Live, count: int, seed: int, watch: Watch
+    space: Space, settings: NavigationSettings, active: Active, count: int, seed: int, watch: Watch
 ) -> tuple[Tensor, dict[str, Any], Tensor | None]:
-    """Rows (K, M) over the live dimensions, facts, and paths if there are any."""
-    dimensions = live.dimensions
+    """Rows (K, M) over the active dimensions, facts, and paths if there are any."""
+    dimensions = active.dimensions
     finder = settings.finder
     if finder == "axes":
         return torch.eye(len(dimensions))[:count], {}, None
-    if finder in OF_PICTURES:
+    if finder in OF_IMAGES:
         codes = space.spread[:, dimensions.to(space.spread.device)].cpu()
-        check_pictures(finder, space.from_pictures)
+        check_images(finder, space.from_images)
         _check_spread(finder, codes)
         if not settings.directions:
             count = min(count, num_distinct(codes))
-        return *OF_PICTURES[finder](codes, count), None
+        return *OF_IMAGES[finder](codes, count), None
     if finder == "weights":
         return *weight_directions(space, dimensions, count), None
     if finder == "jacobian":
         return *jacobian_directions(space, dimensions, count, seed), None
-    search = LearnedSearch(space, settings, live, count, seed)
+    search = LearnedSearch(space, settings, active, count, seed)
     return *search.run(watch), search.paths()
 
 
-def _count(settings: NavigationSettings, live: Live) -> int:
-    available = len(live.dimensions)
+def _count(settings: NavigationSettings, active: Active) -> int:
+    available = len(active.dimensions)
     if settings.directions > available:
         raise ValueError(
             f"{settings.directions} directions are asked for, but only {available} dimensions of "
-            f"the code change the picture. Ask for {available} or fewer."
+            f"the code change the image. Ask for {available} or fewer."
         )
     return settings.directions or available
 
 
-def check_pictures(finder: str, are_given: bool) -> None:
-    """Raises: ValueError for a finder that looks at the codes of pictures, without any."""
-    if finder in OF_PICTURES and not are_given:
+def check_images(finder: str, are_given: bool) -> None:
+    """Raises: ValueError for a finder that looks at the codes of images, without any."""
+    if finder in OF_IMAGES and not are_given:
         raise ValueError(
-            f"The finder '{finder}' looks at how the codes of pictures are spread, and there are "
-            "no pictures. Give some with --data."
+            f"The finder '{finder}' looks at how the codes of images are spread, and there are "
+            "no images. Give some with --data."
         )
 
 
@@ -103,6 +103,6 @@ def _check_spread(finder: str, codes: Tensor) -> None:
     least = ENOUGH_CODES * codes.shape[1]
     if len(codes) < least:
         raise ValueError(
-            f"The finder '{finder}' got {len(codes)} pictures for {codes.shape[1]} dimensions. "
+            f"The finder '{finder}' got {len(codes)} images for {codes.shape[1]} dimensions. "
             f"Give at least {least}."
         )

@@ -1,6 +1,6 @@
 """What a finder of directions may ask of a model; codes are in standard deviations from the mean.
 
-`ModelSpace` is a trained model, `RendererSpace` any differentiable function from codes to pictures.
+`ModelSpace` is a trained model, `RendererSpace` any differentiable function from codes to images.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from comfyui_cldis.editing.pipeline import decode
 from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.layers import ResBlock
 
-from ..data import Pictures
+from ..data import Images
 from ..training.batches import evenly, to_tensor
 
 BATCH = 64
-BASE_PICTURES = 1024
-SPREAD_PICTURES = 4096  # independent components of 1,000 were up to 40 degrees off on heads
-EARLIEST, LATEST = 0.5, 0.9  # noise levels of one-step pictures, as shares of T
-LEAST_SIGNAL = 0.02  # alpha_bar below which one evaluation says too little about the picture
-DRAWING_STEPS = 10  # DDIM steps of base pictures that are drawn for want of given ones
+BASE_IMAGES = 1024
+SPREAD_IMAGES = 4096  # independent components of 1,000 were up to 40 degrees off on heads
+EARLIEST, LATEST = 0.5, 0.9  # noise levels of one-step images, as shares of T
+LEAST_SIGNAL = 0.02  # alpha_bar below which one evaluation says too little about the image
+DRAWING_STEPS = 10  # DDIM steps of base images that are drawn for want of given ones
 
 Scene = Callable[[Tensor], Tensor]
-"""Codes (P * J, N), item-major, of P items -> pictures (P * J, C, S, S); all else is fixed."""
+"""Codes (P * J, N), item-major, of P items -> images (P * J, C, S, S); all else is fixed."""
 
 
 class Space(Protocol):
@@ -40,14 +40,14 @@ class Space(Protocol):
         codes: (n, N), codes of the base items, float32.
         spread: (m, N), codes of more items, or the same: how codes are spread.
         low, high: (N,), range that codes are kept in.
-        from_pictures: whether the codes are those of pictures, and so know how codes are spread.
+        from_images: whether the codes are those of images, and so know how codes are spread.
     """
 
     codes: Tensor
     spread: Tensor
     low: Tensor
     high: Tensor
-    from_pictures: bool
+    from_images: bool
 
     def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
         """Items (P,) with what is random about them drawn from a CPU generator and held fixed."""
@@ -62,31 +62,31 @@ class Space(Protocol):
 
 
 class ModelSpace:
-    """A trained model, with base pictures or with codes drawn from its statistics.
+    """A trained model, with base images or with codes drawn from its statistics.
 
     Args:
-        pictures: (n, C, S, S) in [-1, 1].
+        images: (n, C, S, S) in [-1, 1].
         codes: (n, N), in standard deviations.
         residual: (n, R) or None.
-        spread: (m, N), as `codes`, of more pictures; None for the codes themselves.
+        spread: (m, N), as `codes`, of more images; None for the codes themselves.
         view: see `NavigationSettings`.
     """
 
     def __init__(
         self,
         model: EditableModel,
-        pictures: Tensor,
+        images: Tensor,
         codes: Tensor,
         residual: Tensor | None,
         *,
         spread: Tensor | None = None,
         view: str = "x0_hat",
-        from_pictures: bool = True,
+        from_images: bool = True,
     ) -> None:
         device = model.networks.device
         statistics = model.statistics
-        self.model, self.view, self.from_pictures = model, view, from_pictures
-        self.pictures = pictures.to(device)
+        self.model, self.view, self.from_images = model, view, from_images
+        self.images = images.to(device)
         self.residual = None if residual is None else residual.to(device)
         self.mean, self.std = statistics.mean.to(device), statistics.std.to(device)
         self.codes = codes.to(device)
@@ -99,23 +99,21 @@ class ModelSpace:
         self.earliest = min(int(EARLIEST * total), self.latest)
 
     @classmethod
-    def of_pictures(
-        cls, model: EditableModel, images: Tensor, *, view: str = "x0_hat"
-    ) -> ModelSpace:
-        """Base items from pictures (n, C, S, S) in [-1, 1], n at least 2, at the model's size."""
+    def of_images(cls, model: EditableModel, images: Tensor, *, view: str = "x0_hat") -> ModelSpace:
+        """Base items from images (n, C, S, S) in [-1, 1], n at least 2, at the model's size."""
         codes, residual = _encode(model, images.split(BATCH))
         return cls(model, images, codes, residual, view=view)
 
     @classmethod
-    def of_data(cls, model: EditableModel, images: Pictures, *, view: str = "x0_hat") -> ModelSpace:
-        """Base items from at most 1,024 of the pictures, and their spread from at most 4,096.
+    def of_data(cls, model: EditableModel, images: Images, *, view: str = "x0_hat") -> ModelSpace:
+        """Base items from at most 1,024 of the images, and their spread from at most 4,096.
 
         Args:
             images: (n, S, S, C) uint8, n at least 2, at the model's size; read in batches.
         """
-        wide = evenly(len(images), SPREAD_PICTURES)
+        wide = evenly(len(images), SPREAD_IMAGES)
         spread, residual = _encode(model, (to_tensor(images[some]) for some in _batched(wide)))
-        base = evenly(len(wide), BASE_PICTURES)
+        base = evenly(len(wide), BASE_IMAGES)
         return cls(
             model,
             to_tensor(images[wide[base]]),
@@ -131,20 +129,18 @@ class ModelSpace:
     ) -> ModelSpace:
         """Base items whose codes are drawn from the model's statistics, and drawn by the model."""
         latent, statistics = drawn_latent(model, count, seed), model.statistics
-        pictures = [
+        images = [
             decode(model, latent[at : at + BATCH], num_steps=DRAWING_STEPS)
             for at in range(0, count, BATCH)
         ]
         codes = (latent.z - statistics.mean) / statistics.std
-        return cls(
-            model, torch.cat(pictures), codes, latent.residual, view=view, from_pictures=False
-        )
+        return cls(model, torch.cat(images), codes, latent.residual, view=view, from_images=False)
 
     def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
-        """See `Space`. Items share a noisy picture x_t, whatever the code that is tried on them.
+        """See `Space`. Items share a noisy image x_t, whatever the code that is tried on them.
 
-        Source: Voynov & Babenko 2020 (arXiv:2002.03754) draw finished pictures; here the decoder
-        is evaluated once, at a noise level where most of the picture is still open.
+        Source: Voynov & Babenko 2020 (arXiv:2002.03754) draw finished images; here the decoder
+        is evaluated once, at a noise level where most of the image is still open.
         """
         networks, schedule = self.model.networks, self.model.schedule
         size = networks.config.image_size
@@ -158,9 +154,9 @@ class ModelSpace:
                 return F.interpolate(image, size=(size, size), mode="bilinear")
 
             return preview
-        device = self.pictures.device
+        device = self.images.device
         t = torch.randint(self.earliest, self.latest + 1, (len(items),), generator=generator)
-        x0 = self.pictures[items.to(device)]
+        x0 = self.images[items.to(device)]
         eps = torch.randn(x0.shape, generator=generator).to(device)
         t = t.to(device)
         x_t = schedule.add_noise(x0, eps, t)
@@ -200,12 +196,12 @@ class ModelSpace:
 
 @torch.no_grad()
 def _encode(model: EditableModel, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Codes (n, N) in standard deviations of pictures in [-1, 1], and residual codes if any."""
+    """Codes (n, N) in standard deviations of images in [-1, 1], and residual codes if any."""
     networks, statistics = model.networks, model.statistics
     found = [networks.encode_semantic(batch.to(networks.device)) for batch in batches]
     count = sum(len(posterior.mu) for posterior in found)
     if count < 2:
-        there = "There is 1 picture" if count == 1 else f"There are {count} pictures"
+        there = "There is 1 image" if count == 1 else f"There are {count} images"
         raise ValueError(f"{there}. Give at least 2, better 1000.")
     codes = torch.cat([posterior.mu.cpu() for posterior in found])
     residuals = [posterior.residual for posterior in found if posterior.residual is not None]
@@ -218,13 +214,13 @@ def _batched(indices: np.ndarray) -> list[np.ndarray]:
 
 
 class RendererSpace:
-    """A differentiable function from codes (b, N) to pictures (b, C, S, S).
+    """A differentiable function from codes (b, N) to images (b, C, S, S).
 
     Args:
         codes: (n, N), base codes in standard deviations.
     """
 
-    from_pictures = True
+    from_images = True
 
     def __init__(self, render: Callable[[Tensor], Tensor], codes: Tensor) -> None:
         self.render, self.codes, self.spread = render, codes, codes

@@ -2,7 +2,7 @@
 
 Source: Shen & Zhou 2021 (SeFa, arXiv:2007.06600): the top eigenvectors of W^T W for a linear layer
 W behind the code. Here an MLP and an activation come before the last layer, so W is replaced by its
-derivative at codes of pictures, and the products are averaged.
+derivative at codes of images, and the products are averaged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .space import Space
 NUM_CODES = 32
 
 
-def weight_directions(space: Space, live: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
+def weight_directions(space: Space, active: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
     """Rows (count, M): orthonormal steps, the one that changes the conditions most first.
 
     In a decoder with a token for each scalar no two dimensions share a weight, so the answer is
@@ -26,8 +26,8 @@ def weight_directions(space: Space, live: Tensor, count: int) -> tuple[Tensor, d
     """
     chosen = torch.linspace(0, len(space.codes) - 1, min(NUM_CODES, len(space.codes))).long()
     gram = conditioning_gram(space, space.codes[chosen.to(space.codes.device)])
-    live = live.to(gram.device)
-    values, vectors = top_eigenvectors(gram[live][:, live], count)
+    active = active.to(gram.device)
+    values, vectors = top_eigenvectors(gram[active][:, active], count)
     return vectors, spectrum(values)
 
 

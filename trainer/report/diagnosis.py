@@ -2,7 +2,7 @@
 
 Pure functions from records (stats.jsonl) to findings. A rule says something only when the records
 hold enough for it; thresholds are constants of this module. C is the co-pilot's capacity, KL what
-it stores, I what the picture decoder uses of the code, all in nats per image.
+it stores, I what the image decoder uses of the code, all in nats per image.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ STILL_FALLING = 0.05  # relative change between the last two quarters
 RISING = 0.05
 COPILOT_BETTER = 0.1  # relative change of the co-pilot's pixel error
 COPILOT_WORSE = 0.05
-CAPACITY_FALL = 0.05  # relative fall of C that explains worse pictures of the co-pilot
+CAPACITY_FALL = 0.05  # relative fall of C that explains worse images of the co-pilot
 CLIPPED_SHARE = 0.9
 ENCODER_FACTOR = 2.0  # KL of the semantic encoder above so many C
 WARMUP_SHARE = 0.25  # longest share of a run that the co-pilot's warm-up gets
@@ -98,7 +98,7 @@ def too_few_records(run: Run) -> Finding | None:
         return None
     if not run.joint:
         text = (
-            f"Up to step {run.last_step} only the co-pilot was trained. Judge the pictures after "
+            f"Up to step {run.last_step} only the co-pilot was trained. Judge the images after "
             "its warm-up."
         )
         return Finding("note", "warmup_only", text)
@@ -117,7 +117,7 @@ def unfinished(run: Run) -> Finding | None:
         return None
     text = (
         f"The run is at step {run.last_step:,} of {run.setting('steps'):,.0f}. The same command "
-        "again goes on from the last saved state."
+        "again resumes from the last saved state."
     )
     return Finding("note", "unfinished", text)
 
@@ -141,7 +141,7 @@ def short_run(run: Run) -> Finding | None:
 
 def dimensions(run: Run) -> Finding | None:
     """Few, or all, of the co-pilot's dimensions in use."""
-    kl = final_dimensions(run.judged) if len(run.judged) >= MINIMUM_RECORDS else None
+    kl = final_dimensions(run.evaluated) if len(run.evaluated) >= MINIMUM_RECORDS else None
     if kl is None or stores_entropy(run):
         return None
     used, total = int((kl > USED_DIMENSION).sum()), len(kl)
@@ -155,7 +155,7 @@ def dimensions(run: Run) -> Finding | None:
         return None
     many = f"{used} of {total} dimensions" if used else f"none of its {counted(total, 'dimension')}"
     highest = run.setting("loop", "capacity_maximum")
-    capacity = series(last(run.judged, END_SHARE), "capacity")
+    capacity = series(last(run.evaluated, END_SHARE), "capacity")
     if not has_capacity(run):
         remedy = "Lower loop.kl_weight, or train longer."
     elif highest is not None and len(capacity) and np.median(capacity) >= 0.95 * highest:
@@ -187,24 +187,24 @@ def capacity_not_followed(run: Run) -> Finding | None:
     stores = f"{np.median(kl):.1f} nats"
     allowed = f"{np.median(capacity):.1f} nats"
     if np.median(kl - capacity) > 0:
-        fact = f"The co-pilot stores {stores} per picture although C allows {allowed}"
+        fact = f"The co-pilot stores {stores} per image although C allows {allowed}"
         if len(weight) and np.median(weight) >= high * (1 - LIMIT_TOLERANCE):
             fact += f", and kl_weight is at its limit of {high:g}"
             remedy = "Raise loop.capacity_maximum, or lower model.copilot.image_size."
         else:
             remedy = "Train longer; if it stays so, lower copilot_learning_rate."
     else:
-        fact = f"The co-pilot stores only {stores} per picture of the {allowed} that C allows"
+        fact = f"The co-pilot stores only {stores} per image of the {allowed} that C allows"
         if len(weight) and np.median(weight) <= low * (1 + LIMIT_TOLERANCE):
             fact += f", although kl_weight is at its lowest, {low:g}"
-            remedy = "Lower loop.capacity_maximum: these pictures give it no more to store."
+            remedy = "Lower loop.capacity_maximum: these images give it no more to store."
         else:
             remedy = "Train longer; if it stays so, raise copilot_learning_rate."
     return Finding("warning", "capacity_not_followed", f"{fact}. {remedy}")
 
 
 def decoder_use(run: Run) -> Finding | None:
-    """The picture decoder uses too little of the code, or more than the co-pilot knows."""
+    """The image decoder uses too little of the code, or more than the co-pilot knows."""
     half = [
         record
         for record in last(run.joint, 0.5)
@@ -216,14 +216,14 @@ def decoder_use(run: Run) -> Finding | None:
     percent = f"{100 * np.median(used):.0f} %"
     if (used < USED_LOW).mean() >= LONG_SHARE:
         text = (
-            f"The picture decoder uses only {percent} of what the co-pilot stores, so sliders will "
+            f"The image decoder uses only {percent} of what the co-pilot stores, so sliders will "
             "change little. Train longer; if it stays so, " + less_code(run) + "."
         )
         return Finding("warning", "used_low", text)
     is_tied = run.setting("loop", "distillation_weight") != 0
     if is_tied and (used > USED_HIGH).mean() >= LONG_SHARE:
         text = (
-            f"The picture decoder uses {percent} of what the co-pilot stores, so part of the code "
+            f"The image decoder uses {percent} of what the co-pilot stores, so part of the code "
             "is not held to the co-pilot's axes. Raise loop.distillation_weight, or train longer."
         )
         return Finding("warning", "used_high", text)
@@ -236,7 +236,7 @@ def capacity_stuck(run: Run) -> Finding | None:
     steps, share = run.setting("steps"), run.setting("loop", "ramp_fraction")
     low = run.setting("loop", "capacity_minimum")
     high = run.setting("loop", "capacity_maximum")
-    if records:  # a run that was given more steps keeps its course of C
+    if records:  # a run that was given more steps keeps its schedule of C
         steps = number(records[-1], "planned_steps") or steps
     if run.choice("loop", "feedback") != "information" or len(records) < MINIMUM_RECORDS:
         return None
@@ -247,7 +247,7 @@ def capacity_stuck(run: Run) -> Finding | None:
     half = series(last(records, 0.5), "capacity")
     if (half <= low * (1 + STUCK_TOLERANCE)).mean() >= STUCK_SHARE:
         text = (
-            f"C stayed at its minimum of {low:g} nats, because the picture decoder uses hardly "
+            f"C stayed at its minimum of {low:g} nats, because the image decoder uses hardly "
             "any of the code. Train longer, or raise loop.capacity_minimum."
         )
         return Finding("warning", "capacity_at_minimum", text)
@@ -266,7 +266,7 @@ def capacity_stuck(run: Run) -> Finding | None:
     if on_ramp.mean() >= STUCK_SHARE:
         if len(information) and np.median(information) <= COLD_START:
             text = (
-                "C rose along its ramp all the time, because the picture decoder uses less than "
+                "C rose along its ramp all the time, because the image decoder uses less than "
                 f"{COLD_START:g} nat of the code. Train longer, or lower loop.capacity_maximum."
             )
         else:
@@ -284,7 +284,7 @@ def capacity_stuck(run: Run) -> Finding | None:
     return None
 
 
-def picture_loss(run: Run) -> Finding | None:
+def image_loss(run: Run) -> Finding | None:
     """The diffusion loss at the end: still falling, or rising."""
     change = last_change(series(run.joint, "diffusion"))
     if change is None or not change.is_significant or change.before <= 0:
@@ -292,14 +292,14 @@ def picture_loss(run: Run) -> Finding | None:
     relative = change.after / change.before - 1
     if relative >= RISING:
         text = (
-            f"The picture loss rose by {100 * relative:.0f} % over the last quarter of the run. "
+            f"The image loss rose by {100 * relative:.0f} % over the last quarter of the run. "
             "Lower learning_rate in a copy of the preset."
         )
         return Finding("warning", "diffusion_rising", text)
     if relative <= -STILL_FALLING and run.is_finished is not False:
         text = (
-            f"The picture loss still fell by {-100 * relative:.0f} % over the last quarter of the "
-            "run. Train longer for sharper pictures."
+            f"The image loss still fell by {-100 * relative:.0f} % over the last quarter of the "
+            "run. Train longer for sharper images."
         )
         return Finding("note", "diffusion_falling", text)
     return None
@@ -313,16 +313,16 @@ def copilot_error(run: Run) -> Finding | None:
     """
     size = run.setting("model", "copilot", "image_size")
     channels = run.setting("model", "in_channels")
-    change = last_change(series(run.judged, "reconstruction"))
+    change = last_change(series(run.evaluated, "reconstruction"))
     if change is None or not change.is_significant or not size or not channels:
         return None
     relative = math.expm1((change.after - change.before) / (channels * size**2))
     if relative >= COPILOT_WORSE:
         fact = (
-            f"The co-pilot's pictures got worse: their error grew by {100 * relative:.0f} % over "
+            f"The co-pilot's images got worse: their error grew by {100 * relative:.0f} % over "
             "the last quarter of the run"
         )
-        capacity = last_change(series(run.judged, "capacity"))
+        capacity = last_change(series(run.evaluated, "capacity"))
         has_fallen = capacity and capacity.after < capacity.before * (1 - CAPACITY_FALL)
         if capacity and has_fallen and has_capacity(run):
             fact += f", in which C fell from {capacity.before:.1f} to {capacity.after:.1f} nats"
@@ -332,7 +332,7 @@ def copilot_error(run: Run) -> Finding | None:
         return Finding("warning", "copilot_worse", f"{fact}. {remedy}")
     if relative <= -COPILOT_BETTER and run.is_finished is not False:
         text = (
-            f"The co-pilot was still learning: the error of its pictures fell by "
+            f"The co-pilot was still learning: the error of its images fell by "
             f"{-100 * relative:.0f} % over the last quarter of the run. Train longer for more, and "
             "cleaner, sliders."
         )
@@ -368,7 +368,7 @@ def encoder_explodes(run: Run) -> Finding | None:
     if np.median(kl) <= ENCODER_FACTOR * np.median(level):
         return None
     text = (
-        f"The encoder that the sliders move stores {np.median(kl):.0f} nats per picture, the "
+        f"The encoder that the sliders move stores {np.median(kl):.0f} nats per image, the "
         f"co-pilot {verb} {np.median(level):.0f}. Raise loop.distillation_weight, "
         "which ties the two together."
     )
@@ -384,7 +384,7 @@ RULES: tuple[Callable[[Run], Finding | None], ...] = (
     joint_capacity,
     capacity_out_of_reach,
     encoder_explodes,
-    picture_loss,
+    image_loss,
     copilot_error,
     clipped,
     too_few_records,

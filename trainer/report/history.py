@@ -57,7 +57,7 @@ class Run:
         return place
 
     @property
-    def judged(self) -> Sequence[Mapping[str, Any]]:
+    def evaluated(self) -> Sequence[Mapping[str, Any]]:
         """The records that show the co-pilot at work: all of a run that trains nothing else."""
         return self.records if self.is_on("loop", "copilot_only") else self.joint
 

@@ -1,4 +1,4 @@
-"""The pieces of the report page: HTML from plain values, all text escaped, pictures embedded."""
+"""The pieces of the report page: HTML from plain values, all text escaped, images embedded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from comfyui_cldis.directions.naming import describe_ends
 
 from ..monitor.metrics_file import finite
 from .samples import latent_of
-from .verdict import as_mapping, directions_of, doubts, even_share, why_no_sliders
+from .verdict import as_mapping, directions_of, monotone_share, warnings_about, why_no_sliders
 
 if TYPE_CHECKING:
     from .diagnosis import Finding
     from .plots import Curve
 
-PICTURES_BYTES = 3_000_000  # of all pictures together, as text; the curves are small
+IMAGES_BYTES = 3_000_000  # of all images together, as text; the curves are small
 JPEG_QUALITIES = (92, 85, 75, 60)
 STYLE = """
 :root { color-scheme: light; }
@@ -53,8 +53,8 @@ li.finding b { margin-right: 6px; }
 .card { margin: 0; padding: 14px 16px; min-width: 0; }
 .wide { grid-column: 1 / -1; }
 .card img { display: block; width: 100%; height: auto; }
-.pictures .card { margin-bottom: 14px; }
-.pictures img { width: auto; max-width: 100%; margin: 0 auto; }
+.images .card { margin-bottom: 14px; }
+.images img { width: auto; max-width: 100%; margin: 0 auto; }
 figcaption, .small { font-size: 13px; line-height: 1.45; margin: 8px 0 0; max-width: 88ch; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th, td { text-align: left; padding: 6px 12px 6px 0; border-bottom: 1px solid #e4e2dc; }
@@ -67,29 +67,29 @@ code { font-size: 13px; overflow-wrap: anywhere; }
 @media (max-width: 760px) { .curves { grid-template-columns: 1fr; } }
 @media print { body { background: #fff; } .card, li.finding { break-inside: avoid; } }
 """
-PICTURE_CAPTIONS = {
-    "reconstruction": "The same pictures four times. Random noise shows what the code holds; "
-    "inverted noise brings nearly every picture back whatever the code holds, at times with clouds "
+IMAGE_CAPTIONS = {
+    "reconstruction": "The same images four times. Random noise shows what the code holds; "
+    "inverted noise brings nearly every image back whatever the code holds, at times with clouds "
     "when the training was short; the co-pilot is always blurred.",
-    "traversals": "Each row moves one latent, one number of the code, of two of the pictures "
+    "traversals": "Each row moves one latent, one number of the code, of two of the images "
     "above; all else, the noise too, stays. The two are chosen: of those that the model draws well "
     "and the latents change most, the most changed one and the one whose colours differ most from "
     "it. Strongest latents on top.",
 }
 WORDS = (
-    ("co-pilot", "a small network that learns which few numbers describe a picture best"),
-    ("KL", "how much the co-pilot stores about a picture, in nats (1 nat = 1.44 bits)"),
+    ("co-pilot", "a small network that learns which few numbers describe an image best"),
+    ("KL", "how much the co-pilot stores about an image, in nats (1 nat = 1.44 bits)"),
     ("C", "how much it is allowed to store; the training moves it"),
-    ("I", "how much of the code the picture decoder draws on, in nats"),
-    ("I / KL", "the share of what is stored that reaches the pictures: 1 means all of it"),
+    ("I", "how much of the code the image decoder draws on, in nats"),
+    ("I / KL", "the share of what is stored that reaches the images: 1 means all of it"),
     (
         "dimension",
         "one number of the code; used ones, those that store more than 0.1 nat, can become sliders",
     ),
-    ("random noise", "pictures drawn from the code alone, with fresh noise: the honest test"),
+    ("random noise", "images drawn from the code alone, with fresh noise: the honest test"),
     (
         "inverted noise",
-        "pictures drawn with the noise that belongs to the original. It holds what the code does "
+        "images drawn with the noise that belongs to the original. It holds what the code does "
         "not, so they are good with any code; it keeps the details in an edit",
     ),
 )
@@ -189,10 +189,10 @@ def render_directions(facts: Mapping[str, Any]) -> str:
         return ""
     quality = as_mapping(facts.get("quality"))
     rows = []
-    for item, doubt in zip(directions, doubts(facts), strict=True):
+    for item, note in zip(directions, warnings_about(facts), strict=True):
         name = str(item.get("name", ""))
         low, high = finite(item.get("minimum")), finite(item.get("maximum"))
-        effect, share = finite(item.get("effect")), even_share(item, quality)
+        effect, share = finite(item.get("effect")), monotone_share(item, quality)
         words = [str(item.get(key) or "") for key in ("negative_label", "positive_label")]
         axis = latent_of(item.get("vector"))
         cells = [
@@ -204,7 +204,7 @@ def render_directions(facts: Mapping[str, Any]) -> str:
             f"<tr><td>{escape(name)}</td><td>{'' if axis is None else axis}</td>"
             f"<td>{escape(describe_ends(*words))}</td>"
             + "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells)
-            + f"<td>{escape(doubt)}</td></tr>"
+            + f"<td>{escape(note)}</td></tr>"
         )
     verdict, title, warning = why_no_sliders(facts), "Sliders", ""
     if verdict is not None:
@@ -218,11 +218,11 @@ def render_directions(facts: Mapping[str, Any]) -> str:
         '<th class="number">effect</th><th class="number">monotone</th>'
         f"<th>weakness</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
         '<p class="small">Latent: its row in the traversals. Range: in standard deviations; 0.5 to '
-        "99.5 % of the training pictures lie in it, and at its ends outlines can fray. Effect: "
+        "99.5 % of the training images lie in it, and at its ends outlines can fray. Effect: "
         "mean change of a pixel from -1 to +1 standard deviation, on a "
-        "scale of 0 to 2. Monotone: share of 16 pictures on which the change grows along the "
+        "scale of 0 to 2. Monotone: share of 16 images on which the change grows along the "
         "whole range. Weakness: below a quarter of the strongest effect, or not monotone on more "
-        "than a tenth of the pictures. Names are a first guess.</p></div>"
+        "than a tenth of the images. Names are a first guess.</p></div>"
     )
 
 
@@ -239,39 +239,39 @@ def render_curves(curves: Sequence[Curve]) -> str:
     return f'<h2>Curves</h2><div class="curves">{"".join(figures)}</div>' if figures else ""
 
 
-def render_pictures(pictures: Sequence[tuple[str, Image.Image]]) -> str:
-    """The pictures under each other, compressed until they fit the page's size."""
+def render_images(images: Sequence[tuple[str, Image.Image]]) -> str:
+    """The images under each other, compressed until they fit the page's size."""
     figures = []
-    for name, picture in pictures:
-        address = encode_picture(picture, PICTURES_BYTES // len(pictures))
+    for name, image in images:
+        address = encode_image(image, IMAGES_BYTES // len(images))
         title = name[:1].upper() + name[1:]
-        text = PICTURE_CAPTIONS.get(name, "")
+        text = IMAGE_CAPTIONS.get(name, "")
         caption = f"<figcaption>{escape(text)}</figcaption>" if text else ""
         figures.append(
             f'<figure class="card"><h3>{escape(title)}</h3><img alt="{escape(title)}" '
-            f'width="{picture.width}" height="{picture.height}" src="{address}">{caption}</figure>'
+            f'width="{image.width}" height="{image.height}" src="{address}">{caption}</figure>'
         )
-    return f'<h2>Pictures</h2><div class="pictures">{"".join(figures)}</div>' if figures else ""
+    return f'<h2>Images</h2><div class="images">{"".join(figures)}</div>' if figures else ""
 
 
-def encode_picture(picture: Image.Image, max_bytes: int) -> str:
-    """The picture as a data address of at most `max_bytes` characters.
+def encode_image(image: Image.Image, max_bytes: int) -> str:
+    """The image as a data address of at most `max_bytes` characters.
 
     PNG when it fits, else JPEG at falling quality, else halved in size until it does.
     """
-    picture = picture.convert("RGB")
+    image = image.convert("RGB")
     attempts: list[dict[str, Any]] = [{"format": "png"}]
     attempts += [{"format": "jpeg", "quality": quality} for quality in JPEG_QUALITIES]
     while True:
         for options in attempts:
             buffer = io.BytesIO()
-            picture.save(buffer, **options)
+            image.save(buffer, **options)
             address = data_address(buffer.getvalue(), options["format"])
-            if len(address) <= max_bytes or picture.size == (1, 1):
+            if len(address) <= max_bytes or image.size == (1, 1):
                 return address
-        picture = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)))
+        image = image.resize((max(1, image.width // 2), max(1, image.height // 2)))
 
 
 def data_address(content: bytes, kind: str) -> str:
-    """An address that holds the picture itself."""
+    """An address that holds the image itself."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""The curves of a run as pictures, drawn with matplotlib without a window."""
+"""The curves of a run as images, drawn with matplotlib without a window."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Curve:
     Attributes:
         title: what it shows.
         caption: how to read it.
-        png: the picture.
+        png: the image.
         is_wide: whether it wants the whole width of a page.
     """
 
@@ -95,9 +95,9 @@ def points(
 def draw_losses(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
     """The three loss terms, each on its own axis."""
     wanted = [
-        ("diffusion", "pictures (diffusion)", "mean per value", BLUE, True),
+        ("diffusion", "images (diffusion)", "mean per value", BLUE, True),
         ("distillation", "distillation", "nats per dimension", PURPLE, True),
-        ("reconstruction", "co-pilot", "nats per picture", ORANGE, False),
+        ("reconstruction", "co-pilot", "nats per image", ORANGE, False),
     ]
     shown = [item for item in wanted if len(points(records, item[0], positive=item[4])[0])]
     if not shown:
@@ -111,7 +111,7 @@ def draw_losses(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | Non
         dress(axes, title, unit, span)
     caption = (
         "Lower is better. Thin: single batches; thick: running mean. The grey part is the "
-        "co-pilot's warm-up, in which no pictures are learned. The co-pilot's loss may be negative."
+        "co-pilot's warm-up, in which no images are learned. The co-pilot's loss may be negative."
     )
     return Curve("Losses", caption, to_png(figure), is_wide=True)
 
@@ -123,7 +123,7 @@ def draw_loop(run: Run, span: Span) -> Curve | None:
     lines = [
         ("encoder_kl", "encoder KL", PURPLE),
         ("kl", stored, ORANGE),
-        ("information", "I, what reaches the pictures", GREEN),
+        ("information", "I, what reaches the images", GREEN),
     ]
     if has_capacity(run):
         lines.append(("capacity", "C, the target", INK))
@@ -142,7 +142,7 @@ def draw_loop(run: Run, span: Span) -> Curve | None:
         return None
     axes.set_ylim(bottom=0, top=_upper(records, [key for key, _, _ in lines]))
     axes.legend(loc="upper left", frameon=False, fontsize=8, labelcolor=INK)
-    dress(axes, "", "nats per picture", span)
+    dress(axes, "", "nats per image", span)
     faulty = "I above the others, or flat at zero, means that the loop does not close."
     if has_capacity(run):
         healthy = (
@@ -182,7 +182,7 @@ def draw_control(run: Run, span: Span) -> Curve | None:
     top_share = float(share[1].max()) if len(share[0]) else 1.0
     bottom.set_ylim(0, min(3.0, max(1.25, 1.1 * top_share)))
     dress(bottom, "I / KL; the green band is healthy", "", span)
-    caption = "I / KL is the share of what the co-pilot stores that reaches the pictures."
+    caption = "I / KL is the share of what the co-pilot stores that reaches the images."
     if not is_moved:
         return Curve("I / KL", caption, to_png(figure))
     lowest, highest = KL_WEIGHT_RANGE
@@ -217,7 +217,7 @@ def draw_dimensions(records: Sequence[Mapping[str, Any]], span: Span) -> Curve |
     axes.grid(False)
     caption = (
         "Each row is one dimension of the co-pilot, the strongest at the end on top. A row that "
-        "turns dark has found something in the pictures to describe."
+        "turns dark has found something in the images to describe."
     )
     return Curve("Dimensions over time", caption, to_png(figure))
 

@@ -1,6 +1,6 @@
-"""A run on one page: report.html with headline facts, findings, curves and pictures.
+"""A run on one page: report.html with headline facts, findings, curves and images.
 
-The page needs nothing but itself: styles inline, pictures embedded, no scripts.
+The page needs nothing but itself: styles inline, images embedded, no scripts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from comfyui_cldis.checkpoint.quality_text import judged_on
+from comfyui_cldis.checkpoint.quality_text import evaluated_on
 from comfyui_cldis.wording import counted
 
 from ..monitor.metrics_file import STATS_NAME, finite, images_per_second, number, read_records
@@ -28,7 +28,7 @@ from .html import (
     render_document,
     render_facts,
     render_findings,
-    render_pictures,
+    render_images,
     render_title,
     render_words,
 )
@@ -42,15 +42,15 @@ CONFIG_NAME = "config.json"
 def write_report(
     folder: Path,
     facts: Mapping[str, Any] | None,
-    pictures: Sequence[tuple[str, Image.Image]],
+    images: Sequence[tuple[str, Image.Image]],
 ) -> Path:
-    """Write `folder`/report.html from the run's statistics, configuration and pictures.
+    """Write `folder`/report.html from the run's statistics, configuration and images.
 
     Args:
         folder: the folder of a run.
         facts: of the exported model, as in its header: "name", "training", "quality"; and
             "directions", a list of mappings or `Direction`. None for a run without a model.
-        pictures: named pictures to show. When there are none, the last sample sheet in
+        images: named images to show. When there are none, the last sample sheet in
             `folder`/samples is shown.
 
     Returns:
@@ -71,7 +71,7 @@ def write_report(
         records,
         settings_shown(folder / CONFIG_NAME),
         facts or {},
-        [*pictures] or last_sheet(folder),
+        [*images] or last_sheet(folder),
     )
     report = folder / REPORT_NAME
     temporary = folder / (REPORT_NAME + ".new")
@@ -98,7 +98,7 @@ def settings_shown(path: Path) -> dict[str, Any]:
 
 
 def last_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
-    """The newest sheet of sample pictures, by its step."""
+    """The newest sheet of sample images, by its step."""
     sheets = sorted(
         (folder / "samples").glob("step_*.png"), key=lambda path: (len(path.name), path)
     )
@@ -114,7 +114,7 @@ def render_page(
     records: Sequence[Mapping[str, Any]],
     config: Mapping[str, Any],
     facts: Mapping[str, Any],
-    pictures: Sequence[tuple[str, Image.Image]],
+    images: Sequence[tuple[str, Image.Image]],
 ) -> str:
     """The HTML text of a report.
 
@@ -137,7 +137,7 @@ def render_page(
             render_title(f"Training of {name}", " · ".join(str(note) for note in notes if note)),
             render_facts(headline(records, config, facts)),
             render_findings(diagnose(records, config, facts)),
-            render_pictures(pictures),
+            render_images(images),
             render_directions(facts),
             render_curves(draw_curves(records, config)),
             render_words(has_capacity=has_capacity(run), is_entropy=stores_entropy(run)),
@@ -147,7 +147,7 @@ def render_page(
 
 
 def titled(name: str, image_size: float | None) -> str:
-    """The name with the size of the pictures: "heads 64" -> "heads, 64 px"."""
+    """The name with the size of the images: "heads 64" -> "heads, 64 px"."""
     if image_size is None:
         return name
     return f"{name.removesuffix(f' {image_size:g}')}, {image_size:g} px"
@@ -165,13 +165,13 @@ def headline(
         found.append(("Steps", f"{end['step']:,}", f"of {steps:,.0f}" if steps else ""))
         images, seconds = number(end, "images"), number(end, "seconds")
         if images is not None:
-            found.append(("Pictures seen", f"{images:,.0f}", "with repeats"))
+            found.append(("Images seen", f"{images:,.0f}", "with repeats"))
         if seconds is not None:
             found.append(("Training time", describe_duration(seconds), ""))
         window = last(records, END_SHARE)
         speed = images_per_second(window[0], window[-1])
         if speed is not None:
-            found.append(("Speed", f"{speed:,.3g}", "pictures/s at the end"))
+            found.append(("Speed", f"{speed:,.3g}", "images/s at the end"))
         kl = final_dimensions(records)
         if kl is not None:
             used = int((kl > USED_DIMENSION).sum())
@@ -180,15 +180,15 @@ def headline(
         if len(capacity) and has_capacity(Run(records, [], config)):
             found.append(("Capacity C", f"{np.mean(capacity):.1f}", "nats at the end"))
         if len(share):
-            small = "of the code reaches the pictures, at the end"
+            small = "of the code reaches the images, at the end"
             found.append(("I / KL", f"{100 * np.mean(share):.0f} %", small))
     if "directions" in facts:
         found.append(sliders_fact(facts))
     random = finite(quality.get("explained_variance_random_noise"))
     if random is not None and random >= 0:
-        found.append(("Code explains", f"{100 * random:.0f} %", f"of {judged_on(quality)}"))
+        found.append(("Code explains", f"{100 * random:.0f} %", f"of {evaluated_on(quality)}"))
     elif random is not None:
-        small = f"of {judged_on(quality)}: the mean picture is nearer ({random:.2f})"
+        small = f"of {evaluated_on(quality)}: the mean image is nearer ({random:.2f})"
         found.append(("Code explains", "nothing", small))
     return found
 

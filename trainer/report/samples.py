@@ -1,6 +1,6 @@
-"""Pictures that show how a run is doing: reconstructions, and traversals of the strongest latents.
+"""Images that show how a run is doing: reconstructions, and traversals of the strongest latents.
 
-The pictures that are moved are typical ones on which much of it can be seen (`choose_bases`).
+The images that are moved are typical ones on which much of it can be seen (`choose_bases`).
 
 While only the co-pilot is trained they are the co-pilot's own, which cost next to nothing.
 """
@@ -25,7 +25,7 @@ from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, encode, preview
 from comfyui_cldis.imaging.sheet import BACKGROUND, Row, contact_sheet
 
-from ..data import Pictures
+from ..data import Images
 from ..export import measure_statistics
 from ..training.batches import to_tensor
 
@@ -38,21 +38,21 @@ NUM_BASES = 2
 AMOUNTS = (-2.0, -1.0, 1.0, 2.0)  # standard deviations; 0 is the reconstruction, drawn already
 NUM_STEPS = 6  # inverted noise still gives 34 dB on the demo model, ten steps 36
 STATISTICS_IMAGES = 256
-NUM_AT_ONCE = 8  # codes per base picture in one batch, which bounds the memory
+NUM_AT_ONCE = 8  # codes per base image in one batch, which bounds the memory
 SMALLEST_SHARE = 0.05  # of the strongest effect: latents below are idle and get no row
-SHOWY_SHARE = 0.5  # of the pictures, those that the latents change most, may be moved
-WORST_SHARE = 0.1  # of the pictures, those that are drawn worst, are never moved
+SHOWY_SHARE = 0.5  # of the images, those that the latents change most, may be moved
+WORST_SHARE = 0.1  # of the images, those that are drawn worst, are never moved
 WORST_FACTOR = 3.0  # nor are those with so many times the median error
-COLOUR_GRID = 4  # two pictures are compared by their mean colours on so many squares a side
+COLOUR_GRID = 4  # two images are compared by their mean colours on so many squares a side
 
-Draw = Callable[[Tensor], Tensor]  # codes (K, M, N), M for each base picture -> (K, M, C, S, S)
+Draw = Callable[[Tensor], Tensor]  # codes (K, M, N), M for each base image -> (K, M, C, S, S)
 
 
 class Strip(NamedTuple):
-    """A named picture of a sheet."""
+    """A named image of a sheet."""
 
     name: str
-    picture: Image.Image
+    image: Image.Image
 
 
 def write_samples(
@@ -70,7 +70,7 @@ def write_samples(
     strips = draw_samples(trainer, directions=directions)
     path = folder / "samples" / f"step_{trainer.step:06d}.png"
     path.parent.mkdir(exist_ok=True)
-    stack([strip.picture for strip in strips]).save(path)
+    stack([strip.image for strip in strips]).save(path)
     return strips
 
 
@@ -105,8 +105,8 @@ def draw_samples(
     moving = Latent.cat([latent[index : index + 1] for index in bases])
 
     def draw(z: Tensor, steps: int) -> Tensor:
-        pictures = decode(model, moving.repeat(z.shape[1]).with_z(z.flatten(0, 1)), num_steps=steps)
-        return pictures.unflatten(0, z.shape[:2])
+        drawn = decode(model, moving.repeat(z.shape[1]).with_z(z.flatten(0, 1)), num_steps=steps)
+        return drawn.unflatten(0, z.shape[:2])
 
     named = {axis: each for each in directions if (axis := latent_of(each.vector)) is not None}
     # one step from pure noise shows what a latent does at a tenth of the cost
@@ -143,31 +143,31 @@ def copilot_draw(networks: Any, size: int) -> Draw:
     """Drawing by the co-pilot, which is cheap, at `size` pixels."""
 
     def draw(z: Tensor) -> Tensor:
-        pictures = networks.copilot.decode(z.flatten(0, 1).to(networks.device)).float()
-        pictures = torch.nn.functional.interpolate(pictures, size=(size, size), mode="bilinear")
-        return pictures.clamp(-1, 1).cpu().unflatten(0, z.shape[:2])
+        drawn = networks.copilot.decode(z.flatten(0, 1).to(networks.device)).float()
+        drawn = torch.nn.functional.interpolate(drawn, size=(size, size), mode="bilinear")
+        return drawn.clamp(-1, 1).cpu().unflatten(0, z.shape[:2])
 
     return draw
 
 
-def evenly(images: Pictures, count: int) -> np.ndarray:
-    """At most `count` pictures, evenly spaced over the set."""
+def evenly(images: Images, count: int) -> np.ndarray:
+    """At most `count` images, evenly spaced over the set."""
     places = np.linspace(0, len(images) - 1, min(count, len(images)))
     return images[places.round().astype(int)]
 
 
 def choose_bases(z: Tensor, std: Tensor, draw: Draw, images: Tensor, redrawn: Tensor) -> list[int]:
-    """Indices of up to two pictures to move, without chance.
+    """Indices of up to two images to move, without chance.
 
-    A picture that the model draws far worse than the others, such as a damaged one, shows nothing
-    of it and is left out. On a picture that is nearly black or white many changes do not show, so
+    An image that the model draws far worse than the others, such as a damaged one, shows nothing
+    of it and is left out. On an image that is nearly black or white many changes do not show, so
     one half is left out, that which moving every latent from -1 to +1 sd changes least. Of the
     others: the one that changes most, and the one whose colours differ most from it.
 
     Args:
-        z: codes of the pictures, (B, N).
+        z: codes of the images, (B, N).
         std: (N,).
-        images: the pictures, (B, C, S, S) in [-1, 1].
+        images: the images, (B, C, S, S) in [-1, 1].
         redrawn: the same, drawn from their codes alone.
     """
     errors = (redrawn - images).square().mean(dim=(1, 2, 3))  # (B,)
@@ -195,12 +195,12 @@ def latent_of(vector: Any) -> int | None:
 
 
 def rank_axes(z: Tensor, std: Tensor, draw: Draw) -> list[int]:
-    """Axes by mean absolute change of the picture between -1 and +1 sd, strongest first.
+    """Axes by mean absolute change of the image between -1 and +1 sd, strongest first.
 
     Idle axes are left out: those with less than a twentieth of the strongest effect.
 
     Args:
-        z: codes of the base pictures, (K, N).
+        z: codes of the base images, (K, N).
         std: (N,).
     """
     effect = axis_effects(z, std, draw).mean(0)
@@ -209,7 +209,7 @@ def rank_axes(z: Tensor, std: Tensor, draw: Draw) -> list[int]:
 
 
 def axis_effects(z: Tensor, std: Tensor, draw: Draw) -> Tensor:
-    """Mean absolute change of each picture between -1 and +1 sd of each axis, (K, N)."""
+    """Mean absolute change of each image between -1 and +1 sd of each axis, (K, N)."""
     effects = []
     for shift in torch.diag(std).split(max(1, NUM_AT_ONCE // 2)):
         moved = z[:, None] + torch.cat([-shift, shift])  # (K, 2 * axes, N)
@@ -221,19 +221,19 @@ def axis_effects(z: Tensor, std: Tensor, draw: Draw) -> Tensor:
 def traverse_rows(
     z: Tensor, std: Tensor, axes: list[int], centres: Tensor, draw: Draw
 ) -> list[Row]:
-    """A row per axis: each base picture at -2, -1, 0, +1, +2 sd, one base after the other.
+    """A row per axis: each base image at -2, -1, 0, +1, +2 sd, one base after the other.
 
     Args:
         z, std: as in `rank_axes`.
-        centres: the base pictures themselves, (K, C, S, S).
+        centres: the base images themselves, (K, C, S, S).
     """
     half = len(AMOUNTS) // 2
     rows = []
     for axis in axes:
         moved = z[:, None].repeat(1, len(AMOUNTS), 1)  # (K, amounts, N)
         moved[:, :, axis] += torch.tensor(AMOUNTS) * std[axis]
-        pictures = draw(moved)
-        line = torch.cat([pictures[:, :half], centres[:, None], pictures[:, half:]], dim=1)
+        drawn = draw(moved)
+        line = torch.cat([drawn[:, :half], centres[:, None], drawn[:, half:]], dim=1)
         rows.append(Row(f"latent {axis}", line.flatten(0, 1)))
     return rows
 
@@ -241,7 +241,7 @@ def traverse_rows(
 def traversal_sheet(
     rows: Sequence[Row], num_bases: int, named: Mapping[int, Direction]
 ) -> Image.Image:
-    """The rows with a line between the base pictures; labels say which slider, and what it does.
+    """The rows with a line between the base images; labels say which slider, and what it does.
 
     Args:
         rows: of `traverse_rows`.
@@ -256,8 +256,8 @@ def traversal_sheet(
             ends = describe_ends(each.negative_label, each.positive_label)
             label = f"{each.name}\n{row.label}" + (f": {ends}" if ends else "")
         else:
-            pictures = row.images.unflatten(0, (num_bases, -1))
-            words = describe_change(pictures[:, half - 1], pictures[:, half + 1])  # -1 and +1 sd
+            drawn = row.images.unflatten(0, (num_bases, -1))
+            words = describe_change(drawn[:, half - 1], drawn[:, half + 1])  # -1 and +1 sd
             ends = describe_ends(words.negative, words.positive)
             label = f"{row.label}\n{ends}" if ends else row.label
         labelled.append(replace(row, label=label))
@@ -271,12 +271,12 @@ def column_labels(num_bases: int) -> list[str]:
     return [f"{amount:+g} sd" if amount else "0" for amount in amounts] * num_bases
 
 
-def stack(pictures: list[Image.Image]) -> Image.Image:
-    """The pictures one under another."""
-    width = max(picture.width for picture in pictures)
-    sheet = Image.new("RGB", (width, sum(picture.height for picture in pictures)), BACKGROUND)
+def stack(drawn: list[Image.Image]) -> Image.Image:
+    """The images one under another."""
+    width = max(image.width for image in drawn)
+    sheet = Image.new("RGB", (width, sum(image.height for image in drawn)), BACKGROUND)
     top = 0
-    for picture in pictures:
-        sheet.paste(picture, (0, top))
-        top += picture.height
+    for image in drawn:
+        sheet.paste(image, (0, top))
+        top += image.height
     return sheet

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from comfyui_cldis.checkpoint.quality_text import weakness
 from comfyui_cldis.directions.quality import MONOTONE
-from comfyui_cldis.editing.editable import EVEN_SHARE
+from comfyui_cldis.editing.editable import MONOTONE_SHARE
 from comfyui_cldis.wording import counted
 
 from ..monitor.metrics_file import finite
@@ -34,8 +34,8 @@ class Verdict(NamedTuple):
 def why_no_sliders(facts: Mapping[str, Any]) -> Verdict | None:
     """What is wrong with all directions of a model together; None when some may be used.
 
-    Judged by the share of the pictures' variance that the code explains with random noise, by
-    whether there is any direction, and by whether any of them changes the pictures evenly. What was
+    Evaluated by the share of the images' variance that the code explains with random noise, by
+    whether there is any direction, and by whether any of them changes the images evenly. What was
     not measured is not held against a model.
 
     Args:
@@ -46,20 +46,20 @@ def why_no_sliders(facts: Mapping[str, Any]) -> Verdict | None:
     if explained is not None and explained <= WEAK_CODE:
         share = f"only {100 * explained:.0f} %" if explained > 0 else "nothing"
         fact = (
-            "the pictures do not follow the code yet: the code explains "
-            f"{share} of what differs between the pictures"
+            "the images do not follow the code yet: the code explains "
+            f"{share} of what differs between the images"
         )
         return Verdict("weak_code", fact, "Train longer.")
     directions = directions_of(facts)
     if not directions:
         if not isinstance(facts.get("directions"), list | tuple):
             return None  # not known
-        fact = "the pictures do not follow the code yet: no latent changes them visibly"
+        fact = "the images do not follow the code yet: no latent changes them visibly"
         return Verdict("weak_code", fact, "Train longer.")
-    shares = [even_share(each, quality) for each in directions]
-    if any(share is None or share >= EVEN_SHARE for share in shares):
+    shares = [monotone_share(each, quality) for each in directions]
+    if any(share is None or share >= MONOTONE_SHARE for share in shares):
         return None
-    fact = f"no direction changes the pictures evenly on {100 * EVEN_SHARE:.0f} % of them"
+    fact = f"no direction changes the images evenly on {100 * MONOTONE_SHARE:.0f} % of them"
     remedy = "Train longer, or look for other directions with python -m trainer navigate."
     return Verdict("uneven_directions", fact, remedy)
 
@@ -86,20 +86,20 @@ def directions_of(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [as_mapping(item) for item in listed] if isinstance(listed, list | tuple) else []
 
 
-def doubts(facts: Mapping[str, Any]) -> list[str]:
+def warnings_about(facts: Mapping[str, Any]) -> list[str]:
     """For each direction what speaks against it as a slider, in a few words; "" for nothing."""
     items = directions_of(facts)
     quality = as_mapping(facts.get("quality"))
     effects = [finite(item.get("effect")) for item in items]
     strongest = max((effect for effect in effects if effect is not None), default=0.0)
     return [
-        weakness(strongest if effect is None else effect, strongest, even_share(item, quality))
+        weakness(strongest if effect is None else effect, strongest, monotone_share(item, quality))
         for item, effect in zip(items, effects, strict=True)
     ]
 
 
-def even_share(direction: Mapping[str, Any], quality: Mapping[str, Any]) -> float | None:
-    """Share of the pictures on which a direction grows evenly; None when it was not measured.
+def monotone_share(direction: Mapping[str, Any], quality: Mapping[str, Any]) -> float | None:
+    """Share of the images on which a direction is monotone; None when it was not measured.
 
     Where it was measured twice, in the facts and with the direction, the worse figure counts.
     """

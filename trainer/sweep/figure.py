@@ -1,4 +1,4 @@
-"""The table of a sweep as a picture: bars of the rows, dots of their seeds, control lines."""
+"""The table of a sweep as an image: bars of the rows, dots of their seeds, control lines."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def run_sweep(
 ) -> list[dict[str, Any]] | None:
     """Train what is missing and return one result per run; None when a run was stopped.
 
-    A finished run is not trained again, so the same call goes on with an interrupted sweep. A run
+    A finished run is not trained again, so the same call resumes an interrupted sweep. A run
     that fails gives a result with its reason under "error", and the next one follows.
 
     Args:
@@ -280,7 +280,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m trainer sweep",
         description="Train the rows of an ablation and write table.md, table.json and table.png "
-        "after each. The same command again goes on where it was stopped, and tries again what "
+        "after each. The same command again resumes where it was stopped, and tries again what "
         "failed.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a sweep as .toml, see sweeps/")
@@ -318,7 +318,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
 
 
 def describe_stop(sweep: Sweep, output: Path, known: Sequence[Result], argv: Sequence[str]) -> str:
-    """What is done of a sweep that was stopped, where its table is, and the command to go on.
+    """What is done of a sweep that was stopped, where its table is, and the command to resume.
 
     Args:
         known: results of the runs that are done, and failures.
@@ -330,7 +330,7 @@ def describe_stop(sweep: Sweep, output: Path, known: Sequence[Result], argv: Seq
     path = output / MARKDOWN_NAME
     table = f"{path} holds what is done. " if known and path.is_file() else ""
     command = shlex.join(["python", "-m", "trainer", "sweep", *argv])
-    return f"The sweep was stopped: {done}. {table}To go on: {command}"
+    return f"The sweep was stopped: {done}. {table}To resume: {command}"
 
 
 def pending(sweep: Sweep, results: Sequence[Result], earlier: Sequence[Result]) -> Iterator[Result]:

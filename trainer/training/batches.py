@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Pictures
+from ..data import Images
 from .distributed import memory_format
 
 
@@ -57,8 +57,8 @@ def evenly(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(most, count)).round().astype(int)
 
 
-def fingerprint(images: Pictures) -> str:
+def fingerprint(images: Images) -> str:
     """Number and hash of the images (n, S, S, C), from at most 256 of them, evenly spaced."""
     chosen = evenly(len(images), 256)
     digest = hashlib.sha256(np.ascontiguousarray(images[chosen]).tobytes()).hexdigest()
-    return f"{len(images)} pictures, {digest[:12]}"
+    return f"{len(images)} images, {digest[:12]}"

@@ -1,4 +1,4 @@
-"""The open-loop courses of the capacity C over a run: linear, or shaped like the diffusion."""
+"""The open-loop schedules of the capacity C over a run: linear, or shaped like the diffusion."""
 
 from __future__ import annotations
 

@@ -94,9 +94,10 @@ def _move_up(folder: Path, keep: int) -> None:
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
-    """The newest readable state in `folder` and a sentence per newer one that is not; None if none.
+    """The newest readable state in `folder`, and a sentence per newer one that is not readable; None
+    without any.
 
-    A state of an earlier release, which did not keep the course of the run, gets that of the length
+    A state of an earlier release, which did not keep the schedule of the run, gets that of the length
     in config.json: given more steps, it goes on as others do and is not stretched.
 
     Raises:
@@ -109,7 +110,7 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
         except Exception as error:
             damaged.append(f"{path} cannot be read as a training state ({type(error).__name__}).")
             continue
-        return _with_course(state, folder), damaged
+        return _with_schedule(state, folder), damaged
     if damaged:
         raise ValueError(
             f"{' '.join(damaged)} Delete it to start over, or choose another --output."
@@ -117,15 +118,19 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
     return None
 
 
-def _with_course(state: Any, folder: Path) -> Any:
-    if not isinstance(state, dict) or "course" in state or not (folder / CONFIG_NAME).is_file():
+def _with_schedule(state: Any, folder: Path) -> Any:
+    if (
+        not isinstance(state, dict)
+        or "run_schedule" in state
+        or not (folder / CONFIG_NAME).is_file()
+    ):
         return state
     config, _ = read_config(folder)
-    return {**state, "course": asdict(start(config))}
+    return {**state, "run_schedule": asdict(start(config))}
 
 
 def read_config(folder: Path) -> tuple[TrainConfig, str]:
-    """The settings a run was started with, from its config.json, and its source of pictures.
+    """The settings a run was started with, from its config.json, and its source of images.
 
     Raises:
         ValueError: no run in `folder`, or a damaged config.json.
@@ -133,7 +138,7 @@ def read_config(folder: Path) -> tuple[TrainConfig, str]:
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise ValueError(
-            f"{folder} is no training run: there is no {CONFIG_NAME}. Give the "
+            f"{folder} is not a run folder: there is no {CONFIG_NAME}. Give the "
             "--output folder of a run."
         )
     try:

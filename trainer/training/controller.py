@@ -102,7 +102,7 @@ def observe_information(
 
 
 def update_capacity(state: ControllerState, config: LoopConfig, envelope: float) -> ControllerState:
-    """Set C for the next interval, given the open-loop course's value there (`training.capacity`).
+    """Set C for the next interval, given the open-loop schedule's value (`training.capacity`).
 
     With feedback "information" C <- clip(C + clip(.05 * ((1 + margin) * I - C), -.2, .2), C_min,
     envelope); until I exceeds 1 nat C is the envelope itself, so that a decoder that does not use

@@ -36,7 +36,7 @@ def is_first_process() -> bool:
 
 
 def memory_format(device: torch.device | str) -> torch.memory_format:
-    """How weights, pictures and noise lie in memory: on a CPU channel by channel, on a GPU not.
+    """How weights, images and noise lie in memory: on a CPU channel by channel, on a GPU not.
 
     Channels-last is what a GPU's convolutions want; on CPUs it was measured slower
     (docs/results.md).

@@ -84,7 +84,7 @@ def bottleneck(
     """The co-pilot's KL term, nats per image, from its KL (nats per image, batch mean).
 
     "controller" and "constant": kl_weight * KL. "distance": kl_weight * |KL - C| (Burgess et al.
-    2018, arXiv:1804.03599, Eq. 8), with the side of C judged on the whole batch.
+    2018, arXiv:1804.03599, Eq. 8), with the side of C evaluated on the whole batch.
     """
     if mode != "distance":
         return kl_weight * kl

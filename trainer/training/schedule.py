@@ -14,15 +14,15 @@ LEAST_RISE = 0.02  # of the full learning rate; a smaller rise is not worth tell
 
 
 @dataclass(frozen=True)
-class Course:
+class RunSchedule:
     """The lengths a run was given; JSON-able through `dataclasses.asdict`.
 
-    A run that gets more steps goes on, it does not start over: its warm-ups and its course of C
+    A run that gets more steps goes on, it does not start over: its warm-ups and its schedule of C
     stay where they were planned, and only the learning rate follows the new length.
 
     Attributes:
         length: steps of the run, as asked for last.
-        planned: the smallest length asked for so far; warm-ups and the course of C are shares of
+        planned: the smallest length asked for so far; warm-ups and the schedule of C are shares of
             it, so that no change of the length brings them back.
         changed_at: step at which the length was changed last; 0 for a run that never was.
         rate: factor on the learning rates at that step.
@@ -35,11 +35,11 @@ class Course:
     rate: float = 1.0
     before: int = 0
 
-    def resumed(self, config: TrainConfig, step: int) -> Course:
-        """The course of a run that goes on at `step` with the length in `config`."""
+    def resumed(self, config: TrainConfig, step: int) -> RunSchedule:
+        """The schedule of a run that goes on at `step` with the length in `config`."""
         if config.steps == self.length:
             return self
-        return Course(
+        return RunSchedule(
             length=config.steps,
             planned=min(self.planned, config.steps),
             changed_at=step,
@@ -48,11 +48,11 @@ class Course:
         )
 
     def progress(self, step: int) -> float:
-        """Where `step` is on the planned course: 0 at the start, 1 at its end and beyond."""
+        """Where `step` is on the planned schedule: 0 at the start, 1 at its end and beyond."""
         return min(1.0, step / self.planned)
 
     def settle(self, config: TrainConfig) -> TrainConfig:
-        """The configuration with the co-pilot's warm-up of this course."""
+        """The configuration with the co-pilot's warm-up of this schedule."""
         warmup = min(config.loop.copilot_warmup_steps, self.planned // 4)
         return replace(config, loop=replace(config.loop, copilot_warmup_steps=warmup))
 
@@ -90,7 +90,7 @@ class Course:
         verb = "stay" if self.length > self.before else "become"
         return (
             f"The run has {counted(self.length, 'step')} now instead of {self.before:,}: its "
-            f"warm-ups and its course of C {verb} those of a run of "
+            f"warm-ups and its schedule of C {verb} those of a run of "
             f"{counted(self.planned, 'step')}; {self._describe_rate(config)}."
         )
 
@@ -104,7 +104,7 @@ class Course:
             return f"the learning rate falls over the last {counted(decay, 'step')}"
         turn = self._turn(config)
         rise, top = turn - self.changed_at, self.fall(config, turn)
-        goes_on = f"the learning rate goes on from {self.rate:.0%} of its full value"
+        goes_on = f"the learning rate continues from {self.rate:.0%} of its full value"
         falls = f"falls to {self.fall(config, self.length):.0%}"
         if top - self.rate < LEAST_RISE:  # the fall is on already
             return f"{goes_on} and {falls} in {_those_left(left)}"
@@ -130,6 +130,6 @@ def _those_left(steps: int) -> str:
     return "the one step left" if steps == 1 else f"the {steps:,} steps left"
 
 
-def start(config: TrainConfig) -> Course:
-    """The course of a new run."""
-    return Course(config.steps, config.steps)
+def start(config: TrainConfig) -> RunSchedule:
+    """The schedule of a new run."""
+    return RunSchedule(config.steps, config.steps)

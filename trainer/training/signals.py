@@ -43,7 +43,7 @@ def interrupt_on_terminate() -> Iterator[None]:
 
 @contextmanager
 def stopped_with(sentence: str) -> Iterator[None]:
-    """Give a KeyboardInterrupt from within a sentence that says how to go on."""
+    """Give a KeyboardInterrupt from within a sentence that says how to resume."""
     try:
         yield
     except KeyboardInterrupt as stop:

@@ -18,9 +18,9 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from ..config.settings import TrainConfig
-from ..data import Pictures
+from ..data import Images
 from . import controller
-from . import schedule as course
+from . import schedule as run_schedule
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .capacity import envelope
 from .checkpoint import load_state, save_state
@@ -51,7 +51,7 @@ class Trainer:
         config: the run.
         images: uint8 (n, S, S, C).
         device: where to train, "cpu" or "cuda".
-        held_out: pictures of the same shape that are not trained on, for samples and quality.
+        held_out: images of the same shape that are not trained on, for samples and quality.
 
     Raises:
         ValueError: fewer than two images, images that do not fit the model, or a batch that the
@@ -61,9 +61,9 @@ class Trainer:
     def __init__(
         self,
         config: TrainConfig,
-        images: Pictures,
+        images: Images,
         device: torch.device | str = "cpu",
-        held_out: Pictures | None = None,
+        held_out: Images | None = None,
     ) -> None:
         size, channels = config.model.image_size, config.model.in_channels
         if images.ndim != 4 or images.shape[1:] != (size, size, channels) or len(images) < 2:
@@ -135,9 +135,9 @@ class Trainer:
             losses.compile()
         self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
         self.control = controller.start(config.loop, self.envelope(0.0))
-        self.course = course.start(config)
+        self.run_schedule = run_schedule.start(config)
         self.step = 0
-        self.has_other_pictures = False  # than the state that was loaded
+        self.has_other_images = False  # than the state that was loaded
         self.seconds = 0.0
         self.warm_since = (0, 0.0)  # step and seconds after the first step in `run`
         self.orthogonal = self.direct = 0.0
@@ -157,15 +157,15 @@ class Trainer:
             "average_updates": self.average.num_updates,
             "optimizer": self.optimizer.state_dict(),
             "controller": asdict(self.control),
-            "course": asdict(self.course),
+            "run_schedule": asdict(self.run_schedule),
             "information": [self.orthogonal, self.direct],
         }
 
-    def load(self, state: dict[str, Any], *, other_pictures: bool = False) -> None:
-        """Continue from what `state` returned; the length of the run may be another (`Course`).
+    def load(self, state: dict[str, Any], *, other_images: bool = False) -> None:
+        """Continue from what `state` returned; the run's length may be another (`RunSchedule`).
 
         Raises:
-            ValueError: a state of another version of the trainer, or of other pictures.
+            ValueError: a state of another version of the trainer, or of other images.
         """
         if state.get("version") != STATE_VERSION:
             raise ValueError(
@@ -174,10 +174,10 @@ class Trainer:
                 "another --output."
             )
         now, then = fingerprint(self.images), state.get("data")
-        self.has_other_pictures = then not in (None, now)  # the first states do not say
-        if self.has_other_pictures and not other_pictures:
+        self.has_other_images = then not in (None, now)  # the first states do not say
+        if self.has_other_images and not other_images:
             raise ValueError(
-                f"The pictures are not those the run was started with ({then} then, {now} now). "
+                f"The images are not those the run was started with ({then} then, {now} now). "
                 "Restore them, or choose another --output."
             )
         self.step = state["step"]
@@ -190,16 +190,18 @@ class Trainer:
         match_layout(self.optimizer)
         self.control = controller.ControllerState(**state["controller"])
         self.orthogonal, self.direct = state["information"]
-        if "course" in state:  # older states do not know the length they were planned for
-            self.course = course.Course(**state["course"]).resumed(self.config, self.step)
-            self.config = self.course.settle(self.config)
+        if "run_schedule" in state:  # older states do not know the length they were planned for
+            self.run_schedule = run_schedule.RunSchedule(**state["run_schedule"]).resumed(
+                self.config, self.step
+            )
+            self.config = self.run_schedule.settle(self.config)
         self.optimizer.param_groups[0]["first_step"] = self.config.copilot_warmup_steps
 
-    def resume(self, folder: Path, *, other_pictures: bool = False) -> list[str] | None:
+    def resume(self, folder: Path, *, other_images: bool = False) -> list[str] | None:
         """Load the newest readable state in `folder`.
 
         Args:
-            other_pictures: accept a state of other pictures, for use without training.
+            other_images: accept a state of other images, for use without training.
 
         Returns:
             A sentence per newer state that could not be read; None when there is no state.
@@ -207,7 +209,7 @@ class Trainer:
         found = load_state(folder)
         if found is None:
             return None
-        self.load(found[0], other_pictures=other_pictures)
+        self.load(found[0], other_images=other_images)
         return found[1]
 
     # -- one step ------------------------------------------------------------------------------
@@ -234,7 +236,7 @@ class Trainer:
         """
         config, loop = self.config, self.config.loop
         for group in self.optimizer.param_groups:
-            factor = self.course.rate_factor(config, self.step, group["first_step"])
+            factor = self.run_schedule.rate_factor(config, self.step, group["first_step"])
             group["lr"] = group["base"] * factor
         copilot_only = self.step < config.copilot_warmup_steps
         for update in range(1, loop.copilot_updates):
@@ -257,7 +259,7 @@ class Trainer:
         if not copilot_only and self.step % loop.information_every_steps == 0:
             self._observe_information(float(encoder_kl.sum()))
         if self.step % loop.control_every_steps == 0:
-            capacity = self.envelope(self.course.progress(self.step))
+            capacity = self.envelope(self.run_schedule.progress(self.step))
             self.control = controller.update_capacity(self.control, loop, capacity)
         return {
             **dict(zip(LOSS_NAMES, losses, strict=True)),
@@ -269,7 +271,7 @@ class Trainer:
         }
 
     def _copilot_update(self, update: int) -> None:
-        """One of the further updates of the co-pilot in a step, on pictures of its own."""
+        """One of the further updates of the co-pilot in a step, on images of its own."""
         self.optimizer.zero_grad(set_to_none=True)  # without gradients the rest is not touched
         values = self._backward(True, update)
         if not math.isfinite(float(values[0])):
@@ -286,7 +288,7 @@ class Trainer:
         config, loop = self.config, self.config.loop
         draws = self._draw(update)
         warmup = max(loop.distillation_warmup, 1e-9)
-        weight = loop.distillation_weight * min(1.0, self.course.progress(self.step) / warmup)
+        weight = loop.distillation_weight * min(1.0, self.run_schedule.progress(self.step) / warmup)
         settings = [self.control.kl_weight, self.control.capacity, weight]
         scalars = torch.tensor(settings, device=self.device).unbind()
         num_parts = config.accumulation_steps
@@ -396,7 +398,7 @@ class Trainer:
         """One line of the statistics file."""
         return {
             "step": self.step,
-            "planned_steps": self.course.planned,
+            "planned_steps": self.run_schedule.planned,
             "is_warmup": self.step <= self.config.copilot_warmup_steps < self.config.steps,
             "images": self.step * self.config.batch_size,
             "seconds": round(self.seconds, 2),

@@ -18,7 +18,7 @@ class Heads:
     """Renders heads (n, S, S, 3) from levels (n, 11).
 
     Each continuous factor has ten levels, evenly spaced from the least to the greatest value that
-    training pictures take, both included.
+    training images take, both included.
     """
 
     name = HEADS_NAME

@@ -28,11 +28,11 @@ from .shading import (
     shade,
 )
 
-GENERATOR_VERSION = 1  # raise it when the same factors give another picture
+GENERATOR_VERSION = 1  # raise it when the same factors give another image
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 16, 512
 
 _SAMPLES = 4  # per pixel along each axis
-_VIEW_WIDTH = 2.42  # decimetres across the picture at the head's depth
+_VIEW_WIDTH = 2.42  # decimetres across the image at the head's depth
 _VIEW_CENTRE = -0.06
 _CAMERA_DISTANCE = 9.0
 _MAX_TURN = 0.85  # radians for a yaw of 1

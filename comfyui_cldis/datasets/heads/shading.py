@@ -60,7 +60,7 @@ def hue_colour(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def make_palette(skin: float, hair_color: float, background: float) -> np.ndarray:
-    """Collects the five colours of a picture as (5, 3) float64."""
+    """Collects the five colours of an image as (5, 3) float64."""
     rows = [
         tone(SKIN_TONES, skin),
         tone(HAIR_TONES, hair_color),

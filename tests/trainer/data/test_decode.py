@@ -1,4 +1,4 @@
-"""One picture file at a time: modes, depths, transparency, rotation, resize rules, damage."""
+"""One image file at a time: modes, depths, transparency, rotation, resize rules, damage."""
 
 import io
 import struct
@@ -12,19 +12,19 @@ from comfyui_cldis.editing import framing
 from trainer.data import RESIZE_RULES
 from trainer.data import decode as module
 from trainer.data.budget import Budget
-from trainer.data.decode import decode_picture
+from trainer.data.decode import decode_image
 
 ORANGE = (250, 128, 10)
 
 
-def encoded(picture, kind="PNG", **options):
+def encoded(image, kind="PNG", **options):
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def pixels_of(data, image_size=8, channels=3, resize="crop"):
-    return decode_picture(data, image_size, channels, resize).pixels
+    return decode_image(data, image_size, channels, resize).pixels
 
 
 def png(width, height, depth, colour_type, rows, *chunks):
@@ -74,7 +74,7 @@ def orange_variants():
     other = Image.new("RGB", (24, 16), "blue")
     deep = np.array(ORANGE, dtype=np.uint16) * 257
     yield "jpeg", "RGB", encoded(rgb, "JPEG", quality=95)
-    yield "jpeg of two pictures", "RGB", encoded(rgb, "MPO", save_all=True, append_images=[other])
+    yield "jpeg of two images", "RGB", encoded(rgb, "MPO", save_all=True, append_images=[other])
     yield "webp", "RGB", encoded(rgb, "WEBP", lossless=True)
     yield "tiff", "RGB", encoded(rgb, "TIFF")
     yield "tiff lzw", "RGB", encoded(rgb, "TIFF", compression="tiff_lzw")
@@ -100,7 +100,7 @@ VARIANTS = [pytest.param(mode, data, id=name) for name, mode, data in orange_var
 
 @pytest.mark.parametrize(("mode", "data"), VARIANTS)
 def test_formats_and_modes_give_the_same_colour(mode, data):
-    decoded = decode_picture(data, 8, 3)
+    decoded = decode_image(data, 8, 3)
     assert decoded.pixels.shape == (8, 8, 3)
     assert decoded.pixels.dtype == np.uint8
     assert (decoded.width, decoded.height, decoded.mode) == (24, 16, mode)
@@ -198,13 +198,13 @@ def test_grey_output_has_one_channel():
 
 def upright_quadrants():
     """24 x 16 pixels, each quadrant of another colour."""
-    picture = np.zeros((16, 24, 3), dtype=np.uint8)
-    picture[:, :12, 0] = 255
-    picture[:8, :, 1] = 255
-    return picture
+    image = np.zeros((16, 24, 3), dtype=np.uint8)
+    image[:, :12, 0] = 255
+    image[:8, :, 1] = 255
+    return image
 
 
-# How a camera that writes this orientation has stored the upright picture.
+# How a camera that writes this orientation has stored the upright image.
 STORED = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -226,7 +226,7 @@ def test_exif_rotation_is_undone(kind, orientation):
     if kind in ("JPEG", "WEBP"):
         options["quality"] = 95
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright_quadrants())))
-    decoded = decode_picture(encoded(stored, kind, **options), 8, 3, "stretch")
+    decoded = decode_image(encoded(stored, kind, **options), 8, 3, "stretch")
     assert (decoded.width, decoded.height) == (24, 16)
     corners = decoded.pixels[[1, 1, 6, 6], [1, 6, 1, 6]].astype(int)
     expected = [(255, 255, 0), (0, 255, 0), (255, 0, 0), (0, 0, 0)]
@@ -237,7 +237,7 @@ def test_size_of_a_turned_jpeg_is_exact_although_it_is_decoded_small():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(Image.new("RGB", (641, 1281)), "JPEG", exif=exif.tobytes())
-    decoded = decode_picture(data, 8, 3)
+    decoded = decode_image(data, 8, 3)
     assert (decoded.width, decoded.height) == (1281, 641)
 
 
@@ -252,8 +252,8 @@ def test_rules_are_those_of_editing():
 def test_crop_keeps_the_central_square(is_tall):
     wide = np.zeros((10, 30, 3), dtype=np.uint8)
     wide[:, 10:20] = 200
-    picture = wide.swapaxes(0, 1) if is_tall else wide
-    assert pixels_of(encoded(Image.fromarray(np.ascontiguousarray(picture))), 5).min() == 200
+    image = wide.swapaxes(0, 1) if is_tall else wide
+    assert pixels_of(encoded(Image.fromarray(np.ascontiguousarray(image))), 5).min() == 200
 
 
 @pytest.mark.parametrize("is_tall", [False, True])
@@ -288,7 +288,7 @@ def test_stretch_shows_everything():
     assert np.abs(pixels[:, 5:] - 200).max() < 15
 
 
-def test_small_pictures_are_enlarged():
+def test_small_images_are_enlarged():
     assert np.array_equal(
         pixels_of(encoded(Image.new("RGB", (1, 1), ORANGE)), 8), np.full((8, 8, 3), ORANGE)
     )
@@ -300,7 +300,7 @@ def test_small_pictures_are_enlarged():
 def damaged():
     noise = Image.effect_noise((64, 64), 50)
     yield "empty", b""
-    yield "text", b"this is not a picture"
+    yield "text", b"this is not an image"
     yield "truncated png", encoded(noise)[:900]
     yield "truncated jpeg", encoded(noise, "JPEG")[:700]
     yield "truncated webp", encoded(noise, "WEBP")[:700]
@@ -315,28 +315,28 @@ def damaged():
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in damaged()])
 def test_damage_raises(data):
     with pytest.raises(Exception, match=".+"):
-        decode_picture(data, 8, 3)
+        decode_image(data, 8, 3)
 
 
 def test_huge_dimensions_are_refused_before_they_are_decoded():
     bomb = png(20000, 20000, 1, 0, [])  # 60 bytes that ask for 400 million pixels
     with pytest.raises(Image.DecompressionBombError, match="400000000 pixels"):
-        decode_picture(bomb, 8, 3)
+        decode_image(bomb, 8, 3)
 
 
 def test_more_pixels_than_memory_is_meant_for_are_refused(monkeypatch):
     monkeypatch.setattr(module, "_pixels_in_memory", Budget(100 * 100))
-    picture = Image.new("RGB", (200, 100))
+    image = Image.new("RGB", (200, 100))
     with pytest.raises(ValueError, match="200 x 100 pixels; at most 10,000 are .*smaller copy"):
-        decode_picture(encoded(picture), 8, 3)
+        decode_image(encoded(image), 8, 3)
     # A JPEG of that size is decoded at an eighth and fits.
-    assert decode_picture(encoded(picture, "JPEG"), 8, 3).width == 200
+    assert decode_image(encoded(image, "JPEG"), 8, 3).width == 200
 
 
 def test_pixels_are_given_back_after_success_and_failure(monkeypatch):
     monkeypatch.setattr(module, "_pixels_in_memory", Budget(64 * 64))
     whole = encoded(Image.effect_noise((64, 64), 50))
     for _ in range(3):
-        assert decode_picture(whole, 8, 3).width == 64
+        assert decode_image(whole, 8, 3).width == 64
         with pytest.raises(OSError, match="truncated"):
-            decode_picture(whole[:900], 8, 3)
+            decode_image(whole[:900], 8, 3)

@@ -1,4 +1,4 @@
-"""Folders and zip files of pictures: damaged files, limits, the cache and its errors."""
+"""Folders and zip files of images: damaged files, limits, the cache and its errors."""
 
 import io
 import os
@@ -14,9 +14,9 @@ from trainer.data import open_images
 ORANGE = (250, 128, 10)
 
 
-def encoded(picture, kind="PNG", **options):
+def encoded(image, kind="PNG", **options):
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -26,16 +26,16 @@ def plain(colour=ORANGE, size=(40, 30)):
 
 @pytest.fixture
 def folder(tmp_path):
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     (root / "nested" / "deeper").mkdir(parents=True)
     (root / "b.png").write_bytes(plain((20, 0, 0)))
     (root / "nested" / "c.PNG").write_bytes(plain((30, 0, 0)))
     (root / "nested" / "deeper" / "d.bmp").write_bytes(
         encoded(Image.new("RGB", (9, 50), (40, 0, 0)), "BMP")
     )
-    (root / "a.jpg").write_bytes(b"this is not a picture")
+    (root / "a.jpg").write_bytes(b"this is not an image")
     (root / "truncated.png").write_bytes(encoded(Image.effect_noise((64, 64), 50))[:900])
-    (root / "notes.txt").write_text("not a picture, and not counted")
+    (root / "notes.txt").write_text("not an image, and not counted")
     (root / ".hidden.png").write_bytes(plain())
     return root
 
@@ -63,12 +63,12 @@ def test_folder_uses_what_it_can_and_reports_the_rest(folder, tmp_path):
     assert (report.source, report.found, report.used) == (str(folder), 5, 3)
     reasons = dict(report.skipped)
     assert set(reasons) == {"a.jpg", "truncated.png"}
-    assert reasons["a.jpg"].startswith("not a picture of an accepted format")
+    assert reasons["a.jpg"].startswith("not an image of an accepted format")
     assert dict(report.ignored) == {".txt": 1, "hidden": 1}
 
 
 def test_zip_equals_folder(folder, tmp_path):
-    archive = tmp_path / "pictures.zip"
+    archive = tmp_path / "images.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in folder.rglob("*"):
             file.write(path, path.relative_to(folder))
@@ -79,7 +79,7 @@ def test_zip_equals_folder(folder, tmp_path):
     assert zipped.report.skipped == unzipped.report.skipped
 
 
-def test_oversized_picture_is_skipped(folder, tmp_path, monkeypatch):
+def test_oversized_image_is_skipped(folder, tmp_path, monkeypatch):
     (folder / "bomb.png").write_bytes(encoded(Image.new("1", (400, 400))))
     (folder / "large.png").write_bytes(encoded(Image.new("1", (300, 300))))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 70_000)  # an error at twice that number
@@ -145,7 +145,7 @@ def test_what_is_no_plain_file_is_skipped_and_not_waited_for(folder, tmp_path):
 
 
 def test_encrypted_and_damaged_zip_entries_are_skipped(tmp_path):
-    archive = tmp_path / "pictures.zip"
+    archive = tmp_path / "images.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("good.png", plain())
         file.writestr("torn.png", plain((1, 2, 3)))
@@ -251,7 +251,7 @@ def test_missing_path(tmp_path):
 
 
 def test_file_that_is_no_zip(folder, tmp_path):
-    with pytest.raises(ValueError, match="which is a single picture; .*put single pictures into"):
+    with pytest.raises(ValueError, match="which is a single image; .*put single images into"):
         open_images(str(folder / "b.png"), 8, cache_dir=tmp_path)
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ValueError, match="a file of another kind; expected a folder"):
@@ -261,13 +261,13 @@ def test_file_that_is_no_zip(folder, tmp_path):
         open_images(str(tmp_path / "bad.zip"), 8, cache_dir=tmp_path)
 
 
-def test_no_usable_picture_names_the_extensions(tmp_path):
+def test_no_usable_image_names_the_extensions(tmp_path):
     root = tmp_path / "empty"
     root.mkdir()
-    with pytest.raises(ValueError, match=r"with 0 picture files; .*\.jpg, \.jpeg, .*\.webp"):
+    with pytest.raises(ValueError, match=r"with 0 image files; .*\.jpg, \.jpeg, .*\.webp"):
         open_images(str(root), 8, cache_dir=tmp_path / "cache")
     (root / "broken.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"1 picture file, .*broken\.png: "):
+    with pytest.raises(ValueError, match=r"1 image file, .*broken\.png: "):
         open_images(str(root), 8, cache_dir=tmp_path / "cache")
 
 
@@ -298,7 +298,7 @@ def test_numbers_out_of_range_are_named(folder, tmp_path, options):
 
 
 def test_zip_entries_that_lead_out_are_skipped_by_name(tmp_path):
-    archive = tmp_path / "pictures.zip"
+    archive = tmp_path / "images.zip"
     names = ("../out.png", "/etc/root.png", "a/../../b.png", "..\\win.png", "C:\\x.png")
     with zipfile.ZipFile(archive, "w") as file:
         for index, name in enumerate((*names, "in/a..b.png", ".dot.png")):
@@ -326,18 +326,16 @@ def test_a_dangling_link_says_where_it_leads_also_from_the_cache(folder, tmp_pat
 
 
 def test_one_file_is_counted_in_the_singular(tmp_path):
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     root.mkdir()
     (root / "a.png").write_bytes(b"no")
     (root / "notes").write_text("x")
-    with pytest.raises(ValueError, match="with 1 picture file, none of them.*1 other file [(]1 wi"):
+    with pytest.raises(ValueError, match="with 1 image file, none of them.*1 other file [(]1 wi"):
         open_images(str(root), 8, cache_dir=tmp_path / "cache")
     (root / "a.png").write_bytes(plain())
     report = open_images(str(root), 8, cache_dir=tmp_path / "cache").report
-    assert "1 picture found, all used" in report.describe()
+    assert "1 image found, all used" in report.describe()
     assert "the crop cuts off 25 % of its area (a.png)" in report.describe()  # 40 x 30
     (root / "b.png").write_bytes(plain())
     report = open_images(str(root), 8, cache_dir=tmp_path / "cache").report
-    assert (
-        "2 of those used are one picture, pixel by pixel, which counts twice" in report.describe()
-    )
+    assert "2 of those used are one image, pixel by pixel, which counts twice" in report.describe()

@@ -13,7 +13,7 @@ import pytest
 
 from trainer.data import open_images
 
-NUM_PICTURES = 20_000
+NUM_IMAGES = 20_000
 # Opens a source and prints the peak of its own anonymous memory, in MiB above the start. Mapped
 # files are not counted: the system takes their pages back when it needs them.
 MEASURE = """
@@ -57,7 +57,7 @@ def measure(source: Path, cache: Path) -> dict:
 
 
 def tiny_png(number: int) -> bytes:
-    """An 8 x 8 picture that no other number gives, made without Pillow for speed."""
+    """An 8 x 8 image that no other number gives, made without Pillow for speed."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -74,28 +74,28 @@ def tiny_png(number: int) -> bytes:
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/status")
 @pytest.mark.parametrize("kind", ["folder", "zip"])
-def test_memory_of_many_pictures_stays_small(tmp_path, kind):
+def test_memory_of_many_images_stays_small(tmp_path, kind):
     if kind == "zip":
         source = tmp_path / "many.zip"
         with zipfile.ZipFile(source, "w") as archive:
-            for number in range(NUM_PICTURES):
+            for number in range(NUM_IMAGES):
                 archive.writestr(f"{number % 100:02d}/{number:06d}.png", tiny_png(number))
     else:
         source = tmp_path / "many"
         for folder in range(100):
             (source / f"{folder:02d}").mkdir(parents=True)
-        for number in range(NUM_PICTURES):
+        for number in range(NUM_IMAGES):
             (source / f"{number % 100:02d}/{number:06d}.png").write_bytes(tiny_png(number))
     measured = measure(source, tmp_path / "cache")
-    sys.stderr.write(f"\n{kind}: {NUM_PICTURES:,} pictures, {measured}\n")
-    assert measured["used"] == NUM_PICTURES
+    sys.stderr.write(f"\n{kind}: {NUM_IMAGES:,} images, {measured}\n")
+    assert measured["used"] == NUM_IMAGES
     # 240 MB of pixels are decoded; the listing, the survey and the threads need a part of this.
     assert measured["grown"] < 100
     # Five times the number, were all of it in proportion, on top of Python itself.
     assert measured["start"] + 5 * measured["grown"] < 700
 
 
-def test_tiny_pictures_differ_and_are_readable(tmp_path):
+def test_tiny_images_differ_and_are_readable(tmp_path):
     (tmp_path / "few").mkdir()
     for number in (0, 1, 65536):
         (tmp_path / "few" / f"{number}.png").write_bytes(tiny_png(number))

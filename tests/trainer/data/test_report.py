@@ -1,4 +1,4 @@
-"""The data report: sizes, modes, duplicates, flat pictures, its words and its files."""
+"""The data report: sizes, modes, duplicates, flat images, its words and its files."""
 
 import dataclasses
 import json
@@ -19,8 +19,8 @@ def noise(seed, size=(16, 16)):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Eight pictures: two pairs of equal ones, one flat, one grey, one palette, of many sizes."""
-    root = tmp_path / "pictures"
+    """Eight images: two pairs of equal ones, one flat, one grey, one palette, of many sizes."""
+    root = tmp_path / "images"
     (root / "more").mkdir(parents=True)
     noise(1, (12, 30)).save(root / "a.png")
     noise(2, (40, 20)).save(root / "b.png")
@@ -62,19 +62,19 @@ def test_enlarged_depends_on_the_rule(folder, tmp_path, resize, enlarged):
 def test_words_of_the_report(folder, tmp_path):
     lines = open_images(str(folder), 10, cache_dir=tmp_path / "cache").report.describe()
     assert lines.replace(str(folder), "DATA").split("\n") == [
-        "DATA: 10 pictures found = 8 used + 2 skipped",
+        "DATA: 10 images found = 8 used + 2 skipped",
         "  sizes 6 x 9 to 100 x 100, median 12 x 30; 1 smaller than 10 pixels, enlarged",
         # 60 % of 12 x 30, twice; 50 % of 40 x 20, twice; 33 % of 6 x 9
         "  5 not square: the crop cuts off 51 % of their area on average, 60 % at most (a.png); "
         "resize=pad keeps all",
         "  modes: 6 RGB, 1 L, 1 P",
-        "  4 of those used are only 2 pictures, pixel by pixel, and each of these counts twice "
+        "  4 of those used are only 2 images, pixel by pixel, and each of these counts twice "
         "(d.bmp = a.png, ...)",
         "  1 of nearly one colour (flat.png)",
         "  other files, not looked at: 1 .txt (accepted: .jpg, .jpeg, .jfif, .png, .webp, .bmp, "
         ".tif, .tiff, .gif; names that start with a dot are hidden)",
         "  skipped:",
-        "    broken.png: not a picture of an accepted format, or its first bytes are damaged",
+        "    broken.png: not an image of an accepted format, or its first bytes are damaged",
         "    empty.jpg: the file is empty (0 bytes)",
     ]
 
@@ -87,9 +87,9 @@ def test_the_counts_add_up(folder, tmp_path):
     left = 11 - 4 - len(report.skipped)
     first = report.describe().split("\n")[0].removeprefix(f"{folder}: ")
     assert first == (
-        f"11 pictures found = 4 used + {len(report.skipped)} skipped + {left} not asked for"
+        f"11 images found = 4 used + {len(report.skipped)} skipped + {left} not asked for"
     )
-    assert DataReport("x", 5, 5).describe() == "x: 5 pictures found, all used"
+    assert DataReport("x", 5, 5).describe() == "x: 5 images found, all used"
 
 
 @pytest.mark.parametrize("resize", ["pad", "stretch"])
@@ -161,36 +161,36 @@ def test_duplicates_name_the_first_of_their_group():
     ("levels", "words"),
     [
         ([1, 2, 3], None),
-        ([1, 2, 1], "2 of those used are one picture, pixel by pixel, which counts twice (2 = 0)"),
+        ([1, 2, 1], "2 of those used are one image, pixel by pixel, which counts twice (2 = 0)"),
         (
             [1, 1, 2, 1],
-            "3 of those used are one picture, pixel by pixel, which counts 3 times (1 = 0, ...)",
+            "3 of those used are one image, pixel by pixel, which counts 3 times (1 = 0, ...)",
         ),
         (
             [1, 2, 2, 1],
-            "4 of those used are only 2 pictures, pixel by pixel, and each of these "
+            "4 of those used are only 2 images, pixel by pixel, and each of these "
             "counts twice (2 = 1, ...)",
         ),
         (
             [1, 2, 2, 1, 5, 2],
-            "5 of those used are only 2 pictures, pixel by pixel; 1 counts most "
+            "5 of those used are only 2 images, pixel by pixel; 1 counts most "
             "often, 3 times (2 = 1, ...)",
         ),
     ],
 )
-def test_equal_pictures_are_counted_exactly(levels, words):
-    pictures = np.zeros((len(levels), 4, 4, 3), dtype=np.uint8)
-    pictures[:, 0, 0, 0] = levels
-    report = DataReport("x", 6, 6, image_size=4, findings=survey_drawn(pictures, str))
+def test_equal_images_are_counted_exactly(levels, words):
+    images = np.zeros((len(levels), 4, 4, 3), dtype=np.uint8)
+    images[:, 0, 0, 0] = levels
+    report = DataReport("x", 6, 6, image_size=4, findings=survey_drawn(images, str))
     told = [line.strip() for line in report.describe().split("\n") if "pixel by pixel" in line]
     assert told == ([] if words is None else [words])
     assert DataReport.from_json(report.to_json()) == report
 
 
-def test_one_level_of_one_pixel_makes_another_picture():
-    pictures = np.full((2, 8, 8, 3), 100, dtype=np.uint8)
-    pictures[1, 7, 7, 2] += 1
-    assert survey_drawn(pictures, str).num_duplicates == 0
+def test_one_level_of_one_pixel_makes_another_image():
+    images = np.full((2, 8, 8, 3), 100, dtype=np.uint8)
+    images[1, 7, 7, 2] += 1
+    assert survey_drawn(images, str).num_duplicates == 0
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ def test_one_level_of_one_pixel_makes_another_picture():
     [((100, 103), True), ((100, 105), False)],
 )
 def test_near_constant_is_a_small_spread_in_every_channel(levels, is_flat):
-    picture = np.full((8, 8, 3), 50, dtype=np.uint8)
-    picture[:4, :, 1], picture[4:, :, 1] = levels
-    assert take_fingerprint(picture).is_near_constant is is_flat
+    image = np.full((8, 8, 3), 50, dtype=np.uint8)
+    image[:4, :, 1], image[4:, :, 1] = levels
+    assert take_fingerprint(image).is_near_constant is is_flat
 
 
 def test_samples_are_spread_over_the_whole_set():
@@ -213,14 +213,14 @@ def test_samples_are_spread_over_the_whole_set():
 
 
 def test_survey_of_nothing_says_so():
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no image"):
         Survey(3).sum_up(8, "crop", str)
 
 
 def test_survey_counts_only_what_was_added():
     survey = Survey(5)
-    picture = Decoded(np.zeros((4, 4, 3), dtype=np.uint8), 7, 9, "CMYK")
-    survey.add(picture, take_fingerprint(picture.pixels))
+    image = Decoded(np.zeros((4, 4, 3), dtype=np.uint8), 7, 9, "CMYK")
+    survey.add(image, take_fingerprint(image.pixels))
     found = survey.sum_up(4, "crop", str)
     assert (found.num_duplicates, found.smallest, found.modes) == (0, (7, 9), (("CMYK", 1),))
 
@@ -236,13 +236,13 @@ def test_written_report_holds_everything(folder, tmp_path):
     text = (tmp_path / "run" / "data_report.json").read_text(encoding="utf-8")
     assert DataReport.from_json(text) == opened.report
     assert (tmp_path / "run" / "skipped_files.txt").read_text(encoding="utf-8") == (
-        "broken.png\tnot a picture of an accepted format, or its first bytes are damaged\n"
+        "broken.png\tnot an image of an accepted format, or its first bytes are damaged\n"
         "empty.jpg\tthe file is empty (0 bytes)\n"
     )
     with Image.open(tmp_path / "run" / "data_report.png") as sheet:
         assert sheet.width > 8 * 120  # eight tiles of 10 x 12 pixels, and gaps
         colours = {colour for _, colour in sheet.getcolors(1 << 20)}
-    assert (0, 128, 128) in colours  # the flat picture is on it
+    assert (0, 128, 128) in colours  # the flat image is on it
 
 
 def test_list_of_an_earlier_run_does_not_stay(folder, tmp_path):
@@ -261,7 +261,7 @@ def test_sheet_of_any_size_and_depth(folder, tmp_path, size, channels):
         assert 8 * 128 < sheet.width < 8 * 150
 
 
-def test_sheet_of_more_than_64_pictures_shows_64(folder, tmp_path):
+def test_sheet_of_more_than_64_images_shows_64(folder, tmp_path):
     opened = open_images(str(folder), 10, cache_dir=tmp_path / "cache")
     images = np.resize(opened.images, (300, 10, 10, 3))
     report = dataclasses.replace(opened.report, findings=survey_drawn(images, str))

@@ -1,4 +1,4 @@
-"""Zip files within a folder of pictures: found by the names in them, without unpacking."""
+"""Zip files within a folder of images: found by the names in them, without unpacking."""
 
 import os
 import zipfile
@@ -20,7 +20,7 @@ def make_zip(path, *names, comment=b""):
 
 @pytest.fixture
 def folder(tmp_path):
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     (root / "more").mkdir(parents=True)
     Image.new("RGB", (9, 9), "red").save(root / "a.png")
     return root
@@ -68,7 +68,7 @@ def test_every_cut_and_every_wrong_byte_is_survived(tmp_path):
         assert len([*names_in(path)]) <= 2
 
 
-def test_zips_with_pictures_are_named(folder, tmp_path):
+def test_zips_with_images_are_named(folder, tmp_path):
     assert told(folder, tmp_path) == ""
     make_zip(folder / "texts.zip", "a.txt", "__MACOSX/b.png", ".c.png", "png")
     (folder / "broken.zip").write_bytes(b"PK no")
@@ -78,11 +78,11 @@ def test_zips_with_pictures_are_named(folder, tmp_path):
     assert told(folder, tmp_path) == ""
     make_zip(folder / "more" / "b.ZIP", "x/y.JPEG")
     assert told(folder, tmp_path) == (
-        "the folder contains 1 zip file with pictures (more/b.ZIP): unpack it, or give it as --data"
+        "the folder contains 1 zip file with images (more/b.ZIP): unpack it, or give it as --data"
     )
     make_zip(folder / "c\n.zip", "z.tif")
     assert told(folder, tmp_path) == (
-        "the folder contains 2 zip files with pictures (c\\n.zip, more/b.ZIP): unpack them, or "
+        "the folder contains 2 zip files with images (c\\n.zip, more/b.ZIP): unpack them, or "
         "give one as --data"
     )
 
@@ -90,7 +90,7 @@ def test_zips_with_pictures_are_named(folder, tmp_path):
 def test_many_zips_are_looked_into_up_to_a_limit(folder, tmp_path, monkeypatch):
     for index in range(12):
         make_zip(folder / f"{index:02d}.zip", "a.png")
-    assert "contains 12 zip files with pictures (00.zip, " in told(folder, tmp_path)
+    assert "contains 12 zip files with images (00.zip, " in told(folder, tmp_path)
     assert ", 09.zip, ...): unpack" in told(folder, tmp_path)
     for module in (files, zips):
         monkeypatch.setattr(module, "MAX_ZIPS", 11)
@@ -101,7 +101,5 @@ def test_many_zips_are_looked_into_up_to_a_limit(folder, tmp_path, monkeypatch):
 def test_a_folder_of_nothing_but_zips_says_what_to_do(folder, tmp_path):
     (folder / "a.png").unlink()
     make_zip(folder / "all.zip", "a.png")
-    with pytest.raises(
-        ValueError, match=r"contains 1 zip file with pictures \(all.zip\): unpack it"
-    ):
+    with pytest.raises(ValueError, match=r"contains 1 zip file with images \(all.zip\): unpack it"):
         open_images(str(folder), 8, cache_dir=tmp_path / "cache")

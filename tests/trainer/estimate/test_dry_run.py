@@ -45,11 +45,11 @@ PLENTY = 2**40  # bytes
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    path = tmp_path / "pictures"
+    path = tmp_path / "images"
     path.mkdir()
     for index in range(5):
         Image.new("RGB", (40, 32), (index * 40, 0, 0)).save(path / f"{index}.png")
-    (path / "notes.txt").write_text("no picture")
+    (path / "notes.txt").write_text("no image")
     return path
 
 
@@ -102,9 +102,9 @@ def test_toml_of_nested_tables():
 
 def test_command_prints_a_preset_and_leaves_no_trace(folder, capsys, monkeypatch):
     def refuse(*arguments):
-        raise AssertionError("a plan decodes no pictures")
+        raise AssertionError("a plan decodes no images")
 
-    monkeypatch.setattr("trainer.data.folder.decode_picture", refuse)
+    monkeypatch.setattr("trainer.data.folder.decode_image", refuse)
     monkeypatch.setattr(costs, "TIMING_BUDGET", 0.1)
     output = folder.parent / "run"
     command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32", "--dry-run"]
@@ -113,8 +113,8 @@ def test_command_prints_a_preset_and_leaves_no_trace(folder, capsys, monkeypatch
     expected = TINY.with_values({"loop.feedback": "ramp", "steps": 40})
     assert TrainConfig.from_dict(tomllib.loads(text)) == expected
     facts = comments(text)
-    assert "5 picture files in pictures, brought to 32 x 32 px" in facts
-    assert "40 steps of 16 pictures, 640 in all; each picture 128.0 times" in facts
+    assert "5 image files in images, brought to 32 x 32 px" in facts
+    assert "40 steps of 16 images, 640 in all; each image 128.0 times" in facts
     assert "0.7 million parameters: encoder 0.1, U-Net 0.4, co-pilot 0.2" in facts
     assert "an estimate" in facts
     assert not output.exists()
@@ -123,11 +123,11 @@ def test_command_prints_a_preset_and_leaves_no_trace(folder, capsys, monkeypatch
 def test_time_and_disk_in_words(folder, quick):
     config = replace(TINY, steps=100, loop=replace(TINY.loop, copilot_warmup_steps=20))
     facts = comments(describe_plan(settings(folder, config)))
-    # 20 * 0.5 s + 80 * 2 s = 170 s; 6e6 operations * 1,600 pictures; in the end 264 passes invert,
-    # 1,280 rank and 6,400 measure eight axes, 305 judge the five pictures, 536 draw: 87.85 s
+    # 20 * 0.5 s + 80 * 2 s = 170 s; 6e6 operations * 1,600 images; in the end 264 passes invert,
+    # 1,280 rank and 6,400 measure eight axes, 305 judge the five images, 536 draw: 87.85 s
     assert (
         "about 4.3 minutes, an estimate: about 2.8 minutes of training, at 2 s per step (8 "
-        "pictures per second, 9.6e+09 operations in all), and up to about 88 seconds at its end "
+        "images per second, 9.6e+09 operations in all), and up to about 88 seconds at its end "
         "for directions, quality and report" in facts
     )
     assert "finder" not in facts
@@ -135,8 +135,8 @@ def test_time_and_disk_in_words(folder, quick):
     facts_of_finder = comments(describe_plan(settings(folder, found)))
     assert "(without the search of the finder learned)" in facts_of_finder
     drawn = comments(describe_plan(replace(settings(folder, config), data="heads")))
-    assert "and up to about 4 minutes at its end" in drawn  # 251 pictures and 153.11 s more
-    assert "timed just now on 8 random pictures per step instead of 16" in facts
+    assert "and up to about 4 minutes at its end" in drawn  # 251 images and 153.11 s more
+    assert "timed just now on 8 random images per step instead of 16" in facts
     assert "the first 20 steps train the co-pilot alone" in facts
     compiled = comments(describe_plan(settings(folder, replace(config, use_compile=True))))
     assert "timed without torch.compile" in compiled and "timed without" not in facts
@@ -218,12 +218,12 @@ def test_too_little_memory_names_the_accumulation_steps_that_fit(folder, quick, 
     assert "choose a smaller preset" in comments(describe_plan(settings(folder)))
 
 
-def test_held_out_pictures_are_counted(folder, quick, monkeypatch):
+def test_held_out_images_are_counted(folder, quick, monkeypatch):
     monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 5)
     monkeypatch.setattr("trainer.data.holdout.FEWEST", 1)
     facts = comments(describe_plan(settings(folder, replace(TINY, steps=10))))
     assert "1 of them held out of the training" in facts
-    assert "160 in all; each picture 40.0 times" in facts  # 10 * 16 pictures over 4
+    assert "160 in all; each image 40.0 times" in facts  # 10 * 16 images over 4
 
 
 class Processes:
@@ -241,7 +241,7 @@ def test_several_processes_share_the_batch(folder, quick, monkeypatch):
     config = replace(TINY, batch_size=24, accumulation_steps=3)
     facts = comments(describe_plan(settings(folder, config)))
     assert "2 processes, each on a CPU" in facts
-    assert "12 pictures per step each, in 3 parts of 4 one after the other" in facts
+    assert "12 images per step each, in 3 parts of 4 one after the other" in facts
     assert "not timed with several processes" in facts
     with pytest.raises(
         ValueError, match="batch_size 15 .* 2 processes with 1 accumulation step[.] .*multiple of 2"
@@ -251,35 +251,35 @@ def test_several_processes_share_the_batch(folder, quick, monkeypatch):
     assert describe_plan(settings(folder, config)) == ""
 
 
-# -- pictures ----------------------------------------------------------------------------------
+# -- images ----------------------------------------------------------------------------------
 
 
-def test_pictures_are_counted_without_opening_them(folder, quick):
-    archive = folder.parent / "pictures.zip"
+def test_images_are_counted_without_opening_them(folder, quick):
+    archive = folder.parent / "images.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for index in range(3):
-            file.writestr(f"in/{index}.jpg", b"not even a picture")
+            file.writestr(f"in/{index}.jpg", b"not even an image")
     facts = comments(describe_plan(settings(archive, replace(TINY, num_images=0))))
-    assert "3 picture files in pictures.zip, brought" in facts
+    assert "3 image files in images.zip, brought" in facts
     facts = comments(describe_plan(settings(folder, replace(TINY, num_images=2))))
-    assert "5 picture files in pictures, 2 of them used" in facts
-    assert "each picture 2,400.0 times" in facts
+    assert "5 image files in images, 2 of them used" in facts
+    assert "each image 2,400.0 times" in facts
 
 
 @pytest.mark.parametrize("name", ["heads", "shapes3d-equivalent"])
-def test_drawn_pictures_are_counted(folder, quick, name):
+def test_drawn_images_are_counted(folder, quick, name):
     run = replace(settings(folder), data=name)
-    assert f"512 pictures drawn by {name}, 32 x 32 px" in comments(describe_plan(run))
+    assert f"512 images drawn by {name}, 32 x 32 px" in comments(describe_plan(run))
     run = replace(run, config=replace(TINY, num_images=0))
-    assert f"20,000 pictures drawn by {name}" in comments(describe_plan(run))
+    assert f"20,000 images drawn by {name}" in comments(describe_plan(run))
 
 
 def test_stored_factors_are_not_read(folder, quick):
     path = folder.parent / "mpi3d_toy.npz"
     path.write_bytes(b"not even a file of numbers")
     facts = comments(describe_plan(settings(path, replace(TINY, num_images=0))))
-    assert "all pictures stored in mpi3d_toy.npz" in facts and "epochs" not in facts
-    assert "decoded pictures 3,072 bytes each" in facts  # 32 * 32 * 3
+    assert "all images stored in mpi3d_toy.npz" in facts and "epochs" not in facts
+    assert "decoded images 3,072 bytes each" in facts  # 32 * 32 * 3
 
 
 def test_unusable_data_are_refused(folder, quick):
@@ -289,7 +289,7 @@ def test_unusable_data_are_refused(folder, quick):
         describe_plan(replace(settings(folder), data="headz"))
     for index in range(4):
         (folder / f"{index}.png").unlink()
-    with pytest.raises(ValueError, match="holds 1 picture file[.]"):
+    with pytest.raises(ValueError, match="holds 1 image file[.]"):
         describe_plan(settings(folder))
 
 
@@ -357,8 +357,8 @@ def test_passes_after_the_last_step_are_those_of_an_export(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
     trainer = Trainer(config, images)
     trainer.step = 1
-    judged = (to_tensor(images[:18]), "seen in training")
-    model = assemble(trainer.average.module, config, images, {}, judged)
+    evaluated = (to_tensor(images[:18]), "seen in training")
+    model = assemble(trainer.average.module, config, images, {}, evaluated)
     assert len(model.directions) == 2
     draw_samples(trainer, directions=model.directions)
     assert sum(passes) == costs.count_end_passes(config, 18)

@@ -279,14 +279,14 @@ def test_records_without_images_use_the_batch_size(tmp_path):
     assert read_events(stream)[0]["images_per_sec"] == 20.0
 
 
-def test_a_picture_is_saved_for_the_reader_of_events(tmp_path):
+def test_an_image_is_saved_for_the_reader_of_events(tmp_path):
     stream = io.StringIO()
-    picture = Image.new("RGB", (4, 2), (250, 10, 20))
+    image = Image.new("RGB", (4, 2), (250, 10, 20))
     with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=stream) as log:
-        log.picture("../strong / latents", picture, 50)
+        log.image("../strong / latents", image, 50)
     (event,) = read_events(stream)
     path = Path(event.pop("path"))
-    assert event == {"event": "picture", "name": "../strong / latents", "step": 50}
+    assert event == {"event": "image", "name": "../strong / latents", "step": 50}
     assert path.parent == (tmp_path / "samples").resolve()
     assert path.name == "_strong_latents_000050.png"
     with Image.open(path) as saved:
@@ -314,11 +314,11 @@ def read_board(folder: Path):
     return board.Reload()
 
 
-def test_scalars_by_group_and_pictures(tmp_path):
+def test_scalars_by_group_and_images(tmp_path):
     pytest.importorskip("tensorboard")
     with RunLog(tmp_path, 0, 100, 32) as log:
         log.write(record(10, new_number=5.0, used=float("nan"), word="text"), START)
-        log.picture("traversals", Image.new("L", (8, 6)), 10)
+        log.image("traversals", Image.new("L", (8, 6)), 10)
     board = read_board(tmp_path)
     tags = set(board.Tags()["scalars"])
     assert {"loss/diffusion", "loop/capacity", "loop/kl", "speed/images_per_sec"} <= tags
@@ -327,8 +327,8 @@ def test_scalars_by_group_and_pictures(tmp_path):
     (value,) = board.Scalars("loop/capacity")
     assert (value.step, value.value) == (10, pytest.approx(7.02))
     assert board.Scalars("speed/images_per_sec")[0].value == 64.0
-    (picture,) = board.Images("samples/traversals")
-    assert (picture.width, picture.height, picture.step) == (8, 6, 10)
+    (image,) = board.Images("samples/traversals")
+    assert (image.width, image.height, image.step) == (8, 6, 10)
 
 
 def test_resuming_purges_what_lies_beyond(tmp_path):
@@ -352,7 +352,7 @@ def test_missing_tensorboard_is_said_once(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with RunLog(tmp_path, 0, 100, 32) as log:
         log.write(record(10), START)
-        log.picture("traversals", Image.new("RGB", (4, 4)), 10)
+        log.image("traversals", Image.new("RGB", (4, 4)), 10)
     error = capfd.readouterr().err
     assert error.count("TensorBoard is not installed") == 1 and "pip install tensorboard" in error
     assert not (tmp_path / "tensorboard").exists()

@@ -24,15 +24,15 @@ def turned(degrees: float) -> Tensor:
 
 
 def patches(factors: Tensor) -> Tensor:
-    """Factors (b, 4) -> pictures (b, 3, 16, 16): each lights one quarter in a colour of its own."""
-    pictures = torch.zeros(len(factors), 3, 16, 16, dtype=factors.dtype)
+    """Factors (b, 4) -> images (b, 3, 16, 16): each lights one quarter in a colour of its own."""
+    images = torch.zeros(len(factors), 3, 16, 16, dtype=factors.dtype)
     amounts = factors * STRENGTHS.to(factors)
     rows = []
     for index, (row, column) in enumerate(((0, 0), (0, 8), (8, 0), (8, 8))):
         mask = torch.zeros(3, 16, 16, dtype=factors.dtype)
         mask[index % 3, row : row + 8, column : column + 8] = 1
         rows.append(mask)
-    return pictures + torch.einsum("bk,kchw->bchw", amounts, torch.stack(rows))
+    return images + torch.einsum("bk,kchw->bchw", amounts, torch.stack(rows))
 
 
 def make_mixed_space(degrees: float, spread: str = "uniform", count: int = 2000) -> RendererSpace:

@@ -140,7 +140,7 @@ def adagn_model(make_model):
 
 def space_of(model, count: int = 8) -> ModelSpace:
     generator = torch.Generator().manual_seed(2)
-    return ModelSpace.of_pictures(model, torch.rand(count, 3, 32, 32, generator=generator) * 2 - 1)
+    return ModelSpace.of_images(model, torch.rand(count, 3, 32, 32, generator=generator) * 2 - 1)
 
 
 def test_conditioning_products_equal_autograd(adagn_model):
@@ -182,8 +182,8 @@ def test_jacobian_directions_equal_those_of_autograd():
         gram += full.double().T @ full.double()
     values, vectors = torch.linalg.eigh(gram)
     found = find(space, NavigationSettings(finder="jacobian"))
-    likeness = (found.vectors.double() @ vectors.flip(1)).abs()
-    assert torch.allclose(likeness, torch.eye(4).double(), atol=1e-4)
+    similarity = (found.vectors.double() @ vectors.flip(1)).abs()
+    assert torch.allclose(similarity, torch.eye(4).double(), atol=1e-4)
     shares = (values.flip(0) / values.sum()).tolist()
     assert found.facts["shares"] == pytest.approx(shares, abs=1e-4)
 
@@ -233,19 +233,19 @@ def test_dead_dimensions_are_dropped_and_never_come_back():
         found = find(space, NavigationSettings(finder=finder))
         assert found.vectors.shape == (3, 5), finder
         assert bool((found.vectors[:, [1, 3]] == 0).all())
-        assert sorted(found.facts["live_dimensions"]) == [0, 2, 4]
+        assert sorted(found.facts["active_dimensions"]) == [0, 2, 4]
 
 
 def test_what_cannot_be_searched_is_refused_in_a_sentence(tiny_model, mixed_space):
     flat = RendererSpace(lambda codes: torch.zeros(len(codes), 3, 8, 8), torch.randn(20, 4))
-    with pytest.raises(ValueError, match="No dimension of the code changes the picture"):
+    with pytest.raises(ValueError, match="No dimension of the code changes the image"):
         find(flat, NavigationSettings())
     with pytest.raises(ValueError, match=r"5 directions .* only 4 dimensions .* Ask for 4"):
         find(mixed_space(0.0), NavigationSettings(directions=5))
-    with pytest.raises(ValueError, match="got 30 pictures for 4 dimensions. Give at least 40"):
+    with pytest.raises(ValueError, match="got 30 images for 4 dimensions. Give at least 40"):
         find(mixed_space(0.0, count=30), NavigationSettings(finder="ica"))
     drawn = ModelSpace.of_prior(tiny_model, 4, 0)
-    with pytest.raises(ValueError, match="there are no pictures. Give some with --data"):
+    with pytest.raises(ValueError, match="there are no images. Give some with --data"):
         find(drawn, NavigationSettings(finder="pca"))
     with pytest.raises(ValueError, match="finder is 'best'. Use one of axes, pca"):
         NavigationSettings(finder="best")  # pyright: ignore[reportArgumentType]

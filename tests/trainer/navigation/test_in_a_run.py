@@ -32,8 +32,8 @@ def export(model, directions: str, said: list[str]):
         load_preset("tiny32"), model=model.networks.config, directions=directions, seed=3
     )
     images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
-    judged = (torch.zeros(1, 3, 32, 32), "unseen")
-    return assemble(model.networks, config, images, {"name": "tiny"}, judged, said.append)
+    evaluated = (torch.zeros(1, 3, 32, 32), "unseen")
+    return assemble(model.networks, config, images, {"name": "tiny"}, evaluated, said.append)
 
 
 def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from trainer.navigation import ModelSpace, NavigationSettings, Watch, find
-from trainer.navigation.active import live_dimensions
-from trainer.navigation.moves import Moves, apply_moves, draw_moves, likeness
+from trainer.navigation.active import active_dimensions
+from trainer.navigation.moves import Moves, apply_moves, draw_moves, similarity
 from trainer.navigation.predictor import Jitter, Predictor
-from trainer.navigation.rotation import Rotation, largest_turn, random_rows
+from trainer.navigation.rotation import Rotation, largest_rotation_deg, random_rows
 from trainer.training.batches import step_generator
 
-QUICK = {"pictures_per_step": 3, "moves_per_picture": 3}
+QUICK = {"images_per_step": 3, "moves_per_image": 3}
 
 
 def learned(steps: int, **changes) -> NavigationSettings:
@@ -23,7 +23,7 @@ def test_no_steps_give_exactly_the_axes(mixed_space):
         axes = find(space, NavigationSettings(directions=directions))
         found = find(space, learned(0, directions=directions))
         assert torch.equal(found.vectors, axes.vectors)
-        assert found.facts["largest_turn_degrees"] == 0
+        assert found.facts["largest_rotation_deg"] == 0
         assert "accuracy" not in found.facts  # nobody learned to name a move
 
 
@@ -34,7 +34,7 @@ def test_the_rotation_is_orthonormal_and_turns_by_its_angle():
     c, s = 0.8775825619, 0.4794255386  # cos and sin of .5
     expected = torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1.0]])
     assert torch.allclose(rotation.rows(), expected, atol=1e-6)
-    assert largest_turn(rotation.rows()) == pytest.approx(28.6479, abs=1e-3)
+    assert largest_rotation_deg(rotation.rows()) == pytest.approx(28.6479, abs=1e-3)
     rows = random_rows(5, 3, torch.Generator().manual_seed(0))
     assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
 
@@ -42,7 +42,7 @@ def test_the_rotation_is_orthonormal_and_turns_by_its_angle():
 def test_factors_that_the_axes_mix_are_found(mixed_space, factor_rows, agreement, monkeypatch):
     monkeypatch.setattr("trainer.navigation.learned.JUDGING_BATCHES", 1)
     space = mixed_space(25.0)
-    settings = learned(25, angle_rate=0.05, pictures_per_step=6, moves_per_picture=4)
+    settings = learned(25, angle_rate=0.05, images_per_step=6, moves_per_image=4)
     found = find(space, settings)
     wanted = factor_rows(25.0)
     assert agreement(find(space, NavigationSettings()).vectors, wanted) < 0.85
@@ -51,7 +51,7 @@ def test_factors_that_the_axes_mix_are_found(mixed_space, factor_rows, agreement
     assert found.facts["chance"] == 0.25
 
 
-def test_a_stopped_search_goes_on_as_if_it_never_stopped(mixed_space, tmp_path, monkeypatch):
+def test_a_stopped_search_resumes_as_if_it_never_stopped(mixed_space, tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.navigation.learned.JUDGING_BATCHES", 2)
     space = mixed_space(25.0)
     whole = find(space, learned(5), seed=2)
@@ -68,7 +68,11 @@ def test_a_stopped_search_goes_on_as_if_it_never_stopped(mixed_space, tmp_path, 
     assert torch.equal(again.vectors, whole.vectors) and again.facts == whole.facts
     other = find(space, learned(5), seed=3)
     assert not torch.equal(other.vectors, whole.vectors)
-    for settings, seed in ((learned(5), 3), (learned(5, twin_weight=0.5), 2), (learned(1), 2)):
+    for settings, seed in (
+        (learned(5), 3),
+        (learned(5, redundancy_weight=0.5), 2),
+        (learned(1), 2),
+    ):
         with pytest.raises(ValueError, match="holds another search, at step 2"):
             find(space, settings, seed, watch)
 
@@ -78,9 +82,9 @@ def test_a_models_directions_can_be_learned_and_its_weights_stay(make_model, mon
     model = make_model()
     model.networks.requires_grad_(True)  # as in a training run
     before = {name: value.clone() for name, value in model.networks.state_dict().items()}
-    space = ModelSpace.of_pictures(model, torch.rand(4, 3, 32, 32) * 2 - 1)
+    space = ModelSpace.of_images(model, torch.rand(4, 3, 32, 32) * 2 - 1)
     found = find(space, learned(2))
-    assert 0 < found.facts["largest_turn_degrees"] < 10
+    assert 0 < found.facts["largest_rotation_deg"] < 10
     after = model.networks.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert all(parameter.grad is None for parameter in model.networks.parameters())
@@ -88,7 +92,7 @@ def test_a_models_directions_can_be_learned_and_its_weights_stay(make_model, mon
 
 def test_moves_are_within_the_range_and_their_amount_is_what_was_moved(mixed_space):
     space = mixed_space(0.0)
-    moves = draw_moves(space, learned(1, pictures_per_step=50), 4, step_generator(0, 0))
+    moves = draw_moves(space, learned(1, images_per_step=50), 4, step_generator(0, 0))
     assert len(moves.codes) == 150 and moves.times == 3
     chosen = moves.chosen.view(50, 3)
     assert all(len(set(row.tolist())) == 3 for row in chosen)  # different directions per item
@@ -103,7 +107,7 @@ def test_moves_are_within_the_range_and_their_amount_is_what_was_moved(mixed_spa
     assert torch.allclose(change, strengths * amounts.abs(), atol=1e-5)
 
 
-def test_likeness_is_1_for_twins_and_0_for_changes_in_different_places():
+def test_similarity_is_1_for_twins_and_0_for_changes_in_different_places():
     jitter = Jitter.draw(2, 1, torch.Generator().manual_seed(0))
 
     def moved(second: torch.Tensor, amounts: tuple[float, float]) -> float:
@@ -119,7 +123,7 @@ def test_likeness_is_1_for_twins_and_0_for_changes_in_different_places():
             jitter,
             2,
         )
-        return float(likeness(moves, torch.stack([first, second])))
+        return float(similarity(moves, torch.stack([first, second])))
 
     top, bottom, both = torch.zeros(3, 1, 16, 16).unbind(0)
     top[:, :8], bottom[:, 8:], both[:] = -2.0, 1.0, 1.0
@@ -128,18 +132,18 @@ def test_likeness_is_1_for_twins_and_0_for_changes_in_different_places():
     assert moved(both, (1.0, 1.0)) == pytest.approx(0.5, abs=1e-5)  # cosine .7071, squared
 
 
-def test_jitter_is_drawn_per_pair_and_the_same_for_equal_pictures():
-    pictures = torch.rand(4, 3, 16, 16)
+def test_jitter_is_drawn_per_pair_and_the_same_for_equal_images():
+    images = torch.rand(4, 3, 16, 16)
     jitter = Jitter.draw(4, 3, torch.Generator().manual_seed(1))
-    assert torch.equal(jitter(pictures), jitter(pictures.clone()))
-    same = pictures[:1].expand(4, -1, -1, -1)
+    assert torch.equal(jitter(images), jitter(images.clone()))
+    same = images[:1].expand(4, -1, -1, -1)
     assert float((jitter(same)[0] - jitter(same)[1]).abs().max()) > 0.05
     assert float(jitter.gain.min()) >= 0.8 and float(jitter.gain.max()) <= 1.2
-    flat = jitter(torch.ones(4, 3, 16, 16))  # place does not change an even picture
+    flat = jitter(torch.ones(4, 3, 16, 16))  # place does not change an even image
     assert torch.allclose(flat, (jitter.gain + jitter.offset).expand_as(flat), atol=1e-5)
 
 
-def test_the_predictor_reads_both_pictures():
+def test_the_predictor_reads_both_images():
     predictor = Predictor(3, 5)
     first, second = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
     guess = predictor(first, second)
@@ -154,6 +158,6 @@ def test_dead_dimensions_stay_out_of_the_rotation():
     weight = torch.zeros(3, 3 * 64)
     weight[0, :64] = weight[2, 64:128] = 0.4
     space = RendererSpace(lambda z: (z @ weight).view(-1, 3, 8, 8), codes)
-    assert sorted(live_dimensions(space, 0).dimensions.tolist()) == [0, 2]
+    assert sorted(active_dimensions(space, 0).dimensions.tolist()) == [0, 2]
     found = find(space, learned(1, angle_rate=0.1))
     assert found.vectors.shape == (2, 3) and bool((found.vectors[:, 1] == 0).all())

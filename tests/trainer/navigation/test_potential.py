@@ -76,7 +76,7 @@ def test_the_wave_equation_is_what_is_penalised():
 def test_curves_are_learned_and_the_same_again(mixed_space, monkeypatch):
     monkeypatch.setattr("trainer.navigation.learned.JUDGING_BATCHES", 1)
     space = mixed_space(25.0, count=100)
-    settings = NavigationSettings(finder="flow", steps=3, pictures_per_step=3)
+    settings = NavigationSettings(finder="flow", steps=3, images_per_step=3)
     first, again = find(space, settings), find(space, settings)
     assert first.paths is not None and again.paths is not None
     assert torch.equal(first.paths, again.paths) and torch.equal(first.vectors, again.vectors)

@@ -18,7 +18,7 @@ from trainer.navigation.result import keep_names, safe_ranges
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("pictures")
+    path = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for index in range(48):
         colours = rng.integers(0, 255, (2, 2, 3), dtype=np.uint8)
@@ -114,7 +114,7 @@ def test_the_command_writes_a_model_with_the_directions(tiny_checkpoint, folder,
     assert torch.allclose(products, torch.eye(len(vectors)), atol=1e-4)
     recorded = new.facts["navigation"]
     assert (recorded["finder"], recorded["seed"]) == (finder, 0)
-    assert recorded["pictures"] == f"on 48 pictures from {folder.name}"
+    assert recorded["images"] == f"on 48 images from {folder.name}"
     measured = {item.name: item.quality["monotone"] for item in new.directions}
     assert new.facts["quality"]["monotone_share"] == measured
     assert new.facts["quality"]["num_visible_monotone"] == sum(x >= 0.9 for x in measured.values())
@@ -139,12 +139,12 @@ def test_curves_that_have_learned_nothing_are_written_as_axes(tiny_checkpoint, t
         assert item.path is None and max(item.vector) == 1
 
 
-def test_without_pictures_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
+def test_without_images_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
     output = tmp_path / "new.safetensors"
     words = ("--finder", "weights", "--directions", 2)
     assert navigate(tiny_checkpoint, "--output", output, *words) == 0
     assert len(load_checkpoint(output).directions) == 2
-    assert "on 4 pictures that it draws itself" in capfd.readouterr().err
+    assert "on 4 images that it draws itself" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_wrong_input_is_a_sentence_and_writes_nothing(
         (("--directions", 5), "has 4 dimensions. Ask for 4 or fewer."),
     ],
 )
-def test_what_cannot_be_is_refused_before_pictures_are_drawn(
+def test_what_cannot_be_is_refused_before_images_are_drawn(
     tiny_checkpoint, tmp_path, capfd, monkeypatch, words, sentence
 ):
     monkeypatch.setattr("trainer.navigation.command.open_space", None)
@@ -195,10 +195,10 @@ def test_another_model_file_is_not_replaced(tiny_checkpoint, tmp_path, capfd):
     ("finder", "sentence"),
     [
         ("axes", "nothing is written. The finder axes begins anew next time."),
-        ("learned", "Nothing that was saved is lost; run the same command to go on."),
+        ("learned", "Nothing that was saved is lost; run the same command to resume."),
     ],
 )
-def test_a_stop_says_whether_the_search_goes_on(
+def test_a_stop_says_whether_the_search_resumes(
     tiny_checkpoint, tmp_path, capfd, monkeypatch, finder, sentence
 ):
     def stopped(*_):

@@ -7,23 +7,23 @@ from trainer.navigation import ModelSpace
 from trainer.training.batches import step_generator
 
 
-def pictures(count: int = 4) -> torch.Tensor:
+def images(count: int = 4) -> torch.Tensor:
     return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
 def test_codes_are_in_standard_deviations(tiny_model):
-    space = ModelSpace.of_pictures(tiny_model, pictures())
-    raw = tiny_model.networks.encode_semantic(pictures()).mu
+    space = ModelSpace.of_images(tiny_model, images())
+    raw = tiny_model.networks.encode_semantic(images()).mu
     statistics = tiny_model.statistics
     assert torch.allclose(space.codes * statistics.std + statistics.mean, raw, atol=1e-5)
 
 
-def test_more_pictures_tell_the_spread_than_are_base_items(tiny_model, monkeypatch):
+def test_more_images_tell_the_spread_than_are_base_items(tiny_model, monkeypatch):
     from trainer.navigation import space as module
     from trainer.training.batches import to_tensor
 
-    monkeypatch.setattr(module, "BASE_PICTURES", 3)
-    monkeypatch.setattr(module, "SPREAD_PICTURES", 5)
+    monkeypatch.setattr(module, "BASE_IMAGES", 3)
+    monkeypatch.setattr(module, "SPREAD_IMAGES", 5)
     monkeypatch.setattr(module, "BATCH", 2)
     images = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
     space = ModelSpace.of_data(tiny_model, images)
@@ -32,11 +32,11 @@ def test_more_pictures_tell_the_spread_than_are_base_items(tiny_model, monkeypat
     statistics = tiny_model.statistics
     assert torch.allclose(space.spread * statistics.std + statistics.mean, raw, atol=1e-5)
     assert torch.equal(space.codes, space.spread[[0, 2, 4]])
-    assert torch.equal(space.pictures, every_other[[0, 2, 4]])
+    assert torch.equal(space.images, every_other[[0, 2, 4]])
 
 
 def test_items_of_a_scene_keep_their_noise_whatever_else_is_drawn(tiny_model):
-    space = ModelSpace.of_pictures(tiny_model, pictures())
+    space = ModelSpace.of_images(tiny_model, images())
     scene = space.scene(torch.tensor([2, 0]), step_generator(0, 0))
     codes = space.codes[[2, 2, 0, 0]]
     twice = scene(codes)
@@ -49,7 +49,7 @@ def test_items_of_a_scene_keep_their_noise_whatever_else_is_drawn(tiny_model):
 
 def test_a_scene_can_be_differentiated_and_leaves_the_weights_alone(tiny_model):
     for view in ("x0_hat", "preview"):
-        space = ModelSpace.of_pictures(tiny_model, pictures(), view=view)
+        space = ModelSpace.of_images(tiny_model, images(), view=view)
         codes = space.codes[:2].clone().requires_grad_()
         scene = space.scene(torch.arange(2), step_generator(0, 0))
         (slope,) = torch.autograd.grad(scene(codes).square().sum(), codes)
@@ -58,16 +58,16 @@ def test_a_scene_can_be_differentiated_and_leaves_the_weights_alone(tiny_model):
 
 
 def test_noise_levels_stay_where_one_evaluation_means_something(tiny_model):
-    space = ModelSpace.of_pictures(tiny_model, pictures())
+    space = ModelSpace.of_images(tiny_model, images())
     alphas = tiny_model.schedule.alphas_bar
     assert (space.earliest, float(alphas[space.latest]) >= 0.02) == (500, True)
     assert space.latest == 900
 
 
-def test_without_pictures_the_model_draws_its_own(tiny_model):
+def test_without_images_the_model_draws_its_own(tiny_model):
     space = ModelSpace.of_prior(tiny_model, 3, seed=4)
     again = ModelSpace.of_prior(tiny_model, 3, seed=4)
-    assert torch.equal(space.codes, again.codes) and torch.equal(space.pictures, again.pictures)
-    assert space.pictures.shape == (3, 3, 32, 32) and not space.from_pictures
+    assert torch.equal(space.codes, again.codes) and torch.equal(space.images, again.images)
+    assert space.images.shape == (3, 3, 32, 32) and not space.from_images
     assert bool((space.codes >= space.low - 1e-5).all())
     assert bool((space.codes <= space.high + 1e-5).all())

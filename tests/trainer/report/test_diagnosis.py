@@ -14,7 +14,7 @@ from trainer.report import diagnosis as rules
 from trainer.report.checks import check_settings
 from trainer.report.diagnosis import diagnose
 from trainer.report.history import final_dimensions, last_change
-from trainer.report.verdict import doubts
+from trainer.report.verdict import warnings_about
 
 STEPS, WARMUP = 1000, 200
 LN_24 = 3.17805  # of groups of 4 and 6 classes: ln 4 + ln 6
@@ -170,9 +170,9 @@ def test_a_run_without_a_capacity_is_not_told_to_change_it(config, remedy):
     ("kl", "weight", "fact", "remedy"),
     [
         (16.0, 2000.0, "kl_weight is at its limit of 2000", "model.copilot.image_size"),
-        (16.0, 300.0, "stores 16.0 nats per picture although C allows 8.0", "lower copilot_learn"),
+        (16.0, 300.0, "stores 16.0 nats per image although C allows 8.0", "lower copilot_learn"),
         (3.0, 0.05, "kl_weight is at its lowest, 0.05", "Lower loop.capacity_maximum"),
-        (3.0, 5.0, "stores only 3.0 nats per picture of the 8.0", "raise copilot_learning_rate"),
+        (3.0, 5.0, "stores only 3.0 nats per image of the 8.0", "raise copilot_learning_rate"),
     ],
 )
 def test_kl_that_does_not_follow_capacity(kl, weight, fact, remedy):
@@ -202,7 +202,7 @@ def test_used_must_be_low_or_high_for_long():
     assert "used_high" not in found(changed(used=1.5), with_loop(distillation_weight=0.0))
 
 
-def test_use_that_was_never_measured_is_not_judged():
+def test_use_that_was_never_measured_is_not_evaluated():
     assert found(changed(used=0.0, information=0.0, information_orthogonal=0.0)) == {}
 
 
@@ -249,7 +249,7 @@ def test_capacity_that_is_set_rarely_is_still_on_its_ramp():
     assert "capacity_on_ramp" not in found(records, with_loop(control_every_steps=10))
 
 
-def test_picture_loss_still_falling_or_rising():
+def test_image_loss_still_falling_or_rising():
     # joint phase .2 to 1: the last two quarters have their middles at .7 and .9
     severity, text = found(changed(diffusion=lambda p: 0.1 * math.exp(-p)))["diffusion_falling"]
     assert severity == "note" and "fell by 18 %" in text  # 1 - exp(-.2)
@@ -265,7 +265,7 @@ def test_picture_loss_still_falling_or_rising():
         ("diffusion_rising", 0.29, 0.19),  # 6.0 and 3.9 %
     ],
 )
-def test_thresholds_of_the_picture_loss(rule, inside, outside):
+def test_thresholds_of_the_image_loss(rule, inside, outside):
     assert rule in found(changed(diffusion=lambda p: math.exp(inside * p)))
     assert rule not in found(changed(diffusion=lambda p: math.exp(outside * p)))
 
@@ -381,7 +381,7 @@ def test_too_few_records_say_so_and_nothing_else():
     assert found(upto[:15]).keys() == {"warmup_only", "unfinished"}
 
 
-def test_a_run_of_the_copilot_alone_is_judged_by_its_copilot():
+def test_a_run_of_the_copilot_alone_is_evaluated_by_its_copilot():
     records = healthy()
     for record in records:
         record.update(diffusion=0.0, kl_per_dimension=[0.0] * 10)
@@ -480,16 +480,16 @@ def test_no_preset_asks_for_more_than_its_latents_hold():
         (
             0.2,
             [{"name": "x"}],
-            "explains only 20 % of what differs between the pictures, so the "
+            "explains only 20 % of what differs between the images, so the "
             "one direction found is no slider yet. Train longer.",
         ),
         (
             -0.3,
             [{"name": "x"}] * 3,
-            "explains nothing of what differs between the pictures, so the "
+            "explains nothing of what differs between the images, so the "
             "3 directions found are no sliders yet.",
         ),
-        (0.0, [], "explains nothing of what differs between the pictures, so there are no sliders"),
+        (0.0, [], "explains nothing of what differs between the images, so there are no sliders"),
         (0.5, [], "no latent changes them visibly, so there are no sliders"),
         (None, [{"name": "x"}], None),
         (None, None, None),
@@ -504,7 +504,7 @@ def test_sliders_of_a_model_that_does_not_follow_its_code(explained, directions,
     assert len([each for each in diagnose([], None, facts)]) == 1 + len(first)
 
 
-EVEN, UNEVEN = 0.9, 0.89  # shares of the pictures, on both sides of the threshold
+EVEN, UNEVEN = 0.9, 0.89  # shares of the images, on both sides of the threshold
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ EVEN, UNEVEN = 0.9, 0.89  # shares of the pictures, on both sides of the thresho
         ({"x": EVEN, "y": 0.0}, {}, None),
         ({"x": UNEVEN}, {}, None),  # y was not measured
         ({"x": UNEVEN}, {"y": 0.5}, "look for other directions with python -m trainer navigate"),
-        ({"x": 1.0, "y": 1.0}, {"x": UNEVEN, "y": UNEVEN}, "No direction changes the pictures"),
+        ({"x": 1.0, "y": 1.0}, {"x": UNEVEN, "y": UNEVEN}, "No direction changes the images"),
         ({}, {}, None),
     ],
 )
@@ -537,5 +537,5 @@ def test_what_speaks_against_a_direction():
         7,
     ]
     facts = {"directions": directions, "quality": {"monotone_share": {"a": 0.95, "c": 0.25}}}
-    assert doubts(facts) == ["", "weak", "uneven on 75 % of the pictures", ""]
-    assert doubts({}) == doubts({"directions": "abc"}) == []
+    assert warnings_about(facts) == ["", "weak", "uneven on 75 % of the images", ""]
+    assert warnings_about({}) == warnings_about({"directions": "abc"}) == []

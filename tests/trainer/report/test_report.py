@@ -1,4 +1,4 @@
-"""The report page and its figures, and the sample pictures it shows."""
+"""The report page and its figures, and the sample images it shows."""
 
 import base64
 import dataclasses
@@ -24,7 +24,7 @@ from comfyui_cldis.model import DiffusionAutoencoder
 from trainer.config.settings import load_preset
 from trainer.export import describe_run
 from trainer.monitor.metrics_file import read_records
-from trainer.report.html import encode_picture
+from trainer.report.html import encode_image
 from trainer.report.model_card import write_card
 from trainer.report.plot_style import smooth
 from trainer.report.plots import draw_curves, warmup_end
@@ -124,18 +124,18 @@ def test_report_of_a_real_run(run, quick):
     assert "<title>heads, 64 px: training report</title>" in path.read_text(encoding="utf-8")
     # the last record: step 4000, 128000 images, 6084.74 s; eleven dimensions above 0.1 nat
     assert fact(page, "Steps") == "4,000" and "of 4,000" in page.texts
-    assert fact(page, "Pictures seen") == "128,000"
+    assert fact(page, "Images seen") == "128,000"
     assert fact(page, "Training time") == "1 h 41 min"
     assert fact(page, "Dimensions used") == "11"
     assert fact(page, "Code explains") == "76 %"
     assert fact(page, "Sliders") == "2"
-    assert "The picture loss still fell by 20 % over the last quarter" in page.text
+    assert "The image loss still fell by 20 % over the last quarter" in page.text
     assert "yaw | 0 | left ... right | -2.41 to +2.34 | 0.273 | 56 % | uneven on 44 %" in page.text
     assert "hair | -2.00 to +1.50 | 0.100 | not measured" in page.text
     assert "No warnings." not in page.texts
     assert "the feedback never had a say" in page.text
-    pictures = page.tags.count("img")
-    assert pictures == 6 + 1 and len(page.addresses) == pictures
+    images = page.tags.count("img")
+    assert images == 6 + 1 and len(page.addresses) == images
     assert not list(run.glob("*.new"))
 
 
@@ -143,8 +143,8 @@ def test_a_weak_code_is_the_first_warning(run, quick):
     facts = {"quality": {"explained_variance_random_noise": 0.12}, "directions": [{"name": "x"}]}
     page = Page(write_report(run, facts, []).read_text("utf-8"))
     text = (
-        "The pictures do not follow the code yet: the code explains only 12 % of what differs "
-        "between the pictures, so the one direction found is no slider yet. Train longer."
+        "The images do not follow the code yet: the code explains only 12 % of what differs "
+        "between the images, so the one direction found is no slider yet. Train longer."
     )
     assert text in page.texts and "No warnings." not in page.texts
     assert fact(page, "Sliders") == "none yet" and "1 direction, see below" in page.texts
@@ -196,7 +196,7 @@ def test_i_by_kl_has_one_name(run, quick):
     ("name", "size", "title"),
     [("heads 64", 64, "heads, 64 px"), ("faces", 128, "faces, 128 px"), ("x 64", None, "x 64")],
 )
-def test_the_title_tells_the_size_of_the_pictures(name, size, title):
+def test_the_title_tells_the_size_of_the_images(name, size, title):
     assert titled(name, size) == title
 
 
@@ -230,7 +230,7 @@ def test_inverted_noise_is_no_headline_and_a_code_may_explain_nothing(run, quick
     quality = {"psnr_inverted_noise_db": 48.0, "explained_variance_random_noise": -0.25}
     page = Page(write_report(run, {"quality": quality}, []).read_text("utf-8"))
     assert fact(page, "Code explains") == "nothing"
-    assert "the mean picture is nearer (-0.25)" in page.text and "With inverted" not in page.text
+    assert "the mean image is nearer (-0.25)" in page.text and "With inverted" not in page.text
     assert page.text.index("48.0 dB PSNR; the noise map alone") > page.text.index("Details")
 
 
@@ -239,10 +239,10 @@ def test_inverted_noise_is_no_headline_and_a_code_may_explain_nothing(run, quick
 )
 def test_missing_and_foreign_facts(run, quick, facts):
     page = Page(write_report(run, facts, []).read_text("utf-8"))
-    assert "Training of faces, 64 px" in page.texts and "Pictures" not in page.texts
+    assert "Training of faces, 64 px" in page.texts and "Images" not in page.texts
 
 
-def test_the_last_sheet_is_shown_when_no_pictures_are_given(run, quick):
+def test_the_last_sheet_is_shown_when_no_images_are_given(run, quick):
     (run / "samples").mkdir()
     for step, colour in ((500, "red"), (999_500, "blue"), (1_000_000, "lime")):
         Image.new("RGB", (6, 4), colour).save(run / "samples" / f"step_{step:06d}.png")
@@ -283,7 +283,7 @@ def test_a_folder_without_statistics_is_refused(tmp_path):
         write_report(tmp_path, None, [])
 
 
-def test_large_pictures_are_made_to_fit(run, quick):
+def test_large_images_are_made_to_fit(run, quick):
     # noise does not compress: 2 x 4.8 MB of it as PNG, a third more as text
     path = write_report(run, None, [("a", noise(1265, 1265)), ("b", noise(1265, 1265))])
     assert 1_000_000 < path.stat().st_size < 5_000_000
@@ -293,12 +293,12 @@ def test_large_pictures_are_made_to_fit(run, quick):
     ("limit", "expected"),
     [(40_000, ((80, 40), "PNG")), (5_000, ((80, 40), "JPEG")), (700, ((10, 5), "PNG"))],
 )
-def test_encoded_picture_keeps_its_limit_and_shape(limit, expected):
-    address = encode_picture(noise(80, 40), limit)
+def test_encoded_image_keeps_its_limit_and_shape(limit, expected):
+    address = encode_image(noise(80, 40), limit)
     assert len(address) <= limit
-    with Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1]))) as picture:
-        assert (picture.size, picture.format) == expected
-    assert encode_picture(noise(3, 3), 1).startswith("data:image/")  # ends in any case
+    with Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1]))) as image:
+        assert (image.size, image.format) == expected
+    assert encode_image(noise(3, 3), 1).startswith("data:image/")  # ends in any case
 
 
 # -- the model card and the facts of a run -------------------------------------------------------
@@ -319,10 +319,10 @@ def test_one_of_anything_is_counted_in_the_singular(monkeypatch):
     run = {"step": 1, "seconds": 1.0, "command": "", "device": torch.device("cpu")}
     config = load_preset("tiny32")
     facts = describe_run(config, source="faces", num_images=1, num_held_out=1, **run)
-    assert facts["data_card"] == "1 picture from faces, 32 px. 1 more was held out of the training."
+    assert facts["data_card"] == "1 image from faces, 32 px. 1 more was held out of the training."
     assert facts["training"]["hardware"].endswith(", 1 thread")
     facts = describe_run(config, source="faces", num_images=2000, num_held_out=32, **run)
-    assert facts["data_card"].startswith("2,000 pictures from faces, 32 px. 32 more were held out")
+    assert facts["data_card"].startswith("2,000 images from faces, 32 px. 32 more were held out")
 
 
 # -- the figures ---------------------------------------------------------------------------------
@@ -339,9 +339,9 @@ def test_the_figures_of_a_real_run(curves):
     ]
     assert "11 of 20 dimensions carry more than 0.1 nat" in curves[4].caption
     for curve in curves:
-        with Image.open(io.BytesIO(curve.png)) as picture:
-            colours = picture.convert("RGB").getcolors(1 << 20)
-            assert picture.width > 600 and colours is not None and len(colours) > 10
+        with Image.open(io.BytesIO(curve.png)) as image:
+            colours = image.convert("RGB").getcolors(1 << 20)
+            assert image.width > 600 and colours is not None and len(colours) > 10
     assert sum(len(curve.png) for curve in curves) < 1_000_000
     assert warmup_end(read_records(REAL_RUN)) == 300
 
@@ -410,14 +410,14 @@ def test_samples_are_two_strips_and_one_saved_sheet(trainer, tmp_path, few_rows)
     strips = write_samples(trainer, tmp_path)
     assert [strip.name for strip in strips] == ["reconstruction", "traversals"]
     with Image.open(tmp_path / "samples" / "step_000200.png") as sheet:
-        pictures = [strip.picture for strip in strips]
-        assert sheet.height == sum(picture.height for picture in pictures)
-        assert sheet.width == max(picture.width for picture in pictures)
-        below = sheet.crop((0, pictures[0].height, pictures[1].width, sheet.height))
-        assert below.tobytes() == pictures[1].tobytes()
+        images = [strip.image for strip in strips]
+        assert sheet.height == sum(image.height for image in images)
+        assert sheet.width == max(image.width for image in images)
+        below = sheet.crop((0, images[0].height, images[1].width, sheet.height))
+        assert below.tobytes() == images[1].tobytes()
     # drawing has no chance in it, and leaves the networks as they are
     for a, b in zip(strips, draw_samples(trainer), strict=True):
-        assert a.picture.tobytes() == b.picture.tobytes()
+        assert a.image.tobytes() == b.image.tobytes()
     after = trainer.average.module.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -435,11 +435,11 @@ def test_the_warmup_shows_the_copilot_alone(trainer, monkeypatch, few_rows):
         draw_samples(like(trainer, step=51))
 
 
-def test_few_or_like_pictures_are_enough(trainer, few_rows):
+def test_few_or_like_images_are_enough(trainer, few_rows):
     small = like(trainer, images=trainer.images[:2])
     alike = like(trainer, images=np.repeat(trainer.images[:1], 2, axis=0))
     (_, wide), (_, narrow) = (draw_samples(item, num_steps=1)[1] for item in (small, alike))
-    assert narrow.width < 0.7 * wide.width  # one base picture instead of two
+    assert narrow.width < 0.7 * wide.width  # one base image instead of two
 
 
 def paint(z: torch.Tensor) -> torch.Tensor:
@@ -457,28 +457,28 @@ def test_latents_are_ranked_by_what_they_change():
     assert len(rank_axes(many, torch.ones(30), lambda codes: codes[..., None, None])) == 8
 
 
-def test_a_traversal_goes_through_its_base_pictures():
+def test_a_traversal_goes_through_its_base_images():
     z = torch.tensor([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
     centres = torch.full((2, 1, 2, 2), 9.0)
     (row,) = traverse_rows(z, torch.tensor([0.5, 1.0, 1.0]), [0], centres, paint)
-    # pixel 1 is z_0 = base + amount * .5; the middle one is the picture drawn before
+    # pixel 1 is z_0 = base + amount * .5; the middle one is the image drawn before
     assert row.images[:, 0, 0, 1].tolist() == [0, 0.5, 9, 1.5, 2, 1, 1.5, 9, 2.5, 3]
     assert row.label == "latent 0"
 
 
-def test_base_pictures_that_show_much_and_are_unlike():
-    def shine(z):  # a picture that is dark where z_1 is 0, whatever z_0 says
+def test_base_images_that_show_much_and_are_unlike():
+    def shine(z):  # an image that is dark where z_1 is 0, whatever z_0 says
         return (z[..., 0] * z[..., 1])[..., None, None, None]
 
     std = torch.tensor([1.0, 0.1])
-    # from -1 to +1 sd of axis 0 the pictures change by 2 |z_1|, of axis 1 by .2 |z_0|
+    # from -1 to +1 sd of axis 0 the images change by 2 |z_1|, of axis 1 by .2 |z_0|
     z = torch.tensor([[0.0, 0.0], [1.0, 2.0], [9.0, 0.0], [1.0, 1.9], [1.5, 3.0], [-9.0, 0.0]])
     greys = torch.tensor([0.0, -0.9, 0.0, 0.3, 0.5, 0.0])[:, None, None, None].expand(6, 3, 8, 8)
     # the three that change most are 4, 1 and 3; 1 is darker than 4 by more than 3 is
     assert choose_bases(z, std, shine, greys, greys) == [4, 1]
     redrawn = greys.clone()
     redrawn[:, :, 0, 0] += 0.1
-    redrawn[1] = 1.0  # a picture that the model cannot draw; the last has an error like the others
+    redrawn[1] = 1.0  # an image that the model cannot draw; the last has an error like the others
     assert choose_bases(z, std, shine, greys, redrawn) == [4, 2]
     redrawn[4] = -1.0  # two are more than the worst tenth of six, but far worse than the rest
     assert choose_bases(z, std, shine, greys, redrawn) == [3, 2]

@@ -140,7 +140,7 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
     assert lines[-1].startswith("| Diff-AE only | 2 | 6.5 ± 2.1 |")
     assert "| - |" in lines[-1] and "30 ± 0" in lines[-1]
     assert lines[2].endswith(
-        "| inverted noise, dB PSNR | directions that grow evenly | time, seconds |"
+        "| inverted noise, dB PSNR | directions that is monotone | time, seconds |"
     )
     assert lines[-1].endswith("| 18 ± 0 |")
 
@@ -158,7 +158,7 @@ def test_a_stopped_sweep_tells_its_command_and_what_is_done(
     class Interrupted(StandIn):
         def __call__(self, settings, say):
             if raises and len(self.trained) == stop_at:
-                raise KeyboardInterrupt("Stopped while the pictures were read.")
+                raise KeyboardInterrupt("Stopped while the images were read.")
             return super().__call__(settings, say)
 
     output, said = tmp_path / "the out", []
@@ -167,11 +167,11 @@ def test_a_stopped_sweep_tells_its_command_and_what_is_done(
     assert main(arguments, said.append) == 130
     table = f"{output / 'table.md'} holds what is done. " if stop_at else ""
     assert said[-1] == (
-        f"The sweep was stopped: {stop_at} of 4 runs done. {table}To go on: python -m trainer "
+        f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume: python -m trainer "
         f"sweep {tmp_path / 's.toml'} --output '{output}' --device cpu"
     )
     assert (output / "table.md").is_file() == bool(stop_at)
-    assert ("Stopped while the pictures were read." in said) == raises
+    assert ("Stopped while the images were read." in said) == raises
     # again, and stopped at once: what is done stays done
     monkeypatch.setattr(module.run_sweep, "__defaults__", (StandIn(stop_at=0), None))
     assert main(arguments, said.append) == 130
@@ -205,7 +205,7 @@ def test_a_capacity_that_plays_no_part_is_not_measured(sweep, tmp_path):
         assert module.measure(tmp_path / "run", model, config)["capacity"] == capacity
 
 
-def test_a_failing_run_is_listed_and_the_others_go_on(sweep, tmp_path, monkeypatch):
+def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypatch):
     class Failing(StandIn):
         def __call__(self, settings, say):
             if (settings.output.parent.name, settings.config.seed) == ("ramp", 3):
@@ -265,7 +265,7 @@ def test_a_panel_of_nothing_but_zeros_says_so(monkeypatch, count, words):
     draw_results(results, [["num_visible_monotone"]])
     (axes,) = figures[0].axes
     assert [text.get_text() for text in axes.texts] == words
-    assert axes.get_title(loc="left").replace("\n", " ") == "directions that grow evenly"
+    assert axes.get_title(loc="left").replace("\n", " ") == "directions that is monotone"
     assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] >= 1
 
 

@@ -20,7 +20,7 @@ from trainer.training.checkpoint import (
     state_files,
     write_config,
 )
-from trainer.training.schedule import Course
+from trainer.training.schedule import RunSchedule
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = load_preset("tiny32")
@@ -111,41 +111,41 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
 
 
 def test_intervals_may_change_and_results_may_not(tmp_path):
-    write_config(tmp_path, check_config(tmp_path, CONFIG, "pictures"))
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "images"))
     save_state(tmp_path, {"step": 1})
     longer = replace(CONFIG, steps=9, save_every_steps=1, keep_states=3)
-    values = check_config(tmp_path, longer, "pictures")
+    values = check_config(tmp_path, longer, "images")
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == CONFIG.steps
     write_config(tmp_path, values)
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 9
     changed = CONFIG.with_values({"loop.feedback": "ramp", "seed": 3})
     with pytest.raises(ValueError, match=r"different: loop.feedback, seed\)"):
-        check_config(tmp_path, changed, "pictures")
+        check_config(tmp_path, changed, "images")
     with pytest.raises(ValueError, match=r"different: data\)"):
         check_config(tmp_path, CONFIG, "others")
 
 
-def test_a_state_without_a_course_gets_the_length_it_was_planned_for(tmp_path):
-    """A longer run then leaves the course of C where it is, as with later states."""
+def test_a_state_without_a_schedule_gets_the_length_it_was_planned_for(tmp_path):
+    """A longer run then leaves the schedule of C where it is, as with later states."""
     begun = replace(CONFIG, steps=100)
-    write_config(tmp_path, check_config(tmp_path, begun, "pictures"))
+    write_config(tmp_path, check_config(tmp_path, begun, "images"))
     save_state(tmp_path, {"step": 50})
     found = load_state(tmp_path)
     assert found is not None
     longer = replace(begun, steps=400)
-    assert Course(**found[0]["course"]).progress(50) == 0.5
-    resumed = Course(**found[0]["course"]).resumed(longer, 50)
+    assert RunSchedule(**found[0]["run_schedule"]).progress(50) == 0.5
+    resumed = RunSchedule(**found[0]["run_schedule"]).resumed(longer, 50)
     assert resumed.progress(50) == 0.5
     assert "400 steps now instead of 100" in resumed.describe_change(longer)
     kept = asdict(replace(resumed, planned=70))
-    save_state(tmp_path, {"step": 60, "course": kept})
+    save_state(tmp_path, {"step": 60, "run_schedule": kept})
     later = load_state(tmp_path)
-    assert later is not None and later[0]["course"] == kept
+    assert later is not None and later[0]["run_schedule"] == kept
 
 
 def test_settings_and_source_are_read_back(tmp_path):
-    write_config(tmp_path, check_config(tmp_path, CONFIG, "some/pictures"))
-    assert read_config(tmp_path) == (CONFIG, "some/pictures")
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "some/images"))
+    assert read_config(tmp_path) == (CONFIG, "some/images")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "3", '"data"'])
@@ -153,7 +153,7 @@ def test_a_damaged_config_is_a_sentence(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match="config.json is damaged.*train again"):
         read_config(tmp_path)
-    with pytest.raises(ValueError, match="is no training run.*Give the --output"):
+    with pytest.raises(ValueError, match="is not a run folder.*Give the --output"):
         read_config(tmp_path / "nowhere")
 
 

@@ -31,10 +31,10 @@ def test_envelopes():
     fixed = envelope(replace(LOOP, feedback="fixed"), SCHEDULE)
     assert fixed(0.0) == fixed(1.0) == 20.0
     shaped = envelope(replace(LOOP, feedback="schedule"), SCHEDULE)
-    course = [shaped(p / 100) for p in range(101)]
-    assert course[0] == 1.0 and course[50] == course[-1] == 20.0
-    assert all(later >= earlier for earlier, later in zip(course, course[1:], strict=False))
-    assert course[5] > ramp(0.05) + 5  # it rises early: the posterior narrows at once
+    schedule = [shaped(p / 100) for p in range(101)]
+    assert schedule[0] == 1.0 and schedule[50] == schedule[-1] == 20.0
+    assert all(later >= earlier for earlier, later in zip(schedule, schedule[1:], strict=False))
+    assert schedule[5] > ramp(0.05) + 5  # it rises early: the posterior narrows at once
 
 
 def test_posterior_kl_shape_is_the_kl_of_the_posterior():

@@ -1,4 +1,4 @@
-"""The course of a run: the learning rate's shape, and what another length changes and what not."""
+"""The schedule of a run: the learning rate's shape, and what another length changes."""
 
 import json
 from dataclasses import asdict, replace
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from trainer.config.settings import load_preset
-from trainer.training import schedule as course
-from trainer.training.schedule import Course
+from trainer.training import schedule as run_schedule
+from trainer.training.schedule import RunSchedule
 from trainer.training.trainer import Trainer
 
 TINY = load_preset("tiny32")
@@ -20,7 +20,7 @@ def with_steps(steps: int):
 
 
 def test_learning_rate_shape():
-    begun = course.start(CONFIG)
+    begun = run_schedule.start(CONFIG)
     assert begun.rate_factor(CONFIG, 0) == pytest.approx(0.1)
     assert begun.rate_factor(CONFIG, 20, first_step=20) == pytest.approx(0.1)
     assert begun.rate_factor(CONFIG, 50) == 1.0
@@ -29,13 +29,13 @@ def test_learning_rate_shape():
 
 
 def test_the_same_length_changes_nothing():
-    begun = course.start(CONFIG)
+    begun = run_schedule.start(CONFIG)
     assert begun.resumed(CONFIG, 70) is begun
 
 
 def test_more_steps_after_the_end_raise_the_learning_rate_again_without_a_jump():
     config = with_steps(300)
-    longer = course.start(CONFIG).resumed(config, 100)
+    longer = run_schedule.start(CONFIG).resumed(config, 100)
     factors = [longer.rate_factor(config, step) for step in range(100, 301)]
     assert factors[0] == pytest.approx(0.1)  # where the finished run ended
     assert factors[5] == pytest.approx(0.55)  # half of the ten steps of warm-up
@@ -46,7 +46,7 @@ def test_more_steps_after_the_end_raise_the_learning_rate_again_without_a_jump()
 
 
 def test_a_second_change_starts_from_where_the_first_one_is():
-    first = course.start(CONFIG).resumed(with_steps(300), 100)
+    first = run_schedule.start(CONFIG).resumed(with_steps(300), 100)
     second = first.resumed(with_steps(1000), 105)
     assert second.rate == pytest.approx(0.55)
     assert second.rate_factor(with_steps(1000), 105) == pytest.approx(0.55)
@@ -55,13 +55,13 @@ def test_a_second_change_starts_from_where_the_first_one_is():
 
 def test_a_length_changed_without_warmup_steps_takes_the_full_rate_at_once():
     config = replace(CONFIG, warmup_steps=0, steps=300)
-    longer = course.start(replace(config, steps=100)).resumed(config, 100)
+    longer = run_schedule.start(replace(config, steps=100)).resumed(config, 100)
     assert longer.rate_factor(config, 101) == 1.0
 
 
 @pytest.mark.parametrize(("lengths", "planned"), [((300,), 100), ((40, 400), 40), ((60,), 60)])
 def test_progress_never_goes_back(lengths, planned):
-    now, step, progress = course.start(CONFIG), 30, [0.3]
+    now, step, progress = run_schedule.start(CONFIG), 30, [0.3]
     for length in lengths:
         now = now.resumed(with_steps(length), step)
         progress.append(now.progress(step))
@@ -70,19 +70,19 @@ def test_progress_never_goes_back(lengths, planned):
     assert now.progress(10_000) == 1.0
 
 
-def test_the_course_survives_json():
-    longer = course.start(CONFIG).resumed(with_steps(300), 100)
-    assert Course(**json.loads(json.dumps(asdict(longer)))) == longer
+def test_the_schedule_survives_json():
+    longer = run_schedule.start(CONFIG).resumed(with_steps(300), 100)
+    assert RunSchedule(**json.loads(json.dumps(asdict(longer)))) == longer
 
 
 def test_the_change_is_told_in_words():
     config = with_steps(2000)
-    text = course.start(CONFIG).resumed(config, 100).describe_change(config)
+    text = run_schedule.start(CONFIG).resumed(config, 100).describe_change(config)
     assert "2,000 steps now instead of 100" in text
     assert "stay those of a run of 100 steps" in text
     assert "goes on from 10% of its full value, rises to 100% within 10 steps and falls" in text
     assert "falls to 10% over the last 1,000" in text
-    shorter = course.start(CONFIG).resumed(with_steps(60), 20).describe_change(with_steps(60))
+    shorter = run_schedule.start(CONFIG).resumed(with_steps(60), 20).describe_change(with_steps(60))
     assert "become those of a run of 60 steps" in shorter
     assert "the learning rate falls over the last 30 steps" in shorter
 
@@ -99,7 +99,7 @@ def test_the_change_is_told_in_words():
 )
 def test_the_words_fit_the_steps_that_are_left(steps, warmup, rate):
     config = replace(CONFIG, steps=steps, warmup_steps=warmup)
-    longer = course.start(replace(config, steps=100)).resumed(config, 100)
+    longer = run_schedule.start(replace(config, steps=100)).resumed(config, 100)
     text = longer.describe_change(config)
     assert rate in text
     factors = [longer.fall(config, step) for step in range(100, steps + 1)]
@@ -109,7 +109,7 @@ def test_the_words_fit_the_steps_that_are_left(steps, warmup, rate):
 
 def test_a_fall_of_one_step_is_told_as_one():
     config = replace(CONFIG, steps=10, warmup_steps=30, decay_fraction=0.1)
-    longer = course.start(replace(config, steps=6)).resumed(config, 6)
+    longer = run_schedule.start(replace(config, steps=6)).resumed(config, 6)
     # .1 + .9 * 3 / 30 before the last step, which ends at a tenth
     assert longer.describe_change(config).endswith(
         "rises to 19% within 3 steps and falls to 10% in the last."
@@ -118,7 +118,7 @@ def test_a_fall_of_one_step_is_told_as_one():
 
 def test_without_a_fall_the_rate_only_rises():
     config = replace(CONFIG, steps=104, warmup_steps=8, decay_fraction=0.0)
-    changed = course.start(replace(config, steps=100)).resumed(config, 50)
+    changed = run_schedule.start(replace(config, steps=100)).resumed(config, 50)
     assert changed.describe_change(config).endswith("; the learning rate stays.")
     changed = replace(changed, changed_at=100, rate=0.1)
     # .1 + .9 * 4 / 8
@@ -152,4 +152,4 @@ def test_a_resumed_run_keeps_warmup_and_capacity_where_they_were():
     assert longer.control.capacity == pytest.approx(high)  # four steps of eight: the whole ramp
     again = Trainer(replace(config, steps=800), images)
     again.load(longer.state())
-    assert again.course == longer.course and again.course.changed_at == 3
+    assert again.run_schedule == longer.run_schedule and again.run_schedule.changed_at == 3

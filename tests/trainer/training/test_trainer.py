@@ -33,7 +33,7 @@ def images() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(images, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("pictures")
+    path = tmp_path_factory.mktemp("images")
     for index, image in enumerate(images):
         Image.fromarray(image).save(path / f"{index:02d}.png")
     return path
@@ -61,7 +61,7 @@ def test_resume_is_bit_identical_to_never_stopping(images, tmp_path):
     assert straight.control == resumed.control
 
 
-def test_the_copilot_is_updated_more_often_on_pictures_of_its_own(images):
+def test_the_copilot_is_updated_more_often_on_images_of_its_own(images):
     config = replace(SCREEN, loop=replace(SCREEN.loop, copilot_updates=3))
     trainer = Trainer(config, images)
     seen = [trainer.order.indices(index) for index in range(6)]
@@ -77,7 +77,7 @@ def test_the_copilot_is_updated_more_often_on_pictures_of_its_own(images):
     assert num_updates(trainer.networks.encoder) == {3.0}  # two of the steps are warm-up
 
 
-def test_a_state_of_a_gpu_goes_on_alike_on_a_cpu(images):
+def test_a_state_of_a_gpu_resumes_alike_on_a_cpu(images):
     """Its tensors are channels-last, and the fused AdamW does not look at strides."""
     straight = Trainer(SCREEN, images)
     for _ in range(4):
@@ -92,7 +92,7 @@ def test_a_state_of_a_gpu_goes_on_alike_on_a_cpu(images):
 
 
 def channels_last(value):
-    """A copy of a nested state with all pictures and kernels in the other memory format."""
+    """A copy of a nested state with all images and kernels in the other memory format."""
     if isinstance(value, dict):
         return {key: channels_last(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -124,7 +124,7 @@ def test_sample_sheet_is_drawn(images, tmp_path):
     trainer = Trainer(SCREEN, images)
     trainer.train_step()
     strips = write_samples(trainer, tmp_path)
-    assert len(strips) >= 2 and all(picture.width > 8 * 32 for _, picture in strips)
+    assert len(strips) >= 2 and all(image.width > 8 * 32 for _, image in strips)
     with Image.open(tmp_path / "samples" / "step_000001.png") as sheet:
         assert sheet.width > 8 * 32
 
@@ -155,7 +155,7 @@ def test_command_trains_exports_and_says_that_it_is_finished(folder, tmp_path, c
     model = load_checkpoint(output / "model.safetensors")
     assert model.networks.config.image_size == 32 and model.directions
     assert model.facts["training"]["images"] == 64
-    assert model.facts["quality"]["pictures"] == "seen in training"
+    assert model.facts["quality"]["images"] == "seen in training"
     assert (output / "report.html").is_file() and (output / "data_report.png").is_file()
     latent = encode(model, torch.zeros(1, 3, 32, 32), inversion_steps=2)
     assert decode(model, latent, num_steps=2).shape == (1, 3, 32, 32)
@@ -211,7 +211,7 @@ def test_all_packages_of_the_training_extra_are_known():
     assert len(names) > 10 and names <= {*EXTRAS["train"].split()}
 
 
-def test_one_picture_is_refused_before_training(images):
+def test_one_image_is_refused_before_training(images):
     with pytest.raises(ValueError, match="n at least 2"):
         Trainer(SCREEN, images[:1])
 
