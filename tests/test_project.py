@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import comfyui_cldis
 
@@ -87,7 +88,25 @@ def test_readme_names_the_two_commands_and_ci_runs_one_of_them() -> None:
     assert TEST_COMMAND.split(" && ")[0] in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
+def test_the_workflow_runs_all_checks_on_linux_and_the_tests_elsewhere(
+    project: dict[str, Any],
+) -> None:
+    text = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "://" not in text and "index" not in text  # packages come from where pip finds them
+    commands, systems = {}, {}
+    for name, job in workflow["jobs"].items():
+        assert 0 < job["timeout-minutes"] <= 60
+        pythons = job["strategy"]["matrix"]["python"]
+        assert project["project"]["requires-python"] == f">={pythons[0]}" and len(pythons) > 1
+        commands[name] = [step["run"] for step in job["steps"] if "run" in step]
+        systems[name] = job["strategy"]["matrix"].get("system", job["runs-on"])
+    assert commands == {"all": ["bash .ci/run"], "tests": TEST_COMMAND.split(" && ")}
+    assert systems == {"all": "ubuntu-latest", "tests": ["windows-latest", "macos-latest"]}
+
+
 def test_what_the_registry_gets() -> None:
     lines = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
-    assert {"tests/", ".ci/", "benchmarks/"} <= set(lines)
+    assert {"tests/", ".ci/", ".github/", "benchmarks/"} <= set(lines)
     assert not any(line.startswith(("comfyui_cldis", "trainer", "workflows")) for line in lines)
