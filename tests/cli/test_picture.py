@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_cldis.opened import check_output, read_image, write_image
+from comfyui_cldis.picture import check_output, read_image, write_image
 from PIL import Image
 
 
