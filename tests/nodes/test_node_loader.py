@@ -78,15 +78,15 @@ def test_a_file_is_loaded_with_its_facts(folders, tiny_model) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
-def test_short_types_stay_close_to_float32(folders, run, drawn, dtype) -> None:
-    images = []
+def test_short_types_stay_close_to_float32(folders, run, images, dtype) -> None:
+    drawn = []
     for each in ("fp32", dtype):
         (model,) = LoadModel().execute(model_name="tiny.safetensors", dtype=each)
         assert model.editable.networks.dtype == load.DTYPES[each]
-        latent = run("CLDIS_Encode", model=model, image=drawn, inversion_steps=2)
-        images.append(run("CLDIS_Decode", model=model, latent=latent, steps=2))
-        assert images[-1].dtype == torch.float32
-    assert (images[0] - images[1]).abs().mean() < {"fp16": 0.01, "bf16": 0.05}[dtype]
+        latent = run("CLDIS_Encode", model=model, image=images, inversion_steps=2)
+        drawn.append(run("CLDIS_Decode", model=model, latent=latent, steps=2))
+        assert drawn[-1].dtype == torch.float32
+    assert (drawn[0] - drawn[1]).abs().mean() < {"fp16": 0.01, "bf16": 0.05}[dtype]
 
 
 @pytest.mark.parametrize("name", ["gone.safetensors", "../tiny.safetensors", "LICENSE", ""])

@@ -33,7 +33,7 @@ def test_bytes_and_floats_are_the_same_images(tiny_model, images):
     first = bases_from_images(tiny_model, images, QUICK, 3)
     second = bases_from_images(tiny_model, floats, QUICK, 3)
     assert first.num_bases == 2 and torch.equal(first.latent.z, second.latent.z)
-    assert first.images is not None and first.images.shape == (4, 3, 32, 32)
+    assert first.measured is not None and first.measured.shape == (4, 3, 32, 32)
     assert not torch.equal(first.latent.z, bases_from_images(tiny_model, images, QUICK, 4).latent.z)
 
 

@@ -264,7 +264,7 @@ def test_images_held_out_are_not_trained_on_and_are_evaluated(folder, tmp_path, 
     assert run_command(folder, tmp_path / "run") == 0
     assert "4 of them are not trained on" in capfd.readouterr().err
     facts = read_header(tmp_path / "run" / "model.safetensors").facts
-    assert facts["quality"] == {"images": "not seen in training", "num_images": 4}
+    assert facts["quality"] == {"pictures": "not seen in training", "num_images": 4}
     assert "16 images from" in facts["data_card"]
     assert "4 more were held out of the training" in facts["data_card"]
     settings = stored_settings(tmp_path / "run", "cpu")

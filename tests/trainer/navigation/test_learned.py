@@ -40,7 +40,7 @@ def test_the_rotation_is_orthonormal_and_turns_by_its_angle():
 
 
 def test_factors_that_the_axes_mix_are_found(mixed_space, factor_rows, agreement, monkeypatch):
-    monkeypatch.setattr("trainer.navigation.learned.JUDGING_BATCHES", 1)
+    monkeypatch.setattr("trainer.navigation.learned.EVALUATION_BATCHES", 1)
     space = mixed_space(25.0)
     settings = learned(25, angle_rate=0.05, images_per_step=6, moves_per_image=4)
     found = find(space, settings)
@@ -52,7 +52,7 @@ def test_factors_that_the_axes_mix_are_found(mixed_space, factor_rows, agreement
 
 
 def test_a_stopped_search_resumes_as_if_it_never_stopped(mixed_space, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.navigation.learned.JUDGING_BATCHES", 2)
+    monkeypatch.setattr("trainer.navigation.learned.EVALUATION_BATCHES", 2)
     space = mixed_space(25.0)
     whole = find(space, learned(5), seed=2)
     done: list[int] = []
@@ -78,7 +78,7 @@ def test_a_stopped_search_resumes_as_if_it_never_stopped(mixed_space, tmp_path, 
 
 
 def test_a_models_directions_can_be_learned_and_its_weights_stay(make_model, monkeypatch):
-    monkeypatch.setattr("trainer.navigation.learned.JUDGING_BATCHES", 1)
+    monkeypatch.setattr("trainer.navigation.learned.EVALUATION_BATCHES", 1)
     model = make_model()
     model.networks.requires_grad_(True)  # as in a training run
     before = {name: value.clone() for name, value in model.networks.state_dict().items()}

@@ -74,7 +74,7 @@ def test_the_wave_equation_is_what_is_penalised():
 
 
 def test_curves_are_learned_and_the_same_again(mixed_space, monkeypatch):
-    monkeypatch.setattr("trainer.navigation.learned.JUDGING_BATCHES", 1)
+    monkeypatch.setattr("trainer.navigation.learned.EVALUATION_BATCHES", 1)
     space = mixed_space(25.0, count=100)
     settings = NavigationSettings(finder="flow", steps=3, images_per_step=3)
     first, again = find(space, settings), find(space, settings)

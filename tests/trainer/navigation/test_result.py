@@ -37,7 +37,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
     monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
     monkeypatch.setattr("trainer.navigation.command.INVERSION_STEPS", 1)
-    monkeypatch.setattr("trainer.navigation.command.JUDGED_BASES", 2)
+    monkeypatch.setattr("trainer.navigation.command.EVALUATION_BASES", 2)
     monkeypatch.setattr("trainer.navigation.command.DRAWN_IMAGES", 4)
     monkeypatch.setattr("trainer.navigation.space.DRAWING_STEPS", 1)
 

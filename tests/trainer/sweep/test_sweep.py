@@ -175,7 +175,7 @@ def test_a_stopped_sweep_tells_its_command_and_what_is_done(
     # again, and stopped at once: what is done stays done
     monkeypatch.setattr(module.run_sweep, "__defaults__", (StandIn(stop_at=0), None))
     assert main(arguments, said.append) == 130
-    assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To go on" in said[-1]
+    assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume" in said[-1]
 
 
 def test_headings_are_words_and_times_have_a_fitting_unit(tmp_path):

@@ -80,7 +80,7 @@ def test_the_change_is_told_in_words():
     text = run_schedule.start(CONFIG).resumed(config, 100).describe_change(config)
     assert "2,000 steps now instead of 100" in text
     assert "stay those of a run of 100 steps" in text
-    assert "goes on from 10% of its full value, rises to 100% within 10 steps and falls" in text
+    assert "continues from 10% of its full value, rises to 100% within 10 steps and falls" in text
     assert "falls to 10% over the last 1,000" in text
     shorter = run_schedule.start(CONFIG).resumed(with_steps(60), 20).describe_change(with_steps(60))
     assert "become those of a run of 60 steps" in shorter

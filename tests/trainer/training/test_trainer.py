@@ -155,7 +155,7 @@ def test_command_trains_exports_and_says_that_it_is_finished(folder, tmp_path, c
     model = load_checkpoint(output / "model.safetensors")
     assert model.networks.config.image_size == 32 and model.directions
     assert model.facts["training"]["images"] == 64
-    assert model.facts["quality"]["images"] == "seen in training"
+    assert model.facts["quality"]["pictures"] == "seen in training"
     assert (output / "report.html").is_file() and (output / "data_report.png").is_file()
     latent = encode(model, torch.zeros(1, 3, 32, 32), inversion_steps=2)
     assert decode(model, latent, num_steps=2).shape == (1, 3, 32, 32)
