@@ -5,27 +5,43 @@ V1 because these plain classes import without ComfyUI and load in every core sin
 
 from __future__ import annotations
 
-from .decode import Decode
-from .edit import EditDirection, EditSliders
-from .encode import Encode
-from .info import ModelInfo
-from .load import LoadModel
-from .track import TrackContent
-from .train import Train
-from .traverse import Traverse
+import importlib
+from typing import Any
+
+from .packages import log_missing
+from .stand_in import stand_in
 
 NODES = (
-    # id                     class          title in the node menu
-    ("CLDIS_LoadModel", LoadModel, "CLDis Load Model"),
-    ("CLDIS_Encode", Encode, "CLDis Encode Image"),
-    ("CLDIS_EditDirection", EditDirection, "CLDis Edit Direction"),
-    ("CLDIS_EditSliders", EditSliders, "CLDis Edit Sliders"),
-    ("CLDIS_Decode", Decode, "CLDis Decode Image"),
-    ("CLDIS_Traverse", Traverse, "CLDis Traverse Direction"),
-    ("CLDIS_ModelInfo", ModelInfo, "CLDis Model Info"),
-    ("CLDIS_TrackContent", TrackContent, "CLDis Track Content"),
-    ("CLDIS_Train", Train, "CLDis Train Model"),
+    # id, file and class, title in the node menu, outputs
+    ("CLDIS_LoadModel", "load", "LoadModel", "CLDis Load Model", ("CLDIS_MODEL",)),
+    ("CLDIS_Encode", "encode", "Encode", "CLDis Encode Image", ("CLDIS_LATENT",)),
+    ("CLDIS_EditDirection", "edit", "EditDirection", "CLDis Edit Direction", ("CLDIS_LATENT",)),
+    ("CLDIS_EditSliders", "edit", "EditSliders", "CLDis Edit Sliders", ("CLDIS_LATENT",)),
+    ("CLDIS_Decode", "decode", "Decode", "CLDis Decode Image", ("IMAGE",)),
+    ("CLDIS_Traverse", "traverse", "Traverse", "CLDis Traverse Direction", ("IMAGE",)),
+    ("CLDIS_ModelInfo", "info", "ModelInfo", "CLDis Model Info", ("STRING",)),
+    (
+        "CLDIS_TrackContent",
+        "track",
+        "TrackContent",
+        "CLDis Track Content",
+        ("IMAGE", "FLOAT", "STRING"),
+    ),
+    ("CLDIS_Train", "train", "Train", "CLDis Train Model", ("CLDIS_MODEL",)),
 )
 
-NODE_CLASS_MAPPINGS = {node_id: node for node_id, node, _ in NODES}
-NODE_DISPLAY_NAME_MAPPINGS = {node_id: title for node_id, _, title in NODES}
+
+def _node(file: str, name: str, outputs: tuple[str, ...]) -> Any:
+    """The node's class, or one that says why it cannot be had, so that no workflow loses it."""
+    try:
+        return getattr(importlib.import_module(f".{file}", __name__), name)
+    except (ImportError, OSError) as error:
+        return stand_in(outputs, error)
+
+
+NODE_CLASS_MAPPINGS = {
+    node_id: _node(file, name, outputs) for node_id, file, name, _, outputs in NODES
+}
+NODE_DISPLAY_NAME_MAPPINGS = {node_id: title for node_id, _, _, title, _ in NODES}
+
+log_missing()

@@ -12,6 +12,7 @@ from ..editing.pipeline import decode
 from . import host
 from .edits import check_latent, check_noise
 from .images import to_comfyui
+from .packages import BASE, require
 from .sockets import (
     CATEGORY_SAMPLING,
     LoadedModel,
@@ -76,6 +77,7 @@ class Decode:
         size: str,
         freedom: float = 0.0,
     ) -> tuple[Tensor]:
+        require(BASE)
         return (draw(model, latent, sampler, steps, noise, seed, size, freedom),)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..editing.latent import Latent
 from ..editing.pipeline import edit
 from .edits import check_directions, check_latent, finite_amount, parse_edits
+from .packages import BASE, require
 from .sockets import (
     CATEGORY_EDIT,
     LATENT,
@@ -61,6 +62,7 @@ class EditDirection:
     def execute(
         self, model: LoadedModel, latent: Latent, direction: str, amount: float
     ) -> tuple[Latent]:
+        require(BASE)
         name = direction.strip()
         return (_apply(model, latent, {name: finite_amount(name, amount)}),)
 
@@ -116,6 +118,7 @@ class EditSliders:
         return True
 
     def execute(self, model: LoadedModel, latent: Latent, edits: str) -> tuple[Latent]:
+        require(BASE)
         return (_apply(model, latent, parse_edits(edits)),)
 
 

@@ -9,6 +9,7 @@ from ..editing.latent import Latent
 from ..editing.pipeline import encode
 from . import host
 from .images import check_images, to_library
+from .packages import BASE, require
 from .sockets import CATEGORY_SAMPLING, LATENT, MAXIMUM_STEPS, LoadedModel, model_input
 
 
@@ -74,6 +75,7 @@ class Encode:
     def execute(
         self, model: LoadedModel, image: Tensor, inversion_steps: int, resize: str
     ) -> tuple[Latent]:
+        require(BASE)
         check_images(image)
         config = model.editable.networks.config
 

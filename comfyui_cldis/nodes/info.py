@@ -8,6 +8,7 @@ from typing import Any
 
 from ..checkpoint.summary import direction_notes
 from ..directions.naming import describe_ends
+from .packages import BASE, require
 from .sockets import CATEGORY, LoadedModel, model_input
 
 
@@ -34,6 +35,7 @@ class ModelInfo:
         return {"required": {"model": model_input()}}
 
     def execute(self, model: LoadedModel) -> tuple[str]:
+        require(BASE)
         return (describe(model),)
 
 

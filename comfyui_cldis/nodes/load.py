@@ -7,6 +7,7 @@ import torch
 from ..checkpoint import load_checkpoint
 from . import host
 from .model_files import BUNDLED, find_model, fingerprint, model_names
+from .packages import BASE, require
 from .sockets import CATEGORY_LOADERS, MODEL, LoadedModel
 
 # "auto" is float32 everywhere: the models are small, and inverting an image adds up rounding
@@ -79,5 +80,6 @@ class LoadModel:
         return f"{model_name} {fingerprint(model_name)} {dtype}"
 
     def execute(self, model_name: str, dtype: str) -> tuple[LoadedModel]:
+        require(BASE)
         editable = load_checkpoint(find_model(model_name), dtype=DTYPES[dtype])
         return (LoadedModel(model_name, editable, host.manage(editable.networks)),)

@@ -14,6 +14,7 @@ from ..tracking.settings import DIRECTIONS
 from ..tracking.sheet import tracking_sheet
 from . import host
 from .images import check_images, to_library
+from .packages import BASE, TRACKING, require
 from .sockets import CATEGORY, LoadedModel, model_input
 
 QUALITIES = {"fast": FAST, "full": TrackingSettings()}
@@ -98,6 +99,7 @@ class TrackContent:
         seed: int,
         image: Tensor | None = None,
     ) -> tuple[Tensor, float, str]:
+        require(BASE, TRACKING)
         base = QUALITIES[quality]
         settings = TrackingSettings(base.num_bases, base.num_steps, base.num_coverage, directions)
         images = None

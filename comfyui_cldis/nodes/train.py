@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..trainer_door import load_trainer, preset_names
 from .load import LoadModel
+from .packages import BASE, HEADS, TRAINING, require
 from .run_folder import (
     RunFolder,
     check_free,
@@ -35,8 +36,6 @@ from .sockets import CATEGORY, MODEL, LoadedModel
 from .watch import Watch
 
 DEFAULT_PRESET = "cpu64"
-# What training needs and ComfyUI may lack.
-PACKAGES = ("accelerate", "filelock", "matplotlib", "rich")
 NUM_RECORDS = 100  # at least so many moves of the progress bar, one a step in a short run
 NUM_SAMPLES = 4  # at least so many previews
 FLAGS = {"output": "name", "data": "folder", "seed": "training_seed", "steps": "steps"}
@@ -156,10 +155,10 @@ class Train:
         images: Tensor | None = None,
     ) -> tuple[LoadedModel]:
         folder = folder.strip()
+        require(BASE, TRAINING, HEADS if folder == "heads" else {})
         _check_choice(folder, images, preset)
         run = open_run(name)
         check_free(run)
-        _check_packages(folder)
         # ComfyUI runs its nodes in inference mode, which leaves no gradients to train with.
         with torch.inference_mode(False), torch.enable_grad(), _one_sentence(preset):
             trained = _train(run, folder, preset, steps, training_seed, images)
@@ -178,21 +177,6 @@ def _check_choice(folder: str, images: Tensor | None, preset: str) -> None:
     if preset not in preset_names():
         raise ValueError(
             f"There is no preset '{preset}'. Use one of {', '.join(preset_names()) or 'none'}."
-        )
-
-
-def _check_packages(folder: str) -> None:
-    """Raises RuntimeError before hours of training when a package is missing that they need."""
-    needed = [*PACKAGES]
-    if folder == "heads":
-        needed.append("numba")
-    if sys.version_info < (3, 11):
-        needed.append("tomli")
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise RuntimeError(
-            f"Training needs what is not installed: {', '.join(missing)}. Run, with ComfyUI's "
-            f"Python ({sys.executable}): python -m pip install {' '.join(missing)}"
         )
 
 

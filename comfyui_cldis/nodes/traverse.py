@@ -12,6 +12,7 @@ from ..editing.pipeline import traverse
 from .decode import draw
 from .edits import check_directions, check_latent, check_noise, finite_amount
 from .images import grid
+from .packages import BASE, require
 from .sockets import (
     CATEGORY_EDIT,
     LoadedModel,
@@ -112,6 +113,7 @@ class Traverse:
         size: str,
         freedom: float = 0.0,
     ) -> tuple[Tensor]:
+        require(BASE)
         name = direction.strip()
         check_latent(model, latent)
         check_directions(model, (name,))

@@ -62,9 +62,15 @@ def test_the_bundled_model_has_a_stable_name() -> None:
 
 
 def test_the_table_is_complete_and_unique() -> None:
-    assert len({node_id for node_id, _, _ in NODES}) == len(NODES)
+    assert len(NODE_CLASS_MAPPINGS) == len(NODES)
     assert all(node_id.startswith("CLDIS_") for node_id in IDS)
-    assert all(title.isascii() and title.startswith("CLDis ") for _, _, title in NODES)
+    titles = NODE_DISPLAY_NAME_MAPPINGS.values()
+    assert all(title.isascii() and title.startswith("CLDis ") for title in titles)
+
+
+@pytest.mark.parametrize(("node_id", "outputs"), [(row[0], row[-1]) for row in NODES])
+def test_the_table_knows_the_outputs(node_id: str, outputs: tuple[str, ...]) -> None:
+    assert outputs == NODE_CLASS_MAPPINGS[node_id].RETURN_TYPES
 
 
 @pytest.mark.parametrize("node_id", IDS)

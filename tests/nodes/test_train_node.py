@@ -17,7 +17,6 @@ from PIL import Image
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS, run_folder, train
 from comfyui_cldis.trainer_door import load_trainer
 
-ROOT = Path(__file__).resolve().parents[2]
 Train = NODE_CLASS_MAPPINGS["CLDIS_Train"]
 SHEET = Image.new("RGBA", (700, 300))
 
@@ -138,7 +137,6 @@ def trainer(comfyui, monkeypatch, tiny_checkpoint) -> SimpleNamespace:
     seen.longer = bytes(weights)
     parts = {"run": SimpleNamespace(RunSettings=SimpleNamespace, train=run)}
     monkeypatch.setattr(train, "load_trainer", lambda name: parts.get(name) or load_trainer(name))
-    monkeypatch.setattr(train, "PACKAGES", ("torch",))
     return seen
 
 
@@ -399,25 +397,6 @@ def test_other_devices_train_on_the_processor_and_say_so(comfyui, trainer, batch
     assert trainer.runs[0].device == "cpu"
     assert not comfyui.freed
     assert "The trainer knows no device 'mps'; it trains on the CPU." in caplog.text
-
-
-def test_missing_packages_are_named_with_the_command(comfyui, trainer, batch, monkeypatch) -> None:
-    monkeypatch.setattr(train, "PACKAGES", ("torch", "no_such_one", "no_such_other"))
-    with pytest.raises(RuntimeError) as caught:
-        execute(images=batch)
-    assert str(caught.value).endswith("python -m pip install no_such_one no_such_other")
-    assert sys.executable in str(caught.value)
-    assert not list((comfyui.base / "output").iterdir())
-
-
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
-def test_the_packages_are_those_of_the_training_extra() -> None:
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extra = {re.split("[>;]", line)[0] for line in project["optional-dependencies"]["train"]}
-    elsewhere = {"torch", "tensorboard", "numba", "tomli"}  # there, optional, or asked for apart
-    assert set(train.PACKAGES) == extra - elsewhere
 
 
 FAILURES = [
