@@ -81,7 +81,7 @@ def check_output(path: Path, source: Path | None = None) -> None:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The output folder {path.parent} does not exist. Create it first.")
     if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise ValueError(f"The output {path} is the input itself. Choose another --output.")
+        raise ValueError(f"The output {path} is the input itself. Choose another name.")
 
 
 def free_name(path: Path) -> Path:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock, Timeout
 
-from comfyui_cldis.wording import counted
-
 from .config.reproduce import training_command
 from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .data.sources import require_source
+from .errors import NotFinite, OutputInData, OutputTaken, TooFewSteps
 from .monitor.run_log import RunLog
 from .training.checkpoint import as_begun, check_config, describe_kept, load_state, write_config
 from .training.distributed import is_first_process
@@ -31,12 +30,12 @@ REPORT_NAME = "report.html"
 LOCK_NAME = ".lock"
 LOCK_TRIES = 10  # of which each fails only when another command ends in that very moment
 READING_STOPPED = (
-    "Stopped while the images were read; no training is lost. Run the same command to read them "
-    "again and resume."
+    "Stopped while the images were read; no training is lost. Start the same run again to read "
+    "them and resume."
 )
 MEASURING_STOPPED = (
-    "Stopped while the model was measured. It is saved at step {}; run the same command to measure "
-    "it and write its file."
+    "Stopped while the model was measured. It is saved at step {}; start the same run again to "
+    "measure it and write its file."
 )
 
 
@@ -113,8 +112,8 @@ def train(
     with locked(settings.output):
         try:
             return _train(settings, say, events, on_record, on_image, should_stop)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error} {describe_kept(settings.output)}") from error
+        except NotFinite as error:
+            raise NotFinite(error.fact, describe_kept(settings.output)) from error
 
 
 @contextmanager
@@ -127,7 +126,7 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: another training uses the folder, or it is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--output {folder} is a file. Give a folder, or a new name.")
+        raise ValueError(f"The output {folder} is a file. Choose a folder, or a new name.")
     if not is_first_process():
         yield
         return
@@ -152,7 +151,7 @@ def _acquire(folder: Path) -> FileLock:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OSError(
-                f"The folder {folder} cannot be made: {error.strerror}. Choose another --output."
+                f"The output folder {folder} cannot be made: {error.strerror}. Choose another."
             ) from error
         lock = FileLock(path)
         try:
@@ -166,9 +165,7 @@ def _acquire(folder: Path) -> FileLock:
             if held is not None and os.path.samestat(os.fstat(held), path.stat()):
                 return lock
         lock.release()  # of a file that its last holder removed; another may be in its place
-    raise ValueError(
-        f"Another training uses {folder}. Wait for it or stop it, or choose another --output."
-    )
+    raise OutputTaken(f"Another training uses {folder}.", "Wait for it or stop it")
 
 
 def _train(
@@ -191,7 +188,8 @@ def _train(
     model_path = folder / MODEL_NAME
     is_complete = is_export_of(model_path, trainer) and (folder / REPORT_NAME).is_file()
     if trainer.step > config.steps:
-        raise ValueError(_describe_too_few(trainer, folder, is_complete))
+        exported = model_path if is_complete else None
+        raise TooFewSteps(folder, trainer.step, config.steps, exported)
     if trainer.step == config.steps and is_complete:
         tell(f"This run is finished: {model_path} (step {trainer.step}).")
         return Outcome(True, trainer.step, model_path)
@@ -227,7 +225,7 @@ def _train(
     else:
         finished = trainer.run(folder, lambda record: None, None, should_stop)
     if not finished:
-        tell(f"Stopped and saved at step {trainer.step}. Run the same command to resume.")
+        tell(f"Stopped and saved at step {trainer.step}. Start the same run again to resume.")
         return Outcome(False, trainer.step, None)
     if is_main:
         with stopped_with(MEASURING_STOPPED.format(trainer.step)):
@@ -237,20 +235,6 @@ def _train(
                 on_image(name, image)
     trainer.accelerator.wait_for_everyone()
     return Outcome(True, trainer.step, model_path)
-
-
-def _describe_too_few(trainer: Trainer, folder: Path, is_complete: bool) -> str:
-    """Why a run cannot be made shorter than it is, and how to get its model."""
-    model = (
-        f"Its model is {folder / MODEL_NAME}"
-        if is_complete
-        else f"For the model as it is now: python -m trainer export {folder}"
-    )
-    return (
-        f"The run in {folder} has done {counted(trainer.step, 'step')} already, more than --steps "
-        f"{trainer.config.steps:,}, and steps cannot be undone. {model}. To train on, give more "
-        f"than {trainer.step} --steps; for a shorter run, choose another --output."
-    )
 
 
 def open_run(
@@ -315,10 +299,7 @@ def check_places(settings: RunSettings) -> None:
     require_source(settings.data)
     data, output = Path(settings.data).resolve(), settings.output.resolve()
     if settings.data not in BUILT_IN_SOURCES and data.is_dir() and output.is_relative_to(data):
-        raise ValueError(
-            f"--output {settings.output} lies in --data {settings.data}, so the run's own images "
-            "would be trained on. Choose a folder outside of it."
-        )
+        raise OutputInData(settings.output, settings.data)
 
 
 def open_data(settings: RunSettings) -> ImageSet:
@@ -407,7 +388,7 @@ def export(
     save_checkpoint(path, model, dtype=torch.float16)
     useless = no_sliders(report_facts(model))
     if useless is not None:
-        say(f"Note: {useless.text} With more --steps the same folder continues.")
+        say(f"Note: {useless.text} With more steps the same run resumes.")
     say("Drawing samples for the report.")
     samples = write_samples(trainer, settings.output, model.directions)
     report = write_run_report(settings.output, report_facts(model), samples)
@@ -431,7 +412,7 @@ def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:
     """
     if load_state(settings.output) is None:
         raise ValueError(
-            f"{settings.output} holds no training state. Give the --output folder of a run."
+            f"{settings.output} holds no training state. Give the output folder of a run."
         )
     trainer, _ = open_run(settings, say, other_images=True)
     path = settings.output / MODEL_NAME

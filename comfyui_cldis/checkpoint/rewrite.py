@@ -22,4 +22,4 @@ def check_new_file(path: Path, output: Path | None) -> None:
     Raises: ValueError.
     """
     if output is not None and output.exists() and output.resolve() != path.resolve():
-        raise ValueError(f"The output {output} is there already. Choose another --output.")
+        raise ValueError(f"The output {output} is there already. Choose another name.")

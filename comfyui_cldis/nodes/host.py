@@ -99,8 +99,8 @@ def in_chunks(
             side = model.editable.networks.config.image_size
             raise RuntimeError(
                 f"The GPU is out of memory with one image of {side} x {side} pixels in "
-                f"{model.label}. Close other programs that use it, choose dtype fp16 in CLDis Load "
-                "Model, or start ComfyUI with --cpu."
+                f"{model.label}. Close other programs that use it, or choose dtype fp16 in CLDis "
+                "Load Model."
             )
         chunk = max(1, chunk // 2)
     return results
@@ -128,8 +128,8 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
         side = model.editable.networks.config.image_size
         raise RuntimeError(
             f"The GPU is out of memory with {num_items} images of {side} x {side} pixels in "
-            f"{model.label}. Close other programs that use it, choose dtype fp16 in CLDis Load "
-            "Model, or start ComfyUI with --cpu."
+            f"{model.label}. Close other programs that use it, or choose dtype fp16 in CLDis "
+            "Load Model."
         ) from error
 
 

@@ -43,8 +43,8 @@ def to_library(image: Tensor, channels: int, label: str) -> Tensor:
         )
     if not bool(torch.isfinite(image).all()):
         raise ValueError(
-            "The image holds NaN or infinite values. Mend the node that made it; a VAE Decode in "
-            "half precision is a common cause, which ComfyUI's --fp32-vae avoids."
+            "The image holds NaN or infinite values. Fix the node that made it; a VAE Decode in "
+            "half precision is a common cause."
         )
     pixels = image.float().clamp(0, 1).movedim(-1, 1)  # (B, H, W, C) -> (B, C, H, W)
     if pixels.shape[1] in (2, 4):

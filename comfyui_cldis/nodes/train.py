@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +37,6 @@ from .watch import Watch
 DEFAULT_PRESET = "cpu64"
 NUM_RECORDS = 100  # at least so many moves of the progress bar, one a step in a short run
 NUM_SAMPLES = 4  # at least so many previews
-FLAGS = {"output": "name", "data": "folder", "seed": "training_seed", "steps": "steps"}
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +158,7 @@ class Train:
         run = open_run(name)
         check_free(run)
         # ComfyUI runs its nodes in inference mode, which leaves no gradients to train with.
-        with torch.inference_mode(False), torch.enable_grad(), _one_sentence(preset):
+        with torch.inference_mode(False), torch.enable_grad(), _in_own_words(run, preset):
             trained = _train(run, folder, preset, steps, training_seed, images)
         publish(run, trained)
         return LoadModel().execute(run.model.name, "auto")
@@ -183,7 +181,7 @@ def _check_choice(folder: str, images: Tensor | None, preset: str) -> None:
 def _train(
     run: RunFolder, folder: str, preset: str, steps: int, seed: int, images: Tensor | None
 ) -> Path:
-    """Start the run or go on with it to its last step.
+    """Start or resume the run, to its last step.
 
     Returns: the model file in the run's folder.
 
@@ -263,13 +261,25 @@ def _room_on(device: str) -> Iterator[None]:
 
 
 @contextmanager
-def _one_sentence(preset: str) -> Iterator[None]:
-    """Puts what the trainer reports into the words of the node."""
+def _in_own_words(run: RunFolder, preset: str) -> Iterator[None]:
+    """Puts the node's remedy, by its own inputs, behind the facts that the trainer reports."""
+    errors = load_trainer("errors")
     try:
         yield
-    except (ValueError, FloatingPointError) as error:
-        kind = ValueError if isinstance(error, ValueError) else FloatingPointError
-        raise kind(re.sub(r"--(\w+)", _input_name, str(error))) from error
+    except errors.OutputInData as error:
+        raise ValueError(f"{error.fact} Give a folder that does not hold it.") from error
+    except errors.OutputTaken as error:
+        raise ValueError(f"{error.fact} {error.remedy}, or choose another name.") from error
+    except errors.TooFewSteps as error:
+        raise ValueError(
+            f"The run '{run.name}' is at step {error.step} already, beyond the {error.steps} asked "
+            f"for, and steps cannot be undone. Set steps to {error.step} or more, or choose "
+            "another name."
+        ) from error
+    except errors.NotFinite as error:
+        raise FloatingPointError(
+            f"{error.fact} Choose another name, and another training_seed or preset. {error.kept}"
+        ) from error
     except (MemoryError, RuntimeError) as error:
         if not load_trainer("__main__").is_out_of_memory(error):
             raise
@@ -278,8 +288,3 @@ def _one_sentence(preset: str) -> Iterator[None]:
             "Close other programs and run the workflow again, or choose a smaller preset and "
             "another name."
         ) from error
-
-
-def _input_name(flag: re.Match[str]) -> str:
-    """The node's input for a flag of the trainer's command."""
-    return FLAGS.get(flag[1], flag[0])

@@ -46,9 +46,7 @@ def test_values_are_clipped_and_the_input_is_left_alone() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_nan_is_refused(value: float) -> None:
-    with pytest.raises(
-        ValueError, match="holds NaN or infinite values. Mend the node that made it"
-    ):
+    with pytest.raises(ValueError, match="holds NaN or infinite values. Fix the node that made it"):
         to_library(torch.full((1, 2, 2, 3), value), 3, "m")
 
 

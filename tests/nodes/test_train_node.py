@@ -18,6 +18,7 @@ from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS, run_folder, train
 from comfyui_cldis.trainer_door import load_trainer
 
 Train = NODE_CLASS_MAPPINGS["CLDIS_Train"]
+errors = load_trainer("errors")
 SHEET = Image.new("RGBA", (700, 300))
 
 
@@ -401,16 +402,28 @@ def test_other_devices_train_on_the_processor_and_say_so(comfyui, trainer, batch
 
 FAILURES = [
     (
-        ValueError("It holds a run. Choose another --output, or another --seed; see --help."),
+        errors.OutputTaken("cats holds another run.", "Give the settings it was started with"),
         ValueError,
-        "It holds a run. Choose another name, or another training_seed; see --help.",
+        "cats holds another run. Give the settings it was started with, or choose another name.",
     ),
     (
-        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        errors.OutputInData(Path("output"), "images"),
         ValueError,
-        "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        "so the run's own images would be trained on. Give a folder that does not hold it.",
     ),
-    (FloatingPointError("A loss. Use another --seed."), FloatingPointError, "training_seed."),
+    (
+        errors.TooFewSteps(Path("cats"), 9, 8, None),
+        ValueError,
+        "The run 'cats' is at step 9 already, beyond the 8 asked for, and steps cannot be undone. "
+        "Set steps to 9 or more, or choose another name.",
+    ),
+    (
+        errors.NotFinite("A loss is not finite at step 3.", "The state is kept."),
+        FloatingPointError,
+        "A loss is not finite at step 3. Choose another name, and another training_seed or preset. "
+        "The state is kept.",
+    ),
+    (ValueError("There are no images. Give some."), ValueError, "There are no images. Give some."),
     (torch.OutOfMemoryError("full"), RuntimeError, "Memory ran out while training with preset"),
     (MemoryError(), RuntimeError, "Memory ran out while training with preset tiny32; what"),
     (RuntimeError("mat1 and mat2"), RuntimeError, "mat1 and mat2"),
@@ -428,6 +441,7 @@ def test_what_the_trainer_reports(comfyui, trainer, batch, error, kind, sentence
         execute(images=batch)
     assert type(caught.value) is kind
     assert sentence in str(caught.value)
+    assert "--" not in str(caught.value)
 
 
 def test_without_comfyui_there_is_the_command(batch) -> None:

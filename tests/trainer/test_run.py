@@ -53,7 +53,7 @@ def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path):
         settings, said.append, on_record=records.append, should_stop=lambda: len(records) == 3
     )
     assert (outcome.finished, outcome.step, outcome.model) == (False, 3, None)
-    assert "Stopped and saved at step 3. Run the same command to resume." in said
+    assert "Stopped and saved at step 3. Start the same run again to resume." in said
     assert main(["export", str(tmp_path / "run"), "--device", "cpu"]) == 0
     model = tmp_path / "run" / "model.safetensors"
     training = read_header(model).facts["training"]
@@ -155,7 +155,7 @@ def test_sigterm_while_reading_images_is_a_sentence(folder, tmp_path, capfd, mon
     monkeypatch.setattr("trainer.data.folder._decode_into", stop_self)  # in the main thread
     assert run_command(folder, tmp_path / "run") == 130
     error = capfd.readouterr().err
-    assert "Stopped while the images were read" in error and "Run the same command" in error
+    assert "Stopped while the images were read" in error and "Start the same run again" in error
     assert "Traceback" not in error
     assert not list((tmp_path / "run").rglob("*.part"))
     assert signal.getsignal(signal.SIGTERM) == before
@@ -166,7 +166,7 @@ def test_sigterm_while_measuring_loses_no_step(folder, tmp_path, capfd, monkeypa
         patch.setattr("trainer.export.find_axes", stop_self)
         assert run_command(folder, tmp_path / "run") == 130
     error = capfd.readouterr().err
-    assert "It is saved at step 4; run the same command to measure it" in error
+    assert "It is saved at step 4; start the same run again to measure it" in error
     assert "Traceback" not in error and not (tmp_path / "run" / "model.safetensors").exists()
     assert run_command(folder, tmp_path / "run") == 0
     assert read_header(tmp_path / "run" / "model.safetensors").facts["training"]["steps"] == 4
@@ -361,7 +361,7 @@ def test_an_output_folder_that_is_a_file_is_a_sentence(folder, tmp_path, capfd):
     (tmp_path / "run").write_text("")
     assert run_command(folder, tmp_path / "run") == 2
     error = capfd.readouterr().err
-    assert "is a file. Give a folder" in error and "Traceback" not in error
+    assert "is a file. Choose a folder" in error and "Traceback" not in error
 
 
 def test_the_output_may_not_lie_in_the_data(folder, tmp_path, capfd):
@@ -382,8 +382,8 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
             (run / "model.safetensors").rename(run / "aside")
         assert run_command(folder, run, "--steps", "2") == 2
         said = capfd.readouterr().err
-        assert "has done 4 steps already, more than --steps 2, and steps cannot be undone." in said
-        assert "give more than 4 --steps; for a shorter run, choose another --output" in said
+        assert "is at step 4 already, beyond the 2 asked for, and steps cannot be undone." in said
+        assert "ask for more than 4; for a shorter run, choose another output folder" in said
         assert (f"Its model is {run / 'model.safetensors'}." in said) == is_finished
         assert (f"python -m trainer export {run}." in said) != is_finished
     (run / "aside").rename(run / "model.safetensors")
@@ -423,4 +423,4 @@ def test_a_disk_that_is_full_before_the_first_step_is_a_sentence(tmp_path, capfd
 def test_a_folder_that_cannot_be_made_is_a_sentence(folder, tmp_path, capfd):
     (tmp_path / "file").write_text("x")
     assert run_command(folder, tmp_path / "file" / "run") == 2
-    assert "cannot be made: Not a directory. Choose another --output." in capfd.readouterr().err
+    assert "cannot be made: Not a directory. Choose another." in capfd.readouterr().err

@@ -293,7 +293,7 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
             name for name in known if difflib.SequenceMatcher(None, last, names[name]).ratio() > 0.8
         ]
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"Unknown key '{key}'.{hint} --dry-run prints all settings."
+    return f"Unknown key '{key}'.{hint} A dry run lists all settings."
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

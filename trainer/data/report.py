@@ -128,7 +128,7 @@ def _describe_duplicates(findings: Findings) -> str:
 
 
 def describe_zips(names: Sequence[str], num_zips: int) -> str:
-    """Such as "2 zip files with images (a.zip, b.zip): unpack them, or give one as --data".
+    """Such as "2 zip files with images (a.zip, b.zip): unpack them, or give one instead".
 
     Args:
         names: of those that hold images, at least one.
@@ -137,7 +137,7 @@ def describe_zips(names: Sequence[str], num_zips: int) -> str:
     least = "at least " if num_zips > MAX_ZIPS else ""
     shown = ", ".join([*names[:MAX_NAMED], *(["..."] if len(names) > MAX_NAMED else [])])
     remedy = "unpack it, or give it" if len(names) == 1 else "unpack them, or give one"
-    return f"{least}{counted(len(names), 'zip file')} with images ({shown}): {remedy} as --data"
+    return f"{least}{counted(len(names), 'zip file')} with images ({shown}): {remedy} instead"
 
 
 def _listed(counts: tuple[tuple[str, int], ...]) -> str:

@@ -117,8 +117,8 @@ class LearnedSearch:
                 save_state(watch.folder, self.state(), keep=1)
             if stopped and self.step < total:
                 raise KeyboardInterrupt(
-                    f"Stopped and saved at step {self.step} of {total}. Run the same command to go "
-                    "on."
+                    f"Stopped and saved at step {self.step} of {total}. Start the same search "
+                    "again to resume."
                 )
         return self.rows(), self.facts()
 
@@ -252,8 +252,7 @@ class LearnedSearch:
         if state.get("mark") != self.mark or state["step"] > self.settings.steps:
             raise ValueError(
                 f"{watch.folder} holds another search, at step {state.get('step')}: of another "
-                "model, data, seed or settings. Give those it was begun with, delete the folder, "
-                "or choose another --output."
+                "model, data, seed or settings. Give those it was begun with, or delete the folder."
             )
         self.step = state["step"]
         for name, contender in self.contenders.items():

@@ -94,8 +94,8 @@ def check_images(finder: str, are_given: bool) -> None:
     """Raises: ValueError for a finder that looks at the codes of images, without any."""
     if finder in OF_IMAGES and not are_given:
         raise ValueError(
-            f"The finder '{finder}' looks at how the codes of images are spread, and there are "
-            "no images. Give some with --data."
+            f"The finder '{finder}' looks at how the codes of images are spread, and there are no "
+            "images. Give a folder of some."
         )
 
 

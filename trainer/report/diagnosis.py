@@ -116,8 +116,8 @@ def unfinished(run: Run) -> Finding | None:
     if run.is_finished is not False:
         return None
     text = (
-        f"The run is at step {run.last_step:,} of {run.setting('steps'):,.0f}. The same command "
-        "again resumes from the last saved state."
+        f"The run is at step {run.last_step:,} of {run.setting('steps'):,.0f}. Started again, it "
+        "resumes from the last saved state."
     )
     return Finding("note", "unfinished", text)
 
@@ -134,7 +134,7 @@ def short_run(run: Run) -> Finding | None:
         fact = f"The run of {counted(int(steps), 'step')} is short for the {asked}"
     text = (
         f"{fact} of warm-up set for the co-pilot, which gets at most a quarter of a run. Use at "
-        f"least --steps {warmup / WARMUP_SHARE:.0f}, or lower loop.copilot_warmup_steps."
+        f"least {warmup / WARMUP_SHARE:.0f} steps, or lower loop.copilot_warmup_steps."
     )
     return Finding("warning", "short_run", text)
 

@@ -63,7 +63,7 @@ def write_report(
     path = folder / STATS_NAME
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no {STATS_NAME} in {folder}. Give the --output folder of a run."
+            f"There is no {STATS_NAME} in {folder}. Give the output folder of a run."
         )
     records = read_records(path)
     page = render_page(

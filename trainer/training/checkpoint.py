@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..config.settings import TrainConfig
+from ..errors import OutputTaken
 from .schedule import start
 
 STATE_NAME = "state.pt"
@@ -71,7 +72,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         raise OSError(
             f"The training state could not be written to {path.parent} ({reason}). "
             f"{describe_kept(path.parent)} Free space or choose a folder you may write to, then "
-            "run the same command again."
+            "start the same run again."
         ) from error
 
 
@@ -112,9 +113,7 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
             continue
         return _with_schedule(state, folder), damaged
     if damaged:
-        raise ValueError(
-            f"{' '.join(damaged)} Delete it to start over, or choose another --output."
-        )
+        raise OutputTaken(" ".join(damaged), "Delete it to start over")
     return None
 
 
@@ -138,8 +137,8 @@ def read_config(folder: Path) -> tuple[TrainConfig, str]:
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise ValueError(
-            f"{folder} is not a run folder: there is no {CONFIG_NAME}. Give the "
-            "--output folder of a run."
+            f"{folder} is not a run folder: there is no {CONFIG_NAME}. Give the output folder of "
+            "a run."
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -169,16 +168,16 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, An
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path} is damaged ({error}). Choose another --output, or delete {path.name} and "
-                "give the settings the run was started with."
+            raise OutputTaken(
+                f"{path} is damaged ({error}).",
+                f"Delete {path.name} and give the settings the run was started with",
             ) from error
         now = {key: value for key, value in now.items() if key not in YOUNG or key in before}
         changed = sorted(_differences(_completed(before), now) - FREE_TO_CHANGE)
         if changed:
-            raise ValueError(
-                f"{folder} holds a run with other settings (different: {', '.join(changed)}). "
-                "Give the settings it was started with, or choose another --output."
+            raise OutputTaken(
+                f"{folder} holds a run with other settings (different: {', '.join(changed)}).",
+                "Give the settings it was started with",
             )
     return now
 
@@ -207,9 +206,8 @@ def as_begun(folder: Path, config: TrainConfig) -> TrainConfig:
     before = {name: value for name, value in YOUNG.items() if name not in begun}
     for name, value in before.items():
         if given[name] not in (value, usual[name]):
-            raise ValueError(
-                f"{folder} holds a run of an earlier release, which knew no {name}. Leave it out, "
-                "or choose another --output."
+            raise OutputTaken(
+                f"{folder} holds a run of an earlier release, which knew no {name}.", "Leave it out"
             )
     return config.with_values(before)
 

@@ -21,7 +21,7 @@ def choose_device(name: str) -> str:
         ValueError: "cuda" was asked for and there is none.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("There is no usable CUDA device. Use --device cpu or --device auto.")
+        raise ValueError("There is no usable CUDA device. Use the device cpu or auto.")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name

@@ -19,6 +19,7 @@ from comfyui_cldis.model import DiffusionAutoencoder
 
 from ..config.settings import TrainConfig
 from ..data import Images
+from ..errors import NotFinite, OutputTaken
 from . import controller
 from . import schedule as run_schedule
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
@@ -168,17 +169,17 @@ class Trainer:
             ValueError: a state of another version of the trainer, or of other images.
         """
         if state.get("version") != STATE_VERSION:
-            raise ValueError(
+            raise OutputTaken(
                 f"The training state has version {state.get('version')}; this trainer reads "
-                f"version {STATE_VERSION}. Go on with the release that wrote it, or choose "
-                "another --output."
+                f"version {STATE_VERSION}.",
+                "Resume with the release that wrote it",
             )
         now, then = fingerprint(self.images), state.get("data")
         self.has_other_images = then not in (None, now)  # the first states do not say
         if self.has_other_images and not other_images:
-            raise ValueError(
-                f"The images are not those the run was started with ({then} then, {now} now). "
-                "Restore them, or choose another --output."
+            raise OutputTaken(
+                f"The images are not those the run was started with ({then} then, {now} now).",
+                "Restore them",
             )
         self.step = state["step"]
         self.seconds = state["seconds"]
@@ -318,11 +319,8 @@ class Trainer:
         generator = step_generator(self.config.seed, self.step, stream, self.device)
         return draw(self.config, generator, self.networks.unet.num_skips)
 
-    def _not_finite(self, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"{what} is not finite at step {self.step}. Start a new --output with a lower --set "
-            "learning_rate, or another --seed; in a sweep, lower it in the row or in [settings]."
-        )
+    def _not_finite(self, what: str) -> NotFinite:
+        return NotFinite(f"{what} is not finite at step {self.step}.")
 
     def _observe_information(self, encoder_kl: float) -> None:
         """Estimate on every fourth image of the batch just trained on, shared by all processes."""

@@ -78,12 +78,12 @@ def test_zips_with_images_are_named(folder, tmp_path):
     assert told(folder, tmp_path) == ""
     make_zip(folder / "more" / "b.ZIP", "x/y.JPEG")
     assert told(folder, tmp_path) == (
-        "the folder contains 1 zip file with images (more/b.ZIP): unpack it, or give it as --data"
+        "the folder contains 1 zip file with images (more/b.ZIP): unpack it, or give it instead"
     )
     make_zip(folder / "c\n.zip", "z.tif")
     assert told(folder, tmp_path) == (
         "the folder contains 2 zip files with images (c\\n.zip, more/b.ZIP): unpack them, or "
-        "give one as --data"
+        "give one instead"
     )
 
 

@@ -245,7 +245,7 @@ def test_what_cannot_be_searched_is_refused_in_a_sentence(tiny_model, mixed_spac
     with pytest.raises(ValueError, match="got 30 images for 4 dimensions. Give at least 40"):
         find(mixed_space(0.0, count=30), NavigationSettings(finder="ica"))
     drawn = ModelSpace.of_prior(tiny_model, 4, 0)
-    with pytest.raises(ValueError, match="there are no images. Give some with --data"):
+    with pytest.raises(ValueError, match="there are no images. Give a folder"):
         find(drawn, NavigationSettings(finder="pca"))
     with pytest.raises(ValueError, match="finder is 'best'. Use one of axes, pca"):
         NavigationSettings(finder="best")  # pyright: ignore[reportArgumentType]

@@ -61,7 +61,7 @@ def test_a_stopped_search_resumes_as_if_it_never_stopped(mixed_space, tmp_path, 
         should_stop=lambda: len(done) == 2,
         folder=tmp_path / "state",
     )
-    with pytest.raises(KeyboardInterrupt, match="saved at step 2 of 5. Run the same command"):
+    with pytest.raises(KeyboardInterrupt, match="saved at step 2 of 5. Start the same search"):
         find(space, learned(5), 2, watch)
     again = find(space, learned(5), 2, watch)
     assert done == [1, 2, 3, 4, 5]

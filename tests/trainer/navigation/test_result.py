@@ -151,7 +151,7 @@ def test_without_images_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
     ("words", "sentence"),
     [
         (("--finder", "best"), "Use one of axes, pca"),
-        (("--finder", "pca"), "Give some with --data"),
+        (("--finder", "pca"), "Give a folder of some"),
         (("--steps", 5), "which takes none"),
         (("--data", "nowhere"), "There is no folder or file nowhere"),
         (("--directions", 9), "has 4 dimensions. Ask for 4 or fewer."),
@@ -171,7 +171,7 @@ def test_wrong_input_is_a_sentence_and_writes_nothing(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--finder", "ica"), "Give some with --data"),
+        (("--finder", "ica"), "Give a folder of some"),
         (("--directions", 5), "has 4 dimensions. Ask for 4 or fewer."),
     ],
 )
@@ -187,7 +187,7 @@ def test_another_model_file_is_not_replaced(tiny_checkpoint, tmp_path, capfd):
     other = tmp_path / "other.safetensors"
     other.write_bytes(b"precious")
     assert navigate(tiny_checkpoint, "--output", other) == 2
-    assert "is there already. Choose another --output." in capfd.readouterr().err
+    assert "is there already. Choose another name." in capfd.readouterr().err
     assert other.read_bytes() == b"precious"
 
 

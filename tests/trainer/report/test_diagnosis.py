@@ -354,7 +354,7 @@ def test_run_shorter_than_its_warmup():
     short = with_loop(copilot_warmup_steps=1000)
     severity, text = found(healthy(), short)["short_run"]
     assert severity == "warning" and "shorter than the 1,000 steps" in text
-    assert "--steps 4000" in text
+    assert "at least 4000 steps" in text
     text = found(healthy(), with_loop(copilot_warmup_steps=251))["short_run"][1]
     assert "short for the 251 steps" in text
     assert "short_run" not in found(healthy(), with_loop(copilot_warmup_steps=250))

@@ -273,7 +273,7 @@ def test_warnings_come_first_and_replace_the_good_news(run, quick):
 
 
 def test_a_folder_without_statistics_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="Give the --output folder of a run"):
+    with pytest.raises(FileNotFoundError, match="Give the output folder of a run"):
         write_report(tmp_path, None, [])
     (tmp_path / "stats.jsonl").write_text('{"torn')
     page = Page(write_report(tmp_path, None, []).read_text("utf-8"))

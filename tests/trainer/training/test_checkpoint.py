@@ -153,7 +153,7 @@ def test_a_damaged_config_is_a_sentence(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match="config.json is damaged.*train again"):
         read_config(tmp_path)
-    with pytest.raises(ValueError, match="is not a run folder.*Give the --output"):
+    with pytest.raises(ValueError, match="is not a run folder.*Give the output"):
         read_config(tmp_path / "nowhere")
 
 
