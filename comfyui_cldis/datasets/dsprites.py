@@ -53,8 +53,8 @@ class DSprites:
         """
         if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
             raise ValueError(
-                f"got image_size={image_size} for {self.name!r}; expected {MIN_IMAGE_SIZE} to "
-                f"{MAX_IMAGE_SIZE}; choose a size in that range"
+                f"image_size is {image_size} for {self.name!r}; expected {MIN_IMAGE_SIZE} to "
+                f"{MAX_IMAGE_SIZE}. Choose a size in that range."
             )
         self.image_size = image_size
         self._zoom = math.ceil(image_size / _GRID)

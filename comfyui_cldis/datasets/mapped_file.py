@@ -22,15 +22,15 @@ def create_map(path: Path, shape: tuple[int, ...]) -> np.memmap:
         # Writing to a memory map on a full disk would kill the process without a word.
         if free < num_bytes:
             raise OSError(
-                f"got cache folder {str(path.parent)!r} with {free / 2**30:.2f} GiB free; the "
-                f"images need {num_bytes / 2**30:.2f} GiB; free space there or choose another "
-                "folder"
+                f"The cache folder {str(path.parent)!r} has {free / 2**30:.2f} GiB free and the "
+                f"images need {num_bytes / 2**30:.2f} GiB. Free space there, or choose another "
+                "folder."
             )
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     except OSError as error:
         if error.errno is None:
             raise
         raise OSError(
-            f"got cache folder {str(path.parent)!r}, which cannot be written "
-            f"({error.strerror or error}); choose a folder you may write to"
+            f"The cache folder {str(path.parent)!r} cannot be written ({error.strerror or error}). "
+            "Choose a folder you may write to."
         ) from error

@@ -53,9 +53,9 @@ def open_factor_data(
         OSError: the cache folder cannot be written.
     """
     if image_size < 1:
-        raise ValueError(f"got image_size={image_size}; expected 1 or more; choose a size like 64")
+        raise ValueError(f"image_size is {image_size}; expected 1 or more. Choose a size like 64.")
     if channels not in (None, 1, 3):
-        raise ValueError(f"got channels={channels}; expected 1 (grey) or 3 (RGB); choose one")
+        raise ValueError(f"channels is {channels}; expected 1 (grey) or 3 (RGB). Choose one.")
     return fit_channels(_open(source, image_size, cache_dir), channels)
 
 
@@ -74,7 +74,7 @@ def fit_channels(data: FactorData, channels: int | None) -> FactorData:
 def check_channels(name: str, own: int, wanted: int) -> None:
     """Raises a ValueError for grey images of a coloured set: they would lose its factors."""
     if own == 3 and wanted == 1:
-        raise ValueError(f"got channels=1 for {name!r}; it is RGB; pass channels=3")
+        raise ValueError(f"channels is 1 for {name!r}, which is RGB. Use channels 3.")
 
 
 def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
@@ -89,16 +89,16 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
             if not is_missing(error, "numba", "llvmlite"):
                 raise
             raise ModuleNotFoundError(
-                f"'heads' needs {error.name}, which is not installed; expected the training "
-                'extras; install them with: python -m pip install -e ".[train]"'
+                f"'heads' needs {error.name}, which is not installed. Install the training extras: "
+                'python -m pip install -e ".[train]"'
             ) from error
         return Heads(image_size)
     path = Path(source).expanduser()
     if not path.exists():
         raise FileNotFoundError(
-            f"got factor data {source!r}, which does not exist.{hint(source, FACTOR_NAMES)} "
-            f"Expected {', '.join(FACTOR_NAMES)}, or the path of 3dshapes.h5, dsprites_*.npz, "
-            "mpi3d_*.npz, cars3d.npz or a folder of Cars3D's .mat files; check the name"
+            f"There is no factor data {source!r}.{hint(source, FACTOR_NAMES)} Use one of "
+            f"{', '.join(FACTOR_NAMES)}, or the path of 3dshapes.h5, dsprites_*.npz, mpi3d_*.npz, "
+            "cars3d.npz or a folder of Cars3D's .mat files."
         )
     return StoredImages(read_table(path), image_size, cache_dir)
 

@@ -62,8 +62,8 @@ class Shapes3D:
         """
         if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
             raise ValueError(
-                f"got image_size={image_size} for {self.name!r}; expected {MIN_IMAGE_SIZE} to "
-                f"{MAX_IMAGE_SIZE}; choose a size in that range"
+                f"image_size is {image_size} for {self.name!r}; expected {MIN_IMAGE_SIZE} to "
+                f"{MAX_IMAGE_SIZE}. Choose a size in that range."
             )
         self.image_size = image_size
         num_geometries = len(SCALES) * len(SHAPES) * len(ORIENTATIONS)

@@ -23,15 +23,15 @@ class FactorSpace:
     def __post_init__(self) -> None:
         if len(self.names) != len(self.sizes) or not self.names or min(self.sizes) < 1:
             raise ValueError(
-                f"got factors {self.names} with {self.sizes} levels; expected one size of at "
-                "least 1 for each of at least one name"
+                f"The factors {self.names} have {self.sizes} levels. Give at least one name, and "
+                "one size of at least 1 for each."
             )
         if len(set(self.names)) != len(self.names):
-            raise ValueError(f"got factors {self.names}; expected names that differ; rename one")
+            raise ValueError(f"The factors {self.names} share a name. Rename one.")
         if self.num_combinations >= 2**63:
             raise ValueError(
-                f"got {self.num_combinations:.3g} combinations; expected fewer than 2**63; "
-                "use fewer levels"
+                f"There are {self.num_combinations:.3g} combinations; expected fewer than 2**63. "
+                "Use fewer levels."
             )
 
     @property
@@ -61,13 +61,13 @@ class FactorSpace:
         rows = np.asarray(indices)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise ValueError(
-                f"got indices of shape {rows.shape} and type {rows.dtype}; expected (n,) whole "
-                "numbers"
+                f"The indices have shape {rows.shape} and type {rows.dtype}; expected (n,). Give a "
+                "row of whole numbers."
             )
         if rows.size and (rows.min() < 0 or rows.max() >= self.num_combinations):
             raise ValueError(
-                f"got indices from {rows.min()} to {rows.max()}; expected 0 to "
-                f"{self.num_combinations - 1}"
+                f"The indices go from {rows.min()} to {rows.max()}. Use 0 to "
+                f"{self.num_combinations - 1}."
             )
         return rows.astype(np.int64)[:, None] // self._steps() % np.array(self.sizes)
 
@@ -80,16 +80,16 @@ class FactorSpace:
         rows = np.asarray(factors)
         if rows.ndim != 2 or rows.shape[1] != self.num_factors or rows.dtype.kind not in "iu":
             raise ValueError(
-                f"got factors of shape {rows.shape} and type {rows.dtype}; expected "
-                f"(n, {self.num_factors}) whole numbers, a column for each of "
-                f"{', '.join(self.names)}"
+                f"The factors have shape {rows.shape} and type {rows.dtype}; expected (n, "
+                f"{self.num_factors}) whole numbers. Give a column for each of "
+                f"{', '.join(self.names)}."
             )
         outside = (rows < 0) | (rows >= np.array(self.sizes))
         if outside.any():
             row, column = (int(place) for place in np.argwhere(outside)[0])
             raise ValueError(
-                f"got {self.names[column]}={rows[row, column]} in row {row}; expected 0 to "
-                f"{self.sizes[column] - 1}"
+                f"{self.names[column]} is {rows[row, column]} in row {row}. Use 0 to "
+                f"{self.sizes[column] - 1}."
             )
         return rows.astype(np.int64)
 
@@ -140,7 +140,7 @@ def sample_factors(
         ValueError: a negative number.
     """
     if num_samples < 0:
-        raise ValueError(f"got num_samples={num_samples}; expected 0 or more")
+        raise ValueError(f"num_samples is {num_samples}; expected 0 or more. Ask for some.")
     return generator.integers(0, space.sizes, size=(num_samples, space.num_factors))
 
 
@@ -154,8 +154,8 @@ def sample_combinations(
     """
     if not 0 <= num_samples <= space.num_combinations:
         raise ValueError(
-            f"got num_samples={num_samples}; expected 0 to {space.num_combinations}, as each "
-            "combination is drawn once at most; ask for fewer"
+            f"num_samples is {num_samples}, and each of the {space.num_combinations} combinations "
+            "is drawn once at most. Ask for fewer."
         )
     indices = generator.choice(space.num_combinations, num_samples, replace=False)
     return space.to_factors(np.asarray(indices, dtype=np.int64))

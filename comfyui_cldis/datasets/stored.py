@@ -42,14 +42,14 @@ class StoredTable:
         count, height, width, channels = self.shape
         if count != self.space.num_combinations:
             raise ValueError(
-                f"got {str(self.path)!r} with {count:,} images; expected "
+                f"{str(self.path)!r} has {count:,} images; expected "
                 f"{self.space.num_combinations:,}, one for each combination of "
-                f"{', '.join(self.space.names)}; download the whole file again"
+                f"{', '.join(self.space.names)}. Download the whole file again."
             )
         if height != width or height < 1 or channels not in (1, 3):
             raise ValueError(
-                f"got {str(self.path)!r} with images of {width} x {height} pixels and "
-                f"{channels} channels; expected squares that are grey or RGB; convert them"
+                f"{str(self.path)!r} has images of {width} x {height} pixels and {channels} "
+                "channels; expected squares that are grey or RGB. Convert them."
             )
 
     @property
@@ -110,9 +110,7 @@ def read_table(path: Path) -> StoredTable:
         ModuleNotFoundError: h5py or scipy is needed and not installed.
     """
     if not path.exists():
-        raise FileNotFoundError(
-            f"got factor data {str(path)!r}, which does not exist; check the path"
-        )
+        raise FileNotFoundError(f"There is no factor data {str(path)!r}. Check the path.")
     if path.is_dir():
         from .stored_mat import read_cars3d_folder
 
@@ -126,8 +124,8 @@ def read_table(path: Path) -> StoredTable:
 
         return read_shapes3d(path)
     raise ValueError(
-        f"got factor data {str(path)!r}; expected 3dshapes.h5, dsprites_*.npz, mpi3d_*.npz, "
-        "cars3d.npz or a folder of Cars3D's .mat files; check the path"
+        f"{str(path)!r} is no factor data that can be read. Use 3dshapes.h5, dsprites_*.npz, "
+        "mpi3d_*.npz, cars3d.npz or a folder of Cars3D's .mat files."
     )
 
 
@@ -135,8 +133,8 @@ def check_order(path: Path, space: FactorSpace, levels: np.ndarray) -> None:
     """Raises a ValueError unless row i of a file's labels is combination i."""
     if not np.array_equal(levels, space.to_factors(np.arange(len(levels)))):
         raise ValueError(
-            f"got {str(path)!r}, whose images are not in the order of their labels; expected "
-            "every combination once, the last factor changing fastest; use the original file"
+            f"The images of {str(path)!r} are not in the order of their labels; expected every "
+            "combination once, the last factor changing fastest. Use the original file."
         )
 
 
@@ -148,8 +146,8 @@ def _unpack(table: StoredTable, cache_dir: Path | None) -> np.ndarray:
         return rows
     if cache_dir is None:
         raise ValueError(
-            f"got {str(table.path)!r}, whose images take {num_bytes / 2**30:.1f} GiB unpacked; "
-            "expected a folder to unpack them into; pass cache_dir"
+            f"The images of {str(table.path)!r} take {num_bytes / 2**30:.1f} GiB unpacked, and "
+            "there is no folder for them. Give a cache folder."
         )
     facts = repr((str(table.path.resolve()), table.stamp, table.shape))
     digest = hashlib.sha256(facts.encode("utf-8", "backslashreplace")).hexdigest()
@@ -167,7 +165,7 @@ def _unpack(table: StoredTable, cache_dir: Path | None) -> np.ndarray:
                 part.unlink()
     rows = np.load(unpacked, mmap_mode="r")
     if rows.shape != table.shape or rows.dtype != np.uint8:
-        raise ValueError(f"got {str(unpacked)!r}, which is damaged; delete it and run again")
+        raise ValueError(f"{str(unpacked)!r} is damaged. Delete it and run again.")
     return rows
 
 
@@ -180,6 +178,5 @@ def _fill(rows: np.ndarray, table: StoredTable) -> None:
             progress.update(len(block))
     if start != len(rows):
         raise ValueError(
-            f"got {str(table.path)!r}, which ends after {start:,} of {len(rows):,} images; "
-            "download it again"
+            f"{str(table.path)!r} ends after {start:,} of {len(rows):,} images. Download it again."
         )

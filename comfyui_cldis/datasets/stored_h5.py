@@ -28,22 +28,22 @@ def read_shapes3d(path: Path) -> StoredTable:
         if not is_missing(error, "h5py"):
             raise
         raise ModuleNotFoundError(
-            f"{str(path)!r} needs h5py, which is not installed; install it with: "
-            "python -m pip install h5py"
+            f"{str(path)!r} needs h5py, which is not installed. Install it: python -m pip install "
+            "h5py"
         ) from error
     try:
         with h5py.File(path, "r") as file:
             images, labels = file.get("images"), file.get("labels")
             if not isinstance(images, h5py.Dataset) or not isinstance(labels, h5py.Dataset):
                 raise ValueError(
-                    f"got {str(path)!r} with the arrays {', '.join(sorted(file)) or '(none)'}; "
-                    "expected 'images' and 'labels' as in 3dshapes.h5; use the original file"
+                    f"{str(path)!r} has the arrays {', '.join(sorted(file)) or '(none)'}; expected "
+                    "'images' and 'labels' as in 3dshapes.h5. Use the original file."
                 )
             if images.ndim != 4 or images.dtype != np.uint8 or labels.shape != (len(images), 6):
                 raise ValueError(
-                    f"got {str(path)!r} with images of shape {images.shape} and type "
-                    f"{images.dtype} and labels of shape {labels.shape}; expected "
-                    "(480000, 64, 64, 3), uint8 and (480000, 6); use the original file"
+                    f"{str(path)!r} has images of shape {images.shape} and type {images.dtype} and "
+                    f"labels of shape {labels.shape}; expected (480000, 64, 64, 3), uint8 and "
+                    "(480000, 6). Use the original file."
                 )
             shape = images.shape
             # Only plain, unpacked images have an offset.
@@ -66,8 +66,8 @@ def _space(path: Path, labels: np.ndarray) -> FactorSpace:
     space = FactorSpace(SPACE.names, tuple(len(values) for values, _ in columns))
     if space.num_combinations != len(labels):
         raise ValueError(
-            f"got {str(path)!r} with {len(labels):,} labels; expected one for each of "
-            f"{space.num_combinations:,} combinations; use the original file"
+            f"{str(path)!r} has {len(labels):,} labels; expected one for each of "
+            f"{space.num_combinations:,} combinations. Use the original file."
         )
     check_order(path, space, np.stack([places.reshape(-1) for _, places in columns], axis=1))
     return space
@@ -98,6 +98,4 @@ def _stream(path: Path) -> Iterator[np.ndarray]:
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"got {str(path)!r}, which is not a readable HDF5 file ({error}); download it again"
-    )
+    return ValueError(f"{str(path)!r} is not a readable HDF5 file ({error}). Download it again.")

@@ -23,7 +23,7 @@ def read_cars3d_folder(path: Path) -> StoredTable:
     files = sorted(path.glob("*.mat"))
     if not files:
         raise ValueError(
-            f"got folder {str(path)!r} without .mat files; expected those of Cars3D; check the path"
+            f"The folder {str(path)!r} has no .mat files; expected those of Cars3D. Check the path."
         )
     height, width, channels, azimuths, elevations = _load(files[0]).shape
     space = FactorSpace(CARS3D_FACTORS, (elevations, azimuths, len(files)))
@@ -50,8 +50,8 @@ def _stream(files: list[Path], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
             views = _load(file)
             if views.shape != shape:
                 raise ValueError(
-                    f"got {str(file)!r} with views of shape {views.shape}; expected {shape} as in "
-                    f"{files[0].name}; download it again"
+                    f"{str(file)!r} has views of shape {views.shape}; expected {shape} as in "
+                    f"{files[0].name}. Download it again."
                 )
             # (S, S, 3, azimuth) -> (azimuth, S, S, 3)
             block[:, place] = np.moveaxis(views[..., elevation], -1, 0)
@@ -65,20 +65,20 @@ def _load(file: Path) -> np.ndarray:
         if not is_missing(error, "scipy"):
             raise
         raise ModuleNotFoundError(
-            f"{str(file)!r} needs scipy, which is not installed; install it with: "
-            "python -m pip install scipy"
+            f"{str(file)!r} needs scipy, which is not installed. Install it: python -m pip install "
+            "scipy"
         ) from error
     try:
         views = loadmat(file, variable_names=["im"])["im"]
     except Exception as error:  # a damaged file can raise anything
         raise ValueError(
-            f"got {str(file)!r}, which is not a readable .mat file with 'im' "
-            f"({type(error).__name__}: {error}); download it again"
+            f"{str(file)!r} is not a readable .mat file with 'im' ({type(error).__name__}: "
+            f"{error}). Download it again."
         ) from error
     if not isinstance(views, np.ndarray) or views.ndim != 5 or views.dtype != np.uint8:
         shape = getattr(views, "shape", None)
         raise ValueError(
-            f"got {str(file)!r} with 'im' of shape {shape}; expected uint8 (height, width, 3, "
-            "azimuths, elevations) as in Cars3D; download it again"
+            f"{str(file)!r} has 'im' of shape {shape}; expected uint8 (height, width, 3, azimuths, "
+            "elevations) as in Cars3D. Download it again."
         )
     return views

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..trainer_door import load_trainer, preset_names
 from .load import LoadModel
-from .packages import BASE, HEADS, TRAINING, require
+from .packages import BASE, HEADS, TRAINING, describe_missing, require
 from .run_folder import (
     RunFolder,
     check_free,
@@ -280,6 +280,13 @@ def _in_own_words(run: RunFolder, preset: str) -> Iterator[None]:
         raise FloatingPointError(
             f"{error.fact} Choose another name, and another training_seed or preset. {error.kept}"
         ) from error
+    except ModuleNotFoundError as error:
+        # A reader of data says in words what it needs; the name is that of its cause.
+        found = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
+        package = (found.name or "").partition(".")[0]
+        if package in ("", "trainer", "comfyui_cldis"):  # no package, but a fault of ours
+            raise
+        raise RuntimeError(describe_missing("This training", [package])) from error
     except (MemoryError, RuntimeError) as error:
         if not load_trainer("__main__").is_out_of_memory(error):
             raise

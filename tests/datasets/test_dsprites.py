@@ -107,10 +107,10 @@ def test_edges_are_antialiased(data):
 
 @pytest.mark.parametrize("size", [7, 513])
 def test_sizes_out_of_range_are_refused(size):
-    with pytest.raises(ValueError, match=f"image_size={size}.*expected 8 to 512"):
+    with pytest.raises(ValueError, match=f"image_size is {size}.*expected 8 to 512"):
         DSprites(size)
 
 
 def test_levels_out_of_range_are_refused(data):
-    with pytest.raises(ValueError, match="got orientation=40 in row 0; expected 0 to 39"):
+    with pytest.raises(ValueError, match="orientation is 40 in row 0. Use 0 to 39"):
         data.images(np.array([[0, 0, 40, 0, 0]]))

@@ -21,7 +21,7 @@ def test_every_name_opens_and_keeps_its_word(name):
     assert images.dtype == np.uint8
     rgb = open_factor_data(name, 16, channels=3).images(factors)
     assert np.array_equal(rgb, np.broadcast_to(images, (2, 16, 16, 3)))
-    with pytest.raises(ValueError, match="got factors of shape"):
+    with pytest.raises(ValueError, match="The factors have shape"):
         data.images(np.zeros((1, 99), dtype=int))
 
 
@@ -50,13 +50,13 @@ def test_heads_are_the_generators_heads_at_evenly_spaced_values():
 
 def test_grey_images_of_a_coloured_set_are_refused(tmp_path):
     for name in ("shapes3d-equivalent", "heads"):
-        with pytest.raises(ValueError, match=f"channels=1 for '{name}'.*pass channels=3"):
+        with pytest.raises(ValueError, match=f"channels is 1 for '{name}'.*Use channels 3"):
             open_images(name, 16, cache_dir=tmp_path, channels=1)
-    with pytest.raises(ValueError, match="channels=1 for 'shapes3d-equivalent'"):
+    with pytest.raises(ValueError, match="channels is 1 for 'shapes3d-equivalent'"):
         open_factor_data("shapes3d-equivalent", 16, channels=1)
-    with pytest.raises(ValueError, match="channels=2; expected 1"):
+    with pytest.raises(ValueError, match="channels is 2; expected 1"):
         open_factor_data("dsprites-equivalent", 16, channels=2)
-    with pytest.raises(ValueError, match="image_size=0"):
+    with pytest.raises(ValueError, match="image_size is 0"):
         open_factor_data("dsprites-equivalent", 0)
 
 
@@ -99,7 +99,7 @@ def test_training_images_are_drawn_once(tmp_path, monkeypatch):
 
 
 def test_more_images_than_combinations_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="num_images=480,001 .* has 480,000 images"):
+    with pytest.raises(ValueError, match="num_images is 480,001, .* has 480,000 images"):
         open_images("shapes3d-equivalent", 8, cache_dir=tmp_path, num_images=480_001)
 
 

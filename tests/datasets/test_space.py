@@ -34,11 +34,11 @@ def test_no_rows_are_fine():
 @pytest.mark.parametrize(
     ("factors", "message"),
     [
-        (np.zeros((2, 4), dtype=int), r"expected \(n, 3\) whole numbers, .* hue, size, place"),
+        (np.zeros((2, 4), dtype=int), r"expected \(n, 3\) whole numbers. .* hue, size, place"),
         (np.zeros(3, dtype=int), r"expected \(n, 3\)"),
         (np.zeros((2, 3)), "type float64"),
-        (np.array([[0, 0, 0], [2, 2, 0]]), "got size=2 in row 1; expected 0 to 1"),
-        (np.array([[-1, 0, 0]]), "got hue=-1 in row 0; expected 0 to 2"),
+        (np.array([[0, 0, 0], [2, 2, 0]]), "size is 2 in row 1. Use 0 to 1"),
+        (np.array([[-1, 0, 0]]), "hue is -1 in row 0. Use 0 to 2"),
     ],
 )
 def test_levels_that_do_not_fit_are_named(factors, message):
@@ -48,7 +48,7 @@ def test_levels_that_do_not_fit_are_named(factors, message):
 
 @pytest.mark.parametrize("indices", [np.array([30]), np.array([-1]), np.array([0.0]), np.array(3)])
 def test_indices_that_do_not_fit_are_refused(indices):
-    with pytest.raises(ValueError, match="got indices"):
+    with pytest.raises(ValueError, match="The indices (go|have)"):
         SPACE.to_factors(indices)
 
 
@@ -63,7 +63,7 @@ def test_indices_that_do_not_fit_are_refused(indices):
     ],
 )
 def test_spaces_that_make_no_sense_are_refused(names, sizes):
-    with pytest.raises(ValueError, match="got .*expected"):
+    with pytest.raises(ValueError, match="^(The factors|There are 1.21e)"):
         FactorSpace(names, sizes)
 
 
@@ -87,7 +87,7 @@ def test_combinations_are_drawn_once_each():
 
 
 def test_wrong_numbers_of_draws_are_refused():
-    with pytest.raises(ValueError, match="num_samples=31; expected 0 to 30"):
+    with pytest.raises(ValueError, match="num_samples is 31, and each of the 30"):
         sample_combinations(SPACE, 31, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="num_samples=-1"):
+    with pytest.raises(ValueError, match="num_samples is -1"):
         sample_factors(SPACE, -1, np.random.default_rng(0))

@@ -431,6 +431,20 @@ FAILURES = [
 ]
 
 
+def test_data_that_need_another_package(comfyui, trainer, batch) -> None:
+    def fail(step):
+        try:
+            raise ModuleNotFoundError("No module named 'h5py'", name="h5py")
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("x.h5 needs h5py. Install it: pip install h5py") from error
+
+    trainer.on_step = fail
+    with pytest.raises(
+        RuntimeError, match="This training needs h5py, which is not .* install h5py$"
+    ):
+        execute(images=batch)
+
+
 @pytest.mark.parametrize(("error", "kind", "sentence"), FAILURES)
 def test_what_the_trainer_reports(comfyui, trainer, batch, error, kind, sentence) -> None:
     def fail(step):

@@ -23,7 +23,9 @@ class Budget:
             ValueError: more than there are at all, so that waiting would never end.
         """
         if amount > self.total:
-            raise ValueError(f"got {amount:,}; at most {self.total:,} are lent")
+            raise ValueError(
+                f"{amount:,} are more than the {self.total:,} there are. Ask for no more than that."
+            )
         with self._changed:
             self._changed.wait_for(lambda: self._left >= amount)
             self._left -= amount

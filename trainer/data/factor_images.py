@@ -66,8 +66,8 @@ def open_factor_images(
     space, count = found.space, num_images or found.default
     if count > space.num_combinations:
         raise ValueError(
-            f"got num_images={count:,} for {source!r}, which has {space.num_combinations:,} "
-            "images; ask for no more than that"
+            f"num_images is {count:,}, and {source!r} has {space.num_combinations:,} images. Ask "
+            "for no more than that."
         )
     takes_all = count == space.num_combinations
     entry = CacheEntry.of(

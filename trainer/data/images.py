@@ -58,15 +58,15 @@ def open_images(
         ModuleNotFoundError: "heads" without numba, .h5 files without h5py, .mat without scipy.
     """
     if image_size < 1:
-        raise ValueError(f"got image_size={image_size}; expected 1 or more; choose a size like 64")
+        raise ValueError(f"image_size is {image_size}; expected 1 or more. Choose a size like 64.")
     if channels not in (1, 3):
-        raise ValueError(f"got channels={channels}; expected 1 (grey) or 3 (RGB); choose one")
+        raise ValueError(f"channels is {channels}; expected 1 (grey) or 3 (RGB). Choose one.")
     if num_images is not None and num_images < 1:
-        raise ValueError(f"got num_images={num_images}; expected 1 or more; leave it out for all")
+        raise ValueError(f"num_images is {num_images}; expected 1 or more. Leave it out for all.")
     if seed < 0:
-        raise ValueError(f"got seed={seed}; expected 0 or more; choose another seed")
+        raise ValueError(f"seed is {seed}; expected 0 or more. Choose another seed.")
     if resize not in RESIZE_RULES:
-        raise ValueError(f"got resize={resize!r}; expected one of {', '.join(RESIZE_RULES)}")
+        raise ValueError(f"resize is {resize!r}. Use one of {', '.join(RESIZE_RULES)}.")
     if is_factor_source(source):
         return ImageSet(
             *open_factor_images(source, image_size, channels, cache_dir, num_images, seed)
@@ -77,14 +77,14 @@ def open_images(
         )
 
     if channels != 3:
-        raise ValueError(f"got channels={channels} for 'heads'; they are RGB; pass channels=3")
+        raise ValueError(f"channels is {channels} for 'heads', which are RGB. Use channels 3.")
     try:
         from .head_images import open_heads  # numba is optional, and slow to import
     except ModuleNotFoundError as error:
         if not is_missing(error, "numba", "llvmlite"):
             raise
         raise ModuleNotFoundError(
-            f"'heads' needs {error.name}, which is not installed; expected the training extras; "
-            'install them with: python -m pip install -e ".[train]"'
+            f"'heads' needs {error.name}, which is not installed. Install the training extras: "
+            'python -m pip install -e ".[train]"'
         ) from error
     return ImageSet(*open_heads(image_size, cache_dir, num_images, seed))

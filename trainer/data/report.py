@@ -70,13 +70,14 @@ class DataReport:
         facts = json.loads(text)
         if not isinstance(facts, dict) or facts.get("version") != REPORT_VERSION:
             raise ValueError(
-                f"got a data report that is not of version {REPORT_VERSION}; open the data again"
+                f"The data report is not of version {REPORT_VERSION}. Open the data again."
             )
         try:
             return _from_facts(facts)
         except (KeyError, TypeError) as error:
             raise ValueError(
-                f"got a damaged data report ({type(error).__name__}: {error}); open the data again"
+                f"The data report is damaged ({type(error).__name__}: {error}). Open the data "
+                "again."
             ) from error
 
 

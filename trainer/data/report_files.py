@@ -45,7 +45,7 @@ def _draw_sheet(image_set: ImageSet) -> Image.Image:
 
     findings = image_set.report.findings
     if findings is None:
-        raise ValueError("got a report without findings; open the data with open_images")
+        raise ValueError("The report has no findings. Open the data with open_images.")
     size = image_set.images.shape[1]
     rows: list[Row] = []
     for start in range(0, len(findings.samples), _COLUMNS):

@@ -111,7 +111,7 @@ class Survey:
             ValueError: no image was added.
         """
         if not self._count:
-            raise ValueError("got no image to sum up; add at least one")
+            raise ValueError("There is no image to sum up. Add at least one.")
         sizes = self._sizes[: self._count]
         by_area = np.argsort(sizes.prod(axis=1), kind="stable")
         needed = sizes.max(axis=1) if resize == "pad" else sizes.min(axis=1)

@@ -44,8 +44,8 @@ def sample_factors(num_images: int, seed: int) -> np.ndarray:
     """
     if num_images < 0 or seed < 0:
         raise ValueError(
-            f"got num_images={num_images}, seed={seed}; expected both to be 0 or more; "
-            "pass non-negative whole numbers"
+            f"num_images is {num_images} and seed {seed}; expected both to be 0 or more. Give "
+            "whole numbers."
         )
     low = np.array([factor.minimum for factor in FACTORS])
     high = np.array([factor.maximum for factor in FACTORS])
@@ -64,15 +64,15 @@ def check_factors(factors: np.ndarray) -> np.ndarray:
     values = np.asarray(factors, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(FACTORS):
         raise ValueError(
-            f"got factors of shape {values.shape}; expected (n, {len(FACTORS)}); "
-            f"give one column for each of {', '.join(factor.name for factor in FACTORS)}"
+            f"The factors have shape {values.shape}; expected (n, {len(FACTORS)}). Give one column "
+            f"for each of {', '.join(factor.name for factor in FACTORS)}."
         )
     for column, factor in enumerate(FACTORS):
         outside = ~((values[:, column] >= factor.minimum) & (values[:, column] <= factor.maximum))
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
             raise ValueError(
-                f"got {factor.name}={values[row, column]} in row {row}; expected a value from "
-                f"{factor.minimum} to {factor.maximum}; clip it to that range"
+                f"{factor.name} is {values[row, column]} in row {row}; expected a value from "
+                f"{factor.minimum} to {factor.maximum}. Clip it to that range."
             )
     return values

@@ -85,8 +85,8 @@ def render_dataset(
     expected = (num_images, image_size, image_size, 3)
     if out.shape != expected or out.dtype != np.uint8:
         raise ValueError(
-            f"got an output of shape {out.shape} and type {out.dtype}; expected {expected} and "
-            "uint8; allocate it to fit"
+            f"The output has shape {out.shape} and type {out.dtype}; expected {expected} and "
+            "uint8. Allocate it to fit."
         )
     _render_rows(sample_factors(num_images, seed), out, workers, on_progress)
 
@@ -95,8 +95,8 @@ def check_image_size(image_size: int) -> None:
     """Raises a ValueError for a size that the generator does not render."""
     if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
         raise ValueError(
-            f"got image_size={image_size}; expected {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}; "
-            "choose a size in that range"
+            f"image_size is {image_size}; expected {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}. Choose a "
+            "size in that range."
         )
 
 

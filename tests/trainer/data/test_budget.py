@@ -38,5 +38,5 @@ def test_failure_gives_back():
 
 
 def test_more_than_the_total_is_refused_and_not_waited_for():
-    with pytest.raises(ValueError, match="got 4; at most 3"), Budget(3).lend(4):
+    with pytest.raises(ValueError, match="4 are more than the 3"), Budget(3).lend(4):
         pass

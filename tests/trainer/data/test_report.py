@@ -132,7 +132,7 @@ def test_report_survives_json(folder, tmp_path):
 def test_damaged_report_is_refused(field):
     facts = json.loads(DataReport("x", 1, 1).to_json())
     del facts[field]
-    with pytest.raises(ValueError, match=f"damaged data report.*{field}.*open the data again"):
+    with pytest.raises(ValueError, match=f"data report is damaged.*{field}.*Open the data again"):
         DataReport.from_json(json.dumps(facts))
     with pytest.raises(ValueError, match="not of version"):
         DataReport.from_json("[]")
@@ -273,5 +273,5 @@ def test_sheet_of_more_than_64_images_shows_64(folder, tmp_path):
 def test_report_without_findings_has_no_sheet(folder, tmp_path):
     opened = open_images(str(folder), 10, cache_dir=tmp_path / "cache")
     bare = dataclasses.replace(opened, report=DataReport("x", 1, 1))
-    with pytest.raises(ValueError, match="without findings; open the data with open_images"):
+    with pytest.raises(ValueError, match="has no findings. Open the data with open_images"):
         write_report(bare, tmp_path / "run")
