@@ -39,7 +39,8 @@ def is_command(path: Path, tree: ast.Module) -> bool:
         for alias in node.names
     }
     in_cli = ROOT / "comfyui_cldis" / "cli" in path.parents
-    return in_cli or "argparse" in imported or path.name in {"__main__.py", *WRITE_COMMANDS}
+    is_named_so = path.name in {"__main__.py", *WRITE_COMMANDS} or path.stem.endswith("_command")
+    return in_cli or is_named_so or "argparse" in imported
 
 
 def test_no_text_of_the_library_or_the_trainer_names_a_flag() -> None:

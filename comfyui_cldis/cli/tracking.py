@@ -27,9 +27,7 @@ def read_folder(
             cannot be read.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {folder}. Give the path of a folder of images."
-        )
+        raise FileNotFoundError(f"There is no folder {folder}. Name a folder of images for --data.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
     if len(paths) < 2:
         number = "1 image" if len(paths) == 1 else f"{len(paths)} images"
