@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 class Train:
     DESCRIPTION = (
         "Trains a CL-Dis model from a batch or a folder of images, saves it in models/cldis and "
-        "gives it out. Stopped or run again under the same name, it resumes where it was."
+        "outputs it. Stopped or run again under the same name, it resumes where it was."
     )
     CATEGORY = f"{CATEGORY}/training"
     SEARCH_ALIASES = [
@@ -91,8 +91,8 @@ class Train:
                         "default": DEFAULT_PRESET if DEFAULT_PRESET in presets else presets[0],
                         "tooltip": (
                             "Size of the model and length of the training; the number is the side "
-                            "of its images. tiny32 is for trying out, cpu64 for a processor, "
-                            "those with gpu for a graphics card."
+                            "of its images. tiny32 is for trying out, cpu64 for a CPU, those "
+                            "with gpu for a GPU."
                         ),
                     },
                 ),
