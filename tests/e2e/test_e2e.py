@@ -217,7 +217,7 @@ def test_cancel_stops_a_run_at_once(comfy) -> None:
     assert comfy.run(tiny_graph()).status == "success"  # and the next run is none the worse
 
 
-def test_progress_and_preview_arrive_step_by_step(comfy) -> None:
+def test_progress_and_preview_arrive_in_order(comfy) -> None:
     websocket = pytest.importorskip("websocket", reason="needs the package websocket-client")
     connection = websocket.create_connection(f"{comfy.socket_url}?clientId=e2e", timeout=60)
     graph = tiny_graph('{"yaw": 0.3}')
@@ -237,5 +237,7 @@ def test_progress_and_preview_arrive_step_by_step(comfy) -> None:
             assert data["prompt_id"] == prompt_id
             break
     connection.close()
-    assert values == [(step, 5) for step in range(1, 6)]
+    # Newer servers pass on one update every 100 ms, the first and the last always.
+    assert values[0] == (1, 5) and values[-1] == (5, 5)
+    assert values == sorted(set(values))
     assert num_frames >= 1

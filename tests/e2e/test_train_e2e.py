@@ -102,9 +102,11 @@ def test_a_folder_becomes_a_model_that_edits_in_the_same_graph(comfy, trained) -
     assert (run_folder(comfy, "first") / "report.html").is_file()
 
 
-def test_each_step_moves_the_bar_and_samples_come_as_previews(trained) -> None:
+def test_steps_move_the_bar_and_samples_come_as_previews(trained) -> None:
     steps = list(dict.fromkeys(trained.values))  # a preview repeats the step
-    assert steps == [(step, STEPS) for step in range(1, STEPS + 1)]
+    # Newer servers pass on one update every 100 ms, the first and the last always.
+    assert steps[0] == (1, STEPS) and steps[-1] == (STEPS, STEPS)
+    assert steps == sorted(steps)
     assert trained.num_frames >= 1
 
 
