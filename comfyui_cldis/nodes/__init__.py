@@ -6,10 +6,13 @@ V1 because these plain classes import without ComfyUI and load in every core sin
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import Any
 
-from .packages import log_missing
+from .packages import BASE, log_missing, missing
 from .stand_in import stand_in
+
+logger = logging.getLogger(__name__)
 
 NODES = (
     # id, file and class, title in the node menu, outputs
@@ -36,6 +39,8 @@ def _node(file: str, name: str, outputs: tuple[str, ...]) -> Any:
     try:
         return getattr(importlib.import_module(f".{file}", __name__), name)
     except (ImportError, OSError) as error:
+        if not missing(BASE):  # else `log_missing` says it once for all nodes
+            logger.warning("The CLDis node %s cannot be loaded: %s", name, error)
         return stand_in(outputs, error)
 
 

@@ -100,6 +100,14 @@ def test_a_broken_package_is_named(tmp_path: Path) -> None:
     assert not log  # it looks whole until it is imported
 
 
+def test_a_node_whose_own_file_fails_leaves_the_others_alone() -> None:
+    nodes, log = load("odd_x_pack.comfyui_cldis.nodes.edit")
+    broken = [key for key, found in nodes.items() if "cannot be loaded" in found["said"]]
+    assert broken == ["CLDIS_EditDirection", "CLDIS_EditSliders"]
+    assert nodes["CLDIS_EditSliders"]["said"].endswith("Install CLDis anew, then restart ComfyUI.")
+    assert [line for line in log if "cannot be loaded" in line] == log[:2]
+
+
 @pytest.mark.parametrize(
     ("node_id", "module", "package"),
     [

@@ -439,9 +439,7 @@ def test_data_that_need_another_package(comfyui, trainer, batch) -> None:
             raise ModuleNotFoundError("x.h5 needs h5py. Install it: pip install h5py") from error
 
     trainer.on_step = fail
-    with pytest.raises(
-        RuntimeError, match="This training needs h5py, which is not .* install h5py$"
-    ):
+    with pytest.raises(RuntimeError, match="This training needs h5py.* install h5py$"):
         execute(images=batch)
 
 
