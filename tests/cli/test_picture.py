@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from comfyui_cldis.picture import check_output, read_image, write_image
 from PIL import Image
+
+from comfyui_cldis.picture import check_output, read_image, write_image
 
 
 def level(value: int) -> float:

@@ -95,11 +95,12 @@ def _move_up(folder: Path, keep: int) -> None:
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
-    """The newest readable state in `folder`, and a sentence per newer one that is not readable; None
-    without any.
+    """The newest readable state in `folder`, and a sentence per newer one that is not readable.
 
-    A state of an earlier release, which did not keep the schedule of the run, gets that of the length
-    in config.json: given more steps, it goes on as others do and is not stretched.
+    None without any state.
+
+    A state of an earlier release, which did not keep the schedule, gets that of the length in
+    config.json: given more steps, it goes on as others do and is not stretched.
 
     Raises:
         ValueError: there are states, but none of them can be read.
