@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
 
-import torch.nn.functional as F
-from torch import Tensor
+if TYPE_CHECKING:  # the commands read the rules below before they need PyTorch
+    from torch import Tensor
 
-RESIZE_RULES = ("crop", "pad", "stretch")
+ResizeRule = Literal["crop", "pad", "stretch"]
+RESIZE_RULES: tuple[str, ...] = get_args(ResizeRule)
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,7 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     """Resize (B, C, H, W) with antialiased bicubic interpolation, kept within the input's range."""
     if images.shape[-2:] == (height, width):
         return images
-    low, high = float(images.min()), float(images.max())
-    resized = F.interpolate(
-        images, size=(height, width), mode="bicubic", align_corners=False, antialias=True
-    )
-    return resized.clamp(low, high)
+    return _within(images, _interpolate(images, height, width))
 
 
 def frame(images: Tensor, size: int, rule: str) -> tuple[Tensor, tuple[Origin, ...]]:
@@ -57,14 +55,10 @@ def frame(images: Tensor, size: int, rule: str) -> tuple[Tensor, tuple[Origin, .
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         images = images[..., top : top + side, left : left + side]
-    elif rule == "pad":
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        images = F.pad(
-            images, (left, side - width - left, top, side - height - top), mode="replicate"
-        )
-    origin = Origin(height, width, rule)
-    return resize(images, size, size), (origin,) * images.shape[0]
+    origins = (Origin(height, width, rule),) * images.shape[0]
+    if rule == "pad" and height != width:
+        return _padded(images, size), origins
+    return resize(images, size, size), origins
 
 
 def unframe(images: Tensor, origins: Sequence[Origin]) -> Tensor:
@@ -97,6 +91,59 @@ def unframe(images: Tensor, origins: Sequence[Origin]) -> Tensor:
     if origin.rule == "stretch":
         return resize(images, origin.height, origin.width)
     side = max(origin.height, origin.width)
-    top, left = (side - origin.height) // 2, (side - origin.width) // 2
-    square = resize(images, side, side)
-    return square[..., top : top + origin.height, left : left + origin.width]
+    if origin.height == origin.width:
+        return resize(images, side, side)
+    # One axis after the other, so that the square is never held at its full size.
+    size = images.shape[-1]
+    if origin.width == side:
+        top = (side - origin.height) // 2
+        rows = _interpolate(images, side, size)[..., top : top + origin.height, :]
+        return _within(images, _interpolate(rows, origin.height, side))
+    left = (side - origin.width) // 2
+    columns = _interpolate(images, size, side)[..., left : left + origin.width]
+    return _within(images, _interpolate(columns, side, origin.width))
+
+
+def unframed_size(origin: Origin) -> tuple[int, int]:
+    """Height and width that `unframe` gives."""
+    if origin.rule == "crop":
+        side = min(origin.height, origin.width)
+        return side, side
+    return origin.height, origin.width
+
+
+def _padded(images: Tensor, size: int) -> Tensor:
+    """The short side extended by its edge to a square, resized; memory grows with one side only.
+
+    Interpolation works on each axis by itself, so the long side may shrink before the short one is
+    extended.
+    """
+    import torch.nn.functional as F
+
+    height, width = images.shape[-2:]
+    side = max(height, width)
+    before = (side - min(height, width)) // 2
+    margins = (before, side - min(height, width) - before)
+    if width == side:
+        thin = F.pad(_interpolate(images, height, size), (0, 0, *margins), mode="replicate")
+    else:
+        thin = F.pad(_interpolate(images, size, width), (*margins, 0, 0), mode="replicate")
+    return _within(images, _interpolate(thin, size, size))
+
+
+def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
+    """Antialiased bicubic interpolation, which may leave the range of its input a little."""
+    import torch.nn.functional as F
+
+    if images.shape[-2:] == (height, width):
+        return images
+    if width == 1 < height:  # PyTorch takes a column for a row: it gives one value all along
+        row = _interpolate(images.transpose(-2, -1), 1, height)
+        return row.transpose(-2, -1)
+    return F.interpolate(
+        images, size=(height, width), mode="bicubic", align_corners=False, antialias=True
+    )
+
+
+def _within(images: Tensor, resized: Tensor) -> Tensor:
+    return resized.clamp(float(images.min()), float(images.max()))
