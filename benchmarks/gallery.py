@@ -26,8 +26,9 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview, traverse
+from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.sheet import Row, contact_sheet
-from comfyui_cldis.picture import read_image
+from comfyui_cldis.imaging.tensors import to_tensor
 
 PER_SHEET = 6
 HEADED_SCALE = 2  # of sheets whose headings are wider than a small image
@@ -135,7 +136,9 @@ def main() -> None:
     paths = options.image or demo_image_paths()
     images = torch.cat(
         [
-            frame(read_image(path, config.in_channels), config.image_size, "crop")[0]
+            frame(to_tensor(read_image(path, config.in_channels).image), config.image_size, "crop")[
+                0
+            ]
             for path in paths
         ]
     )

@@ -18,7 +18,8 @@ from comfyui_cldis.diffusion.samplers import invert
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, denoiser_for
-from comfyui_cldis.picture import read_image
+from comfyui_cldis.imaging.reading import read_image
+from comfyui_cldis.imaging.tensors import to_tensor
 
 
 @torch.no_grad()
@@ -26,7 +27,8 @@ def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else demo_model_path()
     model = load_checkpoint(path)
     size = model.networks.config.image_size
-    images = torch.cat([frame(read_image(p, 3), size, "crop")[0] for p in demo_image_paths()])
+    read = [to_tensor(read_image(path, 3).image) for path in demo_image_paths()]
+    images = torch.cat([frame(image, size, "crop")[0] for image in read])
     posterior = model.networks.encode_semantic(images)
     denoiser = denoiser_for(model, posterior.mu, posterior.residual)
     print(f"{path.name}, {len(images)} images, threads: {torch.get_num_threads()}")

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = "comfyui_cldis"
-FRONT = ("cli", "__main__", "picture", "evaluate")  # all but the nodes
+FRONT = ("cli", "__main__", "evaluate")  # all but the nodes
 
 # Part of the library -> the parts it may import, itself not counted.
 MAY_IMPORT: dict[str, set[str]] = {

@@ -9,7 +9,8 @@ from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_che
 from comfyui_cldis.checkpoint.demo import ASSETS
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode, edit, encode
-from comfyui_cldis.picture import read_image
+from comfyui_cldis.imaging.reading import read_image
+from comfyui_cldis.imaging.tensors import to_tensor
 
 pytestmark = pytest.mark.skipif(
     not (ASSETS / "heads64.safetensors").is_file(), reason="the demo model is not there"
@@ -23,7 +24,7 @@ def model() -> EditableModel:
 
 @pytest.fixture(scope="module")
 def heads() -> torch.Tensor:
-    return torch.cat([read_image(path, 3) for path in demo_image_paths()])
+    return torch.cat([to_tensor(read_image(path, 3).image) for path in demo_image_paths()])
 
 
 def test_inverted_noise_gives_the_image_back(model, heads):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..editing.framing import RESIZE_RULES
 from .arguments import add_device, parse_seed, parse_share, parse_steps
 from .loading import framed, load_model
 from .terminal import complain, progress_bar, progress_lines, report
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 DEFAULT_STEPS = 20
 NUM_DEMO_ROWS = 6
 SAMPLERS = ("ddim", "dpmpp_2m", "unipc")  # a test compares them with the library's
-RESIZE_RULES = ("crop", "pad", "stretch")  # likewise
 
 
 def add_commands(commands: Commands) -> None:
@@ -81,7 +81,7 @@ def add_commands(commands: Commands) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_image_paths, demo_model_path
-    from ..picture import check_output, write_image
+    from ..imaging.writing import check_output, write_image
     from .sheets import demo_sheet
 
     start = time.perf_counter()
@@ -96,9 +96,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _edit(options: argparse.Namespace) -> int:
-    from ..editing.framing import unframe
+    from ..editing.framing import unframe, unframed_size
     from ..editing.pipeline import decode, edit, encode
-    from ..picture import write_image
+    from ..imaging.sheet import to_image
+    from ..imaging.writing import check_size, write_image
 
     start = time.perf_counter()
     edits = _edits(options.set)
@@ -107,6 +108,8 @@ def _edit(options: argparse.Namespace) -> int:
     for name, amount in edits.items():
         _warn_outside(model.direction(name), amount)
     images, origins = framed(model, options.image, options.resize)
+    height, width = unframed_size(origins[0])
+    check_size(output, width, height)
     seed, freedom = _noise(options)
     inversion_steps = 0 if freedom == 1 else options.steps
     with progress_bar("encode") as on_step:
@@ -124,14 +127,14 @@ def _edit(options: argparse.Namespace) -> int:
             freedom=freedom,
             on_step=on_step,
         )
-    result = unframe(edited, latent.origins)[0]
+    result = to_image(unframe(edited, latent.origins)[0])
     write_image(output, result)
-    report(output, (result.shape[-1], result.shape[-2]), start)
+    report(output, result.size, start)
     return 0
 
 
 def _traverse(options: argparse.Namespace) -> int:
-    from ..picture import write_image
+    from ..imaging.writing import write_image
     from .sheets import traverse_sheet
 
     start = time.perf_counter()
@@ -184,7 +187,7 @@ def _output(options: argparse.Namespace, kind: str) -> Path:
 
     Raises: ValueError and FileNotFoundError for a place that cannot be used.
     """
-    from ..picture import check_output, free_name
+    from ..imaging.writing import check_output, free_name
 
     output = options.output or Path(f"{options.image.stem}_{kind}.png")
     if options.output is None and not options.force:

@@ -90,7 +90,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _directions(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_model_path, read_header
-    from ..picture import check_output, write_image
+    from ..imaging.writing import check_output, write_image
     from . import direction_table as command
 
     path = options.model or demo_model_path()

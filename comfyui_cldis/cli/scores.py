@@ -94,7 +94,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _track(options: argparse.Namespace) -> int:
-    from ..picture import check_output, write_image
+    from ..imaging.writing import check_output, write_image
     from ..tracking import FAST, TrackingSettings, track, tracking_table
     from ..tracking.sheet import tracking_sheet
     from .tracking import read_folder

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..editing.framing import frame
-from ..picture import read_image
+from ..imaging.limits import ENDINGS
+from ..imaging.reading import read_image
+from ..imaging.tensors import to_tensor
 from ..tracking import TrackingSettings
-
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def read_folder(
@@ -28,14 +29,22 @@ def read_folder(
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}. Name a folder of images for --data.")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+    paths = sorted(path for path in folder.rglob("*") if _is_image(path.relative_to(folder)))
     if len(paths) < 2:
         number = "1 image" if len(paths) == 1 else f"{len(paths)} images"
         raise ValueError(
-            f"{folder} holds {number} ({', '.join(IMAGE_ENDINGS)}). "
+            f"{folder} holds {number} ({', '.join(ENDINGS)}). "
             f"Content tracking needs at least 2, better {settings.num_coverage}."
         )
     order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
     chosen = order[: max(settings.num_bases, settings.num_coverage)]
-    framed = [frame(read_image(paths[at], channels), image_size, "crop")[0] for at in chosen]
-    return torch.cat(framed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which do not count
+        images = (to_tensor(read_image(paths[at], channels).image) for at in chosen)
+        return torch.cat([frame(image, image_size, "crop")[0] for image in images])
+
+
+def _is_image(path: Path) -> bool:
+    """By the name alone; hidden files and folders are left out, as training leaves them out."""
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in ENDINGS and not is_hidden

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..imaging.formats import EXTENSIONS
+from ..imaging.limits import ENDINGS
 from .mapped_file import create_map
 from .pixels import resize_pixels
 from .space import FactorSpace
@@ -92,7 +92,7 @@ def is_stored(path: Path) -> bool:
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name.lower()
-            if name.endswith(EXTENSIONS):
+            if name.endswith(ENDINGS):
                 return False
             has_mat = has_mat or name.endswith(".mat")
     return has_mat

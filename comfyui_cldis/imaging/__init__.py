@@ -1,1 +1,1 @@
-"""Images outside of any model: files, contact sheets, colour."""
+"""Image files: read by one set of rules (`reading`), written in one move (`writing`)."""

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ..imaging.reading import read_image
 from ..imaging.sheet import to_image
 from .images import check_images, to_library
 from .model_files import EXTENSION, FOLDER, find_model
@@ -175,10 +176,10 @@ def _holds(folder: Path, images: Tensor) -> bool:
         return False
     for file_name, image in _images(images):
         try:
-            with Image.open(folder / file_name) as stored:
-                if not np.array_equal(np.asarray(stored), np.asarray(image)):
-                    return False
-        except OSError:
+            stored = read_image(folder / file_name).image
+        except (OSError, ValueError):
+            return False
+        if not np.array_equal(np.asarray(stored), np.asarray(image)):
             return False
     return True
 

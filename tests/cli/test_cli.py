@@ -22,7 +22,6 @@ from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.cli import images as images
 from comfyui_cldis.cli.terminal import progress_bar
 from comfyui_cldis.editing.editable import EditableModel
-from comfyui_cldis.editing.framing import RESIZE_RULES
 from comfyui_cldis.editing.pipeline import SAMPLERS
 
 
@@ -62,7 +61,6 @@ def assert_wrong_input(capsys: pytest.CaptureFixture[str], code: int, *phrases: 
 
 def test_choices_are_those_of_the_library() -> None:
     assert images.SAMPLERS == SAMPLERS
-    assert images.RESIZE_RULES == RESIZE_RULES
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,7 +241,7 @@ def test_images_that_cannot_be_read(
     for name, phrase in {
         "gone.png": "There is no image gone.png",
         "cut.jpg": "cut.jpg cannot be read as an image",
-        "text.png": "text.png cannot be read as an image (unknown format)",
+        "text.png": "text.png cannot be read as an image (not an image of an accepted format",
         "folder.png": "folder.png is a folder",
     }.items():
         code = run("edit", name, "--set", "yaw=1", "--model", tiny_checkpoint)

@@ -1,6 +1,5 @@
 """Where training images come from: folders and zip files, procedural heads, factor data sets."""
 
-from .decode import RESIZE_RULES
 from .holdout import Images, Split, hold_out, num_held_out
 from .images import ImageSet, open_images
 from .report import DataReport
@@ -9,7 +8,6 @@ from .sources import BUILT_IN_SOURCES
 
 __all__ = [
     "BUILT_IN_SOURCES",
-    "RESIZE_RULES",
     "DataReport",
     "ImageSet",
     "Images",

@@ -1,30 +1,24 @@
 """Turns the bytes of one image file into a square of uint8 pixels.
 
-The rule, in order: the first frame; turned upright as EXIF says; other modes (palette, CMYK,
-16-bit, ...) to 8-bit RGB or grey, transparent parts on white; brought to a square by the resize
-rule; Lanczos resampling, which averages over the area when it shrinks. Colour profiles are not
-applied.
+The file is read by the rules of `comfyui_cldis.imaging.reading`, brought to a square by the resize
+rule, and resampled with Lanczos, which averages over the area when it shrinks.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+
+from comfyui_cldis.editing.framing import ResizeRule
+from comfyui_cldis.imaging.reading import open_image
 
 from .budget import Budget
 
-RULE_VERSION = 2  # raise it when the same file gives other pixels
-RESIZE_RULES = ("crop", "pad", "stretch")  # as comfyui_cldis.editing.framing.RESIZE_RULES
-MAX_PIXELS = 2**26  # 8192 x 8192, of all images that are being decoded; takes 1.3 GB
+RULE_VERSION = 3  # raise it when the same file gives other pixels
+MAX_PIXELS = 2**26  # 8192 x 8192, of all images that are being decoded; takes 1.6 GB
 
-ResizeRule = Literal["crop", "pad", "stretch"]
-
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-_ORIENTATION = 0x0112
 _pixels_in_memory = Budget(MAX_PIXELS)
 
 
@@ -39,7 +33,11 @@ class Decoded:
 
 
 def decode_image(
-    data: bytes, image_size: int, channels: int, resize: ResizeRule = "crop"
+    data: bytes,
+    image_size: int,
+    channels: int,
+    resize: ResizeRule = "crop",
+    budget: Budget = _pixels_in_memory,
 ) -> Decoded:
     """Decodes an image to (S, S, C) uint8, C = 1 (grey) or 3 (RGB).
 
@@ -47,98 +45,44 @@ def decode_image(
     repeating its edge, so that no colour is added which the image does not have; "stretch"
     ignores the aspect ratio.
 
+    Args:
+        data: a whole file.
+        image_size: S.
+        channels: C.
+        budget: of pixels, shared by all threads that decode; who finds too few left waits.
+
     Raises:
-        Exception: whatever Pillow raises for a damaged, unknown or oversized file.
+        UnreadableImageError: a damaged or unknown file, or one of more pixels than the budget.
     """
-    if not data:
-        raise ValueError("the file is empty (0 bytes)")
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        width, height = image.size
-        # JPEG can decode at a half, a quarter or an eighth; twice the size keeps all detail.
-        image.draft(None, (2 * image_size, 2 * image_size))
-        is_drafted = image.size != (width, height)
-        num_pixels = image.width * image.height
-        if image.info.get("progressive"):  # all of it is held, at a third of a pixel's bytes
-            num_pixels = max(num_pixels, width * height // 3)
-        if num_pixels > _pixels_in_memory.total:
-            raise ValueError(
-                f"{width} x {height} pixels; at most {_pixels_in_memory.total:,} are decoded; "
-                "save a smaller copy"
-            )
-        mode = image.mode
-        # Asked of JPEG alone: of PNG, the question decodes the image.
-        is_turned = is_drafted and image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-        with _pixels_in_memory.lend(num_pixels):
-            square, upright_size = _to_square(image, image_size, channels, resize)
-            image.close()  # frees its pixels
-    if not is_drafted:
-        width, height = upright_size
-    elif is_turned:
-        width, height = height, width
+    # JPEG can decode at a half, a quarter or an eighth; twice the size keeps all detail.
+    with (
+        open_image(data, enough=2 * image_size, max_pixels=budget.total) as opened,
+        budget.lend(opened.num_pixels),
+    ):
+        whole = opened.decode(channels, central_square=resize == "crop")
+        square = _to_square(whole.image, image_size, resize)
     pixels = np.asarray(square, dtype=np.uint8).reshape(image_size, image_size, channels)
-    return Decoded(pixels, width, height, mode)
+    return Decoded(pixels, whole.width, whole.height, whole.mode)
 
 
-def _to_square(
-    image: Image.Image, image_size: int, channels: int, resize: ResizeRule
-) -> tuple[Image.Image, tuple[int, int]]:
-    ImageOps.exif_transpose(image, in_place=True)
-    size = width, height = image.size
-    if resize == "crop":  # before the modes are converted, which costs memory for each pixel
-        side = min(size)
-        left, top = (width - side) // 2, (height - side) // 2
-        # Not `resize(box=...)`, which lets the pixels around the box bleed in.
-        image = image.crop((left, top, left + side, top + side))
-    flat = _to_eight_bits(image).convert("L" if channels == 1 else "RGB")
-    if resize == "pad":
-        return _pad(flat, image_size), size
-    return flat.resize((image_size, image_size), Image.Resampling.LANCZOS), size
+def _to_square(image: Image.Image, image_size: int, resize: ResizeRule) -> Image.Image:
+    if resize == "pad" and image.width != image.height:
+        return _pad(image, image_size)
+    return image.resize((image_size, image_size), Image.Resampling.LANCZOS)
 
 
-def _pad(flat: Image.Image, image_size: int) -> Image.Image:
+def _pad(image: Image.Image, image_size: int) -> Image.Image:
     """Repeats the edge up to a square and resizes it; never holds that square at full size.
 
     Lanczos works axis by axis, so the long axis may shrink before the short one is extended.
     """
-    width, height = flat.size
+    width, height = image.size
     side = max(width, height)
-    if width == height:
-        return flat.resize((image_size, image_size), Image.Resampling.LANCZOS)
     left, top = (side - width) // 2, (side - height) // 2
     if width > height:
         thin, margins = (image_size, height), ((top, side - height - top), (0, 0))
     else:
         thin, margins = (width, image_size), ((0, 0), (left, side - width - left))
-    shrunk = np.asarray(flat.resize(thin, Image.Resampling.LANCZOS))
+    shrunk = np.asarray(image.resize(thin, Image.Resampling.LANCZOS))
     padded = np.pad(shrunk, (*margins, *((0, 0),) * (shrunk.ndim - 2)), mode="edge")
     return Image.fromarray(padded).resize((image_size, image_size), Image.Resampling.LANCZOS)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Removes what `convert` would get wrong: deep grey (it clips) and transparency (it drops)."""
-    if image.mode.startswith("I"):
-        return _deep_to_grey(image)
-    if image.mode == "F":
-        values = np.asarray(image)
-        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise ValueError("floating-point values are not within 0 to 1; save it with 8 bits")
-        return Image.fromarray(np.round(values * 255).astype(np.uint8))
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, with_alpha)
-    return image
-
-
-def _deep_to_grey(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise ValueError(
-            f"grey values from {low} to {high} do not fit 16 bits; save it with 8 or 16 bits"
-        )
-    grey = np.round(values / np.float32(257)).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
-    return Image.fromarray(grey)

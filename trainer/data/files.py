@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from comfyui_cldis.imaging.formats import EXTENSIONS
+from comfyui_cldis.imaging.limits import ENDINGS
 from comfyui_cldis.nearest import hint
 
 from .zips import MAX_ZIPS, names_in
@@ -61,7 +61,7 @@ def open_files(path: Path) -> AbstractContextManager[ImageFiles]:
             f"got data {str(path)!r}, which does not exist.{hint(str(path))} Expected {_SOURCES}; "
             "check the path"
         )
-    if path.suffix.lower() in EXTENSIONS:
+    if path.suffix.lower() in ENDINGS:
         raise ValueError(
             f"got data {str(path)!r}, which is a single image; expected {_SOURCES}, with some "
             "hundreds of images; put single images into a folder and give that"
@@ -109,7 +109,7 @@ def _holds_images(path: Path) -> bool:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
             return False
         return any(
-            name.lower().endswith(EXTENSIONS) and not _is_hidden(name) for name in names_in(path)
+            name.lower().endswith(ENDINGS) and not _is_hidden(name) for name in names_in(path)
         )
     except OSError:
         return False
@@ -150,7 +150,7 @@ class _Folder(AbstractContextManager["_Folder"]):
         if _is_hidden(name):
             self.ignored[HIDDEN] += 1
             return
-        if not name.lower().endswith(EXTENSIONS):
+        if not name.lower().endswith(ENDINGS):
             self.ignored[_ending(name)] += 1
             if _ending(name) == ZIP:
                 self.zips.append(name)
@@ -199,7 +199,7 @@ class _Zip(AbstractContextManager["_Zip"]):
                 self.unreadable.append((printable(entry.filename), reason))
             elif _is_hidden(entry.filename):
                 self.ignored[HIDDEN] += 1
-            elif entry.filename.lower().endswith(EXTENSIONS):
+            elif entry.filename.lower().endswith(ENDINGS):
                 self._entries[entry.filename] = entry
             else:
                 self.ignored[_ending(entry.filename)] += 1

@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import UnidentifiedImageError
 from tqdm import tqdm
 
-from comfyui_cldis.imaging.formats import EXTENSIONS
+from comfyui_cldis.editing.framing import ResizeRule
+from comfyui_cldis.imaging.limits import ENDINGS
 from comfyui_cldis.wording import counted
 
 from .budget import Budget
 from .cache import CacheEntry, load_or_build
-from .decode import RULE_VERSION, Decoded, ResizeRule, decode_image
+from .decode import RULE_VERSION, Decoded, decode_image
 from .files import MAX_FILE_BYTES, ZIP, ImageFile, ImageFiles, open_files, printable
 from .report import DataReport, describe_zips
 from .survey import Fingerprint, Survey, take_fingerprint
@@ -147,11 +147,7 @@ def _decode_into(
 def _reason(error: Exception) -> str:
     """Why a file was skipped, in words where they are known."""
     text = str(error)
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image of an accepted format, or its first bytes are damaged"
-    if isinstance(error, OSError) and "truncated" in text.lower():
-        return "cut off: its end is missing; copy it again"
-    if isinstance(error, ValueError):  # mostly our own sentences
+    if isinstance(error, ValueError):  # our own sentences
         return printable(text[:_MAX_REASON]) or "a value in it is wrong"
     return printable(f"damaged ({type(error).__name__}: {text}"[:_MAX_REASON] + ")")
 
@@ -183,6 +179,6 @@ def _nothing_usable(
     if files.zips:
         remedy = f"the folder contains {describe_zips(files.zips, ignored[ZIP])}"
     return (
-        f"{fact}; expected at least one undamaged file ending in {', '.join(EXTENSIONS)}, "
+        f"{fact}; expected at least one undamaged file ending in {', '.join(ENDINGS)}, "
         f"nested folders included; {remedy}"
     )

@@ -9,8 +9,8 @@ import numpy as np
 
 from comfyui_cldis.datasets.optional import is_missing
 from comfyui_cldis.datasets.registry import is_factor_source
+from comfyui_cldis.editing.framing import RESIZE_RULES, ResizeRule
 
-from .decode import RESIZE_RULES, ResizeRule
 from .factor_images import open_factor_images
 from .folder import open_folder
 from .report import DataReport

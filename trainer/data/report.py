@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from comfyui_cldis.imaging.formats import EXTENSIONS
+from comfyui_cldis.imaging.limits import ENDINGS
 from comfyui_cldis.wording import counted
 
 from .survey import MAX_NAMED, Findings
@@ -43,7 +43,7 @@ class DataReport:
         if self.ignored:
             lines.append(
                 f"  other files, not looked at: {_listed(self.ignored)} (accepted: "
-                f"{', '.join(EXTENSIONS)}; names that start with a dot are hidden)"
+                f"{', '.join(ENDINGS)}; names that start with a dot are hidden)"
             )
         if self.zips:
             num_zips = dict(self.ignored).get(".zip", 0)

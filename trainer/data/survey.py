@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .decode import Decoded, ResizeRule
+from comfyui_cldis.editing.framing import ResizeRule
+
+from .decode import Decoded
 
 NEAR_CONSTANT_STD = 2.0  # of 255 levels, in the channel that varies most
 MAX_NAMED = 10  # pairs of duplicates and near-constant images that are named

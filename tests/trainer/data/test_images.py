@@ -2,8 +2,10 @@
 
 import io
 import os
+import struct
 import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -79,15 +81,19 @@ def test_zip_equals_folder(folder, tmp_path):
     assert zipped.report.skipped == unzipped.report.skipped
 
 
-def test_oversized_image_is_skipped(folder, tmp_path, monkeypatch):
-    (folder / "bomb.png").write_bytes(encoded(Image.new("1", (400, 400))))
-    (folder / "large.png").write_bytes(encoded(Image.new("1", (300, 300))))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 70_000)  # an error at twice that number
+def test_oversized_image_is_skipped_and_a_large_jpeg_is_not(folder, tmp_path):
+    bomb = bytearray(encoded(Image.new("1", (40, 40))))
+    bomb[16:24] = struct.pack(">II", 20000, 20000)
+    bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
+    (folder / "bomb.png").write_bytes(bytes(bomb))
+    Image.new("L", (9600, 9600)).save(folder / "large.jpg")  # 92 million pixels
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         report = open_images(str(folder), 8, cache_dir=tmp_path / "cache").report
-    assert "DecompressionBombError" in dict(report.skipped)["bomb.png"]
-    assert "large.png" not in dict(report.skipped)
+    assert dict(report.skipped)["bomb.png"] == (
+        "20000 x 20000 pixels; at most 67,108,864 are decoded; save a smaller copy"
+    )
+    assert report.findings.largest == (9600, 9600)
 
 
 def test_limit_takes_a_seeded_choice_of_good_files(folder, tmp_path):

@@ -71,8 +71,8 @@ def test_words_of_the_report(folder, tmp_path):
         "  4 of those used are only 2 images, pixel by pixel, and each of these counts twice "
         "(d.bmp = a.png, ...)",
         "  1 of nearly one colour (flat.png)",
-        "  other files, not looked at: 1 .txt (accepted: .jpg, .jpeg, .jfif, .png, .webp, .bmp, "
-        ".tif, .tiff, .gif; names that start with a dot are hidden)",
+        "  other files, not looked at: 1 .txt (accepted: .jpg, .jpeg, .jfif, .png, .webp, .avif, "
+        ".bmp, .tif, .tiff, .gif; names that start with a dot are hidden)",
         "  skipped:",
         "    broken.png: not an image of an accepted format, or its first bytes are damaged",
         "    empty.jpg: the file is empty (0 bytes)",

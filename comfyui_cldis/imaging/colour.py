@@ -1,0 +1,101 @@
+"""Any image that Pillow opens -> 8-bit sRGB or grey, by these rules:
+
+- grey of 16 bits is rounded to 8; wider whole numbers are refused;
+- floating-point grey from 0 (black) to 1 (white) is scaled; what lies outside is refused;
+- an embedded colour profile is applied, one that is damaged or of another kind of image is not;
+- transparent parts are laid over white;
+- palette, CMYK, YCbCr, Lab and one-bit images become RGB or grey;
+- grey becomes three equal channels, or colour the luma .299 R + .587 G + .114 B.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+# Mode of an image -> the mode that its colour profile speaks of.
+_PROFILED = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "YCbCr": "RGB", "CMYK": "CMYK"}
+# ... and what such a profile says in bytes 16 to 19 (ICC.1:2010, 7.2.6).
+_SPACES = {"L": b"GRAY", "RGB": b"RGB ", "CMYK": b"CMYK"}
+_GREY_WITH_ALPHA = ("1", "L", "LA", "La")
+_ROUNDING = 0.5 / 255  # how far outside 0 to 1 a floating-point value still rounds to a level
+
+
+def to_eight_bits(image: Image.Image, channels: int, profile: bytes | None = None) -> Image.Image:
+    """Brings an image to mode "RGB" (3 channels) or "L" (1 channel).
+
+    Args:
+        image: of any mode.
+        channels: 3 or 1.
+        profile: the ICC profile that its colours are in; None: sRGB.
+
+    Raises:
+        ValueError: values that fit no 8 or 16 bits, or a mode that Pillow cannot convert.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I"):
+        image = _deep_to_grey(image)
+    elif image.mode == "F":
+        image = _float_to_grey(image)
+    elif image.mode == "LAB":
+        return _transformed(image, ImageCms.createProfile("LAB")).convert(mode)
+    if not image.has_transparency_data:
+        return _to_srgb(image, profile).convert(mode)
+    is_grey = image.mode in _GREY_WITH_ALPHA
+    with_alpha = image.convert("RGBA")
+    if profile:
+        alpha = with_alpha.getchannel("A")
+        with_alpha = _to_srgb(with_alpha.convert("L" if is_grey else "RGB"), profile)
+        with_alpha = with_alpha.convert("RGB")
+        with_alpha.putalpha(alpha)
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, with_alpha).convert(mode)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    mode = _PROFILED.get(image.mode)
+    if not profile or mode is None or profile[16:20] != _SPACES[mode]:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        # Most are sRGB, to which a transform would add nothing but errors of rounding.
+        if ImageCms.getProfileDescription(source).lower().startswith("srgb"):
+            return image
+        return _transformed(image.convert(mode), source)
+    except (ImageCms.PyCMSError, OSError, ValueError):  # damaged, or no profile of an input
+        return image
+
+
+def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    """The image in sRGB, mode "RGB"."""
+    srgb = ImageCms.createProfile("sRGB")
+    transformed = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
+    assert transformed is not None  # only in place there is nothing to return
+    return transformed
+
+
+def _deep_to_grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise ValueError(
+            f"grey values from {low} to {high} do not fit 16 bits; save it with 8 or 16 bits"
+        )
+    grey = np.round(values / np.float32(257)).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[values == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _float_to_grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # so NaN is refused too
+        raise ValueError(
+            f"floating-point values from {low:g} to {high:g}; expected 0 (black) to 1 (white); "
+            "scale them, or save it with 8 or 16 bits"
+        )
+    return Image.fromarray(np.round(values.clip(0, 1) * 255).astype(np.uint8))
