@@ -15,6 +15,7 @@ from typing import Protocol
 from comfyui_cldis.imaging.limits import ENDINGS
 from comfyui_cldis.nearest import hint
 
+from .zip_entries import name_of, open_zip, read_entry, why_packed
 from .zips import MAX_ZIPS, names_in
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -70,13 +71,7 @@ def open_files(path: Path) -> AbstractContextManager[ImageFiles]:
         raise ValueError(
             f"got data {str(path)!r}, a file of another kind; expected {_SOURCES}; choose one"
         )
-    try:
-        return _Zip(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(
-            f"got data {str(path)!r}, which is not a readable zip file ({error}); "
-            "expected a .zip file of images; copy or create it again"
-        ) from error
+    return _Zip(path)
 
 
 def printable(name: str) -> str:
@@ -186,32 +181,49 @@ class _Folder(AbstractContextManager["_Folder"]):
 
 class _Zip(AbstractContextManager["_Zip"]):
     def __init__(self, path: Path) -> None:
-        self._archive = zipfile.ZipFile(path)
+        self._archive = open_zip(path)
         self._entries: dict[str, zipfile.ZipInfo] = {}
         self.ignored: Counter[str] = Counter()
         self.unreadable: list[tuple[str, str]] = []
         self.zips: list[str] = []  # a zip file in a zip file would have to be unpacked first
         for entry in self._archive.infolist():
-            if entry.is_dir():
-                continue
-            if _leads_out(entry.filename):
-                reason = "its name leads out of the zip file; create the file again without that"
-                self.unreadable.append((printable(entry.filename), reason))
-            elif _is_hidden(entry.filename):
-                self.ignored[HIDDEN] += 1
-            elif entry.filename.lower().endswith(ENDINGS):
-                self._entries[entry.filename] = entry
-            else:
-                self.ignored[_ending(entry.filename)] += 1
+            if not entry.filename.endswith("/"):  # a folder
+                self._add(entry, name_of(entry))
         self.listed = [
             ImageFile(name, entry.file_size, entry.CRC)
             for name, entry in sorted(self._entries.items())
         ]
 
+    def _add(self, entry: zipfile.ZipInfo, name: str) -> None:
+        if not name:  # of a damaged directory
+            self.ignored[""] += 1
+        elif _leads_out(name):
+            reason = "its name leads out of the zip file; create the file again without that"
+            self.unreadable.append((printable(name), reason))
+        elif _is_hidden(name):
+            self.ignored[HIDDEN] += 1
+        elif not name.lower().endswith(ENDINGS):
+            self.ignored[_ending(name)] += 1
+        elif fault := why_packed(entry):
+            self.unreadable.append((printable(name), fault))
+        else:
+            self._keep(entry, name)
+
+    def _keep(self, entry: zipfile.ZipInfo, name: str) -> None:
+        """A name may stand in a zip file again and again: each content counts, and once."""
+        stem, ending = os.path.splitext(name)
+        number = 1
+        while (other := self._entries.get(name)) is not None:
+            if (other.CRC, other.file_size) == (entry.CRC, entry.file_size):
+                return
+            number += 1
+            name = f"{stem} ({number}){ending}"
+        self._entries[name] = entry
+
     def read(self, file: ImageFile) -> bytes:
         # zipfile stops at the declared length, so an entry cannot grow beyond what is checked.
         _check_length(file.num_bytes)
-        return self._archive.read(self._entries[file.name])
+        return read_entry(self._archive, self._entries[file.name])
 
     def __exit__(
         self,

@@ -22,6 +22,7 @@ from .decode import RULE_VERSION, Decoded, decode_image
 from .files import MAX_FILE_BYTES, ZIP, ImageFile, ImageFiles, open_files, printable
 from .report import DataReport, describe_zips
 from .survey import Fingerprint, Survey, take_fingerprint
+from .zip_entries import ZIP_FAULT
 
 _BATCH_FILES = 64  # decoded at once; bounds what is held in memory
 _MAX_REASON = 200  # characters
@@ -176,6 +177,10 @@ def _nothing_usable(
         ]
         fact += f", and {counted(ignored.total(), 'other file')} ({', '.join(others)})"
     remedy = "check the path or convert the images"
+    of_zip = [reason for _, reason in skipped if reason.startswith(ZIP_FAULT)]
+    if of_zip and len(of_zip) == len(skipped):
+        number = counted(len(skipped), "image file")
+        return f"got data {source!r} with {number}, none of them usable: {of_zip[0]}"
     if files.zips:
         remedy = f"the folder contains {describe_zips(files.zips, ignored[ZIP])}"
     return (
