@@ -32,12 +32,13 @@ from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode, traverse
-from ..imaging.sheet import Row, contact_sheet
+from ..imaging.sheet import Row, contact_sheet, largest_size
 from .sheets import TILE, amounts_over_range
 
 Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]
 NUM_DRAWN = 4  # images that directions are measured on when none are given
 NUM_SHOWN = 2  # of them on a sheet
+STEPS_SHOWN = 5  # of each, from end to end of the range
 COLUMNS = {MONOTONE: "even", CONSISTENCY: "alike", BALANCE: "balance"}
 LEGEND = """\
 effect: mean change of the image between -1 and +1 sd, in [0, 2].
@@ -92,14 +93,24 @@ def directions_sheet(
     rows, notes = [], direction_notes(model.directions, model.facts)
     with progress("decode") as on_step:
         for index, direction in enumerate(model.directions):
-            amounts = amounts_over_range(direction, 2)
+            amounts = amounts_over_range(direction, STEPS_SHOWN // 2)
             walk = traverse(model, latent, direction.name, amounts)
             images = decode(model, walk, num_steps=num_steps)
             on_step(Done(index, len(model.directions)))
             captions = tuple(_caption(amount) for amount in amounts)
             rows.append(Row(_label(direction, notes), images, captions * len(latent)))
     scale = max(1, TILE // model.networks.config.image_size)
-    return contact_sheet(rows, scale=scale, group_size=5)
+    return contact_sheet(rows, scale=scale, group_size=STEPS_SHOWN)
+
+
+def directions_sheet_size(header: Header, num_images: int) -> tuple[int, int]:
+    """Width and height that `directions_sheet` will need at most for a latent of `num_images`."""
+    size = header.config.image_size
+    side = size * max(1, TILE // size)
+    num_columns = STEPS_SHOWN * num_images
+    return largest_size(
+        len(header.directions), num_columns, side, captions=True, group_size=STEPS_SHOWN
+    )
 
 
 def thumbnail_sheet(header: Header) -> Image.Image | None:

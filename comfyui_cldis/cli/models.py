@@ -90,7 +90,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _directions(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_model_path, read_header
-    from ..imaging.writing import check_output, write_image
+    from ..imaging.writing import check_output, check_size, write_image
     from . import direction_table as command
 
     path = options.model or demo_model_path()
@@ -103,6 +103,9 @@ def _directions(options: argparse.Namespace) -> int:
     if options.sheet is not None and not options.image and not options.measure:
         sheet = command.thumbnail_sheet(header)
     if options.measure or (options.sheet is not None and sheet is None):
+        if options.sheet is not None:
+            num_images = min(len(options.image) or command.NUM_SHOWN, command.NUM_SHOWN)
+            check_size(options.sheet, *command.directions_sheet_size(header, num_images))
         model = load_model(path, options.device)
         latent = command.base_latent(
             model, [framed(model, each, "crop")[0] for each in options.image], options.steps

@@ -94,9 +94,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _track(options: argparse.Namespace) -> int:
-    from ..imaging.writing import check_output, write_image
+    from ..imaging.writing import check_output, check_size, write_image
     from ..tracking import FAST, TrackingSettings, track, tracking_table
-    from ..tracking.sheet import tracking_sheet
+    from ..tracking.model import model_vectors
+    from ..tracking.sheet import tracking_sheet, tracking_sheet_size
     from .tracking import read_folder
 
     if options.sheet is not None:
@@ -108,6 +109,9 @@ def _track(options: argparse.Namespace) -> int:
     )
     model = load_model(options.model, options.device)
     config, seed = model.networks.config, options.seed or 0
+    if options.sheet is not None:
+        num_directions = len(model_vectors(model, options.directions))
+        check_size(options.sheet, *tracking_sheet_size(num_directions, config.image_size))
     images = None
     if options.data is not None:
         images = read_folder(options.data, config.image_size, config.in_channels, settings, seed)

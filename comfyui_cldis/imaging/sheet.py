@@ -107,6 +107,29 @@ def contact_sheet(
     return sheet
 
 
+def largest_size(
+    num_rows: int,
+    num_columns: int,
+    side: int,
+    *,
+    captions: bool = False,
+    column_labels: bool = False,
+    group_size: int | None = None,
+) -> tuple[int, int]:
+    """Width and height that `contact_sheet` will need at most; the width depends on the labels.
+
+    Args:
+        side: of an enlarged image, in pixels.
+        captions: whether there are some under the images.
+        column_labels: whether there are some above the columns.
+    """
+    groups = (num_columns - 1) // group_size if group_size else 0
+    width = num_columns * (side + GAP) - GAP + groups * GROUP_GAP
+    row = side + GAP + (SMALL_FONT_SIZE + 6 if captions else 0)
+    height = num_rows * row - GAP + (FONT_SIZE + 6 if column_labels else 0)
+    return width + MAX_LABEL_WIDTH + 1 + LABEL_GAP + 2 * MARGIN, height + 2 * MARGIN
+
+
 def to_image(image: Tensor) -> Image.Image:
     """Turns one image (C, H, W) in [-1, 1], C 1 or 3, into an 8-bit image, clipping the rest."""
     levels = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)

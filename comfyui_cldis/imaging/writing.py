@@ -57,7 +57,7 @@ def check_size(path: Path, width: int, height: int) -> None:
     longest = MAX_WRITTEN_SIDE.get(kind)
     if longest is not None and max(width, height) > longest:
         raise ValueError(
-            f"The output {path} would have {width} x {height} pixels; {kind} files hold at most "
+            f"The output {path} needs up to {width} x {height} pixels; {kind} files hold at most "
             f"{longest} on a side. Choose an output that ends in .png."
         )
 

@@ -17,6 +17,7 @@ from ..imaging.sheet import (
     SMALL_FONT_SIZE,
     Row,
     contact_sheet,
+    largest_size,
     to_image,
 )
 from .result import DirectionTrack, Evidence, Tracking
@@ -60,6 +61,14 @@ def tracking_sheet(score: Tracking) -> Image.Image:
     scale = max(1, round(TILE / rows[0].images.shape[-1]))
     sheet = contact_sheet(rows, (*FRAME_LABELS, *MAP_LABELS), scale=scale)
     return _with_legend(sheet, score, full_motion, full_change)
+
+
+def tracking_sheet_size(num_directions: int, image_size: int) -> tuple[int, int]:
+    """Width and height that `tracking_sheet` will need if so many directions are active."""
+    side = image_size * max(1, round(TILE / image_size))
+    num_columns = len(FRAME_LABELS) + len(MAP_LABELS)
+    width, height = largest_size(num_directions, num_columns, side, column_labels=True)
+    return width, height + WHEEL + MARGIN
 
 
 def motion_colours(motion: Tensor, full: float) -> Tensor:

@@ -23,6 +23,7 @@ from comfyui_cldis.cli import images as images
 from comfyui_cldis.cli.terminal import progress_bar
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import SAMPLERS
+from comfyui_cldis.imaging.reading import DecodedImage
 
 
 @pytest.fixture(autouse=True)
@@ -246,6 +247,47 @@ def test_images_that_cannot_be_read(
     }.items():
         code = run("edit", name, "--set", "yaw=1", "--model", tiny_checkpoint)
         assert_wrong_input(capsys, code, phrase)
+
+
+def test_an_output_larger_than_its_format_is_refused_before_the_work(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("comfyui_cldis.editing.pipeline.encode", work)
+    Image.new("RGB", (16390, 20), "green").save("strip.png")
+    for rule in ("pad", "stretch"):
+        arguments = ("--set", "yaw=1", "--resize", rule, "--model", tiny_checkpoint)
+        code = run("edit", "strip.png", *arguments, "--output", "out.webp")
+        assert_wrong_input(capsys, code, "16390 x 20 pixels; WEBP files hold at most 16383")
+    with pytest.raises(AssertionError, match="has begun"):
+        run("edit", "strip.png", *arguments, "--output", "out.jpg")
+
+
+def test_an_image_that_is_read_smaller_is_announced(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = DecodedImage(Image.new("RGB", (80, 60), "teal"), 160, 120, "RGB")
+    monkeypatch.setattr("comfyui_cldis.imaging.reading.read_image", lambda *_: read)
+    arguments = ("--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint)
+    assert run("edit", "large.jpg", *arguments, "--output", "out.png") == 0
+    said = capsys.readouterr()
+    assert said.err == (
+        "Note: large.jpg has 160 x 120 pixels; it is read, and results are written, at 80 x 60.\n"
+    )
+    assert said.out.startswith("wrote out.png (60 x 60)")
+
+
+def test_metadata_of_an_image_are_no_reason_to_refuse_or_to_warn(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0131] = "a camera"
+    Image.open(portrait).save("odd.png", exif=exif.tobytes().replace(b"a camera", b"a came"))
+    arguments = ("--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint)
+    assert run("edit", "odd.png", *arguments, "--output", "out.png") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_models_that_cannot_be_read(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:

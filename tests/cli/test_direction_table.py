@@ -104,6 +104,18 @@ def test_a_sheet_of_given_images(path: Path, tmp_path: Path) -> None:
     assert Image.open(sheet).height > 3 * 128
 
 
+def test_a_sheet_larger_than_its_format_is_refused_before_the_work(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_checkpoint(path)
+    many = tuple(replace(model.directions[0], name=f"d{index}") for index in range(120))
+    save_checkpoint(path, replace(model, directions=many))
+    monkeypatch.setattr(module, "base_latent", lambda *_: pytest.fail("the work has begun"))
+    for options in ((), ("--measure",)):
+        code = run("directions", path, *options, "--sheet", tmp_path / "sheet.webp")
+        refused(capsys, code, " x 18512 pixels; WEBP files hold at most 16383")  # 120 * 154 + 32
+
+
 def test_rename_writes_another_file(path: Path, tmp_path: Path) -> None:
     before, output = path.read_bytes(), tmp_path / "other.safetensors"
     assert run("rename", path, "yaw", "  turn ", "--output", output) == 0

@@ -13,6 +13,7 @@ from comfyui_cldis.imaging.sheet import (
     MARGIN,
     Row,
     contact_sheet,
+    largest_size,
     to_image,
 )
 
@@ -46,6 +47,17 @@ def test_labels_and_captions_make_room_and_leave_ink() -> None:
     assert labelled.height > plain.height
     label_side = np.asarray(labelled)[:, : labelled.width - plain.width]
     assert (label_side < 100).any()
+
+
+@pytest.mark.parametrize("group_size", [None, 2, 5])
+@pytest.mark.parametrize("captions", [False, True])
+def test_the_size_is_known_before_the_images_are(captions: bool, group_size: int | None) -> None:
+    rows = [Row("w" * 99, colours(*[0.0] * 5), ("1",) * 5 * captions) for _ in range(3)]
+    labels = ["a"] * 5 if captions else []
+    known = {"captions": captions, "column_labels": captions, "group_size": group_size}
+    width, height = largest_size(3, 5, 16 * 2, **known)
+    sheet = contact_sheet(rows, labels, scale=2, group_size=group_size)
+    assert sheet.height == height and 0 <= width - sheet.width < 12  # a letter of the long label
 
 
 def test_a_line_divides_groups_of_columns() -> None:

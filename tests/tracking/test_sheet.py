@@ -11,7 +11,12 @@ pytest.importorskip("cv2")
 
 from comfyui_cldis.tracking import TrackingSettings, axis_vectors, measure
 from comfyui_cldis.tracking.oracle import SceneGenerator
-from comfyui_cldis.tracking.sheet import heat_colours, motion_colours, tracking_sheet
+from comfyui_cldis.tracking.sheet import (
+    heat_colours,
+    motion_colours,
+    tracking_sheet,
+    tracking_sheet_size,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +51,8 @@ def test_a_row_for_each_active_direction(scored):
     sheet = tracking_sheet(scored)
     tile, gap = 96, 8  # five frames and three maps of 32 pixels, three times as large
     assert 8 * (tile + gap) < sheet.width < 8 * (tile + gap) + 300
+    width, height = tracking_sheet_size(2, 32)
+    assert sheet.height == height and sheet.width <= width
     dead_only = replace(scored, directions=scored.directions[2:])
     assert sheet.height - tracking_sheet(dead_only).height == tile + gap
 

@@ -17,7 +17,7 @@ from comfyui_cldis.imaging.reading import open_image
 from .budget import Budget
 
 RULE_VERSION = 3  # raise it when the same file gives other pixels
-MAX_PIXELS = 2**26  # 8192 x 8192, of all images that are being decoded; takes 1.6 GB
+MAX_PIXELS = 2**26  # 8192 x 8192, of all images that are being decoded; takes 1.4 GB
 
 _pixels_in_memory = Budget(MAX_PIXELS)
 
