@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -59,21 +60,31 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if not profile or mode is None or profile[16:20] != _SPACES[mode]:
         return image
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         # Most are sRGB, to which a transform would add nothing but errors of rounding.
-        if ImageCms.getProfileDescription(source).lower().startswith("srgb"):
+        if mode != "CMYK" and _is_srgb(profile, mode):
             return image
-        return _transformed(image.convert(mode), source)
+        return _transformed(image.convert(mode), ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError, ValueError):  # damaged, or no profile of an input
         return image
 
 
 def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    """The image in sRGB, mode "RGB"."""
+    """The image, whose colours are in the profile `source`, as mode "RGB" in sRGB."""
     srgb = ImageCms.createProfile("sRGB")
     transformed = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
     assert transformed is not None  # only in place there is nothing to return
     return transformed
+
+
+@lru_cache(maxsize=8)  # the images of a folder mostly have one profile, and asking takes 8 ms
+def _is_srgb(profile: bytes, mode: str) -> bool:
+    """Whether colours all over the cube move by one level of 255 at most."""
+    steps = np.arange(0, 256, 15, dtype=np.uint8)
+    cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(len(steps), -1, 3)
+    probe = Image.fromarray(cube).convert(mode)
+    moved = _transformed(probe, ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    distance = np.abs(np.asarray(moved).astype(int) - np.asarray(probe.convert("RGB")))
+    return bool(distance.max() <= 1)
 
 
 def _deep_to_grey(image: Image.Image) -> Image.Image:

@@ -68,7 +68,7 @@ class DecodedImage:
     """An image as it is meant to be seen, and what it was in its file."""
 
     image: Image.Image  # upright, mode "RGB" or "L"; of a large JPEG, smaller than the original
-    width: int  # of the upright original, or of the square that was asked for
+    width: int  # of the upright original
     height: int
     mode: str  # Pillow's name of the file's mode: RGB, L, P, CMYK, ...
 

@@ -166,7 +166,8 @@ def test_profiles_that_say_nothing_are_left_alone():
     plain = read_image(encoded(image)).image.tobytes()
     broken = bytearray(swapped_profile())
     broken[128:] = bytes(len(broken) - 128)
-    for profile in (srgb_profile(), b"no profile", bytes(broken), swapped_profile()[:200]):
+    renamed = srgb_profile().replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
+    for profile in (srgb_profile(), renamed, b"no profile", bytes(broken), swapped_profile()[:200]):
         for kind in ("PNG", "TIFF"):
             assert read_image(encoded(image, kind, icc_profile=profile)).image.tobytes() == plain
 

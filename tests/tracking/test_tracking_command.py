@@ -51,6 +51,18 @@ def test_a_folder_gives_as_many_images_as_are_needed(folder):
     assert sorted(levels.round().tolist()) == [0, 40, 80, 120, 160]
 
 
+def test_a_folder_is_read_by_the_rules_of_training(folder):
+    (folder / "._0.png").write_bytes(b"what macOS leaves behind")
+    (folder / ".thumbnails").mkdir()
+    (folder / ".thumbnails" / "6.png").write_bytes(b"no")
+    Image.new("RGB", (40, 40), "white").save(folder / "grey.tiff")
+    levels = read_folder(folder, 32, 3, TrackingSettings(), seed=0)[:, 0, 9, 9] * 127.5 + 127.5
+    assert sorted(levels.round().tolist()) == [0, 40, 80, 120, 160, 255]
+    (folder / "broken.png").write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"^broken\.png cannot be read as an image"):
+        read_folder(folder, 32, 3, TrackingSettings(), seed=0)
+
+
 def test_track_writes_json_and_says_the_parts(folder, model_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("comfyui_cldis.tracking.FAST", QUICK)
     out, sheet = tmp_path / "track.json", tmp_path / "track.png"
