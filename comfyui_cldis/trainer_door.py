@@ -1,7 +1,8 @@
-"""The way to the trainer, which lies beside this package in a checkout, not inside it.
+"""The way to the trainer: inside this package where a wheel was installed, else beside it.
 
-`trainer` is somebody else's name on PyPI, and inside ComfyUI this package goes by another name than
-its own. So both are imported from this checkout by their files, whatever the search path holds.
+`trainer` is somebody else's name on PyPI, so a wheel holds the folder trainer/ of the checkout as
+`comfyui_cldis.trainer`. And inside ComfyUI this package goes by another name than its own. So the
+library and the trainer are imported by their files, whatever the search path holds.
 The trainer then works with its own copy of the library: exchange files and plain values with it,
 never objects of library classes.
 """
@@ -14,37 +15,55 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-TRAINER = "trainer"
+CHECKOUT = Path(__file__).resolve().parent.parent  # of a checkout; else the folder of packages
 LIBRARY = "comfyui_cldis"  # as the trainer imports it
+INSTALLED, BESIDE = f"{LIBRARY}.trainer", "trainer"  # what the trainer may be called
+
+
+def trainer_name() -> str | None:
+    """The name under which Python imports the trainer of this installation; None without one.
+
+    A checkout has no folder of the installed name, and what lies beside an installed package is
+    somebody else's: so the installed name comes first.
+    """
+    for name in (INSTALLED, BESIDE):
+        if (_folder(name) / "__main__.py").is_file():
+            return name
+    return None
 
 
 def preset_names() -> list[str]:
     """Names of the trainer's presets, without importing it; empty when it is not there."""
-    return sorted(path.stem for path in (CHECKOUT / TRAINER / "config" / "presets").glob("*.toml"))
+    name = trainer_name()
+    files = [] if name is None else (_folder(name) / "config" / "presets").glob("*.toml")
+    return sorted(path.stem for path in files)
 
 
 def load_trainer(module: str) -> ModuleType:
-    """Import `trainer.<module>` from this checkout.
+    """Import the trainer's `module`, such as "run" or "data.factors".
 
     Raises:
         FileNotFoundError: an installation without the trainer.
         RuntimeError: the process has already imported another package of that name.
         ModuleNotFoundError: a package that training needs is missing.
     """
-    if not (CHECKOUT / TRAINER / "__main__.py").is_file():
+    trainer = trainer_name()
+    if trainer is None:
         raise FileNotFoundError(
-            "This installation came without the trainer. Clone the repository, install it with "
-            '`python -m pip install -e ".[train]"`, and train from there.'
+            "This installation came without the trainer. Install the complete package again."
         )
-    for name in (LIBRARY, TRAINER):
+    for name in (LIBRARY, trainer):
         _import_package(name)
-    return importlib.import_module(f"{TRAINER}.{module}")
+    return importlib.import_module(f"{trainer}.{module}")
+
+
+def _folder(package: str) -> Path:
+    return CHECKOUT.joinpath(*package.split("."))
 
 
 def _import_package(name: str) -> None:
-    """Put the checkout's package `name` into `sys.modules`, or see that it is there."""
-    source = CHECKOUT / name / "__init__.py"
+    """Put this installation's package `name` into `sys.modules`, or see that it is there."""
+    source = _folder(name) / "__init__.py"
     known = sys.modules.get(name)
     if known is not None:
         found = getattr(known, "__file__", None)

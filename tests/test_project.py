@@ -71,16 +71,6 @@ def test_registry_fields(project: dict[str, Any]) -> None:
     assert project["project"]["urls"]["Repository"].startswith("https://")
 
 
-def test_the_package_brings_its_data_and_not_the_trainer(project: dict[str, Any]) -> None:
-    setuptools = project["tool"]["setuptools"]
-    assert {"py.typed", "assets/**/*", "web/**/*"} <= set(
-        setuptools["package-data"]["comfyui_cldis"]
-    )
-    include = setuptools["packages"]["find"]["include"]
-    assert all(each.startswith("comfyui_cldis") for each in include)
-    assert (ROOT / "comfyui_cldis" / "py.typed").is_file()
-
-
 def test_readme_names_the_two_commands_and_ci_runs_one_of_them() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert readme.count(DEMO_COMMAND) == 1

@@ -1,4 +1,4 @@
-"""The trainer is found beside the library, under whatever name the library was loaded."""
+"""The trainer is found in the library or beside it, whatever name the library was loaded under."""
 
 from __future__ import annotations
 
@@ -77,6 +77,18 @@ def test_the_checkout_wins_over_installed_packages(checkout: Path, elsewhere: Pa
     assert done.stdout.strip() == f"checkout {checkout / 'trainer' / 'run.py'}", done.stderr
 
 
+def test_an_installed_package_uses_its_own_trainer(checkout: Path, elsewhere: Path) -> None:
+    """What lies beside an installed package under the name `trainer` is somebody else's."""
+    (checkout / "trainer").rename(checkout / "comfyui_cldis" / "trainer")
+    (checkout / "trainer").mkdir()
+    for name in ("__init__", "__main__"):
+        (checkout / "trainer" / f"{name}.py").write_text("")
+    (checkout / "trainer" / "run.py").write_text("ORIGIN = 'somebody else'\n")
+    done = probe(checkout, elsewhere)
+    run = checkout / "comfyui_cldis" / "trainer" / "run.py"
+    assert done.stdout.strip() == f"checkout {run}", done.stderr
+
+
 @pytest.mark.parametrize("name", ["trainer", "comfyui_cldis"])
 def test_another_package_in_use_is_named(checkout: Path, elsewhere: Path, name: str) -> None:
     before = f"import sys\nsys.path.insert(0, sys.argv[2])\nimport {name}\n"
@@ -105,7 +117,9 @@ def test_an_installation_without_the_trainer(
 ) -> None:
     monkeypatch.setattr(trainer_door, "CHECKOUT", tmp_path)
     assert preset_names() == []
-    with pytest.raises(FileNotFoundError, match="without the trainer. Clone the repository"):
+    with pytest.raises(
+        FileNotFoundError, match="without the trainer. Install the complete package"
+    ):
         load_trainer("run")
 
 

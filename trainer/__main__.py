@@ -232,11 +232,12 @@ def missing_package(error: ModuleNotFoundError) -> str:
     if error.name is None:  # a reader of data that names its package and the remedy
         return str(error)
     package = error.name.partition(".")[0]
+    target = '-e ".[{}]"' if __package__ == "trainer" else '"cldis[{}]"'  # checkout, or a wheel
     for extra, names in EXTRAS.items():
         if package in names.split():
             return (
                 f"{error.msg}: the package {package} is not installed, or too old. Install what "
-                f'this needs: python -m pip install -e ".[{extra}]"'
+                f"this needs: python -m pip install {target.format(extra)}"
             )
     raise error
 

@@ -1,5 +1,5 @@
 """The `cldis` command: demo, edit, traverse for images; info, directions, rename, prune, evaluate
-and track for models; and train.
+and track for models; and train, with the trainer's other commands.
 
 Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C.
 Heavy imports happen inside the commands, so that help and errors come at once.
@@ -18,14 +18,21 @@ from .arguments import Parser
 from .terminal import complain
 
 WRONG_INPUT, CANCELLED = 2, 130
+TRAINER_COMMANDS = {  # a test asks the trainer for each
+    "train": "train a model, or resume a stopped training",
+    "export": "write the model of a training that is not finished",
+    "navigate": "find other directions in a trained model",
+    "report": "write the report of a training anew",
+    "sweep": "train the rows of an ablation into one table",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command (default: with the process's arguments) and returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if arguments[:1] == ["train"]:  # its flags are the trainer's own, `--help` included
-            return _train(arguments[1:])
+        if arguments and arguments[0] in TRAINER_COMMANDS:  # flags are its own, also `--help`
+            return _train(arguments)
         options = _parser().parse_args(arguments)
         return options.run(options)
     except KeyboardInterrupt:
@@ -42,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: list[str]) -> int:
-    """Hands all arguments to the trainer, which lives beside the package in a checkout."""
+    """Hands all arguments to the trainer, wherever this installation has it."""
     from ..trainer_door import load_trainer
 
     return load_trainer("__main__").main(arguments)
@@ -54,5 +61,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for group in (images, models, scores):
         group.add_commands(commands)
-    commands.add_parser("train", help="train a model; the flags are those of `python -m trainer`")
+    for name, text in TRAINER_COMMANDS.items():
+        commands.add_parser(name, help=text)
     return parser

@@ -20,6 +20,7 @@ import comfyui_cldis.checkpoint as checkpoint
 from comfyui_cldis import cli, trainer_door
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.cli import images as images
+from comfyui_cldis.cli.main import TRAINER_COMMANDS
 from comfyui_cldis.cli.terminal import progress_bar
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import SAMPLERS
@@ -431,7 +432,8 @@ def test_the_bundled_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(checkpoint.demo_image_paths()) >= 6
 
 
-def test_train_hands_over_all_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["train", "export", "navigate", "report", "sweep"])
+def test_the_trainer_gets_all_arguments(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[list[str]] = []
 
     class Trainer:
@@ -441,8 +443,17 @@ def test_train_hands_over_all_arguments(monkeypatch: pytest.MonkeyPatch) -> None
             return 7
 
     monkeypatch.setattr(trainer_door, "load_trainer", lambda name: Trainer)
-    assert run("train", "--data", "heads", "--output", "x", "--help") == 7
-    assert received == [["--data", "heads", "--output", "x", "--help"]]
+    assert run(command, "--data", "heads", "--output", "x", "--help") == 7
+    assert received == [[command, "--data", "heads", "--output", "x", "--help"]]
+
+
+@pytest.mark.parametrize("command", TRAINER_COMMANDS)
+def test_the_trainer_knows_its_commands(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(command, "--help")
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage:") and (command == "train" or f" {command} " in out)
 
 
 def test_train_without_the_trainer(
@@ -450,7 +461,7 @@ def test_train_without_the_trainer(
 ) -> None:
     monkeypatch.setattr(trainer_door, "CHECKOUT", tmp_path / "site")
     code = run("train", "--data", "heads")
-    assert_wrong_input(capsys, code, "came without the trainer", "Clone the repository")
+    assert_wrong_input(capsys, code, "came without the trainer", "Install the complete package")
 
 
 def test_evaluate_arrays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
