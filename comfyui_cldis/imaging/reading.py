@@ -172,6 +172,30 @@ def read_image(source: str | os.PathLike[str] | bytes, channels: int = 3) -> Dec
         return _read(file, path.name, channels)
 
 
+def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Image:
+    """An image that Pillow has opened or made, by the rules for files: upright, 8 bits, sRGB.
+
+    Args:
+        name: what messages call it.
+        channels: 3 (RGB) or 1 (grey).
+
+    Raises:
+        UnreadableImageError: damaged, or of values that fit no 8 or 16 bits.
+    """
+    try:
+        with _explained():
+            image.load()
+            profile = image.info.get("icc_profile")
+            orientation = _orientation(image)
+            if orientation in _TURNS:
+                image = image.transpose(_TURNS[orientation])
+            return to_eight_bits(image, channels, profile)
+    except UnreadableImageError as error:
+        raise UnreadableImageError(
+            f"{name} cannot be read as an image ({error}). Use one that other programs can open."
+        ) from error
+
+
 def _read(file: BinaryIO, name: str, channels: int) -> DecodedImage:
     try:
         with open_image(file) as opened:

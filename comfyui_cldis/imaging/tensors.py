@@ -1,4 +1,4 @@
-"""Decoded images as the library's tensors."""
+"""Decoded images, and pixels in [0, 1], as the library's tensors in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -7,9 +7,33 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
 
 def to_tensor(image: Image.Image) -> Tensor:
     """A mode "RGB" or "L" image as (1, C, H, W) float32 in [-1, 1], C 3 or 1."""
     pixels = np.array(image, dtype=np.uint8).reshape(image.height, image.width, -1)
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (H, W, C) -> (1, C, H, W)
     return tensor.float().div_(127.5).sub_(1)
+
+
+def to_model_range(pixels: Tensor, channels: int) -> Tensor:
+    """Pixels in [0, 1] as a model reads them; a new tensor on the same device.
+
+    Alpha (the 2nd channel of grey, the 4th of colour) is laid over white, grey becomes three equal
+    channels, and a grey model reads the luma.
+
+    Args:
+        pixels: (B, C, H, W) floating point, C from 1 to 4.
+        channels: what the model wants, 1 or 3.
+    Returns: (B, channels, H, W) in [-1, 1].
+    """
+    if pixels.shape[1] in (2, 4):
+        colour, alpha = pixels[:, :-1], pixels[:, -1:]
+        pixels = colour * alpha + (1 - alpha)
+    if channels == 3 and pixels.shape[1] == 1:
+        pixels = pixels.expand(-1, 3, -1, -1)
+    if channels == 1 and pixels.shape[1] == 3:
+        weights = pixels.new_tensor(LUMA).view(1, 3, 1, 1)
+        pixels = (pixels * weights).sum(dim=1, keepdim=True)
+    return (pixels * 2 - 1).contiguous()

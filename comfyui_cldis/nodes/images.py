@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+from ..imaging.tensors import to_model_range
 
 
 def check_images(image: Tensor) -> None:
@@ -47,15 +47,7 @@ def to_library(image: Tensor, channels: int, label: str) -> Tensor:
             "half precision is a common cause."
         )
     pixels = image.float().clamp(0, 1).movedim(-1, 1)  # (B, H, W, C) -> (B, C, H, W)
-    if pixels.shape[1] in (2, 4):
-        colour, alpha = pixels[:, :-1], pixels[:, -1:]
-        pixels = colour * alpha + (1 - alpha)
-    if channels == 3 and pixels.shape[1] == 1:
-        pixels = pixels.expand(-1, 3, -1, -1)
-    if channels == 1 and pixels.shape[1] == 3:
-        weights = pixels.new_tensor(LUMA).view(1, 3, 1, 1)
-        pixels = (pixels * weights).sum(dim=1, keepdim=True)
-    return (pixels * 2 - 1).contiguous()
+    return to_model_range(pixels, channels)
 
 
 def to_comfyui(pixels: Tensor) -> Tensor:

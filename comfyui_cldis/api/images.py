@@ -1,0 +1,180 @@
+"""Images as people have them <-> the library's (B, C, H, W) in [-1, 1].
+
+    input                           layout                           values
+    path, PIL image                 any size, any mode               as the file says
+    numpy array (uint8)             (H, W), (H, W, C), (B, H, W, C)  0 to 255
+    numpy array (floating point)    the same                         0 to 1
+    torch tensor (uint8)            (H, W), (C, H, W), (B, C, H, W)  0 to 255
+    torch tensor (floating point)   the same                         0 to 1
+    list or tuple of these          mixed kinds and sizes            as each
+
+C is 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha is laid over white, grey
+becomes three equal channels, and a grey model reads the luma .299 R + .587 G + .114 B.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..editing.framing import Origin, frame, unframe
+from ..imaging.reading import convert_image, read_image
+from ..imaging.sheet import to_image
+from ..imaging.tensors import to_model_range, to_tensor
+
+OneInput: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor"
+ImageInput: TypeAlias = "OneInput | Sequence[OneInput]"
+ImageOutput: TypeAlias = "list[Image.Image] | np.ndarray | Tensor"
+
+OUTPUTS = ("pil", "numpy", "torch")
+SIZES = ("original", "model")
+ROUNDING = 1e-3  # how far outside 0 to 1 a value is taken for a rounding error, and clipped
+
+
+def read_framed(
+    images: ImageInput, size: int, channels: int, rule: str
+) -> tuple[Tensor, tuple[Origin, ...]]:
+    """All images at the model's size, in order.
+
+    Args:
+        images: see above.
+        size, channels: of the model; channels is 3 or 1.
+        rule: one of `framing.RESIZE_RULES`.
+
+    Returns:
+        (B, channels, size, size) float32 in [-1, 1], on the device of the first tensor among
+        `images` or else the CPU, and one Origin per item.
+
+    Raises:
+        TypeError: something that is no image.
+        FileNotFoundError: a path that leads nowhere.
+        ValueError: none at all, a file that cannot be read, or a layout, dtype or values other
+            than those above.
+    """
+    is_list = isinstance(images, list | tuple)
+    items: Sequence[OneInput] = images if is_list else [images]  # type: ignore[assignment]
+    framed: list[Tensor] = []
+    origins: list[Origin] = []
+    for index, item in enumerate(items):
+        # One by one: resizing keeps within the range of what it is given, and a batch must give
+        # what its items give alone.
+        where = f"Item {index} of the list" if is_list else ""
+        for image in _read(item, channels, where).contiguous().split(1):
+            square, origin = frame(image, size, rule)
+            framed.append(square)
+            origins += origin
+    if not framed:
+        raise ValueError("There are no images. Give at least one.")
+    devices = [item.device for item in items if isinstance(item, Tensor)]
+    device = devices[0] if devices else torch.device("cpu")
+    return torch.cat([square.to(device) for square in framed]), tuple(origins)
+
+
+def _read(item: OneInput, channels: int, where: str) -> Tensor:
+    """One input as (B, channels, H, W) in [-1, 1]; `where` it stands in a list, for messages."""
+    if isinstance(item, str | os.PathLike):
+        return to_tensor(read_image(item, channels).image)
+    if isinstance(item, Image.Image):
+        return to_tensor(convert_image(item, where or "The image", channels))
+    if isinstance(item, np.ndarray):
+        name = where or "The array"
+        batch = _as_batch(item, name, "(H, W), (H, W, C) or (B, H, W, C)", channel_axis=-1)
+        _check_dtype(batch.dtype, batch.dtype == np.uint8, batch.dtype.kind == "f", name)
+        if batch.dtype == np.uint8:
+            return _from_bytes(batch, channels)
+        values = torch.from_numpy(np.array(batch, dtype=np.float32))
+        return _from_floats(values.movedim(-1, 1), channels, name)
+    if isinstance(item, Tensor):
+        name = where or "The tensor"
+        batch = _as_batch(item.detach(), name, "(H, W), (C, H, W) or (B, C, H, W)", channel_axis=1)
+        _check_dtype(batch.dtype, batch.dtype == torch.uint8, batch.is_floating_point(), name)
+        if batch.dtype == torch.uint8:
+            return _from_bytes(batch.movedim(1, -1).cpu().numpy(), channels)
+        return _from_floats(batch.float(), channels, name)
+    raise TypeError(
+        f"{where or 'The input'} is a {type(item).__name__}, not an image. Give a path, a PIL "
+        "image, a numpy array, a torch tensor, or a list of these."
+    )
+
+
+def _as_batch(array, name: str, layouts: str, *, channel_axis: int):
+    """An array or tensor of 2, 3 or 4 axes with all four, the channels counted and not empty."""
+    shape = tuple(array.shape)
+    if len(shape) == 2:
+        array = array[None, ..., None] if channel_axis == -1 else array[None, None]
+    elif len(shape) == 3:
+        array = array[None]
+    if array.ndim != 4 or array.shape[channel_axis] not in (1, 2, 3, 4):
+        raise ValueError(f"{name} has shape {shape}. Give {layouts}, C from 1 to 4.")
+    if 0 in array.shape:
+        raise ValueError(f"{name} has shape {shape}, so there are no images in it. Give one.")
+    return array
+
+
+def _check_dtype(dtype: object, is_bytes: bool, is_floating_point: bool, name: str) -> None:
+    if not is_bytes and not is_floating_point:
+        raise ValueError(
+            f"{name} holds {dtype}. Give uint8 from 0 to 255, or floating point from 0 to 1."
+        )
+
+
+def _from_bytes(batch: np.ndarray, channels: int) -> Tensor:
+    """uint8 (B, H, W, C) -> (B, channels, H, W), by the very rules of image files."""
+    pixels = batch[..., 0] if batch.shape[-1] == 1 else batch
+    images = (convert_image(Image.fromarray(each), "The image", channels) for each in pixels)
+    return torch.cat([to_tensor(image) for image in images])
+
+
+def _from_floats(batch: Tensor, channels: int, name: str) -> Tensor:
+    """float32 (B, C, H, W) in [0, 1] -> (B, channels, H, W), by the same rules unrounded."""
+    if not bool(torch.isfinite(batch).all()):
+        raise ValueError(f"{name} holds NaN or infinite values. Give values from 0 to 1.")
+    low, high = float(batch.min()), float(batch.max())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        remedy = "Scale them, or give uint8."
+        if low >= -1 - ROUNDING and high <= 1 + ROUNDING:
+            remedy = "If -1 is black, give (x + 1) / 2."
+        elif low >= 0 and high <= 255:
+            remedy = "If 255 is white, give x / 255."
+        raise ValueError(
+            f"{name} holds values from {low:.4g} to {high:.4g}; in floating point, 0 is black "
+            f"and 1 is white. {remedy}"
+        )
+    return to_model_range(batch.clamp(0, 1), channels)
+
+
+def check_output(output: str, size: str, origins: Sequence[Origin]) -> None:
+    """Refuse, before anything is drawn, an output that images of these sizes cannot have.
+
+    Raises: ValueError.
+    """
+    for name, value, allowed in (("output", output, OUTPUTS), ("size", size, SIZES)):
+        if value not in allowed:
+            raise ValueError(f"{name} is {value!r}. Use one of {', '.join(allowed)}.")
+    if output != "pil" and size == "original" and len(set(origins)) > 1:
+        raise ValueError(
+            "The images had different sizes, or were framed by different rules, so they do not "
+            'fit into one array. Use size="model", or output="pil".'
+        )
+
+
+def write(images: Tensor, origins: Sequence[Origin], output: str, size: str) -> ImageOutput:
+    """(B, C, S, S) in [-1, 1] -> what `output` names, at the size that `size` names.
+
+    Returns:
+        "pil": a list of 8-bit images, "RGB", or "L" of a grey model; "numpy": float32
+        (B, H, W, C) in [0, 1]; "torch": float32 (B, C, H, W) in [0, 1].
+    """
+    parts = list(images.split(1))
+    if size == "original" and origins:
+        parts = [unframe(part, [origin]) for part, origin in zip(parts, origins, strict=True)]
+    if output == "pil":
+        return [to_image(part[0]) for part in parts]
+    values = torch.cat(parts).add(1).div(2).clamp(0, 1)
+    return values if output == "torch" else values.movedim(1, -1).cpu().numpy()

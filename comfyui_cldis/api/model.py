@@ -1,0 +1,295 @@
+"""A model as one object: the verbs of `editing.pipeline` on images of every form."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..checkpoint import demo_image_paths, demo_model_path, load_checkpoint, read_header
+from ..checkpoint.header import Header
+from ..checkpoint.summary import as_json
+from ..diffusion.samplers import OnStep
+from ..editing import pipeline
+from ..editing.direction import Direction
+from ..editing.editable import EditableModel
+from ..editing.latent import Latent
+from .images import ImageInput, ImageOutput, check_output, read_framed, write
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+Size: TypeAlias = Literal["original", "model"]
+
+
+def load_model(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "float32",
+) -> Model:
+    """Open a model file.
+
+    Args:
+        path: a .safetensors file; None: the bundled demo model of 64-pixel heads.
+        device: where it runs: "auto" (CUDA if there is one, else the CPU), or a device of torch.
+        dtype: of the weights: "float32", "float16" or "bfloat16", or those of torch. The short
+            ones halve the memory and follow the original less exactly.
+
+    Raises:
+        CheckpointError: a ValueError; no CL-Dis model, damaged, or of another version.
+        FileNotFoundError: there is no such file.
+        ValueError: a device that is not there, or another dtype.
+    """
+    chosen = _device(device)
+    weights = DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype
+    if not isinstance(weights, torch.dtype) or weights not in DTYPES.values():
+        raise ValueError(f"dtype is {dtype!r}. Use one of {', '.join(DTYPES)}.")
+    file = demo_model_path() if path is None else Path(path)
+    header = read_header(file)
+    editable = load_checkpoint(file, dtype=weights)
+    editable.networks.to(chosen)
+    return Model(editable, header)
+
+
+def sample_images() -> list[Path]:
+    """The heads bundled with the demo model, which it was not trained on: paths, for `encode`.
+
+    Raises: FileNotFoundError when this installation came without them.
+    """
+    return demo_image_paths()
+
+
+class Model:
+    """A model with its directions. `load_model` makes one.
+
+    Attributes:
+        editable: the model as `comfyui_cldis.editing` takes it, for what is not offered here.
+    """
+
+    def __init__(self, editable: EditableModel, header: Header) -> None:
+        self.editable = editable
+        self._header = header
+
+    def __repr__(self) -> str:
+        names = ", ".join(each.name for each in self.directions) or "none"
+        return f"<CL-Dis model {self.name!r}, {self.image_size} pixels, directions: {names}>"
+
+    @property
+    def name(self) -> str:
+        return self.editable.name
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the square that the model works on."""
+        return self.editable.networks.config.image_size
+
+    @property
+    def channels(self) -> int:
+        """3 for colour, 1 for grey."""
+        return self.editable.networks.config.in_channels
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Its sliders, strongest first; `minimum` and `maximum` are amounts seen in training."""
+        return self.editable.directions
+
+    def info(self) -> dict[str, Any]:
+        """What the file says of itself, JSON-able: as `cldis info --json` prints it."""
+        return as_json(self._header)
+
+    def encode(
+        self,
+        images: ImageInput,
+        *,
+        resize: str = "crop",
+        inversion_steps: int = 20,
+        on_step: OnStep | None = None,
+    ) -> Latent:
+        """The latent of one image or many, one item for each, in order.
+
+        Args:
+            images: a path, PIL image, numpy array (H, W), (H, W, C) or (B, H, W, C), torch tensor
+                (H, W), (C, H, W) or (B, C, H, W), or a list of these. Arrays and tensors hold
+                uint8 from 0 to 255, or floating point from 0 to 1; C is 1 to 4, the 2nd of 2 and
+                the 4th of 4 being alpha. Any size.
+            resize: how an image that is not square fits: "crop" takes its central square, "pad"
+                repeats its edge, "stretch" ignores the aspect ratio.
+            inversion_steps: steps towards the noise map that holds the details; 0: without, for
+                `preview`, or `decode` from a seed.
+            on_step: called with each step (index, total, x0); what it raises cancels.
+
+        Returns:
+            B items, on the device of the first tensor among `images` or else the CPU. It
+            remembers the sizes of the images.
+
+        Raises:
+            TypeError: something that is no image.
+            FileNotFoundError: a path that leads nowhere.
+            ValueError: no images, a file that cannot be read, other shapes, dtypes or values than
+                those above, or a bad option.
+        """
+        if self.channels not in (1, 3):
+            raise ValueError(
+                f"{self.name} works on image latents with {self.channels} channels, not on "
+                "images. Choose a model with 1 or 3 channels."
+            )
+        framed, origins = read_framed(images, self.image_size, self.channels, resize)
+        return pipeline.encode(
+            self.editable,
+            framed,
+            inversion_steps=inversion_steps,
+            origins=origins,
+            on_step=on_step,
+        )
+
+    def edit(self, latent: Latent, edits: Mapping[str, float]) -> Latent:
+        """Move every item along the directions named, by amounts in standard deviations.
+
+        Amounts add up over several edits (not along a direction with a `path`); 0 changes nothing.
+
+        Raises:
+            ValueError: a name that is no direction of this model, or an amount that is no finite
+                number.
+        """
+        return pipeline.edit(self.editable, _checked(latent), edits)
+
+    def traverse(self, latent: Latent, name: str, amounts: Sequence[float]) -> Latent:
+        """Each of B items at each of K amounts: B * K items, those of the first item first.
+
+        Raises:
+            ValueError: as `edit`, or no amounts.
+        """
+        return pipeline.traverse(self.editable, _checked(latent), name, amounts)
+
+    def interpolate(self, first: Latent, second: Latent, fraction: float) -> Latent:
+        """Between two latents of as many items: 0 gives `first`, 1 gives `second`.
+
+        Raises:
+            ValueError: latents that do not fit each other, or a fraction that is no finite number.
+        """
+        return pipeline.interpolate(_checked(first), _checked(second), fraction)
+
+    @overload
+    def decode(
+        self,
+        latent: Latent,
+        *,
+        output: Literal["pil"] = "pil",
+        size: Size = "original",
+        sampler: str = "ddim",
+        num_steps: int = 20,
+        seed: int | None = None,
+        freedom: float = 1.0,
+        on_step: OnStep | None = None,
+    ) -> list[Image.Image]: ...
+    @overload
+    def decode(
+        self,
+        latent: Latent,
+        *,
+        output: Literal["numpy"],
+        size: Size = "original",
+        sampler: str = "ddim",
+        num_steps: int = 20,
+        seed: int | None = None,
+        freedom: float = 1.0,
+        on_step: OnStep | None = None,
+    ) -> np.ndarray: ...
+    @overload
+    def decode(
+        self,
+        latent: Latent,
+        *,
+        output: Literal["torch"],
+        size: Size = "original",
+        sampler: str = "ddim",
+        num_steps: int = 20,
+        seed: int | None = None,
+        freedom: float = 1.0,
+        on_step: OnStep | None = None,
+    ) -> Tensor: ...
+    def decode(
+        self,
+        latent: Latent,
+        *,
+        output: str = "pil",
+        size: str = "original",
+        sampler: str = "ddim",
+        num_steps: int = 20,
+        seed: int | None = None,
+        freedom: float = 1.0,
+        on_step: OnStep | None = None,
+    ) -> ImageOutput:
+        """Draw the images of a latent.
+
+        Args:
+            output: "pil", a list of images; "numpy", float32 (B, H, W, C) from 0 to 1; "torch",
+                float32 (B, C, H, W) from 0 to 1 on the device of the latent.
+            size: "original", that of the encoded images (after "crop", of their central squares);
+                "model", `image_size`, as sharp as the model draws.
+            sampler: one of `diffusion.samplers.SAMPLERS`.
+            num_steps: as many as `inversion_steps` gives the image back.
+            seed: None keeps the latent's own noise map, and gives the same image every time; a
+                number starts from fresh noise, item b from seed + b.
+            freedom: with a seed, how far to go from the own noise (0) to the fresh one (1).
+            on_step: called with each step (index, total, x0); what it raises cancels.
+
+        Raises:
+            ValueError: a latent of another model, or without a noise map and no seed is given;
+                bad options; images of several sizes where one array is wanted.
+        """
+        check_output(output, size, _checked(latent).origins)
+        images = pipeline.decode(
+            self.editable,
+            latent,
+            sampler=sampler,
+            num_steps=num_steps,
+            seed=seed,
+            freedom=freedom,
+            on_step=on_step,
+        )
+        return write(images, latent.origins, output, size)
+
+    @overload
+    def preview(
+        self, latent: Latent, *, output: Literal["pil"] = "pil", size: Size = "original"
+    ) -> list[Image.Image]: ...
+    @overload
+    def preview(
+        self, latent: Latent, *, output: Literal["numpy"], size: Size = "original"
+    ) -> np.ndarray: ...
+    @overload
+    def preview(
+        self, latent: Latent, *, output: Literal["torch"], size: Size = "original"
+    ) -> Tensor: ...
+    def preview(
+        self, latent: Latent, *, output: str = "pil", size: str = "original"
+    ) -> ImageOutput:
+        """Blurred images of the code, at once: what the co-pilot draws. Options as for `decode`."""
+        check_output(output, size, _checked(latent).origins)
+        return write(pipeline.preview(self.editable, latent), latent.origins, output, size)
+
+
+def _checked(latent: Latent) -> Latent:
+    if not isinstance(latent, Latent):
+        raise TypeError(
+            f"The latent is a {type(latent).__name__}. Give one that `encode` returned."
+        )
+    return latent
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device is {device!r}. Use 'auto', 'cpu' or 'cuda'.") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device is {device!r}, but there is no such device. Use 'cpu'.")
+    return chosen
