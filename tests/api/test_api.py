@@ -319,16 +319,16 @@ def test_other_bad_input(model: cldis.Model, path: Path, pixels: np.ndarray) -> 
     with pytest.raises(ValueError, match="Unknown resize rule 'fill'. Use one of crop, pad"):
         model.encode(path, resize="fill")
     with pytest.raises(ValueError, match="output is 'jpg'. Use one of pil, numpy, torch."):
-        model.decode(latent, output="jpg")  # type: ignore[call-overload]
+        model.decode(latent, output="jpg")
     with pytest.raises(ValueError, match="size is 'full'. Use one of original, model."):
-        model.preview(latent, size="full")  # type: ignore[call-overload]
+        model.preview(latent, size="full")
     with pytest.raises(ValueError, match='Use size="model", or output="pil".'):
         model.decode(latent, seed=0, output="numpy")
     assert model.decode(latent, seed=0, num_steps=1, output="numpy", size="model").shape[0] == 2
     with pytest.raises(ValueError, match="decode from a seed"):
         model.decode(latent)
     with pytest.raises(TypeError, match="The latent is a str. Give one that `encode` returned."):
-        model.decode(str(path))  # type: ignore[call-overload]
+        model.decode(str(path))
 
 
 def test_a_model_of_latents_takes_no_images(
