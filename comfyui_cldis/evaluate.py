@@ -102,7 +102,7 @@ def evaluate_model(
         result["sampled"] = evaluate(
             drawn, metrics, seed=seed, fast=fast, on_progress=_named("sampled", on_progress)
         )
-    facts = {"model": str(model.facts.get("name", "")), "dataset": data.name, "codes": codes}
+    facts = {"model": model.facts.name, "dataset": data.name, "codes": codes}
     return {**facts, "factors": list(data.space.names), **result}
 
 

@@ -12,6 +12,7 @@ from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality, TrainingFacts
 from comfyui_cldis.model import (
     CopilotConfig,
     DecoderConfig,
@@ -55,13 +56,13 @@ def make_tiny_model(seed: int = 0, **changes: int) -> EditableModel:
             Direction("hair length", tuple(axis[1]), -2.0, 2.5, "short", "long", 0.25),
             Direction("yaw", tuple(axis[0]), -1.5, 1.5, "left", "right", 0.125),
         ),
-        facts={
-            "name": "tiny",
-            "licence": "CC0",
-            "data_card": "Random weights.\nNo data: größer als nichts.",
-            "training": {"steps": 0, "seed": seed},
-            "quality": {"psnr_db": 12.5},
-        },
+        facts=ModelFacts(
+            name="tiny",
+            licence="CC0",
+            data_card="Random weights.\nNo data: größer als nichts.",
+            training=TrainingFacts(steps=0, seed=seed),
+            quality=ModelQuality(other={"psnr_db": 12.5}),
+        ),
     )
 
 

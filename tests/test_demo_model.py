@@ -1,12 +1,18 @@
 """The bundled model: its bars, measured again on a few heads it has not seen."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
+from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_checkpoint, read_header
 from comfyui_cldis.checkpoint.demo import ASSETS
+from comfyui_cldis.checkpoint.summary import as_json, as_text
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode, edit, encode
 from comfyui_cldis.imaging.reading import read_image
@@ -46,11 +52,29 @@ def test_the_strongest_sliders_change_the_image_visibly(model, heads):
         assert all(float((end - plain).abs().mean()) > 0 for end in ends), direction.name
 
 
+def test_writing_it_anew_changes_no_weight_and_nothing_that_is_shown(tmp_path):
+    """`cldis rename FILE skin skin`: the older file repeats figures of its directions."""
+    path = tmp_path / "heads64.safetensors"
+    shutil.copy(demo_model_path(), path)
+    assert cli.main(["rename", str(path), "skin", "skin"]) == 0
+    before, after = load_file(demo_model_path()), load_file(path)
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        assert tensor.dtype == after[name].dtype and torch.equal(tensor, after[name]), name
+    old, new = read_header(demo_model_path()), read_header(path)
+    assert as_json(old) == as_json(new) and as_text(old, "x") == as_text(new, "x")
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+    assert not {"monotone_share", "num_visible_monotone"} & facts["quality"].keys()
+
+
 def test_the_file_is_small_and_tells_its_story(model):
     path = Path(demo_model_path())
     assert path.stat().st_size <= 16e6
     facts = read_header(path).facts
-    assert {"name", "licence", "data_card", "training", "quality"} <= set(facts)
-    assert facts["quality"]["num_images"] >= 256
+    assert facts.name == "heads 64" and facts.training.steps and facts.other == {}
+    assert facts.quality.images == "unseen" and (facts.quality.num_images or 0) >= 256
+    assert facts.quality.other == {}  # what the file repeats of the directions is theirs alone
+    assert all(each.quality.monotone is not None for each in model.directions)
     assert (ASSETS / "heads64.md").is_file()
-    assert "CC0" in facts["licence"] + facts["data_card"]
+    assert "CC0" in facts.licence + facts.data_card

@@ -134,14 +134,14 @@ def report(argv: Sequence[str]) -> int:
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the --output folder of the run")
     arguments = parser.parse_args(argv)
-    from comfyui_cldis.checkpoint import load_checkpoint
+    from comfyui_cldis.checkpoint import read_header
 
     from .report.report import write_report
-    from .run import MODEL_NAME, report_facts
+    from .run import MODEL_NAME
 
     model_path = arguments.folder / MODEL_NAME
-    facts = report_facts(load_checkpoint(model_path)) if model_path.is_file() else None
-    say(f"Wrote {write_report(arguments.folder, facts, [])}")
+    model = read_header(model_path) if model_path.is_file() else None
+    say(f"Wrote {write_report(arguments.folder, model, [])}")
     return 0
 
 

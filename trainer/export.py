@@ -19,6 +19,7 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.directions.axes import VISIBLE_EFFECT, find_axes
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
+from comfyui_cldis.editing.facts import ModelFacts, TrainingFacts
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.model import DiffusionAutoencoder
@@ -97,7 +98,7 @@ def assemble(
     networks: DiffusionAutoencoder,
     config: TrainConfig,
     images: Images,
-    facts: dict[str, Any],
+    facts: ModelFacts,
     evaluated: tuple[Tensor, str],
     say: Callable[[str], None] = lambda text: None,
 ) -> EditableModel:
@@ -106,7 +107,7 @@ def assemble(
     Args:
         networks: averaged weights; copied, so the run is not disturbed.
         images: training images, uint8 (n, S, S, C).
-        facts: name, licence, data card, training summary; "quality" is added here.
+        facts: what the run knows; how directions were found and the quality are added here.
         evaluated: images the quality is measured on, and whether training saw them.
         say: told what is being measured.
     """
@@ -123,7 +124,7 @@ def assemble(
             )
     else:
         directions, navigation = navigated(model, images, bases, config, say)
-        facts = {**facts, "navigation": navigation}
+        facts = replace(facts, navigation=navigation)
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
     evaluation_set, seen = evaluated
     if directions:
@@ -131,8 +132,8 @@ def assemble(
         with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
             model = measure_directions(model, bases, lambda *_: bar.update())
     say(f"Measuring the quality on {counted(len(evaluation_set), 'image')} ({seen}).")
-    quality = {"pictures": seen, **measure_quality(model, evaluation_set, mean)}
-    return replace(model, facts={**facts, "quality": quality})
+    quality = measure_quality(model, evaluation_set, mean, seen)
+    return replace(model, facts=replace(facts, quality=quality))
 
 
 def navigated(
@@ -184,28 +185,31 @@ def describe_run(
     seconds: float,
     command: str,
     device: torch.device,
-) -> dict[str, Any]:
-    """The facts of a checkpoint as far as the run knows them."""
+    planned_steps: int | None = None,
+) -> ModelFacts:
+    """The facts of a checkpoint as far as the run knows them.
+
+    Args:
+        planned_steps: the length its schedules are shares of, where it got more steps later.
+    """
     source_name = source if source == "heads" else Path(source).name
     verb = "was" if num_held_out == 1 else "were"
     held_out = f"{num_held_out:,} more {verb} held out of the training." if num_held_out else ""
-    return {
-        "name": f"{source_name} {config.model.image_size}",
-        "licence": LICENCES.get(source, UNKNOWN_LICENCE),
-        "data_card": " ".join(
-            [
-                f"{counted(num_images, 'image')} from {source_name}, {config.model.image_size} px.",
-                held_out or DATA_CARDS.get(source, ""),
-            ]
-        ).rstrip(),
-        "training": {
-            "command": command,
-            "steps": step,
-            "images": step * config.batch_size,
-            "seed": config.seed,
-            "hours": float(f"{seconds / 3600:.3g}"),
-            "hardware": describe_hardware(device),
-            "date": date.today().isoformat(),
-            "config": config.to_dict(),
-        },
-    }
+    size = config.model.image_size
+    card = f"{counted(num_images, 'image')} from {source_name}, {size} px."
+    return ModelFacts(
+        name=f"{source_name} {size}",
+        licence=LICENCES.get(source, UNKNOWN_LICENCE),
+        data_card=f"{card} {held_out or DATA_CARDS.get(source, '')}".rstrip(),
+        training=TrainingFacts(
+            command=command,
+            steps=step,
+            images=step * config.batch_size,
+            seed=config.seed,
+            hours=float(f"{seconds / 3600:.3g}"),
+            hardware=describe_hardware(device),
+            date=date.today().isoformat(),
+            planned_steps=planned_steps,
+            config=config.to_dict(),
+        ),
+    )

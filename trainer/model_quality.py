@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from comfyui_cldis.directions.quality import MONOTONE, Measured, with_measurements
+from comfyui_cldis.directions.quality import Measured, with_measurements
 from comfyui_cldis.editing.direction import Direction
-from comfyui_cldis.editing.editable import MONOTONE_SHARE, EditableModel
+from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.facts import ModelQuality
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, encode, preview
 
@@ -36,7 +35,7 @@ def measure_directions(
     latent: Latent,
     on_direction: Callable[[Direction, Measured], object] | None = None,
 ) -> EditableModel:
-    """The model with quality and thumbnails of its directions; in its facts, which is monotone.
+    """The model with quality and thumbnails of its directions.
 
     This is the one measurement of a run's export and of `navigate`.
 
@@ -44,36 +43,23 @@ def measure_directions(
         latent: base images with noise; `JUDGED_BASES` of them are enough.
         on_direction: progress, called after each direction.
     """
-    model = with_measurements(model, latent, num_steps=DIRECTION_STEPS, on_direction=on_direction)
-    quality = {**dict(model.facts.get("quality") or {}), **evenness(model.directions)}
-    return replace(model, facts={**model.facts, "quality": quality})
-
-
-def evenness(directions: Sequence[Direction]) -> dict[str, Any]:
-    """JSON-able: the share of images on which each direction is monotone, and how many do."""
-    shares = {each.name: each.quality[MONOTONE] for each in directions if MONOTONE in each.quality}
-    return {
-        "monotone_share": shares,
-        "num_visible_monotone": sum(share >= MONOTONE_SHARE for share in shares.values()),
-    }
+    return with_measurements(model, latent, num_steps=DIRECTION_STEPS, on_direction=on_direction)
 
 
 def measure_quality(
     model: EditableModel,
     images: Tensor,
     mean: Tensor,
+    seen: str,
     *,
     num_steps: int = 20,
     batch_size: int = 64,
-) -> dict[str, Any]:
+) -> ModelQuality:
     """The figures of the model as a whole, on images (n, C, S, S) in [-1, 1] it has not seen.
 
     Args:
         mean: mean image of the training set (C, S, S), the reference of explained variance.
-
-    Returns:
-        JSON-able: counts, explained variances with random x_T and of the co-pilot, PSNR with
-        inverted x_T, and what was measured of how evenly the directions grow.
+        seen: whether training saw the images after all, in words.
     """
     random_parts, inverted_parts, preview_parts = [], [], []
     for start in range(0, len(images), batch_size):
@@ -83,13 +69,12 @@ def measure_quality(
         inverted_parts.append(decode(model, latent, num_steps=num_steps))
         preview_parts.append(preview(model, latent))
     random, inverted = torch.cat(random_parts), torch.cat(inverted_parts)
-    return {
-        "num_images": len(images),
-        "num_steps": num_steps,
-        "explained_variance_random_noise": round(explained_variance(images, random, mean), 4),
-        "explained_variance_preview": round(
-            explained_variance(images, torch.cat(preview_parts), mean), 4
-        ),
-        "psnr_inverted_noise_db": round(psnr(images, inverted), 2),
-        **evenness(model.directions),
-    }
+    previews = torch.cat(preview_parts)
+    return ModelQuality(
+        images=seen,
+        num_images=len(images),
+        num_steps=num_steps,
+        explained_variance_random_noise=round(explained_variance(images, random, mean), 4),
+        explained_variance_preview=round(explained_variance(images, previews, mean), 4),
+        psnr_inverted_noise_db=round(psnr(images, inverted), 2),
+    )

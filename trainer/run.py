@@ -344,10 +344,8 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
 
     if not path.is_file():
         return False
-    training = read_header(path).facts.get("training")
-    if not isinstance(training, dict):
-        return False
-    return (training.get("steps"), training.get("seed")) == (trainer.step, trainer.config.seed)
+    training = read_header(path).facts.training
+    return (training.steps, training.seed) == (trainer.step, trainer.config.seed)
 
 
 def export(
@@ -370,7 +368,7 @@ def export(
     from .report.samples import write_samples
     from .report.verdict import no_sliders
 
-    config = trainer.config
+    config, planned = trainer.config, trainer.run_schedule.planned
     facts = describe_run(
         config,
         source=settings.source,
@@ -380,28 +378,19 @@ def export(
         seconds=trainer.seconds,
         command=settings.command,
         device=trainer.device,
+        planned_steps=planned if planned < trainer.run_schedule.length else None,
     )
-    if trainer.run_schedule.planned < trainer.run_schedule.length:
-        facts["training"]["planned_steps"] = trainer.run_schedule.planned
     evaluated = evaluation_images(settings.source, config, trainer.images, trainer.held_out)
     model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, say)
     save_checkpoint(path, model, dtype=torch.float16)
-    useless = no_sliders(report_facts(model))
+    useless = no_sliders(model)
     if useless is not None:
         say(f"Note: {useless.text} With more steps the same run resumes.")
     say("Drawing samples for the report.")
     samples = write_samples(trainer, settings.output, model.directions)
-    report = write_run_report(settings.output, report_facts(model), samples)
+    report = write_run_report(settings.output, model, samples)
     say(f"Report: {report}")
     return samples
-
-
-def report_facts(model: Any) -> dict[str, Any]:
-    """Facts of a model with its directions, as the report shows them."""
-    from dataclasses import asdict, replace
-
-    directions = [asdict(replace(d, thumbnails=None)) for d in model.directions]
-    return {**model.facts, "directions": directions}
 
 
 def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:

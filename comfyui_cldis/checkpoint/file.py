@@ -171,6 +171,7 @@ class _Reader:
     def header(self) -> Header:
         """The facts, with all that is known of directions, but without statistics and weights."""
         name = self.path.name
+        facts, shares = read_facts(self.metadata, name)
         vectors = self._facts_tensor(VECTORS).tolist()
         shapes = self.layout.shapes(self.config.latent_dim)
         added = self.layout.share_out({key: self._facts_tensor(key) for key in shapes})
@@ -180,8 +181,8 @@ class _Reader:
             format_version=self.version,
             config=self.config,
             schedule=self.schedule,
-            directions=read_directions(self.entries, vectors, added, name),
-            facts=read_facts(self.metadata, name),
+            directions=read_directions(self.entries, vectors, added, shares, name),
+            facts=facts,
             parameters=sum(torch.Size(weight.get_shape()).numel() for weight in weights),
             stored_dtype=", ".join(sorted(_STORED[found] for found in dtypes)),
         )

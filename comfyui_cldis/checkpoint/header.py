@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..diffusion.schedule import ScheduleConfig
 from ..editing.code_path import CodePath
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
+from ..editing.facts import DirectionQuality, ModelFacts
 from ..model.config import ModelConfig
 
 FORMAT = "cldis"
@@ -39,7 +40,7 @@ class Header:
         config: architecture of the networks.
         schedule: noise schedule the decoder was trained with.
         directions: strongest effect first.
-        facts: name, licence, data card, training summary, quality.
+        facts: what is recorded of the model.
         parameters: number of weights of the networks.
         stored_dtype: data type of the weights in the file, such as "float16".
     """
@@ -48,7 +49,7 @@ class Header:
     config: ModelConfig
     schedule: ScheduleConfig
     directions: tuple[Direction, ...]
-    facts: Mapping[str, Any]
+    facts: ModelFacts
     parameters: int
     stored_dtype: str
 
@@ -79,7 +80,7 @@ def to_metadata(model: EditableModel) -> dict[str, str]:
         "architecture": _dump("architecture", config.to_dict()),
         "schedule": _dump("schedule", model.schedule.config.to_dict()),
         "directions": _dump("directions", directions),
-        "facts": _dump("facts", dict(model.facts)),
+        "facts": _dump("facts", model.facts.to_dict()),
     }
 
 
@@ -92,8 +93,9 @@ def _entry(direction: Direction) -> dict[str, Any]:
         "positive_label": direction.positive_label,
         "effect": direction.effect,
     }
-    if direction.quality:
-        entry["quality"] = dict(direction.quality)
+    quality = direction.quality.to_dict()
+    if quality:
+        entry["quality"] = quality
     if direction.path is not None:
         entry["path_amounts"] = list(direction.path.amounts)
     if direction.thumbnails is not None:
@@ -141,9 +143,25 @@ def read_config(metadata: Mapping[str, str], name: str) -> tuple[ModelConfig, Sc
     return config, schedule_config
 
 
-def read_facts(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Returns the facts; CheckpointError naming the file otherwise."""
-    return dict(_load(metadata, "facts", Mapping, name))
+def read_facts(metadata: Mapping[str, str], name: str) -> tuple[ModelFacts, Mapping[str, Any]]:
+    """Returns the facts, and the monotone share of directions by name where the facts have it.
+
+    Models of before 0.1.0, such as the bundled one, state it there (and most of them with the
+    direction as well), with the number of monotone directions, which follows from it.
+
+    Raises: CheckpointError naming the file.
+    """
+    values = _load(metadata, "facts", Mapping, name)
+    try:
+        facts = ModelFacts.from_dict(values, "the facts")
+    except ValueError as error:
+        raise damaged(name, f"has facts that cannot be read: {error}") from error
+    other = dict(facts.quality.other)
+    shares = other.pop("monotone_share", {})
+    other.pop("num_visible_monotone", None)
+    if not isinstance(shares, Mapping):
+        raise damaged(name, "gives 'monotone_share' of its quality as no JSON object")
+    return replace(facts, quality=replace(facts.quality, other=other)), shares
 
 
 def read_entries(metadata: Mapping[str, str], version: int, name: str) -> list[Any]:
@@ -167,6 +185,7 @@ def read_directions(
     entries: Sequence[Mapping[str, Any]],
     vectors: Sequence[Sequence[float]],
     added: Sequence[Mapping[str, Any]],
+    shares: Mapping[str, Any],
     name: str,
 ) -> tuple[Direction, ...]:
     """Joins the header's list of K directions with what the tensors say of them.
@@ -174,6 +193,7 @@ def read_directions(
     Args:
         vectors: K rows of N numbers.
         added: for each direction its "path_points" and "thumbnails", where it has them.
+        shares: monotone shares by name, for directions whose quality has none.
 
     Raises: CheckpointError for a missing key, a bad value, or two directions of one name.
     """
@@ -188,7 +208,7 @@ def read_directions(
                 negative_label=str(entry["negative_label"]),
                 positive_label=str(entry["positive_label"]),
                 effect=float(entry["effect"]),
-                quality=dict(entry.get("quality", {})),
+                quality=_quality(entry, shares),
                 path=_path(entry, more),
                 thumbnails=more.get("thumbnails"),
             )
@@ -202,6 +222,12 @@ def read_directions(
             raise damaged(name, f"names two directions '{direction.name}'")
         directions.append(direction)
     return tuple(directions)
+
+
+def _quality(entry: Mapping[str, Any], shares: Mapping[str, Any]) -> DirectionQuality:
+    share = {"monotone": shares[entry["name"]]} if entry["name"] in shares else {}
+    values = {**share, **entry.get("quality", {})}
+    return DirectionQuality.from_dict(values, f"the quality of direction '{entry['name']}'")
 
 
 def _path(entry: Mapping[str, Any], more: Mapping[str, Any]) -> CodePath | None:

@@ -1,54 +1,53 @@
 """What a model's measured figures mean, in words: for `cldis info`, its model card and its report.
 
-The figures are in the facts of the header, under "quality" (`trainer.model_quality` measures
-them).
+`trainer.model_quality` measures them; those of a direction are in `Direction.quality`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from ..editing.editable import MONOTONE_SHARE
+from ..editing.direction import Direction, count_monotone
+from ..editing.facts import MONOTONE_SHARE, ModelQuality
 
 WEAK_SHARE = 0.25  # of the strongest effect: directions below are called weak
-INVERTED = "psnr_inverted_noise_db"
+INVERTED, NUM_MONOTONE = "psnr_inverted_noise_db", "num_visible_monotone"
 CAPTION = "the noise map alone gives as much with a useless code, so it is no sign of quality"
 NAMES = {
     "explained_variance_random_noise": "code explains",
     "explained_variance_preview": "co-pilot explains",
-    "num_visible_monotone": "directions that is monotone",
+    NUM_MONOTONE: "directions that is monotone",
     INVERTED: "inverted noise",
 }
-BASIS = ("pictures", "num_images", "num_steps")
 
 
-def describe_quality(quality: Mapping[str, Any]) -> list[tuple[str, str]]:
+def quality_figures(quality: ModelQuality, directions: Sequence[Direction]) -> dict[str, float]:
+    """The known figures that `NAMES` names, in its order; the count is that of the directions."""
+    values = {**quality.to_dict(), NUM_MONOTONE: count_monotone(directions)}
+    return {key: values[key] for key in NAMES if values.get(key) is not None}
+
+
+def describe_quality(
+    quality: ModelQuality, directions: Sequence[Direction] = ()
+) -> list[tuple[str, str]]:
     """Names and values for reading: what was evaluated, the known figures, then all others.
 
-    Nested figures are left out; a figure that is not a finite number is shown as it is.
+    Nested figures are left out.
     """
     lines = []
-    if "num_images" in quality:
-        lines.append(("measured on", f"{quality['num_images']} {evaluated_on(quality)}"))
-    for key, name in NAMES.items():
-        if key not in quality:
-            continue
-        value = _finite(quality[key])
-        if value is None:
-            lines.append((name, str(quality[key])))
-        elif key == INVERTED:
-            lines.append((name, f"{value:.1f} dB PSNR; {CAPTION}"))
+    if quality.num_images is not None:
+        lines.append(("measured on", f"{quality.num_images} {evaluated_on(quality)}"))
+    for key, value in quality_figures(quality, directions).items():
+        text = f"{value:g}"
+        if key == INVERTED:
+            text = f"{value:.1f} dB PSNR; {CAPTION}"
         elif key.startswith("explained"):
-            lines.append((name, explained(value)))
-        else:
-            lines.append((name, f"{value:g}"))
-    known = {*NAMES, *(BASIS if lines else ())}
+            text = explained(value)
+        lines.append((NAMES[key], text))
     lines += [
         (key.replace("_", " "), str(value))
-        for key, value in quality.items()
-        if key not in known and not isinstance(value, Mapping)
+        for key, value in quality.other.items()
+        if not isinstance(value, Mapping)
     ]
     return lines
 
@@ -75,13 +74,6 @@ def weakness(effect: float, strongest: float, monotone_share: float | None) -> s
     return ", ".join(reasons)
 
 
-def evaluated_on(quality: Mapping[str, Any]) -> str:
+def evaluated_on(quality: ModelQuality) -> str:
     """The images that the quality was measured on, such as "unseen images"."""
-    seen = quality.get("pictures", "unseen")  # the key is younger than the first models
-    return "unseen images" if seen == "unseen" else f"images {seen}"
-
-
-def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+    return "unseen images" if quality.images == "unseen" else f"images {quality.images}".strip()

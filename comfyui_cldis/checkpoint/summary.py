@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..directions.naming import describe_ends
-from ..directions.quality import MONOTONE
-from ..editing.direction import Direction
+from ..editing.direction import Direction, count_monotone
 from .header import Header
-from .quality_text import describe_quality, weakness
+from .quality_text import NUM_MONOTONE, describe_quality, weakness
 
 
 def as_json(header: Header) -> dict[str, Any]:
-    """All of a header as JSON-able values, for programs."""
+    """All of a header as JSON-able values, for programs.
+
+    The monotone shares of the directions are repeated in the facts, where programs look for them.
+    """
+    facts = header.facts.to_dict()
+    number = count_monotone(header.directions)
+    if number is not None:
+        shares = {each.name: each.quality.monotone for each in header.directions}
+        known = {name: share for name, share in shares.items() if share is not None}
+        repeated = {"monotone_share": known, NUM_MONOTONE: number}
+        facts["quality"] = {**facts.get("quality", {}), **repeated}
     return {
         "format_version": header.format_version,
         "image_size": header.image_size,
@@ -29,31 +38,31 @@ def as_json(header: Header) -> dict[str, Any]:
                 "negative_label": each.negative_label,
                 "positive_label": each.positive_label,
                 "effect": each.effect,
-                "quality": dict(each.quality),
+                "quality": each.quality.to_dict(),
             }
             for each in header.directions
         ],
-        "facts": dict(header.facts),
+        "facts": facts,
     }
 
 
 def as_text(header: Header, file_name: str) -> str:
     """A header for reading: size, directions, training, quality and data."""
+    facts = header.facts
     lines = [
-        f"{file_name}: {header.facts.get('name', 'CL-Dis model')}",
+        f"{file_name}: {facts.name or 'CL-Dis model'}",
         f"  format version {header.format_version}",
         f"  images         {header.image_size} x {header.image_size} pixels, "
         f"{header.config.in_channels} channels",
         f"  latent         {header.latent_dim} scalars",
         f"  weights        {header.parameters:,}, stored as {header.stored_dtype}",
-        f"  licence        {header.facts.get('licence', 'not stated')}",
+        f"  licence        {facts.licence or 'not stated'}",
         "",
         "Directions, strongest first, with the range seen in training (0.5 to 99.5 %) in standard "
         "deviations:",
     ]
     notes = {
-        name: note and f", {note}"
-        for name, note in direction_notes(header.directions, header.facts).items()
+        name: note and f", {note}" for name, note in direction_notes(header.directions).items()
     }
     width = max((len(each.name) for each in header.directions), default=0)
     lines += [
@@ -61,46 +70,28 @@ def as_text(header: Header, file_name: str) -> str:
         f"(effect {each.effect:.3f}{notes[each.name]})"
         for each in header.directions
     ] or ["  none"]
-    training, quality = header.facts.get("training"), header.facts.get("quality")
-    if isinstance(training, dict) and training:
+    training = facts.training.to_dict()
+    if training:
         lines += ["", "Training:"]
         lines += [
             f"  {name}: {value}"
             for name, value in training.items()
             if not isinstance(value, dict)  # in --json and in the model card
         ]
-    if isinstance(quality, dict) and quality:
-        lines += [
-            "",
-            "Quality:",
-            *(f"  {name}: {text}" for name, text in describe_quality(quality)),
-        ]
-    if header.facts.get("data_card"):
-        lines += [
-            "",
-            "Data:",
-            *(f"  {line}" for line in str(header.facts["data_card"]).split("\n")),
-        ]
+    quality = describe_quality(facts.quality, header.directions)
+    if quality:
+        lines += ["", "Quality:", *(f"  {name}: {text}" for name, text in quality)]
+    if facts.data_card:
+        lines += ["", "Data:", *(f"  {line}" for line in facts.data_card.split("\n"))]
     return "\n".join(lines)
 
 
-def direction_notes(directions: Sequence[Direction], facts: Mapping[str, Any]) -> dict[str, str]:
-    """Name of each direction -> what speaks against it, such as "weak"; "" for nothing.
-
-    Where evenness was measured twice, in the facts and with the direction, the worse figure counts:
-    a look at a few images does not take back what many have shown.
-    """
-    quality = facts.get("quality")
-    shares = quality.get("monotone_share") if isinstance(quality, Mapping) else None
+def direction_notes(directions: Sequence[Direction]) -> dict[str, str]:
+    """Name of each direction -> what speaks against it, such as "weak"; "" for nothing."""
     strongest = max((each.effect for each in directions), default=0.0)
-    notes = {}
-    for each in directions:
-        share = shares.get(each.name) if isinstance(shares, Mapping) else None
-        found = [
-            float(s) for s in (share, each.quality.get(MONOTONE)) if isinstance(s, int | float)
-        ]
-        notes[each.name] = weakness(each.effect, strongest, min(found, default=None))
-    return notes
+    return {
+        each.name: weakness(each.effect, strongest, each.quality.monotone) for each in directions
+    }
 
 
 def range_with_ends(direction: Direction) -> str:

@@ -20,9 +20,6 @@ from ..checkpoint.rewrite import check_new_file, write_model
 from ..checkpoint.summary import direction_notes, range_with_ends
 from ..directions.naming import describe_ends
 from ..directions.quality import (
-    BALANCE,
-    CONSISTENCY,
-    MONOTONE,
     Measured,
     drawn_latent,
     evaluation_amounts,
@@ -39,7 +36,7 @@ Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]
 NUM_DRAWN = 4  # images that directions are measured on when none are given
 NUM_SHOWN = 2  # of them on a sheet
 STEPS_SHOWN = 5  # of each, from end to end of the range
-COLUMNS = {MONOTONE: "even", CONSISTENCY: "alike", BALANCE: "balance"}
+COLUMNS = {"monotone": "even", "consistency": "alike", "balance": "balance"}
 LEGEND = """\
 effect: mean change of the image between -1 and +1 sd, in [0, 2].
 even: share of the images that change one way all along.
@@ -62,12 +59,14 @@ def directions_table(header: Header, measured: Mapping[str, Measured] | None = N
     """
     if not header.directions:
         return "The model has no directions."
-    notes = direction_notes(header.directions, header.facts)
-    shown = [key for key in COLUMNS if any(key in each.quality for each in header.directions)]
+    notes = direction_notes(header.directions)
+    qualities = {each.name: each.quality.to_dict() for each in header.directions}
+    shown = [key for key in COLUMNS if any(key in quality for quality in qualities.values())]
     head = ["name", "range (sd)", "effect", *(COLUMNS[key] for key in shown), "note"]
     rows = [head + (["seems to change"] if measured else [])]
     for each in header.directions:
-        figures = [f"{each.quality[key]:.2f}" if key in each.quality else "" for key in shown]
+        quality = qualities[each.name]
+        figures = [f"{quality[key]:.2f}" if key in quality else "" for key in shown]
         row = [each.name, range_with_ends(each), f"{each.effect:.3f}", *figures, notes[each.name]]
         if measured:
             words = measured[each.name].words
@@ -90,7 +89,7 @@ def directions_sheet(
     Raises: ValueError for a model without directions, or with channels that are no colours.
     """
     _check_drawable(model)
-    rows, notes = [], direction_notes(model.directions, model.facts)
+    rows, notes = [], direction_notes(model.directions)
     with progress("decode") as on_step:
         for index, direction in enumerate(model.directions):
             amounts = amounts_over_range(direction, STEPS_SHOWN // 2)
@@ -115,7 +114,7 @@ def directions_sheet_size(header: Header, num_images: int) -> tuple[int, int]:
 
 def thumbnail_sheet(header: Header) -> Image.Image | None:
     """One row for each direction, from the thumbnails in the file; None unless all have some."""
-    notes = direction_notes(header.directions, header.facts)
+    notes = direction_notes(header.directions)
     rows = []
     for direction in header.directions:
         if direction.thumbnails is None:

@@ -47,7 +47,7 @@ def demo_sheet(
         drawn = decode(model, Latent.cat(parts), num_steps=num_steps, on_step=on_step)
     scale = max(1, TILE // originals.shape[-1])
     if not directions:
-        row = Row(str(model.facts.get("name", "")), torch.cat([originals, drawn]))
+        row = Row(model.facts.name, torch.cat([originals, drawn]))
         return contact_sheet([row], ["original", "reconstruction"], scale=scale)
     rows = []
     for index, tiles in enumerate(drawn.split([len(part.z) for part in parts])):

@@ -12,12 +12,12 @@ from torch.nn import functional
 from ..diffusion.noise import gaussian_noise
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
+from ..editing.facts import DirectionQuality
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, traverse
 from .naming import Words, describe_change
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # in sd, cut to the safe range
-MONOTONE, CONSISTENCY, BALANCE = "monotone", "consistency", "balance"  # keys of the quality
 THUMBNAIL_SIDE = 48  # pixels, or the model's own size if that is smaller
 
 
@@ -27,9 +27,7 @@ class Measured:
 
     Attributes:
         effect: mean absolute change between -1 and +1 sd, in [0, 2] image units.
-        quality: "monotone", the share of the images that change one way all along; "consistency"
-            in [-1, 1], the mean cosine between the change of an image and that of each other;
-            "balance" in [0, 1], how alike in size the changes to both sides are.
+        quality: its figures.
         words: a provisional name and ends, of the change between -1 and +1 sd, as `rank_vectors`
             names directions.
         thumbnails: of the first image, as `Direction.thumbnails`; None for channels that are no
@@ -37,7 +35,7 @@ class Measured:
     """
 
     effect: float
-    quality: dict[str, float]
+    quality: DirectionQuality
     words: Words
     thumbnails: Tensor | None
 
@@ -55,12 +53,14 @@ def measure_direction(
     drawn = decode(model, traverse(model, latent, direction.name, amounts), num_steps=num_steps)
     images = drawn.view(len(latent), len(amounts), *drawn.shape[1:])
     unlike = [at for at, amount in enumerate(amounts) if amount not in amounts[:at]]
-    quality = {MONOTONE: monotone_share(images[:, unlike]), BALANCE: _balance(images)}
-    if len(latent) > 1:
-        quality[CONSISTENCY] = _consistency(images[:, -1] - images[:, 0])
+    quality = DirectionQuality(
+        monotone=round(monotone_share(images[:, unlike]), 4),
+        balance=round(_balance(images), 4),
+        consistency=_consistency(images[:, -1] - images[:, 0]),
+    )
     return Measured(
         effect=round(float((images[:, 3] - images[:, 1]).abs().mean()), 5),
-        quality={name: round(value, 4) for name, value in quality.items()},
+        quality=quality,
         words=describe_change(images[:, 1], images[:, 3]),
         thumbnails=_thumbnails(images[0, [0, 2, 4]]),
     )
@@ -85,7 +85,7 @@ def with_measurements(
     directions = []
     for direction in model.directions:
         measured = measure_direction(model, latent, direction, num_steps=num_steps)
-        quality = {**direction.quality, **measured.quality}
+        quality = replace(measured.quality, other=direction.quality.other)
         directions.append(replace(direction, quality=quality, thumbnails=measured.thumbnails))
         if on_direction is not None:
             on_direction(direction, measured)
@@ -125,11 +125,13 @@ def _balance(images: Tensor) -> float:
     return sides[0] / sides[1] if sides[1] > 0 else 0.0
 
 
-def _consistency(change: Tensor) -> float:
+def _consistency(change: Tensor) -> float | None:
     """Mean cosine between the changes (B, C, S, S) of two images, over all B (B - 1) pairs."""
     unit = functional.normalize(change.flatten(1), dim=1)
     count = len(unit)
-    return float((unit @ unit.T).sum() - unit.square().sum()) / (count * (count - 1))
+    if count < 2:
+        return None
+    return round(float((unit @ unit.T).sum() - unit.square().sum()) / (count * (count - 1)), 4)
 
 
 def _thumbnails(images: Tensor) -> Tensor | None:

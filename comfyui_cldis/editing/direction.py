@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .code_path import CodePath
+from .facts import DirectionQuality
 
 MAX_QUALITIES, MAX_QUALITY_NAME = 32, 64  # figures of one direction, characters of a name
 THUMBNAIL_SIDES = (8, 128)  # smallest and largest, in pixels
@@ -25,7 +26,7 @@ class Direction:
         minimum, maximum: safe amounts in standard deviations, minimum < 0 < maximum.
         negative_label, positive_label: what the two ends look like.
         effect: mean absolute change of the image, in [0, 2] image units, between -1 and +1.
-        quality: measured figures by name, such as those of `quality.measure_direction`; at most 32.
+        quality: measured figures, at most 32; they are stored nowhere else.
         path: how the code moves when it is no straight line; `vector` is then its straight
             approximation. Amounts along a path do not add up over several edits.
         thumbnails: uint8 (3, S, S, 3), sRGB: one image at the negative end, at 0 and at the
@@ -39,7 +40,7 @@ class Direction:
     negative_label: str = ""
     positive_label: str = ""
     effect: float = 0.0
-    quality: Mapping[str, float] = field(default_factory=dict, hash=False)
+    quality: DirectionQuality = field(default_factory=DirectionQuality)
     path: CodePath | None = None
     thumbnails: Tensor | None = field(default=None, compare=False, repr=False)
 
@@ -56,7 +57,7 @@ class Direction:
                 f"Direction '{self.name}' ranges from {self.minimum} to {self.maximum}. "
                 "The range must contain 0 inside."
             )
-        _check_quality(self.name, self.quality)
+        _check_quality(self.name, self.quality.to_dict())
         if self.path is not None and len(self.path.points[0]) != len(self.vector):
             raise ValueError(
                 f"The path of direction '{self.name}' has points of {len(self.path.points[0])} "
@@ -125,6 +126,12 @@ def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Di
             return direction
     names = ", ".join(direction.name for direction in directions) or "none"
     raise ValueError(f"Direction '{name}' is not in {owner}. It has: {names}.")
+
+
+def count_monotone(directions: Sequence[Direction]) -> int | None:
+    """How many of the directions are monotone; None when that was measured of none."""
+    known = [each.quality.is_monotone for each in directions]
+    return None if all(each is None for each in known) else known.count(True)
 
 
 def check_amount(name: str, amount: object) -> float:

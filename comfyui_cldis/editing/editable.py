@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from torch import Tensor
 from ..diffusion.schedule import NoiseSchedule
 from ..model import DiffusionAutoencoder
 from .direction import Direction, find_direction
-
-MONOTONE_SHARE = 0.9  # of the images: from here on a direction counts as growing evenly
+from .facts import ModelFacts
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,20 @@ class LatentStatistics:
         )
 
 
+class Described(Protocol):
+    """What is known of a model without its networks: an `EditableModel`, or a file's header."""
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """Sliders, strongest effect first."""
+        ...
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is recorded of it."""
+        ...
+
+
 @dataclass(frozen=True)
 class EditableModel:
     """Everything a checkpoint holds, ready to use.
@@ -51,19 +64,19 @@ class EditableModel:
         schedule: the noise schedule they were trained with.
         statistics: latent statistics.
         directions: sliders, strongest effect first.
-        facts: JSON-able facts: "name", "licence", "data_card", "training", "quality".
+        facts: what is recorded of it; a direction's quality is in the direction.
     """
 
     networks: DiffusionAutoencoder
     schedule: NoiseSchedule
     statistics: LatentStatistics
     directions: tuple[Direction, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: ModelFacts = field(default_factory=ModelFacts)
 
     @property
     def name(self) -> str:
         """Name of the model, for messages."""
-        return str(self.facts.get("name", "the model"))
+        return self.facts.name or "the model"
 
     def direction(self, name: str) -> Direction:
         """The direction called `name`. Raises: ValueError naming the model's directions."""
@@ -87,18 +100,8 @@ class EditableModel:
         turned = direction.reversed() if reverse else direction
         negative, positive = labels or (turned.negative_label, turned.positive_label)
         changed = replace(turned, name=new, negative_label=negative, positive_label=positive)
-        facts = dict(self.facts)
-        quality = facts.get("quality")
-        if isinstance(quality, Mapping) and isinstance(quality.get("monotone_share"), Mapping):
-            shares = {
-                new if name == old else name: share
-                for name, share in quality["monotone_share"].items()
-            }
-            facts["quality"] = {**quality, "monotone_share": shares}
         return replace(
-            self,
-            directions=tuple(changed if d is direction else d for d in self.directions),
-            facts=facts,
+            self, directions=tuple(changed if d is direction else d for d in self.directions)
         )
 
     def without(self, names: Collection[str]) -> EditableModel:
@@ -111,12 +114,4 @@ class EditableModel:
         left = tuple(each for each in self.directions if each.name not in dropped)
         if self.directions and not left:
             raise ValueError(f"That would leave {self.name} without directions. Keep at least one.")
-        facts = dict(self.facts)
-        quality = facts.get("quality")
-        if isinstance(quality, Mapping) and isinstance(quality.get("monotone_share"), Mapping):
-            shares = {k: v for k, v in quality["monotone_share"].items() if k not in dropped}
-            facts["quality"] = {**quality, "monotone_share": shares}
-            if "num_visible_monotone" in quality:
-                count = sum(share >= MONOTONE_SHARE for share in shares.values())
-                facts["quality"]["num_visible_monotone"] = count
-        return replace(self, directions=left, facts=facts)
+        return replace(self, directions=left)

@@ -43,7 +43,7 @@ def describe(model: LoadedModel) -> str:
     """The model's facts as plain text, directions first."""
     editable = model.editable
     config = editable.networks.config
-    facts = dict(editable.facts)
+    facts = editable.facts.to_dict()
     lines = [
         f"{facts.pop('name', model.label)} ({model.label})",
         f"{config.image_size} x {config.image_size} pixels, {config.in_channels} channels, "
@@ -51,7 +51,7 @@ def describe(model: LoadedModel) -> str:
         "",
         "Directions, strongest effect first (amounts seen in training, in standard deviations):",
     ]
-    notes = direction_notes(editable.directions, editable.facts)
+    notes = direction_notes(editable.directions)
     for direction in editable.directions:
         labels = direction.negative_label, direction.positive_label
         ends = " / ".join(labels) if describe_ends(*labels) else ""

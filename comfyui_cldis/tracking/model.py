@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,7 +16,6 @@ from .vectors import axis_vectors
 
 Images = Tensor | np.ndarray
 BATCH = 32
-RECORDED_COVERAGE = "explained_variance_random_noise"  # in a model's facts, under "quality"
 
 
 class ModelGenerator:
@@ -124,9 +121,8 @@ def bases_from_prior(model: EditableModel, settings: TrackingSettings, seed: int
 
 def recorded_coverage(model: EditableModel) -> float | None:
     """A as the model's file records it (measured at export on unseen images), or None."""
-    quality: Any = model.facts.get("quality")
-    value = quality.get(RECORDED_COVERAGE) if hasattr(quality, "get") else None
-    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) else None
+    value = model.facts.quality.explained_variance_random_noise
+    return None if value is None else min(1.0, max(0.0, value))
 
 
 def model_vectors(model: EditableModel, directions: str) -> dict[str, list[float]]:

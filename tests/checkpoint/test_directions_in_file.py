@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import load_file, safe_open, save_file
 
 from comfyui_cldis.checkpoint import CheckpointError, load_checkpoint, read_header, save_checkpoint
+from comfyui_cldis.checkpoint.summary import as_json
 from comfyui_cldis.editing.code_path import CodePath
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.facts import DirectionQuality, ModelQuality
 
 BEND = CodePath((-2.0, 0.0, 1.0), ((0.0, -2.0, 0.5, 0.0), (0.0,) * 4, (0.0, 1.0, 0.25, 0.0)))
 
@@ -30,7 +32,7 @@ def rich(model: EditableModel) -> EditableModel:
     """The model with three directions: one with everything, one plain, one with images."""
     first, second = model.directions
     third = Direction("third", (0.0, 0.0, 0.0, 1.0), -1.0, 1.0, thumbnails=images(9))
-    quality = {"monotone": 0.875, "consistency": -0.25}
+    quality = DirectionQuality(monotone=0.875, consistency=-0.25)
     full = replace(first, quality=quality, path=BEND, thumbnails=images(7))
     return replace(model, directions=(full, second, third))
 
@@ -53,7 +55,8 @@ def test_everything_comes_back(tiny_model: EditableModel, rich_file: Path, read:
         assert (after.thumbnails is None) == (before.thumbnails is None)
         if before.thumbnails is not None:
             assert torch.equal(after.thumbnails, before.thumbnails)
-    assert found[0].path == BEND and found[0].quality == {"monotone": 0.875, "consistency": -0.25}
+    assert found[0].path == BEND
+    assert found[0].quality == DirectionQuality(monotone=0.875, consistency=-0.25)
 
 
 def test_the_oldest_version_that_will_do_is_written(
@@ -96,7 +99,35 @@ def test_version_1_ignores_what_it_did_not_know(tiny_checkpoint: Path, tmp_path:
 
     path = rewritten(tiny_checkpoint, tmp_path / "a.safetensors", change)
     direction = read_header(path).directions[0]
-    assert direction.thumbnails is None and direction.quality == {}
+    assert direction.thumbnails is None and direction.quality == DirectionQuality()
+
+
+@pytest.mark.parametrize(
+    ("in_facts", "own", "expected"),
+    [
+        ({"yaw": 0.5}, {"monotone": 0.75, "balance": 1.0}, (0.75, 1.0)),  # its own figure counts
+        ({"yaw": 0.5}, {"balance": 1.0}, (0.5, 1.0)),
+        ({"yaw": 0.5, "a direction that was dropped": 1.0}, {}, (0.5, None)),
+        ({}, {}, (None, None)),
+    ],
+)
+def test_shares_in_the_facts_are_read_into_their_directions(
+    tiny_checkpoint: Path, tmp_path: Path, in_facts: dict, own: dict, expected: tuple
+) -> None:
+    def change(tensors: dict, metadata: dict, entries: list) -> None:
+        metadata["format_version"] = "2"
+        quality = {"psnr_db": 12.5, "monotone_share": in_facts, "num_visible_monotone": 7}
+        metadata["facts"] = json.dumps({"quality": quality})
+        entries[1]["quality"] = own
+
+    header = read_header(rewritten(tiny_checkpoint, tmp_path / "a.safetensors", change))
+    found = header.directions[1].quality
+    assert (found.monotone, found.balance) == expected
+    assert header.facts.quality == ModelQuality(other={"psnr_db": 12.5})
+    shown = as_json(header)["facts"]["quality"]
+    share = expected[0]
+    repeated = {"monotone_share": {"yaw": share}, "num_visible_monotone": 0} if share else {}
+    assert shown == {"psnr_db": 12.5, **repeated}
 
 
 def test_a_file_of_version_2_without_additions(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -120,8 +151,11 @@ def tensor(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
     [
         (entry(0, colour="red"), "the unknown key 'colour' in direction 0"),
         (entry(0, quality=[1]), "a quality that is no JSON object"),
-        (entry(0, quality={"monotone": "high"}), "'monotone' of direction 'hair length' is high"),
-        (entry(0, quality={"monotone": True}), "is True. Give a finite number"),
+        (
+            entry(0, quality={"monotone": "high"}),
+            "'monotone' of the quality of direction 'hair length' is 'high', not",
+        ),
+        (entry(0, quality={"monotone": True}), "is 'True', not a finite number"),
         (entry(0, quality={str(i): 1 for i in range(33)}), "33 quality figures"),
         (entry(0, quality={"x" * 65: 1}), "1 to 64 characters"),
         (entry(0, path_amounts=[0.0]), "2 to 65 amounts"),

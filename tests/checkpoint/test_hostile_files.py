@@ -168,6 +168,21 @@ def test_a_file_that_is_cut_off(tiny_checkpoint: Path, tmp_path: Path, share: fl
         (with_text("facts", "[" * 100_000), "no valid JSON in 'facts'"),
         (with_text("facts", "[]"), "wrong kind of value in 'facts'"),
         (with_text("facts", '{"quality": NaN}'), "NaN is not finite"),
+        (with_text("facts", '{"quality": "good"}'), "'quality' of the facts is 'good', not a JSON"),
+        (with_text("facts", '{"name": 7}'), "'name' of the facts is '7', not a text"),
+        (
+            with_text("facts", '{"training": {"steps": true}}'),
+            "'steps' of 'training' of the facts is 'True', not a whole number",
+        ),
+        (
+            with_text("facts", '{"quality": {"psnr_inverted_noise_db": 1e999}}'),
+            "'psnr_inverted_noise_db' of 'quality' of the facts is 'inf', not a finite number",
+        ),
+        (with_text("facts", '{"quality": {"monotone_share": 1}}'), "'monotone_share' .* no JSON"),
+        (
+            with_text("facts", '{"quality": {"monotone_share": {"yaw": "all"}}}'),
+            "'monotone' of the quality of direction 'yaw' is 'all', not a finite number",
+        ),
         (with_text("image_size", "64"), "gives image_size 64, but its architecture 32"),
         (with_json("architecture", lambda a: a.update(colour="red")), "Unknown key 'colour'"),
         (with_json("architecture", lambda a: a.update(image_size=0)), "image_size is 0"),

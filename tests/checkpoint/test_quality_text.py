@@ -6,21 +6,25 @@ from comfyui_cldis.checkpoint.quality_text import (
     explained,
     weakness,
 )
+from comfyui_cldis.editing.direction import Direction
+from comfyui_cldis.editing.facts import DirectionQuality, ModelQuality
 
 
 def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
-    lines = describe_quality(
-        {
-            "psnr_inverted_noise_db": 47.31,
-            "pictures": "seen in training",
-            "num_images": 64,
-            "num_steps": 20,
-            "explained_variance_random_noise": 0.6476,
-            "explained_variance_preview": -0.123,
-            "monotone_share": {"yaw": 1.0},
-            "num_visible_monotone": 8,
-        }
+    quality = ModelQuality(
+        images="seen in training",
+        num_images=64,
+        num_steps=20,
+        explained_variance_random_noise=0.6476,
+        explained_variance_preview=-0.123,
+        psnr_inverted_noise_db=47.31,
     )
+    shares = (1.0, 0.9, 0.89, None)
+    directions = [
+        Direction(str(index), (1.0,), -1, 1, quality=DirectionQuality(monotone=share))
+        for index, share in enumerate(shares)
+    ]
+    lines = describe_quality(quality, directions)
     assert [name for name, _ in lines] == [
         "measured on",
         "code explains",
@@ -32,14 +36,19 @@ def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
     assert values["measured on"] == "64 images seen in training"
     assert values["code explains"] == "65 % of how the images differ from their mean"
     assert values["co-pilot explains"].startswith("nothing:") and "-0.12" in lines[2][1]
+    assert values["directions that is monotone"] == "2"
     assert values["inverted noise"].startswith("47.3 dB") and "no sign" in values["inverted noise"]
 
 
 def test_no_figure_is_lost():
-    assert describe_quality({}) == []
-    found = describe_quality({"psnr_db": 12.5, "explained_variance_preview": "broken"})
-    assert found == [("co-pilot explains", "broken"), ("psnr db", "12.5")]
-    assert describe_quality({"num_steps": 7}) == [("num steps", "7")]
+    assert describe_quality(ModelQuality()) == []
+    found = describe_quality(
+        ModelQuality(explained_variance_preview=0.5, other={"psnr_db": 12.5, "nested": {}})
+    )
+    assert found == [
+        ("co-pilot explains", "50 % of how the images differ from their mean"),
+        ("psnr db", "12.5"),
+    ]
     assert explained(0.0).startswith("0 %") and explained(-1e-9).startswith("nothing")
 
 
@@ -51,5 +60,6 @@ def test_weak_directions():
 
 
 def test_what_was_evaluated():
-    assert evaluated_on({}) == evaluated_on({"pictures": "unseen"}) == "unseen images"
-    assert evaluated_on({"pictures": "seen in training"}) == "images seen in training"
+    assert evaluated_on(ModelQuality(images="unseen")) == "unseen images"
+    assert evaluated_on(ModelQuality(images="seen in training")) == "images seen in training"
+    assert evaluated_on(ModelQuality()) == "pictures"

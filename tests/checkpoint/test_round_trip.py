@@ -21,6 +21,7 @@ from comfyui_cldis.checkpoint import (
 )
 from comfyui_cldis.checkpoint.file import STATISTICS
 from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.editing.pipeline import decode, encode
 
 
@@ -181,7 +182,7 @@ def test_writing_replaces_an_older_file(
     path = tmp_path / "model.safetensors"
     save_checkpoint(path, make_model(seed=1))
     save_checkpoint(path, make_model(seed=2))
-    assert load_checkpoint(path).facts["training"]["seed"] == 2
+    assert load_checkpoint(path).facts.training.seed == 2
     assert os.listdir(tmp_path) == ["model.safetensors"]
 
 
@@ -194,11 +195,11 @@ def test_the_file_has_the_usual_permissions(tiny_model: EditableModel, tmp_path:
 
 def broken(model: EditableModel, what: str) -> EditableModel:
     if what == "facts that are no JSON":
-        return replace(model, facts={"name": object()})
+        return replace(model, facts=ModelFacts(other={"name of it": object()}))
     if what == "facts with NaN":
-        return replace(model, facts={"quality": float("nan")})
+        return replace(model, facts=ModelFacts(other={"figure": float("nan")}))
     if what == "a header over 1 MiB":
-        return replace(model, facts={"data_card": "x" * (1 << 20)})
+        return replace(model, facts=ModelFacts(data_card="x" * (1 << 20)))
     values = {"weights with NaN": float("nan"), "weights beyond float16": 1e6}
     next(model.networks.parameters()).data.view(-1)[0] = values[what]
     return model

@@ -23,6 +23,7 @@ from comfyui_cldis.cli import images as images
 from comfyui_cldis.cli.main import TRAINER_COMMANDS
 from comfyui_cldis.cli.terminal import progress_bar
 from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.facts import DirectionQuality
 from comfyui_cldis.editing.pipeline import SAMPLERS
 from comfyui_cldis.imaging.reading import DecodedImage
 
@@ -347,9 +348,8 @@ def test_info_marks_weak_directions(
     model = make_model()
     strong, faint = model.directions
     faint = dataclasses.replace(faint, effect=0.2 * strong.effect)
-    facts = {**model.facts, "quality": {"monotone_share": {strong.name: 0.75, faint.name: 1.0}}}
-    model = dataclasses.replace(model, directions=(strong, faint), facts=facts)
-    save_checkpoint("m.safetensors", model)
+    strong = dataclasses.replace(strong, quality=DirectionQuality(monotone=0.75))
+    save_checkpoint("m.safetensors", dataclasses.replace(model, directions=(strong, faint)))
     assert run("info", "m.safetensors") == 0
     lines = capsys.readouterr().out.splitlines()
     (first,) = [line for line in lines if strong.name in line]
@@ -557,19 +557,20 @@ def test_help_needs_no_torch() -> None:
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
-def test_rename_keeps_weights_and_moves_the_quality_figure(
+def test_rename_keeps_weights_and_the_quality_figure(
     make_model: Callable[..., EditableModel], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = make_model(seed=3)
-    facts = {**model.facts, "quality": {"monotone_share": {"yaw": 1.0, "hair length": 0.5}}}
+    known = DirectionQuality(monotone=0.75)
+    directions = tuple(dataclasses.replace(each, quality=known) for each in model.directions)
     path = tmp_path / "model.safetensors"
-    save_checkpoint(path, dataclasses.replace(model, facts=facts), dtype=torch.float16)
+    save_checkpoint(path, dataclasses.replace(model, directions=directions), dtype=torch.float16)
     before = checkpoint.load_checkpoint(path)
     assert run("rename", path, "yaw", "turn", "--labels", "to the left", "to the right") == 0
     after = checkpoint.load_checkpoint(path)
     assert [each.name for each in after.directions] == ["hair length", "turn"]
     assert after.direction("turn").positive_label == "to the right"
-    assert after.facts["quality"]["monotone_share"] == {"turn": 1.0, "hair length": 0.5}
+    assert after.direction("turn").quality == known
     assert checkpoint.read_header(path).stored_dtype == "float16"
     for name, tensor in before.networks.state_dict().items():
         assert torch.equal(tensor, after.networks.state_dict()[name])

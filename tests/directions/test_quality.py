@@ -12,6 +12,7 @@ from torch import Tensor
 import comfyui_cldis.directions.quality as quality_module
 from comfyui_cldis.directions.quality import drawn_latent, measure_direction, monotone_share
 from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.facts import DirectionQuality
 from comfyui_cldis.editing.latent import Latent
 
 
@@ -30,7 +31,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, model: EditableModel, draw: Any) -
 def test_an_even_brightening(tiny_model: EditableModel, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measured(monkeypatch, tiny_model, lambda at, item: torch.full((3, 64, 64), at / 4))
     assert found.effect == pytest.approx(0.5, abs=1e-5)  # from -1/4 to 1/4
-    assert found.quality == pytest.approx({"monotone": 1, "balance": 1, "consistency": 1})
+    assert found.quality == DirectionQuality(monotone=1, balance=1, consistency=1)
     assert found.words == ("brightness whole", "darker", "brighter")
     assert found.thumbnails.shape == (3, 48, 48, 3)
     levels = [int(each.float().mean()) for each in found.thumbnails]
@@ -47,10 +48,10 @@ def test_figures_of_an_uneven_direction(
         return torch.full((3, 8, 8), {2.0: -0.1}.get(round(at, 2), -at / 5))
 
     found = measured(monkeypatch, tiny_model, draw)
-    assert found.quality["monotone"] == 0.5
-    assert found.quality["consistency"] == pytest.approx(-1)
+    assert found.quality.monotone == 0.5
+    assert found.quality.consistency == pytest.approx(-1)
     # to the negative side: 0.2 and 0.4; to the positive side: 0.6 and 0.1
-    assert found.quality["balance"] == pytest.approx(0.3 / 0.35, abs=1e-4)
+    assert found.quality.balance == pytest.approx(0.3 / 0.35, abs=1e-4)
 
 
 def test_amounts_stay_within_the_safe_range(
@@ -66,7 +67,7 @@ def test_amounts_stay_within_the_safe_range(
 
     found = measured(monkeypatch, model, draw)
     assert seen[:5] == [-0.6, -0.6, 0.0, 1.0, 1.2]
-    assert found.quality["monotone"] == 1  # though two of the amounts are one
+    assert found.quality.monotone == 1  # though two of the amounts are one
     assert found.thumbnails.shape == (3, 16, 16, 3)
 
 

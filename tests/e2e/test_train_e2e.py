@@ -97,8 +97,8 @@ def test_a_folder_becomes_a_model_that_edits_in_the_same_graph(comfy, trained) -
     assert image.convert("L").getextrema()[0] != image.convert("L").getextrema()[1]
     assert any("first.safetensors" in text and "32 x 32" in text for text in trained.run.texts())
     header = read_header(comfy.base / "models" / "cldis" / "first.safetensors")
-    assert header.facts["training"]["steps"] == STEPS
-    assert header.facts["data_card"].startswith(f"{NUM_IMAGES} images from few, 32 px.")
+    assert header.facts.training.steps == STEPS
+    assert header.facts.data_card.startswith(f"{NUM_IMAGES} images from few, 32 px.")
     assert (run_folder(comfy, "first") / "report.html").is_file()
 
 

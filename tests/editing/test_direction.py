@@ -10,6 +10,7 @@ import torch
 
 from comfyui_cldis.editing.code_path import CodePath
 from comfyui_cldis.editing.direction import Direction, apply_directions
+from comfyui_cldis.editing.facts import DirectionQuality
 
 BEND = CodePath((-2.0, 0.0, 1.0), ((2.0, 0.0), (0.0, 0.0), (1.0, 3.0)))
 
@@ -71,8 +72,11 @@ def test_paths_that_are_refused(amounts: Any, points: Any, message: str) -> None
         ({"name": " "}, "has no name"),
         ({"vector": (1.0, 1.0)}, "has length 1.414"),
         ({"minimum": 0.0}, "must contain 0"),
-        ({"quality": {"a": math.nan}}, "'a' of direction 'd' is nan. Give a finite number"),
-        ({"quality": {"": 1.0}}, "1 to 64 characters"),
+        (
+            {"quality": DirectionQuality(other={"a": math.nan})},
+            "'a' of direction 'd' is nan. Give a finite",
+        ),
+        ({"quality": DirectionQuality(other={"": 1.0})}, "1 to 64 characters"),
         ({"path": CodePath((0.0, 1.0), ((0.0,), (1.0,)))}, "points of 1 numbers, its vector 2"),
         ({"thumbnails": torch.zeros(3, 16, 16, 3)}, "torch.float32 of shape"),
         ({"thumbnails": torch.zeros(3, 16, 17, 3, dtype=torch.uint8)}, "S from 8 to 128"),
@@ -89,14 +93,16 @@ def test_directions_compare_and_hash_whatever_they_hold() -> None:
     image = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
     one, other = direction(thumbnails=image), direction(thumbnails=image + 1)
     assert one == other and hash(one) == hash(other)
-    assert direction(quality={"a": 1.0}) != direction()
+    assert direction(quality=DirectionQuality(other={"a": 1.0})) != direction()
     assert direction(path=BEND) != direction()
 
 
 def test_a_direction_turned_round_is_its_mirror_image_and_twice_is_the_same():
     images = torch.arange(3 * 8 * 8 * 3).reshape(3, 8, 8, 3).remainder(256).to(torch.uint8)
     path = CodePath((-2, 0, 1), ((-1, 1), (0, 0), (0, 3)))
-    direction = Direction("a", (0.6, -0.8), -1.0, 2.0, "less", "more", 0.3, {}, path, images)
+    direction = Direction(
+        "a", (0.6, -0.8), -1.0, 2.0, "less", "more", 0.3, path=path, thumbnails=images
+    )
     turned = direction.reversed()
     assert turned.displacement(-1) == direction.displacement(1) == [0, 3]
     assert (turned.minimum, turned.maximum) == (-2.0, 1.0)

@@ -11,6 +11,7 @@ import torch
 pytest.importorskip("cv2")
 
 from comfyui_cldis.editing.code_path import CodePath
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
 from comfyui_cldis.editing.pipeline import decode
 from comfyui_cldis.tracking import FAST, TrackingSettings, track
 from comfyui_cldis.tracking.model import (
@@ -54,11 +55,11 @@ def test_coverage_is_the_share_of_variance_that_the_code_explains(tiny_model, im
 
 
 def test_without_images_the_recorded_coverage_stands_in(tiny_model):
-    facts = {"quality": {"explained_variance_random_noise": 0.75}}
+    facts = ModelFacts(quality=ModelQuality(explained_variance_random_noise=0.75))
     model = replace(tiny_model, facts=facts)
     assert bases_from_prior(model, QUICK, 0).coverage(0) == 0.75
     assert recorded_coverage(tiny_model) is None
-    assert recorded_coverage(replace(tiny_model, facts={"quality": "good"})) is None
+    assert recorded_coverage(replace(tiny_model, facts=ModelFacts())) is None
 
 
 def test_drawn_codes_and_their_noise_are_independent(tiny_model):

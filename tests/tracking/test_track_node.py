@@ -10,6 +10,7 @@ import torch
 
 pytest.importorskip("cv2")
 
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
 from comfyui_cldis.nodes import host, track
 from comfyui_cldis.nodes.sockets import LoadedModel
 from comfyui_cldis.tracking import TrackingSettings
@@ -44,7 +45,7 @@ def test_images_of_any_size_give_a_sheet_a_score_and_a_report(loaded):
 def test_without_images_the_score_is_zero_unknown_or_from_the_file(loaded, monkeypatch):
     _, score, report = run(loaded)
     assert math.isnan(score) == ("score unknown" in report)
-    facts = {"quality": {"explained_variance_random_noise": 0.5}}
+    facts = ModelFacts(quality=ModelQuality(explained_variance_random_noise=0.5))
     model = dataclasses.replace(loaded.editable, facts=facts)
     _, score, report = run(LoadedModel("tiny", model))
     assert 0 <= score <= 0.5 and "| coverage | 0.500 |" in report

@@ -14,6 +14,7 @@ from filelock import FileLock
 from PIL import Image
 
 from comfyui_cldis.checkpoint import read_header
+from comfyui_cldis.editing.facts import ModelQuality
 from trainer.__main__ import announce_loading, full_disk, main, stored_settings
 from trainer.config.settings import load_preset
 from trainer.run import RunSettings, locked, open_run, train
@@ -33,7 +34,7 @@ def folder(draw_images) -> Path:
 def quick_export(monkeypatch):
     """Measuring the model is tested elsewhere; here it may cost nothing."""
     monkeypatch.setattr("trainer.export.find_axes", lambda *arguments, **more: ())
-    monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: {})
+    monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: ModelQuality())
     monkeypatch.setattr(
         "trainer.report.samples.write_samples", lambda trainer, folder, directions: []
     )
@@ -56,12 +57,12 @@ def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path):
     assert "Stopped and saved at step 3. Start the same run again to resume." in said
     assert main(["export", str(tmp_path / "run"), "--device", "cpu"]) == 0
     model = tmp_path / "run" / "model.safetensors"
-    training = read_header(model).facts["training"]
-    assert training["steps"] == 3
-    assert f"--data {folder.name} --output DIR --preset tiny32 --steps 4" in training["command"]
+    training = read_header(model).facts.training
+    assert training.steps == 3
+    assert f"--data {folder.name} --output DIR --preset tiny32 --steps 4" in training.command
     outcome = train(settings, said.append)
     assert outcome.finished and outcome.model == model and "Resuming at step 3 of 4." in said
-    assert read_header(model).facts["training"]["steps"] == 4
+    assert read_header(model).facts.training.steps == 4
 
 
 def test_settings_are_read_back_from_the_folder(folder, tmp_path):
@@ -169,7 +170,7 @@ def test_sigterm_while_measuring_loses_no_step(folder, tmp_path, capfd, monkeypa
     assert "It is saved at step 4; start the same run again to measure it" in error
     assert "Traceback" not in error and not (tmp_path / "run" / "model.safetensors").exists()
     assert run_command(folder, tmp_path / "run") == 0
-    assert read_header(tmp_path / "run" / "model.safetensors").facts["training"]["steps"] == 4
+    assert read_header(tmp_path / "run" / "model.safetensors").facts.training.steps == 4
 
 
 def test_a_signal_in_the_last_step_is_not_forgotten(folder, tmp_path, capfd, monkeypatch):
@@ -256,17 +257,17 @@ def test_images_held_out_are_not_trained_on_and_are_evaluated(folder, tmp_path, 
     monkeypatch.setattr("trainer.data.holdout.FEWEST", 4)
     evaluated: list[torch.Tensor] = []
 
-    def measure(model, images, mean):
+    def measure(model, images, mean, seen):
         evaluated.append(images)
-        return {"num_images": len(images)}
+        return ModelQuality(images=seen, num_images=len(images))
 
     monkeypatch.setattr("trainer.export.measure_quality", measure)
     assert run_command(folder, tmp_path / "run") == 0
     assert "4 of them are not trained on" in capfd.readouterr().err
     facts = read_header(tmp_path / "run" / "model.safetensors").facts
-    assert facts["quality"] == {"pictures": "not seen in training", "num_images": 4}
-    assert "16 images from" in facts["data_card"]
-    assert "4 more were held out of the training" in facts["data_card"]
+    assert facts.quality == ModelQuality(images="not seen in training", num_images=4)
+    assert "16 images from" in facts.data_card
+    assert "4 more were held out of the training" in facts.data_card
     settings = stored_settings(tmp_path / "run", "cpu")
     trainer, resumed = open_run(settings, lambda text: None)
     assert resumed and len(trainer.images) == 16 and trainer.held_out is not None

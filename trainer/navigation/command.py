@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
-from comfyui_cldis.directions.quality import MONOTONE
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.wording import counted
@@ -128,10 +127,11 @@ def search(
     write_model(options.model, result, options.output)
     shutil.rmtree(folder, ignore_errors=True)
     for direction in result.directions:
-        share = direction.quality[MONOTONE]
+        share = direction.quality.monotone
+        evenness = "" if share is None else f", is monotone on {100 * share:.0f} %"
         say(
             f"  {direction.name}: {direction.minimum:+.1f} to {direction.maximum:+.1f} sd, "
-            f"effect {direction.effect:.3f}, is monotone on {100 * share:.0f} %"
+            f"effect {direction.effect:.3f}{evenness}"
         )
     if basis.paths is not None:
         bent = sum(direction.path is not None for direction in result.directions)

@@ -88,9 +88,8 @@ def with_basis(
         )
     directions = keep_names(found, model.directions)
     navigation = {"finder": basis.finder, **facts, **basis.facts}
-    found_model = replace(
-        model, directions=directions, facts={**model.facts, "navigation": navigation}
-    )
+    recorded = replace(model.facts, navigation=navigation)
+    found_model = replace(model, directions=directions, facts=recorded)
     return measure_directions(found_model, bases, on_direction)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.wording import counted
 
 from ..monitor.metrics_file import number
@@ -53,7 +54,7 @@ WARMUP_SHARE = 0.25  # longest share of a run that the co-pilot's warm-up gets
 def diagnose(
     records: Sequence[Mapping[str, Any]],
     config: Mapping[str, Any] | None,
-    facts: Mapping[str, Any] | None = None,
+    model: Described | None = None,
 ) -> list[Finding]:
     """Findings about a run, warnings first.
 
@@ -61,10 +62,10 @@ def diagnose(
         records: as in stats.jsonl, in the order of their steps; unknown keys are ignored and a
             rule whose keys are missing stays silent.
         config: nested mapping as in config.json; without it, rules that need it stay silent.
-        facts: of the exported model, as `report.write_report` takes them; None without a model.
+        model: what was exported; None where nothing was.
     """
     found: list[Finding] = []
-    useless = no_sliders(facts or {})
+    useless = None if model is None else no_sliders(model)
     if useless is not None:
         found.append(useless)
     if not records:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from comfyui_cldis.checkpoint.quality_text import describe_quality
+from comfyui_cldis.checkpoint.summary import direction_notes
 from comfyui_cldis.directions.naming import describe_ends
+from comfyui_cldis.editing.editable import Described
 
-from ..monitor.metrics_file import finite
 from .samples import latent_of
-from .verdict import as_mapping, directions_of, monotone_share, warnings_about, why_no_sliders
+from .verdict import why_no_sliders
 
 if TYPE_CHECKING:
     from .diagnosis import Finding
@@ -157,19 +158,20 @@ def render_words(*, has_capacity: bool = True, is_entropy: bool = False) -> str:
     return f'<h2>Words</h2><div class="card"><table>{rows}</table></div>'
 
 
-def render_details(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+def render_details(config: Mapping[str, Any], model: Described | None) -> str:
     """Command, data card and configuration, folded."""
-    training = as_mapping(facts.get("training"))
     parts = []
-    if training.get("command"):
-        parts.append(f"<p>Command: <code>{escape(str(training['command']))}</code></p>")
-    figures = describe_quality(as_mapping(facts.get("quality")))
-    if figures:
-        text = ". ".join(f"{name[:1].upper()}{name[1:]}: {value}" for name, value in figures)
-        parts.append(f"<p>{escape(text)}.</p>")
-    for key, name in (("data_card", "Data"), ("licence", "Licence")):
-        if facts.get(key):
-            parts.append(f"<p>{name}: {escape(str(facts[key]))}</p>")
+    if model is not None:
+        facts = model.facts
+        if facts.training.command:
+            parts.append(f"<p>Command: <code>{escape(facts.training.command)}</code></p>")
+        figures = describe_quality(facts.quality, model.directions)
+        if figures:
+            text = ". ".join(f"{name[:1].upper()}{name[1:]}: {value}" for name, value in figures)
+            parts.append(f"<p>{escape(text)}.</p>")
+        for name, value in (("Data", facts.data_card), ("Licence", facts.licence)):
+            if value:
+                parts.append(f"<p>{name}: {escape(value)}</p>")
     if config:
         shown = dict(config)
         if "data" in shown:  # the page is made to be shown around; folders need not be
@@ -179,34 +181,30 @@ def render_details(config: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
     return f'<h2>Details</h2><div class="card">{"".join(parts)}</div>' if parts else ""
 
 
-def render_directions(facts: Mapping[str, Any]) -> str:
+def render_directions(model: Described | None) -> str:
     """One line per direction: name, ends, range, effect, and what speaks against it as a slider.
 
     They are called sliders only where they are of use.
     """
-    directions = directions_of(facts)
-    if not directions:
+    if model is None or not model.directions:
         return ""
-    quality = as_mapping(facts.get("quality"))
+    notes = direction_notes(model.directions)
     rows = []
-    for item, note in zip(directions, warnings_about(facts), strict=True):
-        name = str(item.get("name", ""))
-        low, high = finite(item.get("minimum")), finite(item.get("maximum"))
-        effect, share = finite(item.get("effect")), monotone_share(item, quality)
-        words = [str(item.get(key) or "") for key in ("negative_label", "positive_label")]
-        axis = latent_of(item.get("vector"))
+    for each in model.directions:
+        share, axis = each.quality.monotone, latent_of(each.vector)
+        ends = describe_ends(each.negative_label, each.positive_label)
         cells = [
-            f"{low:+.2f} to {high:+.2f}" if low is not None and high is not None else "",
-            f"{effect:.3f}" if effect is not None else "",
+            f"{each.minimum:+.2f} to {each.maximum:+.2f}",
+            f"{each.effect:.3f}",
             f"{100 * share:.0f} %" if share is not None else "not measured",
         ]
         rows.append(
-            f"<tr><td>{escape(name)}</td><td>{'' if axis is None else axis}</td>"
-            f"<td>{escape(describe_ends(*words))}</td>"
+            f"<tr><td>{escape(each.name)}</td><td>{'' if axis is None else axis}</td>"
+            f"<td>{escape(ends)}</td>"
             + "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells)
-            + f"<td>{escape(note)}</td></tr>"
+            + f"<td>{escape(notes[each.name])}</td></tr>"
         )
-    verdict, title, warning = why_no_sliders(facts), "Sliders", ""
+    verdict, title, warning = why_no_sliders(model), "Sliders", ""
     if verdict is not None:
         title = "Directions, no sliders yet"
         fact = verdict.fact[:1].upper() + verdict.fact[1:]

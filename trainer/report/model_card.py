@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from comfyui_cldis.checkpoint import read_header
 from comfyui_cldis.checkpoint.quality_text import describe_quality
 from comfyui_cldis.directions.naming import describe_ends
+from comfyui_cldis.editing.editable import Described
 
 from .verdict import no_sliders
 
@@ -21,18 +21,17 @@ def write_card(path: Path) -> str:
         FileNotFoundError, CheckpointError: no such file, or not a model file.
     """
     header = read_header(path)
-    facts: dict[str, Any] = dict(header.facts)
-    training, quality = dict(facts.get("training", {})), dict(facts.get("quality", {}))
-    shares = quality.pop("monotone_share", {})
+    facts = header.facts
+    training = facts.training.to_dict()
     training.pop("config", None)
     lines = [
-        f"# Model card: {facts.get('name', path.stem)}",
+        f"# Model card: {facts.name or path.stem}",
         "",
         f"Printed by `python -m trainer.card` from the header of `{path.name}`.",
         "",
-        str(facts.get("data_card", "")),
+        facts.data_card,
         "",
-        f"- Licence: {facts.get('licence', 'not stated')}",
+        f"- Licence: {facts.licence or 'not stated'}",
         f"- Images: {header.image_size} x {header.image_size}; code: {header.latent_dim} scalars",
         f"- Weights: {header.parameters:,}, stored as {header.stored_dtype}",
         "",
@@ -42,11 +41,14 @@ def write_card(path: Path) -> str:
         "",
         "## Measured quality",
         "",
-        *(f"- {name}: {value}" for name, value in describe_quality(quality)),
+        *(
+            f"- {name}: {value}"
+            for name, value in describe_quality(facts.quality, header.directions)
+        ),
         "",
         "## Directions",
         "",
-        *verdict_lines({**facts, "directions": header.directions}),
+        *verdict_lines(header),
         "Effect: mean absolute change between -1 and +1 sd, in [0, 2] image units, inverted noise",
         "kept. Monotone: share of images on which the change grows along the whole range.",
         "Range: 0.5 to 99.5 % of the training images lie in it; its ends can show artefacts.",
@@ -55,18 +57,18 @@ def write_card(path: Path) -> str:
         "|---|---|---|---|---|",
     ]
     for direction in header.directions:
-        share = shares.get(direction.name, "not measured")
+        share = direction.quality.monotone
         ends = describe_ends(direction.negative_label, direction.positive_label)
         lines.append(
             f"| {direction.name} | {ends} | {direction.minimum:+.2f} to {direction.maximum:+.2f} "
-            f"| {direction.effect:.4f} | {share} |"
+            f"| {direction.effect:.4f} | {'not measured' if share is None else share} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def verdict_lines(facts: Mapping[str, Any]) -> list[str]:
+def verdict_lines(model: Described) -> list[str]:
     """A paragraph where the directions are of no use as sliders yet; else nothing."""
-    found = no_sliders(facts)
+    found = no_sliders(model)
     return [] if found is None else [found.text, ""]
 
 

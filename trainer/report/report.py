@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 from comfyui_cldis.checkpoint.quality_text import evaluated_on
+from comfyui_cldis.editing.editable import Described
+from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.wording import counted
 
 from ..monitor.metrics_file import STATS_NAME, finite, images_per_second, number, read_records
@@ -33,7 +35,7 @@ from .html import (
     render_words,
 )
 from .plots import draw_curves
-from .verdict import as_mapping, directions_of, why_no_sliders
+from .verdict import why_no_sliders
 
 REPORT_NAME = "report.html"
 CONFIG_NAME = "config.json"
@@ -41,15 +43,14 @@ CONFIG_NAME = "config.json"
 
 def write_report(
     folder: Path,
-    facts: Mapping[str, Any] | None,
+    model: Described | None,
     images: Sequence[tuple[str, Image.Image]],
 ) -> Path:
     """Write `folder`/report.html from the run's statistics, configuration and images.
 
     Args:
         folder: the folder of a run.
-        facts: of the exported model, as in its header: "name", "training", "quality"; and
-            "directions", a list of mappings or `Direction`. None for a run without a model.
+        model: what was exported, or the header of its file; None for a run without a model.
         images: named images to show. When there are none, the last sample sheet in
             `folder`/samples is shown.
 
@@ -70,7 +71,7 @@ def write_report(
         folder.resolve().name,
         records,
         settings_shown(folder / CONFIG_NAME),
-        facts or {},
+        model,
         [*images] or last_sheet(folder),
     )
     report = folder / REPORT_NAME
@@ -113,7 +114,7 @@ def render_page(
     name: str,
     records: Sequence[Mapping[str, Any]],
     config: Mapping[str, Any],
-    facts: Mapping[str, Any],
+    model: Described | None,
     images: Sequence[tuple[str, Image.Image]],
 ) -> str:
     """The HTML text of a report.
@@ -121,27 +122,26 @@ def render_page(
     Args:
         name: of the run, when neither the facts nor the configuration know one.
     """
-    training = as_mapping(facts.get("training"))
+    facts = ModelFacts() if model is None else model.facts
     run = Run(records, [], config)
     name = titled(
-        str(facts.get("name") or Path(str(config.get("data") or name)).name),
-        finite(as_mapping(config.get("model")).get("image_size")),
+        facts.name or Path(str(config.get("data") or name)).name, run.setting("model", "image_size")
     )
-    notes = [training.get("hardware"), training.get("date")]
-    exported = training.get("steps")
+    notes = [facts.training.hardware, facts.training.date]
+    exported = facts.training.steps
     if records and exported is not None and exported != records[-1]["step"]:
         notes.append(f"the model file and its figures are of step {exported}")
     return render_document(
         f"{name}: training report",
         [
             render_title(f"Training of {name}", " · ".join(str(note) for note in notes if note)),
-            render_facts(headline(records, config, facts)),
-            render_findings(diagnose(records, config, facts)),
+            render_facts(headline(records, config, model)),
+            render_findings(diagnose(records, config, model)),
             render_images(images),
-            render_directions(facts),
+            render_directions(model),
             render_curves(draw_curves(records, config)),
             render_words(has_capacity=has_capacity(run), is_entropy=stores_entropy(run)),
-            render_details(config, facts),
+            render_details(config, model),
         ],
     )
 
@@ -154,11 +154,10 @@ def titled(name: str, image_size: float | None) -> str:
 
 
 def headline(
-    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any], facts: Mapping[str, Any]
+    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any], model: Described | None
 ) -> list[tuple[str, str, str]]:
     """(name, value, small print) of the facts on top of the page, as far as they are known."""
     found: list[tuple[str, str, str]] = []
-    quality = as_mapping(facts.get("quality"))
     if records:
         end = records[-1]
         steps = finite(config.get("steps"))
@@ -182,9 +181,11 @@ def headline(
         if len(share):
             small = "of the code reaches the images, at the end"
             found.append(("I / KL", f"{100 * np.mean(share):.0f} %", small))
-    if "directions" in facts:
-        found.append(sliders_fact(facts))
-    random = finite(quality.get("explained_variance_random_noise"))
+    if model is None:
+        return found
+    found.append(sliders_fact(model))
+    quality = model.facts.quality
+    random = quality.explained_variance_random_noise
     if random is not None and random >= 0:
         found.append(("Code explains", f"{100 * random:.0f} %", f"of {evaluated_on(quality)}"))
     elif random is not None:
@@ -193,11 +194,11 @@ def headline(
     return found
 
 
-def sliders_fact(facts: Mapping[str, Any]) -> tuple[str, str, str]:
+def sliders_fact(model: Described) -> tuple[str, str, str]:
     """How many sliders a model has, as a fact of the headline."""
-    count = len(directions_of(facts))
+    count = len(model.directions)
     if not count:
         return ("Sliders", "none", "no direction with a visible effect")
-    if why_no_sliders(facts) is not None:
+    if why_no_sliders(model) is not None:
         return ("Sliders", "none yet", f"{counted(count, 'direction')}, see below")
     return ("Sliders", str(count), "")

@@ -236,6 +236,7 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
     A run of the co-pilot alone has None where the untrained diffusion branch would be measured.
     """
     from comfyui_cldis.checkpoint import read_header
+    from comfyui_cldis.checkpoint.quality_text import quality_figures
 
     lines = (folder / STATS_NAME).read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
@@ -244,10 +245,10 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
         name: statistics.fmean(record[name] for record in last) for name in RUN_COLUMNS
     }
     header = read_header(model)
-    facts: dict[str, Any] = dict(header.facts)
+    figures = quality_figures(header.facts.quality, header.directions)
     values["used_dimensions"] = sum(v > USED_NATS for v in last[-1]["kl_per_dimension"])
     values["num_directions"] = len(header.directions)
-    values |= {name: facts.get("quality", {}).get(name) for name in QUALITY_COLUMNS}
+    values |= {name: figures.get(name) for name in QUALITY_COLUMNS}
     seconds = number(records[-1], "seconds")  # finer than the header's hours
     values[HOURS] = None if seconds is None else round(seconds / 3600, 6)
     if not config.loop.has_capacity:

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.model import DiffusionAutoencoder
 from trainer.__main__ import main
 from trainer.config.settings import TrainConfig, load_preset, preset_names, tomllib
@@ -358,7 +359,7 @@ def test_passes_after_the_last_step_are_those_of_an_export(monkeypatch):
     trainer = Trainer(config, images)
     trainer.step = 1
     evaluated = (to_tensor(images[:18]), "seen in training")
-    model = assemble(trainer.average.module, config, images, {}, evaluated)
+    model = assemble(trainer.average.module, config, images, ModelFacts(), evaluated)
     assert len(model.directions) == 2
     draw_samples(trainer, directions=model.directions)
     assert sum(passes) == costs.count_end_passes(config, 18)

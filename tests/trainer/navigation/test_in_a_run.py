@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from comfyui_cldis.directions.ranking import rank_vectors
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
 from trainer.config.settings import TrainConfig, load_preset
 from trainer.export import assemble
-from trainer.model_quality import evenness
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +19,7 @@ def quick(monkeypatch):
         return rank_vectors(model, bases[:1], vectors, ranges, **more)
 
     monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
-    monkeypatch.setattr(
-        "trainer.export.measure_quality", lambda model, *_: evenness(model.directions)
-    )
+    monkeypatch.setattr("trainer.export.measure_quality", lambda *_: ModelQuality())
     monkeypatch.setattr("trainer.export.BASE_IMAGES", 2)
     monkeypatch.setattr("trainer.export.INVERSION_STEPS", 2)
     monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
@@ -33,7 +31,7 @@ def export(model, directions: str, said: list[str]):
     )
     images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
     evaluated = (torch.zeros(1, 3, 32, 32), "unseen")
-    return assemble(model.networks, config, images, {"name": "tiny"}, evaluated, said.append)
+    return assemble(model.networks, config, images, ModelFacts(name="tiny"), evaluated, said.append)
 
 
 def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):
@@ -43,10 +41,9 @@ def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):
     assert len(vectors) >= 2
     assert torch.allclose(vectors @ vectors.T, torch.eye(len(vectors)), atol=1e-4)
     assert float(vectors.abs().max()) < 0.9999  # no axis
-    shares = {direction.name: direction.quality["monotone"] for direction in exported.directions}
-    assert exported.facts["quality"]["monotone_share"] == shares
+    assert all(direction.quality.monotone is not None for direction in exported.directions)
     assert all(direction.thumbnails is not None for direction in exported.directions)
-    recorded = exported.facts["navigation"]
+    recorded = exported.facts.navigation
     assert (recorded["finder"], recorded["seed"]) == ("jacobian", 3)
     assert "Looking for directions with the finder jacobian." in said
 

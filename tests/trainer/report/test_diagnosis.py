@@ -4,17 +4,19 @@ import copy
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from comfyui_cldis.editing.direction import Direction
+from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality
 from trainer.config.settings import load_preset, preset_names
 from trainer.monitor.metrics_file import read_records
 from trainer.report import diagnosis as rules
 from trainer.report.checks import check_settings
 from trainer.report.diagnosis import diagnose
 from trainer.report.history import final_dimensions, last_change
-from trainer.report.verdict import warnings_about
 
 STEPS, WARMUP = 1000, 200
 LN_24 = 3.17805  # of groups of 4 and 6 classes: ln 4 + ln 6
@@ -476,66 +478,55 @@ def test_no_preset_asks_for_more_than_its_latents_hold():
 @pytest.mark.parametrize(
     ("explained", "directions", "words"),
     [
-        (0.21, [{"name": "x"}], None),
+        (0.21, 1, None),
         (
             0.2,
-            [{"name": "x"}],
+            1,
             "explains only 20 % of what differs between the images, so the "
             "one direction found is no slider yet. Train longer.",
         ),
         (
             -0.3,
-            [{"name": "x"}] * 3,
+            3,
             "explains nothing of what differs between the images, so the "
             "3 directions found are no sliders yet.",
         ),
-        (0.0, [], "explains nothing of what differs between the images, so there are no sliders"),
-        (0.5, [], "no latent changes them visibly, so there are no sliders"),
-        (None, [{"name": "x"}], None),
-        (None, None, None),
-        ("?", "?", None),
+        (0.0, 0, "explains nothing of what differs between the images, so there are no sliders"),
+        (0.5, 0, "no latent changes them visibly, so there are no sliders"),
+        (None, 1, None),
     ],
 )
 def test_sliders_of_a_model_that_does_not_follow_its_code(explained, directions, words):
-    facts = {"quality": {"explained_variance_random_noise": explained}, "directions": directions}
-    first = [each for each in diagnose(healthy(), CONFIG, facts) if each.rule == "weak_code"]
+    model = SimpleNamespace(
+        directions=tuple(Direction(str(index), (1.0,), -1, 1) for index in range(directions)),
+        facts=ModelFacts(quality=ModelQuality(explained_variance_random_noise=explained)),
+    )
+    first = [each for each in diagnose(healthy(), CONFIG, model) if each.rule == "weak_code"]
     assert [each.severity for each in first] == ["warning"] * (words is not None)
     assert words is None or words in first[0].text
-    assert len([each for each in diagnose([], None, facts)]) == 1 + len(first)
+    assert len([each for each in diagnose([], None, model)]) == 1 + len(first)
 
 
 EVEN, UNEVEN = 0.9, 0.89  # shares of the images, on both sides of the threshold
 
 
 @pytest.mark.parametrize(
-    ("in_facts", "in_file", "words"),
+    ("shares", "words"),
     [
-        ({"x": UNEVEN, "y": 0.0}, {}, "evenly on 90 % of them, so the 2 directions found are no"),
-        ({"x": EVEN, "y": 0.0}, {}, None),
-        ({"x": UNEVEN}, {}, None),  # y was not measured
-        ({"x": UNEVEN}, {"y": 0.5}, "look for other directions with python -m trainer navigate"),
-        ({"x": 1.0, "y": 1.0}, {"x": UNEVEN, "y": UNEVEN}, "No direction changes the images"),
-        ({}, {}, None),
+        ((UNEVEN, 0.0), "evenly on 90 % of them, so the 2 directions found are no"),
+        ((UNEVEN, UNEVEN), "look for other directions with python -m trainer navigate"),
+        ((EVEN, 0.0), None),
+        ((UNEVEN, None), None),  # the second was not measured
+        ((None, None), None),
     ],
 )
-def test_directions_that_are_all_uneven_are_no_sliders(in_facts, in_file, words):
-    directions = [
-        {"name": name, "quality": {"monotone": in_file[name]} if name in in_file else {}}
-        for name in ("x", "y")
-    ]
-    quality = {"explained_variance_random_noise": 0.6, "monotone_share": in_facts}
-    first = diagnose(healthy(), CONFIG, {"quality": quality, "directions": directions})
+def test_directions_that_are_all_uneven_are_no_sliders(shares, words):
+    directions = tuple(
+        Direction(str(index), (1.0,), -1, 1, quality=DirectionQuality(monotone=share))
+        for index, share in enumerate(shares)
+    )
+    facts = ModelFacts(quality=ModelQuality(explained_variance_random_noise=0.6))
+    model = SimpleNamespace(directions=directions, facts=facts)
+    first = diagnose(healthy(), CONFIG, model)
     assert [each.rule for each in first] == ["uneven_directions"] * (words is not None)
     assert words is None or words in first[0].text
-
-
-def test_what_speaks_against_a_direction():
-    directions = [
-        {"name": "a", "effect": 0.4, "quality": {"monotone": 1.0}},
-        {"name": "b", "effect": 0.09},
-        {"name": "c", "effect": 0.2},
-        7,
-    ]
-    facts = {"directions": directions, "quality": {"monotone_share": {"a": 0.95, "c": 0.25}}}
-    assert warnings_about(facts) == ["", "weak", "uneven on 75 % of the images", ""]
-    assert warnings_about({}) == warnings_about({"directions": "abc"}) == []

@@ -19,6 +19,7 @@ from PIL import Image
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.editing.direction import Direction
+from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality, TrainingFacts
 from comfyui_cldis.imaging.sheet import Row
 from comfyui_cldis.model import DiffusionAutoencoder
 from trainer.config.settings import load_preset
@@ -87,6 +88,11 @@ def run(tmp_path) -> Path:
     return tmp_path
 
 
+def exported(*directions: Direction, **facts: Any) -> SimpleNamespace:
+    """A model as the report is given it, without networks."""
+    return SimpleNamespace(directions=directions, facts=ModelFacts(**facts))
+
+
 def noise(width: int, height: int) -> Image.Image:
     values = np.random.default_rng(0).integers(0, 256, (height, width, 3))
     return Image.fromarray(values.astype(np.uint8))
@@ -107,17 +113,15 @@ def quick(monkeypatch, curves):
 
 
 def test_report_of_a_real_run(run, quick):
-    directions = [
-        Direction("yaw", (1.0, 0.0), -2.41, 2.34, "left", "right", 0.27327),
-        {"name": "hair", "minimum": -2.0, "maximum": 1.5, "effect": 0.1},
-    ]
-    facts = {
-        "name": "heads 64",
-        "training": {"hardware": "a small computer", "steps": 4000, "command": "train it"},
-        "quality": {"explained_variance_random_noise": 0.7592, "monotone_share": {"yaw": 0.5625}},
-        "directions": directions,
-    }
-    path = write_report(run, facts, [("traversals", Image.new("RGB", (40, 20), "red"))])
+    known = DirectionQuality(monotone=0.5625)
+    model = exported(
+        Direction("yaw", (1.0, 0.0), -2.41, 2.34, "left", "right", 0.27327, known),
+        Direction("hair", (0.6, 0.8), -2.0, 1.5, effect=0.1),
+        name="heads 64",
+        training=TrainingFacts(hardware="a small computer", steps=4000, command="train it"),
+        quality=ModelQuality(explained_variance_random_noise=0.7592),
+    )
+    path = write_report(run, model, [("traversals", Image.new("RGB", (40, 20), "red"))])
     page = Page(path.read_text(encoding="utf-8"))
     assert path == run / "report.html" and path.stat().st_size < 5_000_000
     assert "Training of heads, 64 px" in page.texts and "a small computer" in page.text
@@ -140,8 +144,9 @@ def test_report_of_a_real_run(run, quick):
 
 
 def test_a_weak_code_is_the_first_warning(run, quick):
-    facts = {"quality": {"explained_variance_random_noise": 0.12}, "directions": [{"name": "x"}]}
-    page = Page(write_report(run, facts, []).read_text("utf-8"))
+    quality = ModelQuality(explained_variance_random_noise=0.12)
+    model = exported(Direction("x", (1.0,), -1, 1), quality=quality)
+    page = Page(write_report(run, model, []).read_text("utf-8"))
     text = (
         "The images do not follow the code yet: the code explains only 12 % of what differs "
         "between the images, so the one direction found is no slider yet. Train longer."
@@ -150,7 +155,7 @@ def test_a_weak_code_is_the_first_warning(run, quick):
     assert fact(page, "Sliders") == "none yet" and "1 direction, see below" in page.texts
     title = page.texts.index("Directions, no sliders yet")
     assert page.texts[title + 1].endswith("are listed to be looked at, not to edit with.")
-    page = Page(write_report(run, {"directions": []}, []).read_text("utf-8"))
+    page = Page(write_report(run, exported(), []).read_text("utf-8"))
     assert fact(page, "Sliders") == "none" and "no direction with a visible effect" in page.texts
 
 
@@ -201,7 +206,7 @@ def test_the_title_tells_the_size_of_the_images(name, size, title):
 
 
 def test_the_page_needs_nothing_but_itself(run, quick):
-    text = write_report(run, {"name": "x"}, [("sheet", noise(30, 30))]).read_text("utf-8")
+    text = write_report(run, exported(name="x"), [("sheet", noise(30, 30))]).read_text("utf-8")
     page = Page(text)
     assert all(address.startswith("data:image/") for address in page.addresses)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
@@ -211,34 +216,31 @@ def test_the_page_needs_nothing_but_itself(run, quick):
 
 def test_all_text_is_escaped(run, quick):
     (run / "config.json").write_text(json.dumps({"data": HOSTILE, HOSTILE: HOSTILE}))
-    direction = {"name": HOSTILE, "negative_label": HOSTILE, "positive_label": HOSTILE}
-    facts = {
-        "name": HOSTILE,
-        "data_card": HOSTILE,
-        "licence": HOSTILE,
-        "training": dict.fromkeys(("hardware", "date", "command", "steps"), HOSTILE),
-        "quality": {"monotone_share": {HOSTILE: HOSTILE}},
-        "directions": [direction],
-    }
-    text = write_report(run, facts, [(HOSTILE, Image.new("RGB", (4, 4)))]).read_text("utf-8")
+    model = exported(
+        Direction(HOSTILE, (1.0,), -1, 1, HOSTILE, HOSTILE),
+        name=HOSTILE,
+        data_card=HOSTILE,
+        licence=HOSTILE,
+        training=TrainingFacts(command=HOSTILE, hardware=HOSTILE, date=HOSTILE),
+        quality=ModelQuality(images=HOSTILE, num_images=1, other={HOSTILE: HOSTILE}),
+    )
+    text = write_report(run, model, [(HOSTILE, Image.new("RGB", (4, 4)))]).read_text("utf-8")
     page = Page(text)
     assert "script" not in page.tags and "<script" not in text
     assert page.text.count("alert('x')") >= 8
 
 
 def test_inverted_noise_is_no_headline_and_a_code_may_explain_nothing(run, quick):
-    quality = {"psnr_inverted_noise_db": 48.0, "explained_variance_random_noise": -0.25}
-    page = Page(write_report(run, {"quality": quality}, []).read_text("utf-8"))
+    quality = ModelQuality(psnr_inverted_noise_db=48.0, explained_variance_random_noise=-0.25)
+    page = Page(write_report(run, exported(quality=quality), []).read_text("utf-8"))
     assert fact(page, "Code explains") == "nothing"
     assert "the mean image is nearer (-0.25)" in page.text and "With inverted" not in page.text
     assert page.text.index("48.0 dB PSNR; the noise map alone") > page.text.index("Details")
 
 
-@pytest.mark.parametrize(
-    "facts", [None, {}, {"training": None, "quality": 3, "directions": None}, {"directions": [7]}]
-)
-def test_missing_and_foreign_facts(run, quick, facts):
-    page = Page(write_report(run, facts, []).read_text("utf-8"))
+@pytest.mark.parametrize("model", [None, exported()])
+def test_missing_facts(run, quick, model):
+    page = Page(write_report(run, model, []).read_text("utf-8"))
     assert "Training of faces, 64 px" in page.texts and "Images" not in page.texts
 
 
@@ -255,9 +257,10 @@ def test_the_last_sheet_is_shown_when_no_images_are_given(run, quick):
 
 
 def test_a_model_of_another_step_is_said_to_be_so(run, quick):
-    page = Page(write_report(run, {"training": {"steps": 3000}}, []).read_text("utf-8"))
+    earlier, same = (exported(training=TrainingFacts(steps=steps)) for steps in (3000, 4000))
+    page = Page(write_report(run, earlier, []).read_text("utf-8"))
     assert "the model file and its figures are of step 3000" in page.text
-    page = Page(write_report(run, {"training": {"steps": 4000}}, []).read_text("utf-8"))
+    page = Page(write_report(run, same, []).read_text("utf-8"))
     assert "the model file" not in page.text
 
 
@@ -307,8 +310,8 @@ def test_encoded_image_keeps_its_limit_and_shape(limit, expected):
 def test_a_card_says_when_its_directions_are_no_sliders(tiny_model, tmp_path):
     path = tmp_path / "tiny.safetensors"
     for explained, is_said in ((0.05, True), (0.7, False)):
-        quality = {"explained_variance_random_noise": explained}
-        facts = {**tiny_model.facts, "quality": quality}
+        quality = ModelQuality(explained_variance_random_noise=explained)
+        facts = dataclasses.replace(tiny_model.facts, quality=quality)
         save_checkpoint(path, dataclasses.replace(tiny_model, facts=facts))
         card = write_card(path)
         assert ("so the 2 directions found are no sliders yet. Train longer." in card) is is_said
@@ -319,10 +322,10 @@ def test_one_of_anything_is_counted_in_the_singular(monkeypatch):
     run = {"step": 1, "seconds": 1.0, "command": "", "device": torch.device("cpu")}
     config = load_preset("tiny32")
     facts = describe_run(config, source="faces", num_images=1, num_held_out=1, **run)
-    assert facts["data_card"] == "1 image from faces, 32 px. 1 more was held out of the training."
-    assert facts["training"]["hardware"].endswith(", 1 thread")
+    assert facts.data_card == "1 image from faces, 32 px. 1 more was held out of the training."
+    assert facts.training.hardware.endswith(", 1 thread")
     facts = describe_run(config, source="faces", num_images=2000, num_held_out=32, **run)
-    assert facts["data_card"].startswith("2,000 images from faces, 32 px. 32 more were held out")
+    assert facts.data_card.startswith("2,000 images from faces, 32 px. 32 more were held out")
 
 
 # -- the figures ---------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from comfyui_cldis.editing.direction import Direction
+from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality
 from comfyui_cldis.metrics import METRICS
 from trainer.config.settings import load_preset
 from trainer.run import Outcome, RunSettings
@@ -113,8 +115,11 @@ class StandIn:
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
     class Header:
-        facts = {"quality": {"psnr_inverted_noise_db": 30.0}, "training": {"hours": 0.0}}
-        directions = (1, 2)
+        facts = ModelFacts(quality=ModelQuality(psnr_inverted_noise_db=30.0))
+        directions = (
+            Direction("a", (1.0,), -1, 1, quality=DirectionQuality(monotone=1.0)),
+            Direction("b", (1.0,), -1, 1, quality=DirectionQuality(monotone=0.5)),
+        )
 
     monkeypatch.setattr("comfyui_cldis.checkpoint.read_header", lambda path: Header)
     return load_sweep(write(tmp_path / "s.toml", FILE))
@@ -131,6 +136,7 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
     ]
     assert results is not None
     assert results[0]["diffusion"] == 1.0  # the last tenth only
+    assert results[0]["num_visible_monotone"] == 1
     assert results[0]["used_dimensions"] == 2 and results[0]["num_directions"] == 2
     assert results[0]["hours"] == 0.005  # 20 steps of 0.9 s
     lines = publish(sweep, tmp_path / "out", results).splitlines()

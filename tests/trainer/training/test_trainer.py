@@ -154,8 +154,8 @@ def test_command_trains_exports_and_says_that_it_is_finished(folder, tmp_path, c
     assert lines[-1]["step"] == 4 and len(lines[-1]["kl_per_dimension"]) == 8
     model = load_checkpoint(output / "model.safetensors")
     assert model.networks.config.image_size == 32 and model.directions
-    assert model.facts["training"]["images"] == 64
-    assert model.facts["quality"]["pictures"] == "seen in training"
+    assert model.facts.training.images == 64
+    assert model.facts.quality.images == "seen in training"
     assert (output / "report.html").is_file() and (output / "data_report.png").is_file()
     latent = encode(model, torch.zeros(1, 3, 32, 32), inversion_steps=2)
     assert decode(model, latent, num_steps=2).shape == (1, 3, 32, 32)
@@ -163,7 +163,7 @@ def test_command_trains_exports_and_says_that_it_is_finished(folder, tmp_path, c
     longer = [*command[:-4], "--steps", "5", "--device", "cpu"]
     assert main(longer) == 0
     model = load_checkpoint(output / "model.safetensors")
-    assert model.facts["training"]["steps"] == 5
+    assert model.facts.training.steps == 5
     command = longer
     # another seed in the same folder is refused, and nothing is lost
     assert main([*command, "--seed", "9"]) == 2
