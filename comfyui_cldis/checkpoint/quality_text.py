@@ -28,7 +28,7 @@ def quality_figures(quality: ModelQuality, directions: Sequence[Direction]) -> d
 
 
 def describe_quality(
-    quality: ModelQuality, directions: Sequence[Direction] = ()
+    quality: ModelQuality, directions: Sequence[Direction]
 ) -> list[tuple[str, str]]:
     """Names and values for reading: what was evaluated, the known figures, then all others.
 

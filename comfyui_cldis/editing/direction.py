@@ -129,9 +129,9 @@ def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Di
 
 
 def count_monotone(directions: Sequence[Direction]) -> int | None:
-    """How many of the directions are monotone; None when that was measured of none."""
+    """How many of the directions are monotone; None when there are some and none was measured."""
     known = [each.quality.is_monotone for each in directions]
-    return None if all(each is None for each in known) else known.count(True)
+    return None if known and all(each is None for each in known) else known.count(True)
 
 
 def check_amount(name: str, amount: object) -> float:

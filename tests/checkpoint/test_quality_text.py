@@ -41,9 +41,12 @@ def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
 
 
 def test_no_figure_is_lost():
-    assert describe_quality(ModelQuality()) == []
+    unmeasured = [Direction("a", (1.0,), -1, 1)]
+    assert describe_quality(ModelQuality(), unmeasured) == []
+    assert describe_quality(ModelQuality(), []) == [("directions that is monotone", "0")]
     found = describe_quality(
-        ModelQuality(explained_variance_preview=0.5, other={"psnr_db": 12.5, "nested": {}})
+        ModelQuality(explained_variance_preview=0.5, other={"psnr_db": 12.5, "nested": {}}),
+        unmeasured,
     )
     assert found == [
         ("co-pilot explains", "50 % of how the images differ from their mean"),

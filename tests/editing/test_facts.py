@@ -49,7 +49,7 @@ def test_a_known_key_with_another_kind_of_value_is_refused(values, message):
 
 
 @pytest.mark.parametrize(
-    ("shares", "count"), [((), None), ((None,), None), ((0.9, 0.89, None), 1), ((0.5,), 0)]
+    ("shares", "count"), [((), 0), ((None,), None), ((0.9, 0.89, None), 1), ((0.5,), 0)]
 )
 def test_monotone_directions_are_counted(shares, count):
     directions = [
