@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from comfyui_cldis.picture import read_image
 from PIL import Image
 
 import comfyui_cldis as cldis
@@ -20,6 +19,8 @@ from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.pipeline import decode, encode
+from comfyui_cldis.imaging.reading import read_image
+from comfyui_cldis.imaging.tensors import to_tensor
 
 STEPS = 3
 LEVEL = 1.01 / 127.5  # of 8 bits, in [-1, 1]
@@ -153,7 +154,7 @@ def test_the_size_comes_back_by_the_rule(
     model: cldis.Model, path: Path, resize: str, size: tuple[int, int]
 ) -> None:
     latent = model.encode(path, resize=resize, inversion_steps=0)
-    framed, _ = frame(read_image(path), 32, resize)
+    framed, _ = frame(to_tensor(read_image(path).image), 32, resize)
     torch.testing.assert_close(latent.z, encode(model.editable, framed, inversion_steps=0).z)
     (image,) = model.preview(latent)
     assert image.size == size

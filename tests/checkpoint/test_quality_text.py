@@ -65,4 +65,4 @@ def test_weak_directions():
 def test_what_was_evaluated():
     assert evaluated_on(ModelQuality(images="unseen")) == "unseen images"
     assert evaluated_on(ModelQuality(images="seen in training")) == "images seen in training"
-    assert evaluated_on(ModelQuality()) == "pictures"
+    assert evaluated_on(ModelQuality()) == "images"
