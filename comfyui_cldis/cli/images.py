@@ -105,8 +105,7 @@ def _edit(options: argparse.Namespace) -> int:
     edits = _edits(options.set)
     output = _output(options, "edited")
     model = load_model(options.model, options.device)
-    for name, amount in edits.items():
-        _warn_outside(model.direction(name), amount)
+    edits = {name: _limited(model.direction(name), amount) for name, amount in edits.items()}
     images, origins = framed(model, options.image, options.resize)
     height, width = unframed_size(origins[0])
     check_size(output, width, height)
@@ -210,9 +209,20 @@ def _noise(options: argparse.Namespace) -> tuple[int | None, float]:
     return options.seed or 0, options.freedom
 
 
-def _warn_outside(direction: Direction, amount: float) -> None:
+def _limited(direction: Direction, amount: float) -> float:
+    """The amount to apply; says so where it is outside of what was seen, or too far to be applied.
+
+    Returns: `amount`, or the farthest that the direction can be moved.
+    """
+    from ..editing.direction import LIMIT
+
+    limited = direction.limited(amount)
     if not direction.minimum <= amount <= direction.maximum:
-        complain(
+        note = (
             f"Note: {amount:g} is outside the range of '{direction.name}' seen in training, "
             f"{direction.minimum:.2f} to {direction.maximum:.2f}."
         )
+        if limited != amount:
+            note += f" Applied is {limited:.2f}: at most {LIMIT} times the range."
+        complain(note)
+    return limited

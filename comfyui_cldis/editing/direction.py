@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import SupportsFloat
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from .code_path import CodePath
 from .facts import DirectionQuality
 
+LIMIT = 10  # how many times as far as its range a direction may be moved
 MAX_QUALITIES, MAX_QUALITY_NAME = 32, 64  # figures of one direction, characters of a name
 THUMBNAIL_SIDES = (8, 128)  # smallest and largest, in pixels
 
@@ -71,6 +73,14 @@ class Direction:
         if self.path is not None:
             return self.path.displacement(amount)
         return [amount * value for value in self.vector]
+
+    def limited(self, amount: float) -> float:
+        """The amount nearest to `amount` within `LIMIT` times the range.
+
+        Far beyond that the code is of no size that the networks have met, and their arithmetic
+        overflows: the image would be NaN.
+        """
+        return min(max(amount, LIMIT * self.minimum), LIMIT * self.maximum)
 
     def reversed(self) -> Direction:
         """The same slider turned round: what an amount did, its negative does now."""
@@ -134,19 +144,46 @@ def count_monotone(directions: Sequence[Direction]) -> int | None:
     return None if known and all(each is None for each in known) else known.count(True)
 
 
+def as_number(value: object) -> float | None:
+    """`value` as a float where it is one number of any kind, else None.
+
+    A number is what Python, NumPy and torch call one: int, float, a NumPy scalar, an array or a
+    tensor of one element on any device. Truth values and texts are none. What is too large for a
+    float is infinite.
+    """
+    item = getattr(value, "item", None)
+    if callable(item) and hasattr(value, "shape"):
+        try:
+            value = item()
+        except (TypeError, ValueError, RuntimeError):  # more or fewer elements than one
+            return None
+    if isinstance(value, bool) or not isinstance(value, SupportsFloat):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return None
+
+
 def check_amount(name: str, amount: object) -> float:
     """`amount` as a finite float.
+
+    Args:
+        amount: a number as `as_number` knows it.
 
     Raises:
         ValueError: not a number, NaN or infinite.
     """
-    if isinstance(amount, bool) or not isinstance(amount, int | float):
+    number = as_number(amount)
+    if number is None:
         raise ValueError(
             f"The amount of direction '{name}' is {amount!r}. Give a number of standard deviations."
         )
-    if not math.isfinite(amount):
-        raise ValueError(f"The amount of direction '{name}' is {amount}. Give a finite number.")
-    return float(amount)
+    if not math.isfinite(number):
+        raise ValueError(f"The amount of direction '{name}' is {number}. Give a finite number.")
+    return number
 
 
 def apply_directions(

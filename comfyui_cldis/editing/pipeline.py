@@ -6,6 +6,7 @@ float32 on the device of what was passed in. Nothing passed in is changed.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import SAMPLERS, Denoiser, OnStep, Step, invert, sample
-from .direction import apply_directions, check_amount
+from ..warning import AmountWarning
+from .direction import LIMIT, apply_directions, as_number, check_amount
 from .editable import EditableModel
 from .framing import Origin
 from .latent import Latent, slerp
@@ -58,6 +60,8 @@ def encode(
             f"The images have shape {tuple(images.shape)}; {model.name} needs "
             f"(B, {', '.join(map(str, expected))}). Frame them to the model's size first."
         )
+    if not len(images):
+        raise ValueError("The batch of images is empty. Give at least one.")
     if not bool(torch.isfinite(images).all()):
         raise ValueError(
             "The images contain NaN or infinite values. Repair the node or file they come from."
@@ -83,18 +87,35 @@ def encode(
 def edit(model: EditableModel, latent: Latent, edits: Mapping[str, float]) -> Latent:
     """Move along named directions; amounts in latent standard deviations, 0 changes nothing.
 
+    Amounts are numbers of Python, NumPy or torch. One beyond `LIMIT` times the range of its
+    direction is applied as that limit, with an `AmountWarning`.
+
     Raises:
         ValueError: unknown direction, or an amount that is not a finite number.
     """
-    for name, amount in edits.items():
-        model.direction(name)
-        check_amount(name, amount)
-    z = apply_directions(latent.z, model.statistics.std, model.directions, edits)
+    amounts = {}
+    for name, given in edits.items():
+        direction, amount = model.direction(name), check_amount(name, given)
+        amounts[name] = direction.limited(amount)
+        if amounts[name] != amount:
+            warnings.warn(
+                f"The amount {amount:g} of direction '{name}' is more than {LIMIT} times its range "
+                f"of {direction.minimum:.2f} to {direction.maximum:.2f}; {amounts[name]:.2f} is "
+                "applied.",
+                AmountWarning,
+                stacklevel=2,
+            )
+    z = apply_directions(latent.z, model.statistics.std, model.directions, amounts)
     return latent.with_z(z)
 
 
-def traverse(model: EditableModel, latent: Latent, name: str, amounts: Sequence[float]) -> Latent:
+def traverse(
+    model: EditableModel, latent: Latent, name: str, amounts: Sequence[float] | Tensor
+) -> Latent:
     """Each item at each of K amounts along one direction: (B) -> (B * K), item-major.
+
+    Args:
+        amounts: K numbers, as `edit` takes them; an array or a tensor (K,) is as good as a list.
 
     Raises:
         ValueError: unknown direction, no amounts, or one that is not finite.
@@ -107,14 +128,22 @@ def traverse(model: EditableModel, latent: Latent, name: str, amounts: Sequence[
 
 
 def interpolate(first: Latent, second: Latent, fraction: float) -> Latent:
-    """Between two latents: straight in z, spherical in x_T; 0 gives `first`, 1 `second`.
+    """Between two latents: straight in z and the residual code, spherical in x_T.
+
+    A latent without a residual code counts as one of zeros, which is what the networks take for
+    it and what training drops it to. The origins are those of `first`.
+
+    Args:
+        fraction: in [0, 1]; 0 gives `first` itself and 1 `second`.
 
     Raises:
-        ValueError: different shapes, or a fraction that is not finite.
+        ValueError: different shapes, or a fraction that is no number in [0, 1].
 
     Source: Preechakul et al. 2022, section 4.1.
     """
-    fraction = check_amount("fraction", fraction)
+    share = as_number(fraction)
+    if share is None or not 0 <= share <= 1:
+        raise ValueError(f"The fraction is {fraction!r}. Give a number from 0 to 1.")
     if first.z.shape != second.z.shape:
         raise ValueError(
             f"The latents have shapes {tuple(first.z.shape)} and {tuple(second.z.shape)}. "
@@ -122,17 +151,24 @@ def interpolate(first: Latent, second: Latent, fraction: float) -> Latent:
         )
     if (first.x_T is None) != (second.x_T is None):
         raise ValueError("Only one of the latents has an x_T. Encode both with inversion steps.")
-    x_T = None
+    for name in ("x_T", "residual"):
+        a, b = getattr(first, name), getattr(second, name)
+        if a is not None and b is not None and a.shape != b.shape:
+            raise ValueError(
+                f"The latents have {name} of shapes {tuple(a.shape)} and {tuple(b.shape)}. "
+                "Encode both with the same model."
+            )
+    if share in (0, 1):
+        return second if share else first
+    x_T = residual = None
     if first.x_T is not None and second.x_T is not None:
-        x_T = slerp(first.x_T, second.x_T, fraction)
-
-    def lerp(a: Tensor, b: Tensor) -> Tensor:
-        return a if fraction == 0 else b if fraction == 1 else torch.lerp(a, b, fraction)
-
-    residual = None
-    if first.residual is not None and second.residual is not None:
-        residual = lerp(first.residual, second.residual)
-    return Latent(lerp(first.z, second.z), x_T, residual, first.origins)
+        x_T = slerp(first.x_T, second.x_T, share)
+    given = first.residual if second.residual is None else second.residual
+    if given is not None:
+        zeros = torch.zeros_like(given)
+        start = zeros if first.residual is None else first.residual
+        residual = torch.lerp(start, zeros if second.residual is None else second.residual, share)
+    return Latent(torch.lerp(first.z, second.z, share), x_T, residual, first.origins)
 
 
 @torch.no_grad()
@@ -179,13 +215,13 @@ def decode(
         x_T = gaussian_noise(shape, seed)
     elif latent.x_T is not None:
         x_T = latent.x_T
-        if seed is not None:
-            x_T = slerp(x_T.float(), gaussian_noise(shape, seed, x_T.device), freedom)
-        if tuple(x_T.shape[1:]) != (config.in_channels, config.image_size, config.image_size):
+        if tuple(x_T.shape) != shape:
             raise ValueError(
                 f"The noise map has shape {tuple(x_T.shape)}, which does not fit {model.name}. "
                 "Encode and decode with the same model."
             )
+        if seed is not None:
+            x_T = slerp(x_T.float(), gaussian_noise(shape, seed, x_T.device), freedom)
     else:
         raise ValueError(
             "The latent has no inverted noise. Encode with inversion steps above 0, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..editing.latent import Latent
 from ..editing.pipeline import edit
-from .edits import check_directions, check_latent, finite_amount, parse_edits
+from .edits import check_directions, check_latent, finite_amount, limited_amount, parse_edits
 from .packages import BASE, require
 from .sockets import (
     CATEGORY_EDIT,
@@ -52,7 +52,7 @@ class EditDirection:
                         "tooltip": (
                             "How far to move, in standard deviations of the training images. 0 "
                             "is no edit; the range seen in training (CLDis Model Info) is mostly "
-                            "within -3 to 3, and values beyond it are applied as given."
+                            "within -3 to 3, and values are applied up to 10 times as far."
                         ),
                     },
                 ),
@@ -125,4 +125,5 @@ class EditSliders:
 def _apply(model: LoadedModel, latent: Latent, amounts: dict[str, float]) -> Latent:
     check_latent(model, latent)
     check_directions(model, amounts)
-    return edit(model.editable, latent, amounts)
+    limited = {name: limited_amount(model, name, amount) for name, amount in amounts.items()}
+    return edit(model.editable, latent, limited)

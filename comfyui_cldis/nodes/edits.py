@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..editing.direction import LIMIT, as_number
 from ..editing.latent import Latent
 from .sockets import LoadedModel
 
 EXAMPLE = '{"name": 1.5}'
+
+logger = logging.getLogger(__name__)
 
 
 def parse_edits(text: str) -> dict[str, float]:
@@ -37,21 +41,36 @@ def parse_edits(text: str) -> dict[str, float]:
 
 def finite_amount(name: str, amount: Any) -> float:
     """The amount as a float; ValueError by the direction's name when it is no finite number."""
-    if isinstance(amount, bool) or not isinstance(amount, (int, float)):
+    number = as_number(amount)
+    if number is None:
         raise ValueError(
             f"The amount of direction '{name}' is {_kind(amount)}; expected a number of standard "
             f"deviations. Write it such as {EXAMPLE}."
         )
-    try:
-        number = float(amount)
-    except OverflowError:
-        number = math.inf
     if not math.isfinite(number):
         raise ValueError(
             f"The amount of direction '{name}' is {number}; expected a finite number of standard "
             "deviations. Use 0 for no change."
         )
     return number
+
+
+def limited_amount(model: LoadedModel, name: str, amount: float) -> float:
+    """The amount, or the farthest that a known direction can be moved, which is logged."""
+    direction = model.editable.direction(name)
+    limited = direction.limited(amount)
+    if limited != amount:
+        logger.warning(
+            "CL-Dis: the amount %g of direction '%s' is more than %d times its range of %.2f to "
+            "%.2f; %.2f is applied.",
+            amount,
+            name,
+            LIMIT,
+            direction.minimum,
+            direction.maximum,
+            limited,
+        )
+    return limited
 
 
 def check_directions(model: LoadedModel, names: Mapping[str, Any] | tuple[str, ...]) -> None:
@@ -107,4 +126,4 @@ def _kind(value: Any) -> str:
         return "an object"
     if isinstance(value, list):
         return "a list"
-    return json.dumps(value)
+    return json.dumps(value, default=repr)

@@ -10,7 +10,7 @@ from ..diffusion.noise import gaussian_noise
 from ..editing.latent import Latent, slerp
 from ..editing.pipeline import traverse
 from .decode import draw
-from .edits import check_directions, check_latent, check_noise, finite_amount
+from .edits import check_directions, check_latent, check_noise, finite_amount, limited_amount
 from .images import grid
 from .packages import BASE, require
 from .sockets import (
@@ -118,7 +118,11 @@ class Traverse:
         check_latent(model, latent)
         check_directions(model, (name,))
         check_noise(latent, noise)
-        amounts = spaced(finite_amount(name, from_amount), finite_amount(name, to_amount), frames)
+        first, last = (
+            limited_amount(model, name, finite_amount(name, amount))
+            for amount in (from_amount, to_amount)
+        )
+        amounts = spaced(first, last, frames)
         if noise == "seed" or freedom > 0:
             latent = _with_noise(model, latent, seed, 1.0 if noise == "seed" else freedom)
         walk = traverse(model.editable, latent, name, amounts)

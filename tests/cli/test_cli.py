@@ -187,6 +187,21 @@ def test_edit_beyond_the_range_warns_and_works(
     assert note in capsys.readouterr().err
 
 
+def test_an_extreme_edit_is_limited_and_says_so(
+    portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", tiny_checkpoint, "--steps", 1]
+    assert run("edit", portrait, "--set", "yaw=15", *arguments, "--output", "limit.png") == 0
+    assert "Applied" not in capsys.readouterr().err
+    for amount in ("1e9", "1e30"):
+        code = run(
+            "edit", portrait, "--set", f"yaw={amount}", *arguments, "--output", "x.png", "--force"
+        )
+        note = "-1.50 to 1.50. Applied is 15.00: at most 10 times the range.\n"
+        assert code == 0 and capsys.readouterr().err.endswith(note)
+        assert Path("x.png").read_bytes() == Path("limit.png").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "phrase"),
     [

@@ -1,8 +1,13 @@
 """The five verbs on a random model: identity, batches, immutability, refusals."""
 
+import warnings
+from fractions import Fraction
+
+import numpy as np
 import pytest
 import torch
 
+from comfyui_cldis.editing.direction import LIMIT, as_number
 from comfyui_cldis.editing.latent import Latent, slerp
 from comfyui_cldis.editing.pipeline import (
     SAMPLERS,
@@ -13,6 +18,7 @@ from comfyui_cldis.editing.pipeline import (
     preview,
     traverse,
 )
+from comfyui_cldis.warning import AmountWarning
 
 
 def images(count=2):
@@ -107,6 +113,42 @@ def test_interpolate(latent):
     assert torch.allclose(middle.z[0], latent.z.mean(0), atol=1e-6)
 
 
+@pytest.mark.parametrize("with_residual", ["first", "second", "neither"])
+def test_a_missing_residual_counts_as_zeros(latent, with_residual):
+    residual = latent.residual + 1
+    first = Latent(latent.z, latent.x_T, residual if with_residual == "first" else None)
+    second = Latent(latent.z + 1, latent.x_T, residual if with_residual == "second" else None)
+    for fraction, end in ((0, first), (1, second), (np.float32(1), second)):
+        assert interpolate(first, second, fraction) is end
+    found = interpolate(first, second, 0.25).residual
+    if with_residual == "neither":
+        assert found is None
+    else:
+        share = 0.75 if with_residual == "first" else 0.25
+        assert torch.allclose(found, share * residual)
+
+
+def test_interpolation_starts_at_what_the_networks_take_for_no_residual(tiny_model, latent):
+    none = Latent(latent.z, latent.x_T)
+    nearly = interpolate(none, latent, 1e-6)
+    assert torch.allclose(
+        decode(tiny_model, none, num_steps=2), decode(tiny_model, nearly, num_steps=2), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.5, 1e30, float("nan"), "half", None, True])
+def test_interpolation_is_between(latent, fraction):
+    with pytest.raises(ValueError, match="The fraction is .* from 0 to 1"):
+        interpolate(latent, latent, fraction)
+
+
+def test_interpolation_of_unlike_latents(latent):
+    with pytest.raises(ValueError, match="x_T of shapes"):
+        interpolate(latent, Latent(latent.z, latent.x_T[..., :16]), 0.5)
+    with pytest.raises(ValueError, match="residual of shapes"):
+        interpolate(latent, Latent(latent.z, latent.x_T, latent.residual[:, :1]), 0.5)
+
+
 def test_cat_joins_what_slices_cut(latent):
     joined = Latent.cat([latent[:1], latent[1:]])
     assert torch.equal(joined.z, latent.z) and torch.equal(joined.x_T, latent.x_T)
@@ -126,12 +168,81 @@ def test_preview(tiny_model, latent):
     assert image.shape == (2, 3, 32, 32) and float(image.abs().max()) <= 1
 
 
+SCALARS = [
+    1.5,
+    np.float16(1.5),
+    np.float32(1.5),
+    np.float64(1.5),
+    np.array(1.5),
+    np.array([[1.5]]),
+    torch.tensor(1.5),
+    torch.tensor([1.5], dtype=torch.float64),
+    torch.tensor(1.5, requires_grad=True),
+    Fraction(3, 2),
+]
+
+
+@pytest.mark.parametrize("amount", SCALARS, ids=repr)
+def test_amounts_are_numbers_of_any_kind(tiny_model, latent, amount):
+    expected = edit(tiny_model, latent, {"yaw": 1.5}).z
+    found = edit(tiny_model, latent, {"yaw": amount}).z
+    assert torch.equal(found, expected) and not found.requires_grad
+    assert torch.equal(traverse(tiny_model, latent, "yaw", [amount]).z, expected)
+
+
+def test_amounts_are_whole_numbers_of_any_kind_and_rows_of_them(tiny_model, latent):
+    expected = traverse(tiny_model, latent, "yaw", [-1.0, 0.0, 1.0]).z
+    for row in (np.arange(-1, 2), torch.arange(-1, 2), np.linspace(-1, 1, 3, dtype=np.float32)):
+        assert torch.equal(traverse(tiny_model, latent, "yaw", row).z, expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        np.bool_(True),
+        np.array(True),
+        torch.tensor(True),
+        "1",
+        b"1",
+        np.array("1"),
+        1j,
+        np.complex64(1),
+        torch.tensor(1j),
+        None,
+        [1.0],
+        np.zeros(2),
+        torch.zeros(2),
+        torch.zeros(0),
+    ],
+    ids=repr,
+)
+def test_what_is_no_number(value):
+    assert as_number(value) is None
+
+
+def test_large_amounts_are_applied_as_far_as_the_limit(tiny_model, latent):
+    yaw = tiny_model.direction("yaw")
+    for amount, limit in ((1e9, LIMIT * yaw.maximum), (-1e30, LIMIT * yaw.minimum)):
+        with pytest.warns(AmountWarning, match=f"more than {LIMIT} times its range .* is applied"):
+            found = edit(tiny_model, latent, {"yaw": amount})
+        assert torch.equal(found.z, edit(tiny_model, latent, {"yaw": limit}).z)
+        assert bool(torch.isfinite(decode(tiny_model, found, num_steps=2)).all())
+        assert bool(torch.isfinite(preview(tiny_model, found)).all())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        edit(tiny_model, latent, {"yaw": LIMIT * yaw.maximum})
+
+
 @pytest.mark.parametrize(
     ("edits", "words"),
     [
         ({"smlie": 1.0}, "Direction 'smlie' is not in tiny. It has: hair length, yaw"),
         ({"yaw": float("nan")}, "amount of direction 'yaw' is nan. Give a finite"),
         ({"yaw": float("inf")}, "'yaw' is inf"),
+        ({"yaw": 10**400}, "'yaw' is inf. Give a finite"),
+        ({"yaw": np.float32("nan")}, "'yaw' is nan. Give a finite"),
+        ({"yaw": torch.zeros(2)}, "'yaw' is tensor.*Give a number"),
         ({"yaw": "much"}, "'yaw' is 'much'. Give a number"),
         ({"yaw": True}, "'yaw' is True"),
     ],
@@ -146,6 +257,13 @@ def test_bad_inputs(tiny_model, latent):
         encode(tiny_model, torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match="NaN"):
         encode(tiny_model, torch.full((1, 3, 32, 32), torch.nan))
+    for steps in (0, 2):
+        with pytest.raises(ValueError, match="batch of images is empty. Give at least one"):
+            encode(tiny_model, torch.zeros(0, 3, 32, 32), inversion_steps=steps)
+    for x_T in (latent.x_T[:, :, :16], latent.x_T[:, :1], latent.x_T.flatten(1), latent.x_T[:0]):
+        for freedom in (0.0, 0.5):
+            with pytest.raises(ValueError, match="noise map has shape .* does not fit tiny"):
+                decode(tiny_model, Latent(latent.z, x_T), seed=0, freedom=freedom)
     with pytest.raises(ValueError, match="no inverted noise"):
         decode(tiny_model, Latent(latent.z))
     with pytest.raises(ValueError, match="7 scalars but tiny has 4"):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+from comfyui_cldis.editing.direction import LIMIT
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
 from comfyui_cldis.nodes.edits import parse_edits
 from comfyui_cldis.nodes.sockets import LoadedModel
@@ -49,6 +51,45 @@ def test_good_or_linked_edits_pass_validation() -> None:
     assert validate('{"yaw": 1}') is True
     assert validate(None) is True
     assert parse_edits(' {"a": 1, "b": -0.5} ') == {"a": 1.0, "b": -0.5}
+
+
+def test_amounts_of_linked_nodes_are_numbers_of_any_kind(loaded, run, latent) -> None:
+    kinds = (0.5, np.float32(0.5), np.array(0.5), torch.tensor([0.5]))
+    found = [
+        run("CLDIS_EditDirection", model=loaded, latent=latent, direction="yaw", amount=amount).z
+        for amount in kinds
+    ]
+    assert all(torch.equal(each, found[0]) for each in found)
+    with pytest.raises(ValueError, match="amount of direction 'yaw' is .*; expected a number"):
+        run(
+            "CLDIS_EditDirection",
+            model=loaded,
+            latent=latent,
+            direction="yaw",
+            amount=np.zeros(2),
+        )
+
+
+def test_large_amounts_are_limited_and_logged(loaded, run, latent, caplog) -> None:
+    limit = LIMIT * loaded.editable.direction("yaw").maximum
+    expected = run("CLDIS_EditSliders", model=loaded, latent=latent, edits=f'{{"yaw": {limit}}}')
+    assert not caplog.records
+    found = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1e30}')
+    assert torch.equal(found.z, expected.z)
+    assert [f"more than {LIMIT} times its range" in each for each in caplog.messages] == [True]
+    caplog.clear()
+    image = run(
+        "CLDIS_Traverse",
+        model=loaded,
+        latent=latent,
+        direction="yaw",
+        from_amount=-1e30,
+        to_amount=1e9,
+        frames=3,
+        mode="batch",
+        steps=2,
+    )
+    assert bool(torch.isfinite(image).all()) and len(caplog.messages) == 2
 
 
 @pytest.mark.parametrize("direction", ["smlie", ""])
