@@ -21,7 +21,7 @@ def nearest(text: str, names: Sequence[str]) -> str | None:
         near = [name for name in known if name.startswith(text.lower())]
     if near:
         return known[near[0]]
-    path = missing = Path(text).expanduser()
+    path = missing = Path(text)
     while not missing.parent.exists():
         missing = missing.parent
     try:

@@ -2,73 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import errno
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comfyui_cldis.console import on_console
+
+from .arguments import parse
 from .training.signals import interrupt_on_terminate
 
 if TYPE_CHECKING:
     from .config.settings import TrainConfig
     from .run import RunSettings
 
-COMMANDS = (
-    "commands: train (may be left out), export DIR, navigate MODEL, report DIR, sweep FILE (each "
-    "with --help)"
-)
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
     "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich tensorboard tomli "
     "diffusers kornia numpy PIL safetensors tqdm",
     "metrics": "h5py scipy sklearn",
 }
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line of a training run."""
-    from .config.settings import preset_names
-
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer",
-        description="Train a CL-Dis model. The same command again resumes a stopped run.",
-        epilog=COMMANDS,
-    )
-    parser.add_argument(
-        "--data",
-        required=True,
-        metavar="PATH|NAME",
-        help="folder or .zip of images, or a procedural set: heads, shapes3d-equivalent, "
-        "dsprites-equivalent",
-    )
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the run")
-    parser.add_argument(
-        "--preset",
-        default="cpu64",
-        metavar="NAME",
-        help=f"one of {', '.join(preset_names())}, or a .toml file (default: cpu64)",
-    )
-    parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps of the whole run")
-    parser.add_argument("--seed", type=int, metavar="S", help="seed of everything random")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting of the preset, such as loop.feedback=ramp; may be given again",
-    )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print settings, sizes and estimates; train nothing"
-    )
-    parser.add_argument(
-        "--events", action="store_true", help="print a line of JSON per record on stdout"
-    )
-    parser.add_argument("--no-tensorboard", action="store_true", help="write no TensorBoard files")
-    return parser
 
 
 def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[str]) -> TrainConfig:
@@ -79,7 +34,7 @@ def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[st
     return config.with_overrides(steps, seed)
 
 
-def train(arguments: argparse.Namespace) -> int:
+def train(arguments: Namespace) -> int:
     """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
     config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
     from .run import RunSettings
@@ -88,7 +43,7 @@ def train(arguments: argparse.Namespace) -> int:
 
     settings = RunSettings(
         data=arguments.data,
-        output=Path(arguments.output),
+        output=arguments.output,
         config=config,
         device=choose_device(arguments.device),
         preset=arguments.preset,
@@ -111,29 +66,16 @@ def train(arguments: argparse.Namespace) -> int:
     return 130
 
 
-def export(argv: Sequence[str]) -> int:
-    """`export DIR`: write the model of a run that was stopped before its end."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer export",
-        description="Write DIR/model.safetensors from the last saved state of a run.",
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the --output folder of the run")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    arguments = parser.parse_args(argv)
+def export(arguments: Namespace) -> int:
+    """Write the model of a run that was stopped before its end."""
     from .run import export_stopped
 
     say(f"Wrote {export_stopped(stored_settings(arguments.folder, arguments.device), say)}")
     return 0
 
 
-def report(argv: Sequence[str]) -> int:
-    """`report DIR`: write report.html from what a run has logged so far."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer report",
-        description="Write DIR/report.html from a run's statistics.",
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the --output folder of the run")
-    arguments = parser.parse_args(argv)
+def report(arguments: Namespace) -> int:
+    """Write report.html from what a run has logged so far."""
     from comfyui_cldis.checkpoint import read_header
 
     from .report.report import write_report
@@ -145,18 +87,36 @@ def report(argv: Sequence[str]) -> int:
     return 0
 
 
-def navigate(argv: Sequence[str]) -> int:
-    """`navigate MODEL`: find directions in a trained model and write a copy that has them."""
-    from .navigation.command import main as run_navigate
+def navigate(arguments: Namespace) -> int:
+    """Find directions in a trained model and write a copy that has them."""
+    from .navigation.command import run as run_navigate
 
-    return run_navigate(argv, say)
+    return run_navigate(arguments, say)
 
 
-def sweep(argv: Sequence[str]) -> int:
-    """`sweep FILE`: train the rows of an ablation and write one table."""
-    from .sweep.sweep import main as run_sweep
+def sweep(arguments: Namespace) -> int:
+    """Train the rows of an ablation and write one table."""
+    from .sweep.sweep import run as run_sweep
 
-    return run_sweep(argv, say)
+    return run_sweep(arguments, say)
+
+
+def card(arguments: Namespace) -> int:
+    """Print the model card of a model file."""
+    from .report.model_card import write_card
+
+    print(write_card(arguments.model), end="")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "train": train,
+    "export": export,
+    "navigate": navigate,
+    "report": report,
+    "sweep": sweep,
+    "card": card,
+}
 
 
 def stored_settings(folder: Path, device: str) -> RunSettings:
@@ -175,28 +135,28 @@ def stored_settings(folder: Path, device: str) -> RunSettings:
 
 def say(text: str) -> None:
     """One line for the person at the terminal."""
-    sys.stderr.write(text.rstrip() + "\n")
+    print(text.rstrip(), file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0 done, 2 wrong input, 130 stopped."""
+    """Entry point; returns the exit code of the work: 0 done, 2 wrong input, 130 stopped.
+
+    What the console cannot show, and a reader of the output that goes away, change nothing of it.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    commands: dict[str, Callable[[Sequence[str]], int]] = {
-        "export": export,
-        "navigate": navigate,
-        "report": report,
-        "sweep": sweep,
-    }
+    with on_console(say):
+        return run_command(words)
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Run the command that `words` name; what goes wrong becomes a sentence and an exit code."""
     try:
         with interrupt_on_terminate():
+            arguments = parse(words)
             announce_loading(sys.modules)
-            if words and not words[0].startswith("-"):
-                name = words.pop(0)
-                if name in commands:
-                    return commands[name](words)
-                if name != "train":
-                    raise ValueError(unknown_command(name, ["train", *commands]))
-            return train(build_parser().parse_args(words))
+            code = COMMANDS[arguments.command](arguments)
+            print(end="", flush=True)  # here, so that a full disk is an error like others
+            return code
     except KeyboardInterrupt as stop:
         say(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to resume.")
         return 130
@@ -215,16 +175,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             "a smaller preset."
         )
         return 2
-
-
-def unknown_command(name: str, known: Sequence[str]) -> str:
-    """What a mistyped command may have meant."""
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Use one of {', '.join(known)}."
-    return (
-        f"There is no command '{name}'. {hint} A training run starts with "
-        "--data FOLDER --output DIR."
-    )
 
 
 def missing_package(error: ModuleNotFoundError) -> str:

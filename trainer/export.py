@@ -23,6 +23,7 @@ from comfyui_cldis.editing.facts import ModelFacts, TrainingFacts
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.text import printable
 from comfyui_cldis.wording import counted
 
 from .config.settings import TrainConfig
@@ -192,7 +193,7 @@ def describe_run(
     Args:
         planned_steps: the length its schedules are shares of, where it got more steps later.
     """
-    source_name = source if source == "heads" else Path(source).name
+    source_name = printable(Path(source).name)
     verb = "was" if num_held_out == 1 else "were"
     held_out = f"{num_held_out:,} more {verb} held out of the training." if num_held_out else ""
     size = config.model.image_size

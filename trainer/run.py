@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock, Timeout
 
+from comfyui_cldis.text import printable
+
 from .config.reproduce import training_command
 from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
@@ -68,7 +70,7 @@ class RunSettings:
     @property
     def source_name(self) -> str:
         """The data, as it may be written into a model file."""
-        return self.data if self.data in BUILT_IN_SOURCES else Path(self.data).name
+        return self.data if self.data in BUILT_IN_SOURCES else printable(Path(self.data).name)
 
     @property
     def command(self) -> str:

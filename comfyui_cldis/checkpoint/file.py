@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ def save_checkpoint(
 ) -> None:
     """Writes `model` to one `.safetensors` file; a failure leaves the old file, or none, behind.
 
+    A symbolic link at `path` stays, and the file that it points to is replaced.
+
     Args:
         dtype: how the floating-point weights are stored; float16 halves the file.
     Raises:
@@ -103,8 +106,9 @@ def save_checkpoint(
     """
     path = Path(path)
     _check_dtype(dtype)
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         raise CheckpointError(f"{path.name} does not end in .safetensors. Choose such a name.")
+    path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {path.parent} does not exist. Create it first.")
     metadata = to_metadata(model)
@@ -131,7 +135,8 @@ class _Reader:
         _check_container(path)
         self.path = path
         try:
-            self.file = safe_open(path, framework="pt", device="cpu")
+            with _utf8_name(path) as name:
+                self.file = safe_open(name, framework="pt", device="cpu")
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(path.name, error) from error
         try:
@@ -208,6 +213,21 @@ class _Reader:
             )
         _check_finite({name: tensor}, self.path.name)
         return tensor
+
+
+@contextmanager
+def _utf8_name(path: Path) -> Iterator[str]:
+    """A name under which safetensors opens the file; it refuses names that are not UTF-8.
+
+    Only Linux and its like have such names, and there an open file has another one.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with open(path, "rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
+    else:
+        yield str(path)
 
 
 _STORED = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}

@@ -246,12 +246,19 @@ def damaged(name: str, fact: str) -> CheckpointError:
 
 def _dump(key: str, value: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CheckpointError(
+            f"The model's {key} hold {error.object[error.start]!r}, which is no character of "
+            "Unicode; it stands for a byte of a name that is not UTF-8. Write that name otherwise."
+        ) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"The model's {key} cannot be written as JSON: {error}. "
             "Use only text, finite numbers, booleans, lists and dictionaries."
         ) from error
+    return text
 
 
 def _load(metadata: Mapping[str, str], key: str, kind: type, name: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..editing.framing import RESIZE_RULES
+from ..typed_path import typed_path
 from .arguments import add_device, parse_seed, parse_share, parse_steps
 from .loading import framed, load_model
 from .terminal import complain, progress_bar, progress_lines, report
@@ -27,7 +28,7 @@ SAMPLERS = ("ddim", "dpmpp_2m", "unipc")  # a test compares them with the librar
 def add_commands(commands: Commands) -> None:
     """Add them to the subparsers of `cldis`."""
     demo = commands.add_parser("demo", help="draw what the bundled model can do, in one image")
-    demo.add_argument("--output", type=Path, default=Path("cldis_demo.png"), metavar="FILE")
+    demo.add_argument("--output", type=typed_path, default=Path("cldis_demo.png"), metavar="FILE")
     demo.set_defaults(run=_demo)
 
     edit = commands.add_parser("edit", help="move factors of an image")
@@ -46,12 +47,18 @@ def add_commands(commands: Commands) -> None:
     traverse.set_defaults(run=_traverse)
 
     for command in (edit, traverse):
-        command.add_argument("image", type=Path, metavar="IMAGE")
+        command.add_argument("image", type=typed_path, metavar="IMAGE")
         command.add_argument(
-            "--model", type=Path, metavar="MODEL", help="a .safetensors file; else the demo model"
+            "--model",
+            type=typed_path,
+            metavar="MODEL",
+            help="a .safetensors file; else the demo model",
         )
         command.add_argument(
-            "--output", type=Path, metavar="OUT", help="image file to write; else a free name"
+            "--output",
+            type=typed_path,
+            metavar="OUT",
+            help="image file to write; else a free name",
         )
         command.add_argument("--force", action="store_true", help="replace a file that is there")
         command.add_argument(

@@ -1,7 +1,9 @@
 """The `cldis` command: demo, edit, traverse for images; info, directions, rename, prune, evaluate
 and track for models; and train, with the trainer's other commands.
 
-Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C.
+Exit codes: 0; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C. They
+are those of the work: a console that cannot show a character, or a reader that goes away, as in
+`cldis info | head -1`, changes nothing (`console`).
 Heavy imports happen inside the commands, so that help and errors come at once.
 """
 
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..console import on_console
 from . import images as images
 from . import models, scores
 from .arguments import Parser
@@ -30,11 +33,18 @@ TRAINER_COMMANDS = {  # a test asks the trainer for each
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command (default: with the process's arguments) and returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with on_console(complain):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         if arguments and arguments[0] in TRAINER_COMMANDS:  # flags are its own, also `--help`
             return _train(arguments)
         options = _parser().parse_args(arguments)
-        return options.run(options)
+        code = options.run(options)
+        print(end="", flush=True)  # here, so that a full disk is an error like others
+        return code
     except KeyboardInterrupt:
         complain("Cancelled.")
         return CANCELLED
@@ -52,6 +62,8 @@ def _train(arguments: list[str]) -> int:
     """Hands all arguments to the trainer, wherever this installation has it."""
     from ..trainer_door import load_trainer
 
+    if not arguments or arguments[0].startswith("-"):
+        arguments = ["train", *arguments]
     return load_trainer("__main__").main(arguments)
 
 

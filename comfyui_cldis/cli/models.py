@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..typed_path import typed_path
 from .arguments import add_device, parse_effect, parse_steps
 from .loading import framed, load_model
 from .terminal import progress_bar
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """Add them to the subparsers of `cldis`."""
     info = commands.add_parser("info", help="say what a model file holds")
-    info.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    info.add_argument("model", nargs="?", type=typed_path, metavar="MODEL")
     info.add_argument("--json", action="store_true", help="for programs")
     info.set_defaults(run=_info)
 
     directions = commands.add_parser("directions", help="list a model's directions, or draw them")
-    directions.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    directions.add_argument("model", nargs="?", type=typed_path, metavar="MODEL")
     directions.add_argument(
-        "--sheet", type=Path, metavar="OUT.png", help="a row for each direction"
+        "--sheet", type=typed_path, metavar="OUT.png", help="a row for each direction"
     )
     directions.add_argument(
         "--image",
-        type=Path,
+        type=typed_path,
         action="append",
         default=[],
         metavar="IMAGE",
@@ -42,7 +42,7 @@ def add_commands(commands: Commands) -> None:
         help="measure quality anew on --image or 4 drawn images; say what seems to change",
     )
     directions.add_argument(
-        "--output", type=Path, metavar="FILE", help="model file with what --measure found"
+        "--output", type=typed_path, metavar="FILE", help="model file with what --measure found"
     )
     directions.add_argument(
         "--steps", type=parse_steps, default=10, metavar="N", help="diffusion steps"
@@ -51,7 +51,7 @@ def add_commands(commands: Commands) -> None:
     directions.set_defaults(run=_directions)
 
     rename = commands.add_parser("rename", help="give a direction of a model file another name")
-    rename.add_argument("model", type=Path, metavar="MODEL")
+    rename.add_argument("model", type=typed_path, metavar="MODEL")
     rename.add_argument("old", metavar="OLD")
     rename.add_argument("new", metavar="NEW")
     rename.add_argument(
@@ -65,7 +65,7 @@ def add_commands(commands: Commands) -> None:
     rename.set_defaults(run=_rename)
 
     prune = commands.add_parser("prune", help="drop directions of a model file")
-    prune.add_argument("model", type=Path, metavar="MODEL")
+    prune.add_argument("model", type=typed_path, metavar="MODEL")
     prune.add_argument("names", nargs="*", metavar="NAME")
     prune.add_argument(
         "--below", type=parse_effect, metavar="EFFECT", help="those that change less"
@@ -74,7 +74,10 @@ def add_commands(commands: Commands) -> None:
 
     for command in (rename, prune):
         command.add_argument(
-            "--output", type=Path, metavar="FILE", help="a new model file; else MODEL is replaced"
+            "--output",
+            type=typed_path,
+            metavar="FILE",
+            help="a new model file; else MODEL is replaced",
         )
 
 
@@ -118,9 +121,9 @@ def _directions(options: argparse.Namespace) -> int:
             sheet = command.directions_sheet(model, shown, progress_bar, num_steps=options.steps)
         if options.output is not None:
             command.write_model(path, model, options.output)
-    print(command.directions_table(header, measured))
     if sheet is not None and options.sheet is not None:
         write_image(options.sheet, sheet)
+    print(command.directions_table(header, measured))
     for written in filter(None, (options.output, options.sheet)):
         print(f"wrote {written}")
     return 0

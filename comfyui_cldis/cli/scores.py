@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..typed_path import expand, typed_path
 from .arguments import add_device, parse_seed
 from .loading import load_model
 from .terminal import share_bar
@@ -21,14 +21,15 @@ DIRECTIONS = ("axes", "model")  # a test compares them with the library's
 def add_commands(commands: Commands) -> None:
     """Add them to the subparsers of `cldis`."""
     evaluate = commands.add_parser("evaluate", help="score how well the code matches known factors")
-    evaluate.add_argument("model", nargs="?", type=Path, metavar="MODEL")
+    evaluate.add_argument("model", nargs="?", type=typed_path, metavar="MODEL")
     evaluate.add_argument(
         "--dataset",
+        type=expand,
         metavar="NAME|FILE",
         help="shapes3d-equivalent, dsprites-equivalent, heads, or a file of a factor data set",
     )
     evaluate.add_argument(
-        "--representation", type=Path, metavar="FILE.npz", help="arrays `codes` and `factors`"
+        "--representation", type=typed_path, metavar="FILE.npz", help="arrays `codes` and `factors`"
     )
     evaluate.add_argument("--metrics", metavar="A,B,...", help="all by default")
     evaluate.add_argument("--fast", action="store_true", help="fewer samples; labelled as such")
@@ -36,18 +37,20 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--no-controls", action="store_true", help="leave out the two controls")
     evaluate.add_argument("--no-sampled", action="store_true", help="score the mean codes only")
     evaluate.add_argument("--seed", type=parse_seed, metavar="N")
-    evaluate.add_argument("--json", type=Path, metavar="OUT", help="for programs")
+    evaluate.add_argument("--json", type=typed_path, metavar="OUT", help="for programs")
     add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
     track = commands.add_parser("track", help="score disentanglement without labels")
-    track.add_argument("model", nargs="?", type=Path, metavar="MODEL")
-    track.add_argument("--data", type=Path, metavar="FOLDER", help="images; else drawn codes")
+    track.add_argument("model", nargs="?", type=typed_path, metavar="MODEL")
+    track.add_argument("--data", type=typed_path, metavar="FOLDER", help="images; else drawn codes")
     track.add_argument("--directions", choices=DIRECTIONS, default="axes", help="what to score")
     track.add_argument("--fast", action="store_true", help="fewer bases and steps")
     track.add_argument("--seed", type=parse_seed, metavar="N")
-    track.add_argument("--json", type=Path, metavar="OUT", help="for programs")
-    track.add_argument("--sheet", type=Path, metavar="OUT.png", help="what each direction does")
+    track.add_argument("--json", type=typed_path, metavar="OUT", help="for programs")
+    track.add_argument(
+        "--sheet", type=typed_path, metavar="OUT.png", help="what each direction does"
+    )
     add_device(track)
     track.set_defaults(run=_track)
 
@@ -86,9 +89,10 @@ def _evaluate(options: argparse.Namespace) -> int:
                 with_sampled=not options.no_sampled,
                 **common,
             )
-    print(score_table(result))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(score_table(result))
+    if options.json is not None:
         print(f"wrote {options.json}")
     return 0
 
@@ -117,13 +121,13 @@ def _track(options: argparse.Namespace) -> int:
         images = read_folder(options.data, config.image_size, config.in_channels, settings, seed)
     with share_bar() as on_progress:
         result = track(model, images, settings, seed, on_progress=on_progress)
-    print(tracking_table(result))
     if options.json is not None:
         facts = {"model": model.name, "data": None if images is None else str(options.data)}
         text = json.dumps(facts | result.to_json(), indent=2)
         options.json.write_text(text + "\n", encoding="utf-8")
-        print(f"wrote {options.json}")
     if options.sheet is not None:
         write_image(options.sheet, tracking_sheet(result))
-        print(f"wrote {options.sheet}")
+    print(tracking_table(result))
+    for written in filter(None, (options.json, options.sheet)):
+        print(f"wrote {written}")
     return 0

@@ -93,7 +93,7 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
                 'python -m pip install -e ".[train]"'
             ) from error
         return Heads(image_size)
-    path = Path(source).expanduser()
+    path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
             f"There is no factor data {source!r}.{hint(source, FACTOR_NAMES)} Use one of "
@@ -105,4 +105,4 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
 
 def is_factor_source(source: str) -> bool:
     """Whether training images of that name or path come from a factor data set."""
-    return source in DRAWN_NAMES or is_stored(Path(source).expanduser())
+    return source in DRAWN_NAMES or is_stored(Path(source))

@@ -66,7 +66,7 @@ def _file_names() -> list[str]:
     if folder_paths is None:
         return []
     names = folder_paths.get_filename_list(FOLDER)
-    return [name for name in names if name.endswith(EXTENSION)]
+    return [name for name in names if name.lower().endswith(EXTENSION)]
 
 
 def _folders_text() -> str:

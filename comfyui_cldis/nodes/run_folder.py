@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..imaging.reading import read_image
 from ..imaging.sheet import to_image
+from ..typed_path import expand
 from .images import check_images, to_library
 from .model_files import EXTENSION, FOLDER, find_model
 
@@ -88,7 +89,8 @@ def find_data(text: str, built_in: Collection[str]) -> str:
     """
     if text in built_in:
         return text
-    path = Path(_folder_paths().get_input_directory(), Path(text).expanduser())
+    folder = _folder_paths().get_input_directory()
+    path = Path(folder, expand(text.strip(), folder))
     if not path.exists():
         raise FileNotFoundError(
             f"There is no folder or file {path}. Give a folder or .zip of images, by its whole "
@@ -155,10 +157,11 @@ def publish(run: RunFolder, trained: Path) -> None:
     # Noted first: killed in between, the run knows the file all the same.
     with open(run.published, "a", encoding="ascii") as file:
         file.write(digest + "\n")
-    part = run.model.with_name(f".{run.model.name}.part")
+    target = Path(os.path.realpath(run.model))  # a link keeps pointing to where the file is
+    part = target.with_name(f".{target.name}.part")
     try:
         shutil.copyfile(trained, part)
-        os.replace(part, run.model)
+        os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 

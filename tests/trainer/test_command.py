@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from trainer.__main__ import build_parser, resolve
+from trainer.__main__ import resolve
+from trainer.arguments import parse
 from trainer.config.reproduce import differences, training_command
 from trainer.config.settings import TrainConfig, load_preset, preset_names
 
@@ -14,7 +15,7 @@ def typed_in(command: str):
     """What the command line makes of it: the arguments and the configuration."""
     python, flag, module, *words = shlex.split(command)
     assert [python, flag, module] == ["python", "-m", "trainer"]
-    arguments = build_parser().parse_args(words)
+    arguments = parse(words)
     return arguments, resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
 
 

@@ -330,7 +330,7 @@ def load_preset(name: str) -> TrainConfig:
     Raises:
         ValueError: no such preset or file, or a file that is not valid.
     """
-    path = Path(name) if name.endswith(".toml") else PRESETS_FOLDER / f"{name}.toml"
+    path = Path(name) if name.lower().endswith(".toml") else PRESETS_FOLDER / f"{name}.toml"
     if not path.is_file():
         raise ValueError(
             f"There is no preset '{name}'. Use one of {', '.join(preset_names())}, "
@@ -342,6 +342,7 @@ def load_preset(name: str) -> TrainConfig:
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises: ValueError naming the file when it is not valid."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # utf-8-sig: Windows editors put a byte-order mark before the text, which TOML knows none of
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not valid TOML: {error}. Correct it.") from error

@@ -62,7 +62,7 @@ def open_factor_images(
     if source in DRAWN_NAMES:
         found = _drawn(source, image_size, channels)
     else:
-        found = _stored(Path(source).expanduser(), image_size, channels, cache_dir)
+        found = _stored(Path(source), image_size, channels, cache_dir)
     space, count = found.space, num_images or found.default
     if count > space.num_combinations:
         raise ValueError(

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from comfyui_cldis.imaging.limits import ENDINGS
 from comfyui_cldis.nearest import hint
+from comfyui_cldis.text import printable
 
 from .zip_entries import name_of, open_zip, read_entry, why_packed
 from .zips import MAX_ZIPS, names_in
@@ -72,13 +73,6 @@ def open_files(path: Path) -> AbstractContextManager[ImageFiles]:
             f"got data {str(path)!r}, a file of another kind; expected {_SOURCES}; choose one"
         )
     return _Zip(path)
-
-
-def printable(name: str) -> str:
-    """Escapes what a file name may hold but a terminal, an image or a JSON file may not."""
-    return "".join(
-        character if character.isprintable() else repr(character)[1:-1] for character in name
-    )
 
 
 def _is_hidden(name: str) -> bool:

@@ -14,12 +14,13 @@ from tqdm import tqdm
 
 from comfyui_cldis.editing.framing import ResizeRule
 from comfyui_cldis.imaging.limits import ENDINGS
+from comfyui_cldis.text import printable
 from comfyui_cldis.wording import counted
 
 from .budget import Budget
 from .cache import CacheEntry, load_or_build
 from .decode import RULE_VERSION, Decoded, decode_image
-from .files import MAX_FILE_BYTES, ZIP, ImageFile, ImageFiles, open_files, printable
+from .files import MAX_FILE_BYTES, ZIP, ImageFile, ImageFiles, open_files
 from .report import DataReport, describe_zips
 from .survey import Fingerprint, Survey, take_fingerprint
 from .zip_entries import ZIP_FAULT
@@ -47,7 +48,7 @@ def open_folder(
         ValueError: not a folder or zip file, or no usable image in it.
         OSError: the cache folder cannot be written.
     """
-    path = Path(source).expanduser()
+    path = Path(source)
     with open_files(path) as files:
         if not files.listed:
             raise ValueError(_nothing_usable(source, 0, files.unreadable, files))

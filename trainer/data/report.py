@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from comfyui_cldis.imaging.limits import ENDINGS
+from comfyui_cldis.text import printable
 from comfyui_cldis.wording import counted
 
 from .survey import MAX_NAMED, Findings
@@ -38,7 +39,7 @@ class DataReport:
         parts += [f"{left:,} not asked for"] if left > 0 else []
         sum_of = " + ".join(parts) if len(parts) > 1 else "all used"
         sign = " = " if len(parts) > 1 else ", "
-        lines = [f"{self.source}: {counted(self.found, 'image')} found{sign}{sum_of}"]
+        lines = [f"{printable(self.source)}: {counted(self.found, 'image')} found{sign}{sum_of}"]
         lines += _describe_findings(self.findings, self.image_size) if self.findings else []
         if self.ignored:
             lines.append(

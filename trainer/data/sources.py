@@ -13,7 +13,7 @@ BUILT_IN_SOURCES = (HEADS, *DRAWN_NAMES)
 
 def require_source(source: str) -> None:
     """Raises FileNotFoundError, with the nearest name, unless `source` is built in or a path."""
-    if source in BUILT_IN_SOURCES or Path(source).expanduser().exists():
+    if source in BUILT_IN_SOURCES or Path(source).exists():
         return
     raise FileNotFoundError(
         f"There is no folder or file {source}.{hint(source, BUILT_IN_SOURCES)} Give a folder or "

@@ -156,7 +156,7 @@ def count_images(settings: RunSettings) -> tuple[int | None, str]:
 
     from ..data.files import open_files
 
-    config, source = settings.config, Path(settings.data).expanduser()
+    config, source = settings.config, Path(settings.data)
     size = f"{config.model.image_size} x {config.model.image_size} px"
     limit = config.num_images
     if settings.data in BUILT_IN_SOURCES:

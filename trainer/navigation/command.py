@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,13 +15,14 @@ from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.text import printable
 from comfyui_cldis.wording import counted
 
 from ..data import BUILT_IN_SOURCES, open_images
 from ..model_quality import EVALUATION_BASES, INVERSION_STEPS
 from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
-from . import FINDERS, STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
+from . import STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .result import with_basis
 from .search import check_images
 from .space import SPREAD_IMAGES
@@ -29,57 +30,13 @@ from .space import SPREAD_IMAGES
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line of `navigate`."""
-    usual = NavigationSettings()
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer navigate",
-        description="Find directions in a trained model without labels, and write a copy of the "
-        "model that has them as sliders. The same command again resumes a stopped search of "
-        f"{' or '.join(STEPPED)}.",
-        epilog="docs/navigation.md says what each finder does and which to use.",
-    )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .safetensors model file")
-    parser.add_argument("--output", type=Path, required=True, metavar="NEW", help="file to write")
-    parser.add_argument(
-        "--data",
-        metavar="PATH|NAME",
-        help="images like those the model was trained on; without it the model draws some, "
-        "which is too little for pca, varimax and ica",
-    )
-    parser.add_argument(
-        "--finder", default="axes", metavar="NAME", help=f"one of {', '.join(FINDERS)}"
-    )
-    parser.add_argument(
-        "--directions", type=int, default=0, metavar="K", help="how many (default: all it can find)"
-    )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        help=f"steps of {' and '.join(STEPPED)} (default: {usual.steps})",
-    )
-    parser.add_argument(
-        "--view",
-        default=usual.view,
-        metavar="NAME",
-        help="how codes are drawn meanwhile: x0_hat (default) or preview (faster, blurry)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="seed of everything random"
-    )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    return parser
-
-
-def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
+def run(options: Namespace, say: Callable[[str], None]) -> int:
     """Run the command; 0 when the model is written.
 
     Raises:
         ValueError, FileNotFoundError: what was given cannot be used.
         KeyboardInterrupt: stopped; its text says how to resume.
     """
-    options = build_parser().parse_args(argv)
     settings = settings_of(options)
     check_output(options.output)
     check_new_file(options.model, options.output)
@@ -103,9 +60,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     return 0
 
 
-def search(
-    options: argparse.Namespace, settings: NavigationSettings, say: Callable[[str], None]
-) -> None:
+def search(options: Namespace, settings: NavigationSettings, say: Callable[[str], None]) -> None:
     """Find, measure and write the directions that a command line asks for."""
     model = load_checkpoint(options.model)
     model.networks.to(choose_device(options.device))
@@ -142,7 +97,7 @@ def search(
     say(f"Wrote {options.output} with {len(result.directions)} directions.")
 
 
-def settings_of(options: argparse.Namespace) -> NavigationSettings:
+def settings_of(options: Namespace) -> NavigationSettings:
     """The settings of a command line. Raises: ValueError."""
     if options.steps is not None and options.finder not in STEPPED:
         raise ValueError(
@@ -157,7 +112,7 @@ def settings_of(options: argparse.Namespace) -> NavigationSettings:
 
 def check_output(path: Path) -> None:
     """Refuse a file that could not be written, before anything is computed."""
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         raise ValueError(f"--output {path} does not end in .safetensors. Choose such a name.")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"--output {path} is no file in a folder that exists. Choose another.")
@@ -190,7 +145,7 @@ def open_space(
             channels=config.in_channels,
         )
         space = ModelSpace.of_data(model, found.images, view=settings.view)
-    name = data if data in BUILT_IN_SOURCES else Path(data).name
+    name = data if data in BUILT_IN_SOURCES else printable(Path(data).name)
     return space, f"on {counted(len(space.spread), 'image')} from {name}"
 
 

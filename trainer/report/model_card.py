@@ -1,9 +1,7 @@
-"""The model card of a checkpoint file, as Markdown: `python -m trainer.report.model_card MODEL`."""
+"""The model card of a checkpoint file, as Markdown."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from comfyui_cldis.checkpoint import read_header
@@ -27,7 +25,7 @@ def write_card(path: Path) -> str:
     lines = [
         f"# Model card: {facts.name or path.stem}",
         "",
-        f"Printed by `python -m trainer.card` from the header of `{path.name}`.",
+        f"Printed by `python -m trainer card` from the header of `{path.name}`.",
         "",
         facts.data_card,
         "",
@@ -70,21 +68,3 @@ def verdict_lines(model: Described) -> list[str]:
     """A paragraph where the directions are of no use as sliders yet; else nothing."""
     found = no_sliders(model)
     return [] if found is None else [found.text, ""]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the card of the file given on the command line; 0, or 2 for wrong input."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if len(arguments) != 1:
-        sys.stderr.write("usage: python -m trainer.report.model_card MODEL\n")
-        return 2
-    try:
-        sys.stdout.write(write_card(Path(arguments[0])))
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -6,17 +6,18 @@ on.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shlex
 import statistics
 import traceback
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from comfyui_cldis.typed_path import expand
 from comfyui_cldis.wording import counted
 
 from ..config.settings import TrainConfig, flatten, load_preset, read_toml
@@ -115,7 +116,7 @@ def load_sweep(path: Path) -> Sweep:
         from comfyui_cldis.metrics.evaluation import checked_names
 
         metrics = checked_names(metrics)
-    preset = values.get("preset", "tiny32")
+    preset = expand(values.get("preset", "tiny32"))
     base = load_preset(preset).with_values(flatten(values.get("settings", {})))
     configs: dict[str, TrainConfig] = {}
     for name, settings in rows.items():
@@ -131,7 +132,7 @@ def load_sweep(path: Path) -> Sweep:
                 f"Rows '{twin}' and '{name}' of {path.name} have the same settings, so their runs "
                 "would be the same. Change a setting of one, or remove it."
             )
-    return Sweep(values["data"], preset, tuple(seeds), tuple(metrics), configs)
+    return Sweep(expand(values["data"]), preset, tuple(seeds), tuple(metrics), configs)
 
 
 def folder_name(row: str) -> str:
@@ -274,20 +275,10 @@ def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
     return text
 
 
-def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
+def run(arguments: Namespace, say: Callable[[str], None]) -> int:
     """The command; 0 when all rows are done, 1 when some failed, 130 when a run was stopped."""
     from ..training.distributed import choose_device
 
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer sweep",
-        description="Train the rows of an ablation and write table.md, table.json and table.png "
-        "after each. The same command again resumes where it was stopped, and tries again what "
-        "failed.",
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="a sweep as .toml, see sweeps/")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    arguments = parser.parse_args(argv)
     sweep = load_sweep(arguments.file)
     output = arguments.output
     device = choose_device(arguments.device)
@@ -307,7 +298,7 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
             say(str(stop))
         results = None
     if results is None:
-        say(describe_stop(sweep, output, known, argv))
+        say(describe_stop(sweep, arguments, known))
         return 130
     text = publish(sweep, output, [*results, *controls])
     say(f"{text}Wrote {output / 'table.md'}, table.json and table.png.")
@@ -318,19 +309,22 @@ def main(argv: Sequence[str], say: Callable[[str], None]) -> int:
     return 0
 
 
-def describe_stop(sweep: Sweep, output: Path, known: Sequence[Result], argv: Sequence[str]) -> str:
+def describe_stop(sweep: Sweep, arguments: Namespace, known: Sequence[Result]) -> str:
     """What is done of a sweep that was stopped, where its table is, and the command to resume.
 
     Args:
+        arguments: of the command.
         known: results of the runs that are done, and failures.
-        argv: words of the command after `sweep`.
     """
     failed = sum("error" in each for each in known)
     total = counted(len(sweep.rows) * len(sweep.seeds), "run")
     done = f"{len(known) - failed} of {total} done" + (f", {failed} failed" if failed else "")
-    path = output / MARKDOWN_NAME
+    path = arguments.output / MARKDOWN_NAME
     table = f"{path} holds what is done. " if known and path.is_file() else ""
-    command = shlex.join(["python", "-m", "trainer", "sweep", *argv])
+    words = ["sweep", str(arguments.file), "--output", str(arguments.output)]
+    if arguments.device != "auto":
+        words += ["--device", arguments.device]
+    command = shlex.join(["python", "-m", "trainer", *words])
     return f"The sweep was stopped: {done}. {table}To resume: {command}"
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image
 
+from ...typed_path import typed_path
 from .factors import sample_factors
 from .generator import render_heads
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m comfyui_cldis.datasets.heads", description=__doc__
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--output", type=typed_path, required=True, metavar="DIR")
     parser.add_argument("--count", type=int, default=8, metavar="N")
     parser.add_argument("--seed", type=int, default=2026, metavar="S")
     parser.add_argument("--size", type=int, default=64, metavar="PIXELS")

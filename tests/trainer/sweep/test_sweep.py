@@ -8,13 +8,14 @@ import pytest
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality
 from comfyui_cldis.metrics import METRICS
+from trainer.arguments import parse
 from trainer.config.settings import load_preset
 from trainer.run import Outcome, RunSettings
 from trainer.sweep import sweep as module
 from trainer.sweep.columns import column_name, time_unit
 from trainer.sweep.figure import draw_results
 from trainer.sweep.scores import score_keys
-from trainer.sweep.sweep import flatten, load_sweep, main, pending, publish, run_sweep
+from trainer.sweep.sweep import flatten, load_sweep, pending, publish, run, run_sweep
 from trainer.sweep.table import read_results
 
 FILE = """
@@ -169,8 +170,8 @@ def test_a_stopped_sweep_tells_its_command_and_what_is_done(
 
     output, said = tmp_path / "the out", []
     monkeypatch.setattr(module.run_sweep, "__defaults__", (Interrupted(stop_at), None))
-    arguments = [str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
-    assert main(arguments, said.append) == 130
+    arguments = ["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
+    assert run(parse(arguments), said.append) == 130
     table = f"{output / 'table.md'} holds what is done. " if stop_at else ""
     assert said[-1] == (
         f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume: python -m trainer "
@@ -180,7 +181,7 @@ def test_a_stopped_sweep_tells_its_command_and_what_is_done(
     assert ("Stopped while the images were read." in said) == raises
     # again, and stopped at once: what is done stays done
     monkeypatch.setattr(module.run_sweep, "__defaults__", (StandIn(stop_at=0), None))
-    assert main(arguments, said.append) == 130
+    assert run(parse(arguments), said.append) == 130
     assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume" in said[-1]
 
 
@@ -224,8 +225,8 @@ def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypa
     monkeypatch.setattr(
         module, "publish", lambda *given: seen.append(len(given[2])) or publish(*given)
     )
-    arguments = [str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
-    assert main(arguments, said.append) == 1
+    arguments = ["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
+    assert run(parse(arguments), said.append) == 1
     assert seen == [1, 2, 3, 4, 4]  # the table is written after every run
     text = (output / "table.md").read_text("utf-8")
     assert "| ramp | 1 | 1 |" in text and "| Diff-AE only | 2 | 6.5 ± 2.1 |" in text
