@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+from .fonts import font_for, warn_of_missing
 
 BACKGROUND = (246, 245, 242)
 INK = (38, 38, 40)
@@ -52,7 +54,8 @@ def contact_sheet(
         column_labels: texts above the columns, or none at all.
         scale: whole factor of enlargement, at least 1.
         group_size: so many columns belong together; a line divides them from the next. None: all.
-    Returns: an RGB image that just fits its content.
+    Returns: an RGB image that just fits its content. Characters that no installed font has are
+        boxes, with a `GlyphWarning`.
     Raises: ValueError for no rows, images of unlike sizes, or a wrong number of captions.
     """
     if not rows:
@@ -62,15 +65,15 @@ def contact_sheet(
     if group_size is not None and group_size < 1:
         raise ValueError(f"group_size is {group_size}; it must be a whole number of at least 1.")
     _check_rows(rows, column_labels)
-    font = ImageFont.load_default(FONT_SIZE)
-    small = ImageFont.load_default(SMALL_FONT_SIZE)
+    labels = [row.label for row in rows]
+    warn_of_missing([*labels, *column_labels, *(text for row in rows for text in row.captions)])
     num_columns = max(len(row.images) for row in rows)
     side = rows[0].images.shape[-1] * scale
     line, small_line = FONT_SIZE + 6, SMALL_FONT_SIZE + 6
 
-    has_labels = any(row.label for row in rows)
-    labels = [_fit(row.label, font, small, MAX_LABEL_WIDTH) for row in rows]
-    label_width = max(_width(text, font, small) for text in labels) if has_labels else 0
+    has_labels = any(labels)
+    fitted = [_fit(label, MAX_LABEL_WIDTH) for label in labels]
+    label_width = max(map(_width, fitted)) if has_labels else 0
     left = MARGIN + (label_width + LABEL_GAP if has_labels else 0)
     head = line if column_labels else 0
     heights = [side + (small_line if row.captions else 0) for row in rows]
@@ -84,25 +87,21 @@ def contact_sheet(
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for column, text in enumerate(column_labels):
-        text = _shorten(text, small, side)
-        draw.text(
-            (lefts[column] + side // 2, MARGIN), text, fill=FAINT_INK, font=small, anchor="ma"
-        )
+        _draw_caption(draw, text, (lefts[column] + side // 2, MARGIN), side)
     for column in range(group_size or num_columns, num_columns, group_size or num_columns):
         x = lefts[column] - (GAP + GROUP_GAP) // 2
         draw.line((x, MARGIN, x, height - MARGIN), fill=FAINT_INK)
     top = MARGIN + head
-    for row, label, row_height in zip(rows, labels, heights, strict=True):
-        _draw_label(draw, label, MARGIN, top + side // 2, font, small)
+    for row, label, row_height in zip(rows, fitted, heights, strict=True):
+        _draw_label(draw, label, MARGIN, top + side // 2)
         for column, image in enumerate(row.images):
             x = lefts[column]
             tile = to_image(image).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
             draw.rectangle((x - 1, top - 1, x + side, top + side), outline=HAIRLINE)
             sheet.paste(tile, (x, top))
             if row.captions:
-                text = _shorten(row.captions[column], small, side)
                 at = (x + side // 2, top + side + 4)
-                draw.text(at, text, fill=FAINT_INK, font=small, anchor="ma")
+                _draw_caption(draw, row.captions[column], at, side)
         top += row_height + GAP
     return sheet
 
@@ -163,30 +162,42 @@ def _check_rows(rows: Sequence[Row], column_labels: Sequence[str]) -> None:
         )
 
 
-def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
+def _shorten(text: str, size: int, width: int) -> str:
+    """The text as it can be drawn within a width in pixels."""
+    text = text.encode(errors="backslashreplace").decode()  # Pillow draws no lone surrogates
+    if font_for(text, size).getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
+    while text and font_for(text, size).getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
 
 
-def _fit(label: str, font, small, width: int) -> list[str]:
-    """The label's lines: the first in the large font, the others in the small one."""
-    first, *others = label.split("\n")
-    return [_shorten(first, font, width), *(_shorten(line, small, width) for line in others)]
+def _sizes(lines: list[str]) -> list[int]:
+    """Font sizes of a label: the first line is large, the others are small."""
+    return [FONT_SIZE, *[SMALL_FONT_SIZE] * (len(lines) - 1)]
 
 
-def _width(lines: list[str], font, small) -> int:
-    widths = [font.getlength(lines[0]), *(small.getlength(line) for line in lines[1:])]
-    return int(max(widths)) + 1
+def _fit(label: str, width: int) -> list[str]:
+    lines = label.split("\n")
+    return [_shorten(line, size, width) for line, size in zip(lines, _sizes(lines), strict=True)]
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, lines: list[str], x: int, center: int, font, small):
+def _width(lines: list[str]) -> int:
+    pairs = zip(lines, _sizes(lines), strict=True)
+    return int(max(font_for(line, size).getlength(line) for line, size in pairs)) + 1
+
+
+def _draw_caption(draw: ImageDraw.ImageDraw, text: str, at: tuple[int, int], width: int) -> None:
+    """Draws the text under the point `at`, centred and shortened to the width."""
+    text = _shorten(text, SMALL_FONT_SIZE, width)
+    draw.text(at, text, fill=FAINT_INK, font=font_for(text, SMALL_FONT_SIZE), anchor="ma")
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, lines: list[str], x: int, center: int) -> None:
     """Draws the lines one under another, their block centred on the height `center`."""
     height = FONT_SIZE + (len(lines) - 1) * (SMALL_FONT_SIZE + 4)
     y = center - height // 2
-    draw.text((x, y), lines[0], fill=INK, font=font, anchor="la")
-    for index, line in enumerate(lines[1:]):
-        offset = FONT_SIZE + 5 + index * (SMALL_FONT_SIZE + 4)
-        draw.text((x, y + offset), line, fill=FAINT_INK, font=small, anchor="la")
+    for index, (line, size) in enumerate(zip(lines, _sizes(lines), strict=True)):
+        offset = FONT_SIZE + 5 + (index - 1) * (SMALL_FONT_SIZE + 4) if index else 0
+        ink = FAINT_INK if index else INK
+        draw.text((x, y + offset), line, fill=ink, font=font_for(line, size), anchor="la")

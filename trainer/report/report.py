@@ -76,7 +76,8 @@ def write_report(
     )
     report = folder / REPORT_NAME
     temporary = folder / (REPORT_NAME + ".new")
-    temporary.write_text(page, encoding="utf-8")
+    # the run, its data or its folder may have a name that is not UTF-8
+    temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     os.replace(temporary, report)
     return report
 

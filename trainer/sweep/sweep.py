@@ -190,7 +190,9 @@ def run_sweep(
                 result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
                 say(f"{row}, seed {seed} failed: {result['error']}")
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / ERROR_NAME).write_text(traceback.format_exc(), encoding="utf-8")
+                (folder / ERROR_NAME).write_text(
+                    traceback.format_exc(), encoding="utf-8", errors="backslashreplace"
+                )
             results.append(result)
             if on_results is not None:
                 on_results(results)

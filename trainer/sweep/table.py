@@ -79,7 +79,7 @@ def write_table(
     """
     contents = {
         JSON_NAME: (json.dumps(list(results), indent=2) + "\n").encode(),
-        MARKDOWN_NAME: text.encode(),
+        MARKDOWN_NAME: text.encode(errors="backslashreplace"),  # errors may name odd files
         **({FIGURE_NAME: figure} if figure is not None else {}),
     }
     folder.mkdir(parents=True, exist_ok=True)
