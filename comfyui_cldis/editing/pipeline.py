@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import SupportsFloat
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ def encode(
     )
 
 
-def edit(model: EditableModel, latent: Latent, edits: Mapping[str, float]) -> Latent:
+def edit(model: EditableModel, latent: Latent, edits: Mapping[str, SupportsFloat]) -> Latent:
     """Move along named directions; amounts in latent standard deviations, 0 changes nothing.
 
     Amounts are numbers of Python, NumPy or torch. One beyond `LIMIT` times the range of its
@@ -110,7 +111,7 @@ def edit(model: EditableModel, latent: Latent, edits: Mapping[str, float]) -> La
 
 
 def traverse(
-    model: EditableModel, latent: Latent, name: str, amounts: Sequence[float] | Tensor
+    model: EditableModel, latent: Latent, name: str, amounts: Sequence[SupportsFloat] | Tensor
 ) -> Latent:
     """Each item at each of K amounts along one direction: (B) -> (B * K), item-major.
 
@@ -127,7 +128,7 @@ def traverse(
     return latent.repeat(len(amounts)).with_z(z)
 
 
-def interpolate(first: Latent, second: Latent, fraction: float) -> Latent:
+def interpolate(first: Latent, second: Latent, fraction: SupportsFloat) -> Latent:
     """Between two latents: straight in z and the residual code, spherical in x_T.
 
     A latent without a residual code counts as one of zeros, which is what the networks take for

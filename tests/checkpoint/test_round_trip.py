@@ -193,9 +193,35 @@ def test_the_file_has_the_usual_permissions(tiny_model: EditableModel, tmp_path:
     assert path.stat().st_mode == usual.stat().st_mode
 
 
+@pytest.mark.parametrize("target", ["there", "not yet there", "in another folder"])
+def test_a_link_stays_and_its_target_is_written(
+    tiny_model: EditableModel, tmp_path: Path, target: str
+) -> None:
+    real = tmp_path / ("elsewhere" if target == "in another folder" else ".") / "blob"
+    real.parent.mkdir(exist_ok=True)
+    if target != "not yet there":
+        real.write_bytes(b"the older file")
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "inner.safetensors").symlink_to(os.path.relpath(real, links))
+    (links / "model.safetensors").symlink_to("inner.safetensors")
+    save_checkpoint(links / "model.safetensors", tiny_model)
+    assert all(each.is_symlink() for each in links.iterdir()) and not real.is_symlink()
+    assert load_checkpoint(real).directions == tiny_model.directions
+    assert sorted(os.listdir(links)) == ["inner.safetensors", "model.safetensors"]
+    assert [each for each in real.parent.iterdir() if each.suffix == ".tmp"] == []
+
+
+def test_the_ending_may_be_of_any_case(tiny_model: EditableModel, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "MODEL.SAFETENSORS", tiny_model)
+    assert load_checkpoint(tmp_path / "MODEL.SAFETENSORS").directions == tiny_model.directions
+
+
 def broken(model: EditableModel, what: str) -> EditableModel:
     if what == "facts that are no JSON":
         return replace(model, facts=ModelFacts(other={"name of it": object()}))
+    if what == "facts that are not Unicode":
+        return replace(model, facts=ModelFacts(name="M\udcfcnchen"))
     if what == "facts with NaN":
         return replace(model, facts=ModelFacts(other={"figure": float("nan")}))
     if what == "a header over 1 MiB":
@@ -209,6 +235,7 @@ def broken(model: EditableModel, what: str) -> EditableModel:
     ("what", "message"),
     [
         ("facts that are no JSON", "facts cannot be written as JSON"),
+        ("facts that are not Unicode", r"facts hold '\\udcfc', which is no character"),
         ("facts with NaN", "facts cannot be written as JSON"),
         ("a header over 1 MiB", "more than the 1048576 allowed"),
         ("weights with NaN", "not finite in networks."),

@@ -31,7 +31,9 @@ class FolderPaths(SimpleNamespace):
     def get_filename_list(self, key: str) -> list[str]:
         paths, extensions = self.folder_names_and_paths[key]
         found = {file.name for path in paths for file in Path(path).glob("*")}
-        return sorted(name for name in found if Path(name).suffix in extensions or not extensions)
+        return sorted(  # as ComfyUI, which compares small letters
+            name for name in found if Path(name).suffix.lower() in extensions or not extensions
+        )
 
     def get_full_path(self, key: str, name: str) -> str | None:
         paths = [Path(path) / name for path in self.folder_names_and_paths[key][0]]
@@ -87,6 +89,13 @@ def test_short_types_stay_close_to_float32(folders, run, images, dtype) -> None:
         drawn.append(run("CLDIS_Decode", model=model, latent=latent, steps=2))
         assert drawn[-1].dtype == torch.float32
     assert (drawn[0] - drawn[1]).abs().mean() < {"fp16": 0.01, "bf16": 0.05}[dtype]
+
+
+def test_an_ending_in_capitals(folders, tiny_checkpoint) -> None:
+    shutil.copy(tiny_checkpoint, Path(folders.models_dir) / "cldis" / "LOUD.SAFETENSORS")
+    assert "LOUD.SAFETENSORS" in choices()
+    (model,) = LoadModel().execute(model_name="LOUD.SAFETENSORS", dtype="auto")
+    assert model.label == "LOUD.SAFETENSORS"
 
 
 @pytest.mark.parametrize("name", ["gone.safetensors", "../tiny.safetensors", "LICENSE", ""])

@@ -325,6 +325,29 @@ def test_training_further_replaces_the_runs_own_model(comfyui, trainer, batch) -
     assert [file.name for file in published.parent.iterdir()] == ["cats.safetensors"]
 
 
+def test_a_link_to_the_model_stays(comfyui, trainer, batch) -> None:
+    published = comfyui.base / "models" / "cldis" / "cats.safetensors"
+    published.symlink_to(comfyui.base / "large disk.safetensors")
+    for steps in (0, 100):
+        execute(images=batch, steps=steps)
+        assert published.is_symlink()
+    assert (comfyui.base / "large disk.safetensors").read_bytes() == trainer.longer
+
+
+def test_folders_as_people_type_them(comfyui, monkeypatch) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(comfyui.base))
+    (comfyui.base / "my pics").mkdir()
+    whole, within = str(comfyui.base / "my pics"), str(comfyui.base / "input" / "cats")
+    for text in (whole, f'"{whole}"', f"'{whole}'", f'{whole}"', "~/my pics", f" {whole}\n"):
+        assert run_folder.find_data(text, ("heads",)) == whole
+    for text in ("cats", '"cats"', " cats "):
+        assert run_folder.find_data(text, ("heads",)) == within
+    assert run_folder.find_data("heads", ("heads",)) == "heads"
+    with pytest.raises(FileNotFoundError, match="There is no folder or file .*dogs"):
+        run_folder.find_data('"dogs"', ("heads",))
+
+
 def test_progress_and_previews(comfyui, trainer, batch) -> None:
     execute(images=batch)
     steps = [value for value, _, preview in comfyui.updates if preview is None]

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,45 @@ def test_settings_are_read_back_from_the_folder(folder, tmp_path):
     assert main(["report", str(tmp_path / "run")]) == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode there")
+def test_names_that_are_not_utf_8_lose_nothing(folder, tmp_path, capfd):
+    """The data and the run's folder: trained, found finished, exported and reported."""
+    odd = os.fsdecode(b"M\xfcnchen")
+    data, run = tmp_path / odd, tmp_path / f"run {odd}"
+    shutil.copytree(folder, data)
+    command = ["--data", str(data), "--output", str(run), "--preset", "tiny32", "--steps", "2"]
+    assert main([*command, "--device", "cpu"]) == 0
+    assert main([*command, "--device", "cpu"]) == 0
+    error = capfd.readouterr().err
+    assert "whose name is not UTF-8" in error and "This run is finished" in error
+    facts = read_header(run / "model.safetensors").facts
+    assert facts["name"] == r"M\udcfcnchen 32" and r"M\udcfcnchen" in facts["training"]["command"]
+    (run / "report.html").unlink()
+    for name in ("export", "report", "card"):
+        target = run / "model.safetensors" if name == "card" else run
+        assert main([name, str(target)]) == 0
+    assert r"M\udcfcnchen" in (run / "report.html").read_text(encoding="utf-8")
+    assert str(stored_settings(run, "cpu").data) == str(data)  # as it is on the disk
+
+
+def test_home_is_understood_before_anything_is_checked(folder, tmp_path, capfd, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / "pics")
+    inside = ["--data=~/pics", "--output", str(tmp_path / "pics" / "run"), "--preset", "tiny32"]
+    assert main(inside) == 2
+    assert "would be trained on. Choose a folder outside" in capfd.readouterr().err
+    assert not (tmp_path / "pics" / "run").exists()
+    quick = ["--preset=tiny32", "--steps=2", "--device=cpu", "--no-tensorboard"]
+    assert main(["--data=~/pics", "--output=~/run", *quick]) == 0
+    stored = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert stored["data"] == str(tmp_path / "pics") and not Path("~").exists()
+    assert main(["export", "~/run", "--device", "cpu"]) == 0
+    assert main([f"--data='{tmp_path / 'pics'}'", "--output", f'"{tmp_path}/run"', *quick]) == 0
+    assert "This run is finished" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["export", "report"])
 def test_a_folder_without_a_run_is_a_sentence(tmp_path, capfd, command):
     assert main([command, str(tmp_path)]) == 2
@@ -120,6 +160,7 @@ def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):
     [
         ("trian", "Did you mean 'train'?"),
         ("Exprot", "Did you mean 'export'?"),
+        ("crad", "Did you mean 'card'?"),
         ("xyzzy", "Use one of train, export, "),
     ],
 )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from comfyui_cldis.text import printable
+
 from .metrics_file import number
 
 if TYPE_CHECKING:
@@ -77,7 +79,19 @@ class TensorBoardLog:
 
 
 def open_tensorboard(folder: Path, first_step: int) -> TensorBoardLog | None:
-    """The board of a run, or None with one sentence on stderr when tensorboard is missing."""
+    """The board of a run, or None with one sentence on stderr when there can be none.
+
+    That is when tensorboard is missing, or cannot write to the folder because of its name.
+    """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        sys.stderr.write(
+            f"TensorBoard cannot write to {printable(str(folder))}, whose name is not UTF-8, so no "
+            "curves are written for it; stats.jsonl holds all numbers. To have them, choose "
+            "another folder.\n"
+        )
+        return None
     try:
         return TensorBoardLog(folder, first_step)
     except ImportError:

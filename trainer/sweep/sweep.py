@@ -99,10 +99,12 @@ def load_sweep(path: Path) -> Sweep:
     if len({*seeds}) < len(seeds):
         raise ValueError(f"{path.name} has seeds {seeds!r}. Name each of them once.")
     tables = [values.get("settings", {}), *rows.values()]
-    if not all(isinstance(table, dict) for table in tables) or type(values["data"]) is not str:
+    preset = values.get("preset", "tiny32")
+    are_texts = isinstance(values["data"], str) and isinstance(preset, str)
+    if not all(isinstance(table, dict) for table in tables) or not are_texts:
         raise ValueError(
-            f"{path.name}: `data` must be a text, `settings` and every row a table such as "
-            "[rows.NAME]. Correct it."
+            f"{path.name}: `data` and `preset` must be texts, `settings` and every row a table "
+            "such as [rows.NAME]. Correct it."
         )
     if any("seed" in table for table in tables):
         raise ValueError(
@@ -116,7 +118,7 @@ def load_sweep(path: Path) -> Sweep:
         from comfyui_cldis.metrics.evaluation import checked_names
 
         metrics = checked_names(metrics)
-    preset = expand(values.get("preset", "tiny32"))
+    preset = expand(preset)
     base = load_preset(preset).with_values(flatten(values.get("settings", {})))
     configs: dict[str, TrainConfig] = {}
     for name, settings in rows.items():

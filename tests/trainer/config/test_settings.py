@@ -59,6 +59,18 @@ def test_wrong_settings_are_sentences(text, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["mine.toml", "MINE.TOML"])
+def test_a_file_of_a_windows_editor(tmp_path, name):
+    """With a byte-order mark, Windows line ends and perhaps a name in capitals."""
+    path = tmp_path / name
+    path.write_bytes(b"\xef\xbb\xbfsteps = 7\r\n[loop]\r\nfeedback = 'ramp'\r\n")
+    config = load_preset(str(path))
+    assert (config.steps, config.loop.feedback) == (7, "ramp")
+    path.write_bytes("steps = 7".encode("utf-16"))
+    with pytest.raises(ValueError, match=f"{name} is not valid TOML: .* Correct it."):
+        load_preset(str(path))
+
+
 def test_whole_numbers_stand_for_numbers():
     assert TrainConfig.from_dict({"learning_rate": 1}).learning_rate == 1.0
 

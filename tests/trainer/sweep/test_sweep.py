@@ -49,6 +49,17 @@ def test_rows_are_configurations(tmp_path):
     assert ramp.loop.ramp_fraction == plain.loop.ramp_fraction == 0.5
 
 
+def test_a_sweep_as_people_write_it(tmp_path, monkeypatch):
+    """A byte-order mark before the text, and home folders in its paths."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    write(tmp_path / "mine.toml", "steps = 9")
+    text = FILE.replace('"heads"', '"~/pics"').replace('"tiny32"', '"~/mine.toml"')
+    (tmp_path / "s.toml").write_text(text, encoding="utf-8-sig")
+    sweep = load_sweep(tmp_path / "s.toml")
+    assert (sweep.data, sweep.preset) == (str(tmp_path / "pics"), str(tmp_path / "mine.toml"))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -61,7 +72,8 @@ def test_rows_are_configurations(tmp_path):
             "Row 'a' of s.toml: Unknown key 'loop.feedbak'. Did you mean 'loop.feedback'?",
         ),
         ("data =", "not valid TOML"),
-        ("data = 3\n[rows.a]", "`data` must be a text"),
+        ("data = 3\n[rows.a]", "`data` and `preset` must be texts"),
+        ("data = 'x'\npreset = 3\n[rows.a]", "`data` and `preset` must be texts"),
         ("data = 'x'\n[rows]\na = 3", "every row a table"),
         ("data = 'x'\nmetrics = 'mig'\n[rows.a]", "Give a list of names"),
         ("data = 'x'\n[rows.a]\nseed = 3", "Remove it, and write for example seeds = [0, 1, 2]"),
