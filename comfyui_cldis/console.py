@@ -88,8 +88,8 @@ def _drop(stream: TextIO, error: OSError) -> None:
 
     Raises: the error, if it is another one, such as a full disk.
     """
-    # Windows reports a closed pipe as EINVAL
-    if not isinstance(error, BrokenPipeError) and error.errno != errno.EINVAL:
+    is_windows_pipe = sys.platform == "win32" and error.errno == errno.EINVAL  # what it calls it
+    if not isinstance(error, BrokenPipeError) and not is_windows_pipe:
         raise error
     _redirect_to_nowhere(stream)
 

@@ -10,7 +10,9 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import trainer.__main__ as trainer_command
 from comfyui_cldis import cli
@@ -125,6 +127,32 @@ def test_a_full_disk_is_an_error(
     monkeypatch.undo()
     error = capsys.readouterr().err
     assert "No space left" in error and "Traceback" not in error
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk to write to")
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (
+            ["directions", "{}", "--image", "{}.png", "--steps", "1", "--sheet", "out.png"],
+            "out.png",
+        ),
+        (["track", "{}", "--fast", "--json", "out.json"], "out.json"),
+        (["evaluate", "--representation", "{}.npz", "--fast", "--json", "out.json"], "out.json"),
+    ],
+)
+def test_files_are_written_before_anything_is_printed(
+    model: Path, words: list[str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    Image.new("RGB", (32, 32)).save(f"{model}.png")
+    codes = np.random.default_rng(0).normal(size=(2000, 3))
+    np.savez(f"{model}.npz", codes=codes, factors=(codes > 0).astype(int))
+    with open("/dev/full", "w", 1, encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert cli.main([word.format(model) for word in words]) == 2
+    monkeypatch.undo()
+    assert (model.parent / name).stat().st_size > 0
 
 
 def test_warnings_of_the_library_are_notes_each_once() -> None:

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..console import on_console
-from . import images as images
-from . import models, scores
+from . import images, models, scores
 from .arguments import Parser
 from .terminal import complain
 
@@ -27,6 +26,7 @@ TRAINER_COMMANDS = {  # a test asks the trainer for each
     "navigate": "find other directions in a trained model",
     "report": "write the report of a training anew",
     "sweep": "train the rows of an ablation into one table",
+    "card": "print the model card of a model file",
 }
 
 
@@ -62,13 +62,16 @@ def _train(arguments: list[str]) -> int:
     """Hands all arguments to the trainer, wherever this installation has it."""
     from ..trainer_door import load_trainer
 
-    if not arguments or arguments[0].startswith("-"):
-        arguments = ["train", *arguments]
     return load_trainer("__main__").main(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="cldis", description="Move the factors of an image.")
+    parser = Parser(
+        prog="cldis",
+        description="Move the factors of an image.",
+        epilog="Exit codes: 0 done, 2 wrong input, 130 cancelled; they are those of the work, also "
+        "where nobody reads the output to its end.",
+    )
     parser.add_argument("--version", action="version", version=f"cldis {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for group in (images, models, scores):

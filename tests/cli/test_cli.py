@@ -447,7 +447,7 @@ def test_the_bundled_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(checkpoint.demo_image_paths()) >= 6
 
 
-@pytest.mark.parametrize("command", ["train", "export", "navigate", "report", "sweep"])
+@pytest.mark.parametrize("command", TRAINER_COMMANDS)
 def test_the_trainer_gets_all_arguments(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[list[str]] = []
 
