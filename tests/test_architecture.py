@@ -13,32 +13,32 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = "comfyui_cldis"
 FRONT = ("cli", "__main__", "evaluate")  # all but the nodes
 
-# Part of the library -> the parts it may import, itself not counted.
-MAY_IMPORT: dict[str, set[str]] = {
+# Small modules that may be used by every part, and by each other where it says so below.
+SHARED = {"atomic_write", "text", "typed_path", "warning", "wording"}
+
+# Part of the library -> the parts it may import, itself and SHARED not counted.
+MAY_IMPORT: dict[str, set[str]] = {part: set() for part in SHARED} | {
     "__init__": {"api"},  # when a name is asked for
-    "api": {"model", "diffusion", "editing", "checkpoint", "imaging"},
-    "wording": set(),
-    "nearest": set(),
+    "console": set(),
     "model": set(),
     "imaging": set(),
     "diffusion": {"model"},
-    "warning": set(),
-    "text": set(),
-    "typed_path": set(),
-    "console": {"warning"},
-    "editing": {"model", "diffusion", "warning"},
+    "editing": {"model", "diffusion"},
     "directions": {"model", "diffusion", "editing", "imaging"},
     "checkpoint": {"model", "diffusion", "editing", "directions", "imaging", "__init__"},
-    "datasets": {"imaging", "nearest", "wording"},
+    "api": {"model", "diffusion", "editing", "checkpoint", "imaging"},
+    "datasets": {"imaging"},
     "metrics": set(),
     "tracking": {"model", "diffusion", "editing", "directions", "imaging"},
     "trainer_door": set(),
 }
 LOWER = set(MAY_IMPORT)
-MAY_IMPORT["nodes"] = LOWER - {"datasets", "metrics"}
+MAY_IMPORT["nodes"] = LOWER - {"api", "console", "datasets", "metrics"}
 MAY_IMPORT |= {part: LOWER | set(FRONT) - {part} for part in FRONT}
 # Room of the trainer -> the rooms and files it may import, itself not counted.
 TRAINER_ORDER = (
+    "errors",
+    "arguments",
     "config",
     "data",
     "training",
@@ -116,7 +116,8 @@ def import_fault(path: Path, module: str, is_relative: bool) -> str:
             return f"put '{room}' into the module map and this table"
         if not is_relative:
             return "use a relative import"
-        return "" if part_of(module) in MAY_IMPORT[room] | {room} else "not in this table"
+        allowed = MAY_IMPORT[room] | {room} | (set() if room in SHARED else SHARED)
+        return "" if part_of(module) in allowed else "not in this table"
     if top == LIBRARY:
         return "a face" if part_of(module) in ("nodes", "cli", "__main__") else ""
     if top == "trainer" and package == "trainer":

@@ -1,44 +1,12 @@
-"""What a mistyped source may have meant, and which failed imports ask for a package."""
+"""A mistyped source names what may have been meant; which failed imports ask for a package."""
 
 import sys
 
 import pytest
 
 from comfyui_cldis.datasets import open_factor_data
-from comfyui_cldis.nearest import nearest
-from comfyui_cldis.wording import counted
-from trainer.data import BUILT_IN_SOURCES, open_images
+from trainer.data import open_images
 from trainer.data.sources import require_source
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("headz", "heads"),
-        ("Heads", "heads"),
-        ("shapes3d", "shapes3d-equivalent"),
-        ("dsprites-equivalant", "dsprites-equivalent"),
-        ("zzzz", None),
-    ],
-)
-def test_names_that_are_nearly_right(text, name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert nearest(text, BUILT_IN_SOURCES) == name
-
-
-def test_paths_that_are_nearly_right(tmp_path):
-    (tmp_path / "faces" / "train").mkdir(parents=True)
-    (tmp_path / "cats.zip").write_bytes(b"")
-    for typed, meant in (
-        ("face", "faces"),
-        ("Faces/train", "faces/train"),
-        ("facez/nowhere", "faces"),
-        ("faces/trian", "faces/train"),
-        ("cat.zip", "cats.zip"),
-    ):
-        assert nearest(str(tmp_path / typed), ()) == str(tmp_path / meant), typed
-    for typed in ("dogs", "cats.zip/x", "a/b/c"):
-        assert nearest(str(tmp_path / typed), ()) is None, typed
 
 
 def test_a_source_that_does_not_exist_names_the_nearest(tmp_path):
@@ -52,13 +20,6 @@ def test_a_source_that_does_not_exist_names_the_nearest(tmp_path):
         open_images(str(tmp_path / "face"), 8, cache_dir=tmp_path)
     with pytest.raises(FileNotFoundError, match="Did you mean 'dsprites-equivalent'"):
         open_factor_data("dsprites-equivalen", 32)
-
-
-@pytest.mark.parametrize(
-    ("number", "words"), [(1, "1 step"), (0, "0 steps"), (2000, "2,000 steps")]
-)
-def test_counted(number, words):
-    assert counted(number, "step") == words
 
 
 class Failing:

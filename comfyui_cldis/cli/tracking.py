@@ -13,6 +13,7 @@ from ..imaging.limits import ENDINGS
 from ..imaging.reading import read_image
 from ..imaging.tensors import to_tensor
 from ..tracking import TrackingSettings
+from ..wording import counted
 
 
 def read_folder(
@@ -31,9 +32,8 @@ def read_folder(
         raise FileNotFoundError(f"There is no folder {folder}. Name a folder of images for --data.")
     paths = sorted(path for path in folder.rglob("*") if _is_image(path.relative_to(folder)))
     if len(paths) < 2:
-        number = "1 image" if len(paths) == 1 else f"{len(paths)} images"
         raise ValueError(
-            f"{folder} holds {number} ({', '.join(ENDINGS)}). "
+            f"{folder} holds {counted(len(paths), 'image')} ({', '.join(ENDINGS)}). "
             f"Content tracking needs at least 2, better {settings.num_coverage}."
         )
     order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()

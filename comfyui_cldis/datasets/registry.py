@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..nearest import hint
+from ..wording import hint
 from .dsprites import DSPRITES_NAME, DSprites
 from .optional import is_missing
 from .pixels import grey_to_rgb

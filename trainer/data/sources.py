@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from comfyui_cldis.datasets.registry import DRAWN_NAMES
-from comfyui_cldis.nearest import hint
+from comfyui_cldis.wording import hint
 
 HEADS = "heads"
 BUILT_IN_SOURCES = (HEADS, *DRAWN_NAMES)

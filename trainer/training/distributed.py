@@ -86,7 +86,7 @@ def part_of_batch(batch_size: int, num_processes: int, accumulation_steps: int) 
     """
     shares = num_processes * accumulation_steps
     if batch_size % shares:
-        processes = "1 process" if num_processes == 1 else f"{num_processes} processes"
+        processes = counted(num_processes, "process", "processes")
         raise ValueError(
             f"batch_size {batch_size} cannot be shared by {processes} with "
             f"{counted(accumulation_steps, 'accumulation step')}. Use a multiple of {shares}."

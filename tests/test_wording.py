@@ -1,0 +1,55 @@
+"""Numbers with their nouns, and what a mistyped name or path may have meant."""
+
+import pytest
+
+from comfyui_cldis.wording import counted, hint, nearest
+
+NAMES = ("heads", "shapes3d-equivalent", "dsprites-equivalent")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("headz", "heads"),
+        ("Heads", "heads"),
+        ("shapes3d", "shapes3d-equivalent"),
+        ("dsprites-equivalant", "dsprites-equivalent"),
+        ("zzzz", None),
+    ],
+)
+def test_names_that_are_nearly_right(text, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert nearest(text, NAMES) == name
+
+
+def test_paths_that_are_nearly_right(tmp_path):
+    (tmp_path / "faces" / "train").mkdir(parents=True)
+    (tmp_path / "cats.zip").write_bytes(b"")
+    for typed, meant in (
+        ("face", "faces"),
+        ("Faces/train", "faces/train"),
+        ("facez/nowhere", "faces"),
+        ("faces/trian", "faces/train"),
+        ("cat.zip", "cats.zip"),
+    ):
+        assert nearest(str(tmp_path / typed), ()) == str(tmp_path / meant), typed
+    for typed in ("dogs", "cats.zip/x", "a/b/c"):
+        assert nearest(str(tmp_path / typed), ()) is None, typed
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(1, "1 step"), (0, "0 steps"), (2000, "2,000 steps")]
+)
+def test_numbers_with_their_nouns(number, words):
+    assert counted(number, "step") == words
+
+
+def test_a_plural_that_is_not_regular():
+    assert counted(1, "process", "processes") == "1 process"
+    assert counted(2, "process", "processes") == "2 processes"
+
+
+def test_a_hint_follows_a_sentence_or_is_empty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert hint("headz", NAMES) == " Did you mean 'heads'?"
+    assert hint("zzzz", NAMES) == ""
