@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,44 +18,13 @@ from tqdm import tqdm
 from ..imaging.limits import ENDINGS
 from .mapped_file import create_map
 from .pixels import resize_pixels
-from .space import FactorSpace
+from .stored_h5 import read_shapes3d
+from .stored_mat import read_cars3d_folder
+from .stored_npz import read_npz
+from .stored_table import StoredTable
 
 MAX_MEMORY_BYTES = 2**28  # of a set that is unpacked without a cache folder
 FILE_ENDINGS = (".h5", ".hdf5", ".npz")
-
-
-@dataclass(frozen=True)
-class StoredTable:
-    """What a file holds: one image for each combination, in the order of their indices."""
-
-    name: str
-    space: FactorSpace
-    path: Path
-    shape: tuple[int, int, int, int]  # (N, S, S, C)
-    mapped: Callable[[], np.ndarray] | None  # (N, S, S, C) uint8 where it lies; None: packed
-    blocks: Callable[[], Iterator[np.ndarray]]  # the same in order, in pieces (n, S, S, C)
-    is_binary: bool = False  # white may be stored as 1
-
-    def __post_init__(self) -> None:
-        count, height, width, channels = self.shape
-        if count != self.space.num_combinations:
-            raise ValueError(
-                f"{str(self.path)!r} has {count:,} images; expected "
-                f"{self.space.num_combinations:,}, one for each combination of "
-                f"{', '.join(self.space.names)}. Download the whole file again."
-            )
-        if height != width or height < 1 or channels not in (1, 3):
-            raise ValueError(
-                f"{str(self.path)!r} has images of {width} x {height} pixels and {channels} "
-                "channels; expected squares that are grey or RGB. Convert them."
-            )
-
-    @property
-    def stamp(self) -> tuple[int, int]:
-        """Size and time of the file; they change when its content does."""
-        files = sorted(self.path.glob("*.mat")) if self.path.is_dir() else [self.path]
-        facts = [file.stat() for file in files]
-        return sum(fact.st_size for fact in facts), max(fact.st_mtime_ns for fact in facts)
 
 
 class StoredImages:
@@ -112,30 +79,15 @@ def read_table(path: Path) -> StoredTable:
     if not path.exists():
         raise FileNotFoundError(f"There is no factor data {str(path)!r}. Check the path.")
     if path.is_dir():
-        from .stored_mat import read_cars3d_folder
-
         return read_cars3d_folder(path)
     if path.suffix.lower() == ".npz":
-        from .stored_npz import read_npz
-
         return read_npz(path)
     if path.suffix.lower() in (".h5", ".hdf5"):
-        from .stored_h5 import read_shapes3d
-
         return read_shapes3d(path)
     raise ValueError(
         f"{str(path)!r} is no factor data that can be read. Use 3dshapes.h5, dsprites_*.npz, "
         "mpi3d_*.npz, cars3d.npz or a folder of Cars3D's .mat files."
     )
-
-
-def check_order(path: Path, space: FactorSpace, levels: np.ndarray) -> None:
-    """Raises a ValueError unless row i of a file's labels is combination i."""
-    if not np.array_equal(levels, space.to_factors(np.arange(len(levels)))):
-        raise ValueError(
-            f"The images of {str(path)!r} are not in the order of their labels; expected every "
-            "combination once, the last factor changing fastest. Use the original file."
-        )
 
 
 def _unpack(table: StoredTable, cache_dir: Path | None) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from .optional import is_missing
 from .shapes3d import SPACE
 from .space import FactorSpace
-from .stored import StoredTable, check_order
+from .stored_table import StoredTable, check_order
 
 _BLOCK_BYTES = 2**27
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from .optional import is_missing
 from .space import FactorSpace
-from .stored import StoredTable
 from .stored_npz import CARS3D_FACTORS
+from .stored_table import StoredTable
 
 
 def read_cars3d_folder(path: Path) -> StoredTable:

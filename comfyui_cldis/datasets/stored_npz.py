@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .space import FactorSpace
-from .stored import StoredTable, check_order
+from .stored_table import StoredTable, check_order
 
 DSPRITES_FACTORS = ("shape", "scale", "orientation", "position_x", "position_y")
 MPI3D_FACTORS = (
