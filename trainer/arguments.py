@@ -15,7 +15,9 @@ from comfyui_cldis.typed_path import expand, typed_path
 
 DEFAULT = "train"
 # A test compares these with the modules that they come from, which are slow to import.
-PRESETS = sorted(path.stem for path in (Path(__file__).parent / "config" / "presets").glob("*.toml"))
+PRESETS = sorted(
+    path.stem for path in (Path(__file__).parent / "config" / "presets").glob("*.toml")
+)
 SOURCES = ("heads", "shapes3d-equivalent", "dsprites-equivalent")
 FINDERS = ("axes", "pca", "varimax", "ica", "weights", "jacobian", "learned", "flow")
 STEPPED, STEPS = ("learned", "flow"), 300

@@ -28,8 +28,9 @@ from comfyui_cldis.wording import counted
 
 from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, Images
+from .data.evenly import evenly
 from .model_quality import EVALUATION_BASES, INVERSION_STEPS, measure_directions, measure_quality
-from .training.batches import evenly, to_tensor
+from .training.batches import to_tensor
 
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8

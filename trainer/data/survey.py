@@ -16,6 +16,7 @@ import numpy as np
 from comfyui_cldis.editing.framing import ResizeRule
 
 from .decode import Decoded
+from .evenly import evenly
 
 NEAR_CONSTANT_STD = 2.0  # of 255 levels, in the channel that varies most
 MAX_NAMED = 10  # pairs of duplicates and near-constant images that are named
@@ -125,7 +126,7 @@ class Survey:
         repeated, copies = np.unique(pairs[:, 0], return_counts=True)
         most = int(copies.argmax()) if len(copies) else None
         flat = np.flatnonzero(self._is_near_constant[: self._count])
-        samples = np.unique(np.linspace(0, self._count - 1, MAX_SAMPLES).round().astype(int))
+        samples = evenly(self._count, MAX_SAMPLES)
         return Findings(
             smallest=_pair(sizes[by_area[0]]),
             median=_pair(sizes[by_area[self._count // 2]]),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..data.evenly import evenly
 from ..training.batches import step_generator
 from .space import Space
 
@@ -30,8 +31,7 @@ def active_dimensions(space: Space, seed: int) -> Active:
     Raises:
         ValueError: no dimension changes the image.
     """
-    count = min(NUM_ITEMS, len(space.codes))
-    items = torch.linspace(0, len(space.codes) - 1, count).round().long()
+    items = torch.from_numpy(evenly(len(space.codes), NUM_ITEMS))
     scene = space.scene(items, step_generator(seed, 0, STREAM))
     base = space.codes[items.to(space.codes.device)]
     effects = []

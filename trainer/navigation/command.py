@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 from tqdm import tqdm
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header
@@ -19,6 +18,7 @@ from comfyui_cldis.text import printable
 from comfyui_cldis.wording import counted
 
 from ..data import BUILT_IN_SOURCES, open_images
+from ..data.evenly import evenly
 from ..model_quality import EVALUATION_BASES, INVERSION_STEPS
 from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
@@ -68,10 +68,8 @@ def search(options: Namespace, settings: NavigationSettings, say: Callable[[str]
     say(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
     folder = options.output.with_suffix(".navigation")
     basis = find_with_progress(space, settings, options.seed, folder)
-    chosen = torch.linspace(0, len(space.images) - 1, min(EVALUATION_BASES, len(space.images)))
-    bases = encode(
-        model, space.images[chosen.round().long()].cpu(), inversion_steps=INVERSION_STEPS
-    )
+    shown = space.images[evenly(len(space.images), EVALUATION_BASES)].cpu()
+    bases = encode(model, shown, inversion_steps=INVERSION_STEPS)
     facts = {"seed": options.seed, "images": origin}
     if settings.finder in STEPPED:
         facts["steps"] = settings.steps

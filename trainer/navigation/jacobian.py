@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..data.evenly import evenly
 from ..training.batches import step_generator
 from .basis import spectrum, top_eigenvectors
 from .space import Scene, Space
@@ -32,8 +33,7 @@ def jacobian_directions(
     Up to `EXACT` active dimensions J is computed whole, a column by a forward derivative; beyond
     them the space of the largest eigenvectors is found by iteration, without forming J.
     """
-    num_items = min(NUM_ITEMS, len(space.codes))
-    items = torch.linspace(0, len(space.codes) - 1, num_items).round().long()
+    items = torch.from_numpy(evenly(len(space.codes), NUM_ITEMS))
     parts = []
     for index, part in enumerate(items.split(BATCH)):
         scene = space.scene(part, step_generator(seed, index, STREAM))
@@ -47,14 +47,14 @@ def jacobian_directions(
         ]
         gram = sum((j.double() @ j.double().T for j in image), torch.zeros(()).double())
         assert isinstance(gram, Tensor)
-        values, rows = top_eigenvectors(gram / num_items, count)
+        values, rows = top_eigenvectors(gram / len(items), count)
         return rows, spectrum(values) | {"method": "exact"}
     width = min(len(active), count + SPARE)
     start = torch.randn(len(active), width, generator=step_generator(seed, 0, STREAM + 1))
     block = torch.linalg.qr(start.to(eye))[0].T  # (width, M)
     for _ in range(POWER_ROUNDS):
         block = torch.linalg.qr(_gram_times(parts, block @ eye)[:, active].T)[0].T
-    small = block.double() @ _gram_times(parts, block @ eye)[:, active].double().T / num_items
+    small = block.double() @ _gram_times(parts, block @ eye)[:, active].double().T / len(items)
     values, turn = top_eigenvectors((small + small.T) / 2, count)
     return turn @ block.double(), spectrum(values) | {"method": "power iteration"}
 

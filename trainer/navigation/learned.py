@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..data.evenly import evenly
 from ..training.batches import step_generator
 from ..training.checkpoint import load_state, save_state
 from .active import Active
@@ -135,8 +136,8 @@ class LearnedSearch:
         if not isinstance(motion, Potentials):
             return None
         full = self._active_codes()
-        codes = full[torch.linspace(0, len(full) - 1, min(PATH_ITEMS, len(full))).long()]
-        base = self.space.codes[torch.linspace(0, len(full) - 1, len(codes)).long()]
+        items = torch.from_numpy(evenly(len(full), PATH_ITEMS))
+        codes, base = full[items], self.space.codes[items]
         ways = []
         for index in range(self.count):
             chosen = torch.full((len(codes),), index, device=codes.device)

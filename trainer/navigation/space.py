@@ -20,7 +20,8 @@ from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.layers import ResBlock
 
 from ..data import Images
-from ..training.batches import evenly, to_tensor
+from ..data.evenly import evenly
+from ..training.batches import to_tensor
 
 BATCH = 64
 BASE_IMAGES = 1024

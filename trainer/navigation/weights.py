@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..data.evenly import evenly
 from .basis import spectrum, top_eigenvectors
 from .space import Space
 
@@ -24,7 +25,7 @@ def weight_directions(space: Space, active: Tensor, count: int) -> tuple[Tensor,
     In a decoder with a token for each scalar no two dimensions share a weight, so the answer is
     the axes in the order of their weights.
     """
-    chosen = torch.linspace(0, len(space.codes) - 1, min(NUM_CODES, len(space.codes))).long()
+    chosen = torch.from_numpy(evenly(len(space.codes), NUM_CODES))
     gram = conditioning_gram(space, space.codes[chosen.to(space.codes.device)])
     active = active.to(gram.device)
     values, vectors = top_eigenvectors(gram[active][:, active], count)

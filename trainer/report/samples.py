@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -25,7 +24,7 @@ from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, encode, preview
 from comfyui_cldis.imaging.sheet import BACKGROUND, Row, contact_sheet
 
-from ..data import Images
+from ..data.evenly import evenly
 from ..export import measure_statistics
 from ..training.batches import to_tensor
 
@@ -86,10 +85,12 @@ def draw_samples(
     """
     networks = trainer.average.module
     shown = trainer.images if trainer.held_out is None else trainer.held_out
-    images = to_tensor(evenly(shown, NUM_COLUMNS))  # the pipeline moves them
+    images = to_tensor(shown[evenly(len(shown), NUM_COLUMNS)])  # the pipeline moves them
     if trainer.step <= trainer.config.copilot_warmup_steps:
         return copilot_samples(trainer, images)
-    statistics, _ = measure_statistics(networks, evenly(trainer.images, STATISTICS_IMAGES))
+    statistics, _ = measure_statistics(
+        networks, trainer.images[evenly(len(trainer.images), STATISTICS_IMAGES)]
+    )
     model = EditableModel(networks, trainer.schedule, statistics, ())
     latent = encode(model, images, inversion_steps=num_steps)
     inverted = decode(model, latent, num_steps=num_steps)
@@ -125,7 +126,7 @@ def copilot_samples(trainer: Trainer, images: Tensor) -> list[Strip]:
     networks = trainer.average.module
     copilot, device = networks.copilot, networks.device
     draw = copilot_draw(networks, images.shape[-1])
-    many = to_tensor(evenly(trainer.images, STATISTICS_IMAGES), device)
+    many = to_tensor(trainer.images[evenly(len(trainer.images), STATISTICS_IMAGES)], device)
     std = copilot.encode(copilot.resize(many))[0].std(0).cpu()
     mu = copilot.encode(copilot.resize(images.to(device)))[0].cpu()
     drawn = draw(mu[:, None])[:, 0]
@@ -148,12 +149,6 @@ def copilot_draw(networks: Any, size: int) -> Draw:
         return drawn.clamp(-1, 1).cpu().unflatten(0, z.shape[:2])
 
     return draw
-
-
-def evenly(images: Images, count: int) -> np.ndarray:
-    """At most `count` images, evenly spaced over the set."""
-    places = np.linspace(0, len(images) - 1, min(count, len(images)))
-    return images[places.round().astype(int)]
 
 
 def choose_bases(z: Tensor, std: Tensor, draw: Draw, images: Tensor, redrawn: Tensor) -> list[int]:

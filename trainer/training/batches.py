@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data import Images
+from ..data.evenly import evenly
 from .distributed import memory_format
 
 
@@ -50,11 +51,6 @@ def step_generator(
     """A generator that depends on (seed, step, stream) alone; a GPU draws other numbers."""
     entropy = np.random.SeedSequence([seed, step, stream]).generate_state(2, np.uint32)
     return torch.Generator(device).manual_seed(int(entropy[0]) << 32 | int(entropy[1]))
-
-
-def evenly(count: int, most: int) -> np.ndarray:
-    """At most `most` of the indices 0 .. count - 1, evenly spaced, first and last among them."""
-    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
 
 
 def fingerprint(images: Images) -> str:
