@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..imaging.lab import to_lab
 from .motion import Motion, fit_motions, place_of
 
 HUES = (  # angles of a* and b* in degrees; sRGB blue, at 306, still counts as blue
@@ -63,7 +64,7 @@ def describe_change(low: Tensor, high: Tensor) -> Words:
     """
     low_lab, high_lab = _lab(low), _lab(high)
     change = high_lab - low_lab
-    light, chroma = change[:, 0], change[:, 1:]  # (B, S, S), (B, 2 or 0, S, S)
+    light, chroma = change[:, 0], change[:, 1:]  # (B, S, S), (B, 2, S, S)
     energy = change.square().sum(1)
     region = _region(energy)
     found = _movement(*fit_motions(low_lab, high_lab))
@@ -93,12 +94,8 @@ def describe_ends(negative: str, positive: str) -> str:
 
 
 def _lab(images: Tensor) -> Tensor:
-    """CIELAB (B, 3, S, S) of colour images; the mean channel as lightness (B, 1, S, S) else."""
-    if images.shape[1] != 3:
-        return (images.float().mean(1, keepdim=True) + 1) * 50
-    from kornia.color import rgb_to_lab
-
-    return rgb_to_lab((images.float() + 1) / 2)
+    """CIELAB (B, 3, S, S); channels other than three count as their mean, a grey."""
+    return to_lab(images if images.shape[1] == 3 else images.mean(1, keepdim=True))
 
 
 def _movement(whole: Motion, inside: Motion) -> Words | None:

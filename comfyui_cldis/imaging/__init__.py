@@ -1,1 +1,1 @@
-"""Image files: read by one set of rules (`reading`), written in one move (`writing`)."""
+"""Images outside of any model: files read and written, contact sheets, colour."""

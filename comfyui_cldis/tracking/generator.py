@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .colour import to_lab
+from ..imaging.lab import to_lab
 
 SMALLEST_SIDE, LARGEST_SIDE = 16, 128  # pixels; larger images are measured at this size
 
@@ -126,7 +126,7 @@ def draw(generator: Generator, items: Tensor, shifts: Tensor) -> tuple[Tensor, T
             f"The images are {width} x {height} pixels; motion needs at least "
             f"{SMALLEST_SIDE} x {SMALLEST_SIDE}. Use a larger model."
         )
-    lab = to_lab(images)
+    lab = to_lab(images.detach()).cpu()
     factor = LARGEST_SIDE / max(height, width)
     if factor < 1:
         size = (max(SMALLEST_SIDE, round(height * factor)), max(1, round(width * factor)))

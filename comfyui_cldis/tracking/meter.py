@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .colour import lab_change
+from ..imaging.lab import lab_change
 from .effects import Effects, measure_effects
 from .flow import Flow
 from .generator import Generator, draw

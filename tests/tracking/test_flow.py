@@ -8,7 +8,7 @@ import torch
 
 pytest.importorskip("cv2")
 
-from comfyui_cldis.tracking.colour import to_lab
+from comfyui_cldis.imaging.lab import to_lab
 from comfyui_cldis.tracking.flow import FLOWS, dense_flow, edge_image, flow_method, near_edges
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from comfyui_cldis.tracking.colour import lab_change, to_lab
+from comfyui_cldis.imaging.lab import lab_change, to_lab
 
 
 @pytest.mark.parametrize(
