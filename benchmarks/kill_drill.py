@@ -27,9 +27,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from comfyui_cldis.atomic_write import unfinished
 from comfyui_cldis.wording import counted
 from trainer.monitor.metrics_file import STATS_NAME, read_records
-from trainer.training.checkpoint import load_state, state_files
+from trainer.training.checkpoint import STATE_NAME, load_state, state_files
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_START = 300.0
@@ -139,9 +140,8 @@ def wait_for_steps(process: subprocess.Popen[bytes], output: Path) -> bool:
 
 def wait_for_write(process: subprocess.Popen[bytes], output: Path) -> bool:
     """Wait until a state is being written; False when the run ended before."""
-    temporary = output / "state.tmp"
     while process.poll() is None:
-        if temporary.exists():
+        if unfinished(output / STATE_NAME):
             return True
         time.sleep(0.0002)
     return False
@@ -175,7 +175,7 @@ def kill_at_random(
         yield Kill(
             number=done,
             step=last_step(output),
-            was_writing=(output / "state.tmp").exists(),
+            was_writing=bool(unfinished(output / STATE_NAME)),
             states=tuple(path.name for path in state_files(output)),
         )
 

@@ -7,7 +7,6 @@ Tensors of a file: `networks.*` (the weights), `statistics.{mean,std,low,high}` 
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..atomic_write import replacing
 from ..diffusion.schedule import NoiseSchedule
 from ..editing.editable import EditableModel, LatentStatistics
 from ..model.autoencoder import DiffusionAutoencoder
@@ -103,6 +103,7 @@ def save_checkpoint(
         CheckpointError: facts that JSON cannot hold, a header over 1 MiB, values that are not
             finite in `dtype`, or another file name ending.
         FileNotFoundError: the folder does not exist.
+        OSError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
     _check_dtype(dtype)
@@ -114,18 +115,15 @@ def save_checkpoint(
     metadata = to_metadata(model)
     tensors = _tensors(model, dtype)
     _check_finite(tensors, f"The model in {_short(dtype)}")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-        save_file(tensors, temporary, metadata=metadata)
-        os.chmod(temporary, mode)  # safetensors would leave it readable to its owner only
+    with replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:  # what safetensors makes of a full disk
+            raise OSError(
+                f"{path} could not be written: {str(error).rstrip('.')}. Free space there, or "
+                "choose another folder."
+            ) from error
         _check_header_size(temporary, path.name)
-        with open(temporary, "r+b") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Reader:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..atomic_write import write_text
 from ..typed_path import expand, typed_path
 from .arguments import add_device, parse_seed
 from .loading import load_model
@@ -90,7 +91,7 @@ def _evaluate(options: argparse.Namespace) -> int:
                 **common,
             )
     if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_text(options.json, json.dumps(result, indent=2) + "\n")
     print(score_table(result))
     if options.json is not None:
         print(f"wrote {options.json}")
@@ -124,7 +125,7 @@ def _track(options: argparse.Namespace) -> int:
     if options.json is not None:
         facts = {"model": model.name, "data": None if images is None else str(options.data)}
         text = json.dumps(facts | result.to_json(), indent=2)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        write_text(options.json, text + "\n")
     if options.sheet is not None:
         write_image(options.sheet, tracking_sheet(result))
     print(tracking_table(result))

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from ..atomic_write import replacing
 from ..imaging.limits import ENDINGS
-from .mapped_file import create_map
+from .mapped_file import create_map, prepare_folder
 from .pixels import resize_pixels
 from .stored_h5 import read_shapes3d
 from .stored_mat import read_cars3d_folder
@@ -105,16 +104,12 @@ def _unpack(table: StoredTable, cache_dir: Path | None) -> np.ndarray:
     digest = hashlib.sha256(facts.encode("utf-8", "backslashreplace")).hexdigest()
     unpacked = cache_dir / f"unpacked-{digest[:20]}.npy"
     if not unpacked.exists():
-        part = cache_dir / f"{uuid.uuid4().hex}.npy.part"
-        try:
-            rows = create_map(part, table.shape)
+        prepare_folder(cache_dir, num_bytes)
+        with replacing(unpacked) as temporary:
+            rows = create_map(temporary, table.shape)
             _fill(rows, table)
             rows.flush()
             del rows  # Windows renames only closed files
-            os.replace(part, unpacked)
-        finally:
-            with suppress(OSError):  # not there any more, or never
-                part.unlink()
     rows = np.load(unpacked, mmap_mode="r")
     if rows.shape != table.shape or rows.dtype != np.uint8:
         raise ValueError(f"{str(unpacked)!r} is damaged. Delete it and run again.")

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ..atomic_write import replacing
 from ..imaging.reading import read_image
 from ..imaging.sheet import to_image
 from ..typed_path import expand
@@ -157,13 +158,8 @@ def publish(run: RunFolder, trained: Path) -> None:
     # Noted first: killed in between, the run knows the file all the same.
     with open(run.published, "a", encoding="ascii") as file:
         file.write(digest + "\n")
-    target = Path(os.path.realpath(run.model))  # a link keeps pointing to where the file is
-    part = target.with_name(f".{target.name}.part")
-    try:
-        shutil.copyfile(trained, part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(run.model) as temporary:
+        shutil.copyfile(trained, temporary)
 
 
 def _images(images: Tensor) -> Iterator[tuple[str, Image.Image]]:

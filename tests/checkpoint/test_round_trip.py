@@ -279,6 +279,32 @@ def test_a_failing_disk_leaves_the_older_file(
     assert path.read_bytes() == b"the older file"
 
 
+def test_a_full_disk_is_a_sentence(tiny_model: EditableModel, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the full disk."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"the older file")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="could not be written: .*Free space there"):
+            save_checkpoint(path, tiny_model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path) == ["model.safetensors"]
+    assert path.read_bytes() == b"the older file"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+def test_a_symbolic_link_leads_to_the_new_model(tiny_model: EditableModel, tmp_path: Path) -> None:
+    link = tmp_path / "link.safetensors"
+    (tmp_path / "model.safetensors").write_bytes(b"the older file")
+    link.symlink_to("model.safetensors")
+    save_checkpoint(link, tiny_model)
+    assert link.is_symlink()
+    assert load_checkpoint(tmp_path / "model.safetensors").name == tiny_model.name
+
+
 def test_where_a_model_cannot_be_written(tiny_model: EditableModel, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist. Create it first"):
         save_checkpoint(tmp_path / "nowhere" / "model.safetensors", tiny_model)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from comfyui_cldis.datasets.mapped_file import create_map
+from comfyui_cldis.atomic_write import replacing, write_text
+from comfyui_cldis.datasets.mapped_file import create_map, prepare_folder
 
 from .report import DataReport
 
@@ -106,21 +106,13 @@ def _map_pixels(path: Path, shape: tuple[int, int, int, int]) -> np.ndarray | No
 
 
 def _build(entry: CacheEntry, build: Callable[[np.ndarray], DataReport]) -> DataReport:
-    unique = uuid.uuid4().hex
-    pixels_part = entry.folder / f"{unique}.npy.part"
-    report_part = entry.folder / f"{unique}.json.part"
-    try:
-        pixels = create_map(pixels_part, entry.shape)
+    prepare_folder(entry.folder, math.prod(entry.shape))
+    with replacing(entry.path(".npy")) as temporary:
+        pixels = create_map(temporary, entry.shape)
         report = build(pixels)
         pixels.flush()
         del pixels  # Windows renames only closed files
-        report_part.write_text(report.to_json(), encoding="utf-8")
-        os.replace(pixels_part, entry.path(".npy"))
-        os.replace(report_part, entry.path(".json"))
-    finally:
-        for part in (pixels_part, report_part):
-            with suppress(OSError):  # not there any more, or never
-                part.unlink()
+    write_text(entry.path(".json"), report.to_json())
     return report
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from comfyui_cldis.atomic_write import replacing, write_text
+
 from .images import ImageSet
 
 REPORT_NAME = "data_report.json"
@@ -27,14 +29,15 @@ def write_report(image_set: ImageSet, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = image_set.report
-    (folder / REPORT_NAME).write_text(report.to_json() + "\n", encoding="utf-8")
+    write_text(folder / REPORT_NAME, report.to_json() + "\n")
     skipped_path = folder / SKIPPED_NAME
     if report.skipped:
         lines = [f"{name}\t{reason}\n" for name, reason in report.skipped]
-        skipped_path.write_text("".join(lines), encoding="utf-8")
+        write_text(skipped_path, "".join(lines))
     else:
         skipped_path.unlink(missing_ok=True)
-    _draw_sheet(image_set).save(folder / SHEET_NAME)
+    with replacing(folder / SHEET_NAME) as temporary:
+        _draw_sheet(image_set).save(temporary, "PNG")
 
 
 def _draw_sheet(image_set: ImageSet) -> Image.Image:

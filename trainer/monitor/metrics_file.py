@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from comfyui_cldis.atomic_write import write_text
 
 STATS_NAME = "stats.jsonl"
 
@@ -44,10 +45,7 @@ def drop_records_after(path: Path, step: int) -> list[dict[str, Any]]:
     """
     kept = [record for record in read_records(path) if record["step"] <= step]
     if path.is_file():
-        temporary = path.with_name(path.name + ".new")
-        lines = "".join(json.dumps(record) + "\n" for record in kept)
-        temporary.write_text(lines, encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
     return kept
 
 

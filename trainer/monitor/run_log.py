@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from comfyui_cldis.atomic_write import replacing
+
 from .metrics_file import (
     STATS_NAME,
     append_record,
@@ -133,7 +135,8 @@ class RunLog:
             file_name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}_{step:06d}.png"
             path = self.folder / SAMPLES_NAME / file_name
             path.parent.mkdir(exist_ok=True)
-            image.save(path)
+            with replacing(path) as temporary:
+                image.save(temporary, "PNG")
             self._tell({"event": "image", "name": name, "step": step, "path": str(path.resolve())})
 
     def _counted(self, record: Mapping[str, Any]) -> dict[str, Any]:

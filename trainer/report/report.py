@@ -6,7 +6,6 @@ The page needs nothing but itself: styles inline, images embedded, no scripts.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from comfyui_cldis.atomic_write import write_text
 from comfyui_cldis.checkpoint.quality_text import evaluated_on
 from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.editing.facts import ModelFacts
@@ -75,10 +75,8 @@ def write_report(
         [*images] or last_sheet(folder),
     )
     report = folder / REPORT_NAME
-    temporary = folder / (REPORT_NAME + ".new")
     # the run, its data or its folder may have a name that is not UTF-8
-    temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
-    os.replace(temporary, report)
+    write_text(report, page, errors="backslashreplace")
     return report
 
 

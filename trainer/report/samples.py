@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from comfyui_cldis.atomic_write import replacing
 from comfyui_cldis.directions.naming import describe_change, describe_ends
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
@@ -69,7 +70,8 @@ def write_samples(
     strips = draw_samples(trainer, directions=directions)
     path = folder / "samples" / f"step_{trainer.step:06d}.png"
     path.parent.mkdir(exist_ok=True)
-    stack([strip.image for strip in strips]).save(path)
+    with replacing(path) as temporary:
+        stack([strip.image for strip in strips]).save(temporary, "PNG")
     return strips
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from comfyui_cldis.atomic_write import write_text
+
 KEPT_NAMES = {"semantic": "scores.json", "copilot": "copilot_scores.json"}
 
 
@@ -49,7 +51,7 @@ def score(
     values = measured_scores(model, codes, data, metrics, device)
     asked = {"metrics": list(metrics), "model": model.stat().st_mtime_ns}
     path = model.parent / KEPT_NAMES[codes]
-    path.write_text(json.dumps({"asked": asked, "scores": values}) + "\n", encoding="utf-8")
+    write_text(path, json.dumps({"asked": asked, "scores": values}) + "\n")
     return values
 
 

@@ -7,11 +7,12 @@ run failed. The two controls have "control" set; they come last.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from comfyui_cldis.atomic_write import write_bytes
 
 from ..monitor.metrics_file import number
 from .columns import HOURS, column_name, time_unit
@@ -84,9 +85,7 @@ def write_table(
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        part = folder / (name + ".new")
-        part.write_bytes(content)
-        os.replace(part, folder / name)
+        write_bytes(folder / name, content)
 
 
 def read_results(folder: Path) -> list[Result]:

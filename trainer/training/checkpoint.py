@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from comfyui_cldis.atomic_write import replacing, unfinished, write_text
+
 from ..config.settings import TrainConfig
 from ..errors import OutputTaken
 from .schedule import start
@@ -52,26 +54,17 @@ def save_state(folder: Path, content: dict[str, Any], keep: int = 2) -> None:
         OSError: the folder cannot be written, or the disk is full; the earlier states stay.
     """
     target = folder / STATE_NAME
-    temporary = target.with_suffix(".tmp")
     try:
-        _write(temporary, content)
-        _move_up(folder, keep)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    try:
-        with open(path, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
+        for left in unfinished(target):  # of a kill; a run's folder has one writer
+            left.unlink()
+        with replacing(target) as temporary:
+            torch.save(content, temporary)
+            _move_up(folder, keep)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         reason = (error.strerror if isinstance(error, OSError) else None) or "the write failed"
         raise OSError(
-            f"The training state could not be written to {path.parent} ({reason}). "
-            f"{describe_kept(path.parent)} Free space or choose a folder you may write to, then "
+            f"The training state could not be written to {folder} ({reason}). "
+            f"{describe_kept(folder)} Free space or choose a folder you may write to, then "
             "start the same run again."
         ) from error
 
@@ -186,9 +179,7 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, An
 def write_config(folder: Path, values: dict[str, Any]) -> None:
     """Write config.json whole or not at all."""
     path = folder / CONFIG_NAME
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def as_begun(folder: Path, config: TrainConfig) -> TrainConfig:

@@ -140,7 +140,7 @@ def test_report_of_a_real_run(run, quick):
     assert "the feedback never had a say" in page.text
     images = page.tags.count("img")
     assert images == 6 + 1 and len(page.addresses) == images
-    assert not list(run.glob("*.new"))
+    assert not list(run.glob("*.tmp"))
 
 
 def test_a_weak_code_is_the_first_warning(run, quick):

@@ -68,11 +68,12 @@ def test_killed_between_the_two_renames(tmp_path):
     for step in (1, 2):
         save_state(tmp_path, {"step": step})
     (tmp_path / "state.pt").replace(tmp_path / "state_1.pt")  # as left by a kill in between
-    (tmp_path / "state.tmp").write_bytes(b"half")
+    (tmp_path / ".state.pt.0a1b.tmp").write_bytes(b"half")
     state, damaged = load_state(tmp_path)
     assert state["step"] == 2 and not damaged
     save_state(tmp_path, {"step": 3})
     assert steps_in(tmp_path) == [3, 2]
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_a_full_disk_is_a_sentence_and_keeps_the_last_state(tmp_path):
