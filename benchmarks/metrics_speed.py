@@ -11,10 +11,10 @@ the seconds that the synthetic code took, by the clock and of processor time.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from datetime import date
 
+import joblib
 import numpy as np
 
 from comfyui_cldis.metrics import METRICS, controls, evaluate, from_arrays
@@ -47,8 +47,8 @@ def main() -> None:
     options = parser.parse_args()
     representation = from_arrays(*synthetic_rows(options.rows))
     protocol = "fast" if options.fast else "full"
-    threads = os.environ.get("OMP_NUM_THREADS", "unset")
-    print(f"{date.today()}, {options.rows} rows, {protocol} protocol, OMP_NUM_THREADS {threads}")
+    threads = f"up to {joblib.cpu_count()} threads (LOKY_MAX_CPU_COUNT)"
+    print(f"{date.today()}, {options.rows} rows, {protocol} protocol, {threads}")
     print("| metric | score | code | oracle | rotation | seconds | CPU seconds |")
     print("|---|---|---|---|---|---|---|")
     for name in options.metrics.split(","):

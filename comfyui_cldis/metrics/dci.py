@@ -7,13 +7,12 @@ accuracy on the test items (the paper: an error). Published "DCI" columns are D.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from .learners import boosted_trees
-from .parallel import Step, run_parallel
+from .learners import boosted_trees, require_scikit_learn
 from .representation import Report, Representation, ignore, require
 
 
@@ -38,27 +37,49 @@ def dci(
     settings: DciSettings = FULL,
     report: Report = ignore,
 ) -> dict[str, float]:
-    """{"dci_disentanglement", "dci_completeness", "dci_informativeness"}, each in [0, 1]."""
+    """{"dci_disentanglement", "dci_completeness", "dci_informativeness"}, each in [0, 1].
+
+    The trees of the factors grow in as many threads as there are processors, which joblib counts
+    (and the environment variable LOKY_MAX_CPU_COUNT limits). An exception in `report`, which hears
+    of each finished factor, ends them all.
+    """
+    require_scikit_learn()
+    from joblib import Parallel, delayed
+
     train, test = source.sample_split(
         rng, settings.num_train, settings.num_test, cap_rows=settings.cap_rows
     )
     require(train, codes=2, factors=2)
     seeds = rng.integers(2**31, size=train.factors.shape[1])
 
-    def fitted(k: int, step: Step) -> tuple[np.ndarray, float]:
+    stop = threading.Event()
+
+    def fitted(k: int) -> tuple[np.ndarray, float]:
         model = boosted_trees(
             train.codes,
             train.factors[:, k],
             num_trees=settings.num_trees,
             learning_rate=settings.learning_rate,
             seed=int(seeds[k]),
-            step=step,
+            should_stop=stop.is_set,
         )
         accuracy = np.mean(model.predict(test.codes) == test.factors[:, k])
         return np.abs(model.feature_importances_), float(accuracy)
 
     # Each factor's trees are their own, so threads change the time and nothing else.
-    results = run_parallel([partial(fitted, k) for k in range(len(seeds))], report)
+    fits = Parallel(n_jobs=-1, require="sharedmem", return_as="generator")(
+        delayed(fitted)(k) for k in range(len(seeds))
+    )
+    results: list[tuple[np.ndarray, float]] = []
+    try:
+        for fit in fits:
+            results.append(fit)
+            report(len(results) / len(seeds))
+    except BaseException:
+        stop.set()
+        for _ in fits:  # each ends at its next tree
+            pass
+        raise
     importance = np.stack([column for column, _ in results], axis=1)
     accuracies = [accuracy for _, accuracy in results]
     return {

@@ -7,13 +7,11 @@ of disentanglement_lib (86a644d) and of InfoMEC's reference code, with a seed wh
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-
-from .parallel import Step
 
 
 def require_scikit_learn() -> None:
@@ -37,19 +35,19 @@ def boosted_trees(
     num_trees: int,
     learning_rate: float,
     seed: int,
-    step: Step,
+    should_stop: Callable[[], bool],
 ) -> Any:
-    """Gradient-boosted trees fitted to x (n, N), y (n,); all other settings are the defaults."""
+    """Gradient-boosted trees fitted to x (n, N), y (n,); all other settings are the defaults.
+
+    `should_stop` is asked after each round of trees; no more are grown once it says so.
+    """
     require_scikit_learn()
     from sklearn.ensemble import GradientBoostingClassifier
-
-    def monitor(index: int, *_: object) -> bool:
-        return step((index + 1) / num_trees)
 
     model = GradientBoostingClassifier(
         n_estimators=num_trees, learning_rate=learning_rate, random_state=seed
     )
-    return model.fit(x, y, monitor=monitor)
+    return model.fit(x, y, monitor=lambda *_: should_stop())
 
 
 def linear_svm(x: np.ndarray, y: np.ndarray, *, seed: int) -> Any:
