@@ -19,6 +19,7 @@ from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, writ
 from .data.sources import require_source
 from .errors import NotFinite, OutputInData, OutputTaken, TooFewSteps
 from .monitor.run_log import RunLog
+from .navigation.search import check_packages
 from .training.checkpoint import as_begun, check_config, describe_kept, load_state, write_config
 from .training.distributed import is_first_process
 from .training.signals import stopped_with
@@ -111,6 +112,7 @@ def train(
         KeyboardInterrupt: stopped before or after the steps; its text says how to resume.
     """
     check_places(settings)
+    check_packages(settings.config.directions)
     with locked(settings.output):
         try:
             return _train(settings, say, events, on_record, on_image, should_stop)

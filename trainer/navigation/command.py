@@ -24,7 +24,7 @@ from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
 from . import STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .result import with_basis
-from .search import check_images
+from .search import check_images, check_packages
 from .space import SPREAD_IMAGES
 
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
@@ -42,6 +42,7 @@ def run(options: Namespace, say: Callable[[str], None]) -> int:
     check_new_file(options.model, options.output)
     if options.seed < 0:
         raise ValueError(f"--seed is {options.seed}. Use 0 or more.")
+    check_packages(settings.finder)
     check_images(settings.finder, options.data is not None)
     header = read_header(options.model)
     if settings.directions > header.latent_dim:

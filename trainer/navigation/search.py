@@ -90,6 +90,12 @@ def _count(settings: NavigationSettings, active: Active) -> int:
     return settings.directions or available
 
 
+def check_packages(finder: str) -> None:
+    """Raises: ModuleNotFoundError, before hours of work, for a finder whose package is missing."""
+    if finder == "ica":
+        import sklearn  # noqa: F401
+
+
 def check_images(finder: str, are_given: bool) -> None:
     """Raises: ValueError for a finder that looks at the codes of images, without any."""
     if finder in OF_IMAGES and not are_given:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,11 +204,22 @@ def test_a_missing_module_of_our_own_is_not_blamed_on_a_package(folder, tmp_path
         main(["--data", str(folder), "--output", str(tmp_path / "run")])
 
 
+def test_a_package_that_only_the_finder_needs_is_missed_before_training(
+    folder, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    command = ["--data", str(folder), "--output", str(tmp_path / "run"), "--preset", "tiny32"]
+    assert main([*command, "--set", "directions=ica"]) == 2
+    assert "the package sklearn is not installed" in capfd.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_all_packages_of_the_training_extra_are_known():
     project = Path(__file__).parents[3] / "pyproject.toml"
     listed = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     needed = [*listed["dependencies"], *listed["optional-dependencies"]["train"]]
     names = {re.split("[>;]", line)[0].strip().replace("pillow", "PIL") for line in needed}
+    names = {name.replace("scikit-learn", "sklearn") for name in names}
     assert len(names) > 10 and names <= {*EXTRAS["train"].split()}
 
 
