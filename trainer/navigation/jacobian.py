@@ -19,9 +19,6 @@ from .space import Scene, Space
 
 NUM_ITEMS = 32
 BATCH = 8
-EXACT = 64  # dimensions up to which every column of J is computed
-POWER_ROUNDS = 8
-SPARE = 5  # directions iterated besides those asked for, so that the last of those settle too
 STREAM = 73
 
 
@@ -30,50 +27,25 @@ def jacobian_directions(
 ) -> tuple[Tensor, dict[str, Any]]:
     """Rows (count, M), largest change per standard deviation first.
 
-    Up to `EXACT` active dimensions J is computed whole, a column by a forward derivative; beyond
-    them the space of the largest eigenvectors is found by iteration, without forming J.
+    J is computed whole, one forward derivative for each active dimension. Search in blocks (power
+    iteration, torch.lobpcg) needs as many derivatives as soon as more than a few directions are
+    asked for; torch.lobpcg also takes J^T J as a matrix only, which it is after these derivatives.
     """
     items = torch.from_numpy(evenly(len(space.codes), NUM_ITEMS))
-    parts = []
-    for index, part in enumerate(items.split(BATCH)):
-        scene = space.scene(part, step_generator(seed, index, STREAM))
-        parts.append((scene, space.codes[part.to(space.codes.device)]))
     active = active.to(space.codes.device)
     eye = torch.eye(space.codes.shape[1], device=space.codes.device)[active]  # (M, N)
-    if len(active) <= EXACT:
-        image = [
-            torch.stack([slope(scene, codes, row) for row in eye]).flatten(1)
-            for scene, codes in parts
-        ]
-        gram = sum((j.double() @ j.double().T for j in image), torch.zeros(()).double())
-        assert isinstance(gram, Tensor)
-        values, rows = top_eigenvectors(gram / len(items), count)
-        return rows, spectrum(values) | {"method": "exact"}
-    width = min(len(active), count + SPARE)
-    start = torch.randn(len(active), width, generator=step_generator(seed, 0, STREAM + 1))
-    block = torch.linalg.qr(start.to(eye))[0].T  # (width, M)
-    for _ in range(POWER_ROUNDS):
-        block = torch.linalg.qr(_gram_times(parts, block @ eye)[:, active].T)[0].T
-    small = block.double() @ _gram_times(parts, block @ eye)[:, active].double().T / len(items)
-    values, turn = top_eigenvectors((small + small.T) / 2, count)
-    return turn @ block.double(), spectrum(values) | {"method": "power iteration"}
+    gram = torch.zeros(len(active), len(active), dtype=torch.float64, device=eye.device)
+    for index, part in enumerate(items.split(BATCH)):
+        scene = space.scene(part, step_generator(seed, index, STREAM))
+        codes = space.codes[part.to(space.codes.device)]
+        changes = torch.stack([slope(scene, codes, row) for row in eye])  # (M, b, C, S, S)
+        for change in changes.flatten(2).unbind(1):
+            gram += change.double() @ change.double().T
+    values, rows = top_eigenvectors(gram / len(items), count)
+    return rows, spectrum(values)
 
 
 def slope(scene: Scene, codes: Tensor, vector: Tensor) -> Tensor:
     """J v for every item: change of the images (b, C, S, S) per unit along `vector` (N,)."""
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the only one with forward derivatives
         return torch.func.jvp(scene, (codes,), (vector.expand_as(codes),))[1]
-
-
-def _gram_times(parts: list[tuple[Scene, Tensor]], rows: Tensor) -> Tensor:
-    """Sum over items of J^T J v for each row v (K, N)."""
-    total = torch.zeros_like(rows)
-    for scene, codes in parts:
-        inputs = codes.detach().requires_grad_()
-        with torch.enable_grad():
-            images = scene(inputs)
-        for index, row in enumerate(rows):
-            change = slope(scene, codes, row)
-            (back,) = torch.autograd.grad(images, inputs, change, retain_graph=True)
-            total[index] += back.sum(0)
-    return total
