@@ -150,13 +150,10 @@ class Survey:
     def _equal_rows(self) -> np.ndarray:
         """(d, 2) rows (first, repeated) for each repeated image, in the order of the latter."""
         digests = self._digests[: self._count]
-        order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: rows rise within a group
-        is_repeat = np.zeros(self._count, dtype=bool)
-        is_repeat[1:] = (digests[order[1:]] == digests[order[:-1]]).all(axis=1)
-        group = np.cumsum(~is_repeat) - 1
-        first = order[~is_repeat][group]
-        pairs = np.stack([first[is_repeat], order[is_repeat]], axis=1)
-        return pairs[np.argsort(pairs[:, 1], kind="stable")]
+        _, first, group = np.unique(digests, axis=0, return_index=True, return_inverse=True)
+        earliest = first[group.reshape(-1)]  # numpy 2.0 alone gives the groups another shape
+        repeated = np.flatnonzero(earliest != np.arange(self._count))
+        return np.stack([earliest[repeated], repeated], axis=1)
 
 
 def survey_drawn(
