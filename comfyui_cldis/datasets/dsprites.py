@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from .pixels import resize_pixels
-from .space import FactorSpace
+from .space import FactorSpace, check_image_size
 
 DSPRITES_NAME = "dsprites-equivalent"
 DSPRITES_VERSION = 1  # raise it when the same factors give another image
@@ -51,11 +51,7 @@ class DSprites:
         Raises:
             ValueError: a size out of range.
         """
-        if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
-            raise ValueError(
-                f"image_size is {image_size} for {self.name!r}; expected {MIN_IMAGE_SIZE} to "
-                f"{MAX_IMAGE_SIZE}. Choose a size in that range."
-            )
+        check_image_size(image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE, self.name)
         self.image_size = image_size
         self._zoom = math.ceil(image_size / _GRID)
         side = _WINDOW * self._zoom

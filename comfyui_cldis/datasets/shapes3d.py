@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .solids import Solid, bounding_sphere, hit_solid
-from .space import FactorSpace
+from .space import FactorSpace, check_image_size
 
 SHAPES3D_NAME = "shapes3d-equivalent"
 SHAPES3D_VERSION = 1  # raise it when the same factors give another image
@@ -60,11 +60,7 @@ class Shapes3D:
         Raises:
             ValueError: a size out of range.
         """
-        if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
-            raise ValueError(
-                f"image_size is {image_size} for {self.name!r}; expected {MIN_IMAGE_SIZE} to "
-                f"{MAX_IMAGE_SIZE}. Choose a size in that range."
-            )
+        check_image_size(image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE, self.name)
         self.image_size = image_size
         num_geometries = len(SCALES) * len(SHAPES) * len(ORIENTATIONS)
         # Zeros take no memory until they are written.

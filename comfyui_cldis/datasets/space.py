@@ -9,6 +9,15 @@ from typing import Protocol
 import numpy as np
 
 
+def check_image_size(image_size: int, smallest: int, largest: int, name: str) -> None:
+    """Raises a ValueError for a size in pixels in which the set `name` cannot be drawn."""
+    if not smallest <= image_size <= largest:
+        raise ValueError(
+            f"got image_size={image_size} for {name!r}; expected {smallest} to {largest}; "
+            "choose a size in that range"
+        )
+
+
 @dataclass(frozen=True)
 class FactorSpace:
     """Named factors with a finite number of levels each, and the grid of their combinations.

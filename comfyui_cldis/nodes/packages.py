@@ -34,6 +34,7 @@ TRAINING = {
     "filelock": "filelock",
     "matplotlib": "matplotlib",
     "rich": "rich",
+    "scikit-learn": "sklearn",
 }
 if sys.version_info < (3, 11):
     TRAINING["tomli"] = "tomli"
