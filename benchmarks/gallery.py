@@ -26,6 +26,7 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview, traverse
+from comfyui_cldis.imaging.pixels import from_pixels
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.sheet import Row, contact_sheet
 from comfyui_cldis.imaging.tensors import to_tensor
@@ -105,7 +106,7 @@ def unknown_sheet(model: EditableModel, names: Sequence[str], steps: int) -> Ima
     if config.in_channels != 3:
         return None
     room = open_factor_data("shapes3d-equivalent", config.image_size).images(ROOM)
-    image = torch.from_numpy(np.ascontiguousarray(room)).permute(0, 3, 1, 2) / 127.5 - 1
+    image = from_pixels(room)
     latent = encode(model, image, inversion_steps=steps)
     rows = []
     for name in names:

@@ -32,6 +32,7 @@ from scipy.stats import rankdata
 from comfyui_cldis.checkpoint import load_checkpoint
 from comfyui_cldis.datasets import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.imaging.pixels import from_pixels
 from comfyui_cldis.metrics import udr
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
 from trainer.report.plot_style import BLUE, FAINT_INK, ORANGE, dress, to_png
@@ -74,7 +75,7 @@ def track_copilot(
         return copilot.decode(z).clamp(-1, 1)
 
     z = torch.from_numpy(codes)
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = from_pixels(images)
     error = (render(z) - copilot.resize(x)).square().mean()
     explained = 1 - float(error / (x - x.mean(0)).square().mean())
     return track_renderer(
@@ -90,7 +91,7 @@ def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarr
     def encode(images: np.ndarray) -> np.ndarray:
         parts = []
         for chunk in np.array_split(images, max(1, len(images) // 250)):
-            x = torch.from_numpy(np.ascontiguousarray(chunk)).permute(0, 3, 1, 2) / 127.5 - 1
+            x = from_pixels(chunk)
             if codes == "copilot":
                 parts.append(networks.copilot.encode(networks.copilot.resize(x)).mu)
             else:

@@ -128,14 +128,15 @@ def _posterior_of(
     """uint8 images (n, S, S, C) -> means and standard deviations of the code, (n, N) each."""
     import torch
 
+    from .imaging.pixels import from_pixels
+
     networks = model.networks
     if codes not in CODES:
         raise ValueError(f"codes is '{codes}'. Use one of {', '.join(CODES)}.")
 
     @torch.no_grad()
     def posterior(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(networks.device)
-        x = (x.permute(0, 3, 1, 2).float() / 127.5 - 1).to(networks.dtype)
+        x = from_pixels(images).to(networks.device, networks.dtype)
         if codes == "copilot":
             mu, logvar = networks.copilot.encode(networks.copilot.resize(x))
         else:

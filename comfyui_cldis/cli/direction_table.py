@@ -29,6 +29,7 @@ from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode, traverse
+from ..imaging.pixels import from_pixels
 from ..imaging.sheet import Row, contact_sheet, largest_size
 from .sheets import TILE, amounts_over_range
 
@@ -119,7 +120,7 @@ def thumbnail_sheet(header: Header) -> Image.Image | None:
     for direction in header.directions:
         if direction.thumbnails is None:
             return None
-        images = direction.thumbnails.permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = from_pixels(direction.thumbnails)
         captions = tuple(_caption(amount) for amount in evaluation_amounts(direction)[::2])
         rows.append(Row(_label(direction, notes), images, captions))
     if not rows:

@@ -13,8 +13,8 @@ def check_image_size(image_size: int, smallest: int, largest: int, name: str) ->
     """Raises a ValueError for a size in pixels in which the set `name` cannot be drawn."""
     if not smallest <= image_size <= largest:
         raise ValueError(
-            f"got image_size={image_size} for {name!r}; expected {smallest} to {largest}; "
-            "choose a size in that range"
+            f"image_size is {image_size} for {name!r}; expected {smallest} to {largest}. "
+            "Choose a size in that range."
         )
 
 

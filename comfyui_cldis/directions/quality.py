@@ -15,6 +15,7 @@ from ..editing.editable import EditableModel
 from ..editing.facts import DirectionQuality
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, traverse
+from ..imaging.pixels import to_pixels
 from .naming import Words, describe_change
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # in sd, cut to the safe range
@@ -141,5 +142,4 @@ def _thumbnails(images: Tensor) -> Tensor | None:
     if images.shape[-1] > THUMBNAIL_SIDE:
         size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
         images = functional.interpolate(images, size=size, mode="area")
-    levels = images.expand(-1, 3, -1, -1).add(1).mul(127.5).round().clamp(0, 255)
-    return levels.to("cpu", torch.uint8).permute(0, 2, 3, 1).contiguous()
+    return to_pixels(images.expand(-1, 3, -1, -1))

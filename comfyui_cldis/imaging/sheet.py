@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .fonts import font_for, warn_of_missing
+from .pixels import to_pixels
 
 BACKGROUND = (246, 245, 242)
 INK = (38, 38, 40)
@@ -131,8 +131,7 @@ def largest_size(
 
 def to_image(image: Tensor) -> Image.Image:
     """Turns one image (C, H, W) in [-1, 1], C 1 or 3, into an 8-bit image, clipping the rest."""
-    levels = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)
-    array = levels.to("cpu", torch.uint8).permute(1, 2, 0).numpy()  # (C, H, W) -> (H, W, C)
+    array = to_pixels(image[None])[0].numpy()
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
 
 

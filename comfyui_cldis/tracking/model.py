@@ -11,6 +11,7 @@ from ..editing.code_path import CodePath
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode
+from ..imaging.pixels import from_pixels
 from .settings import TrackingSettings
 from .vectors import axis_vectors
 
@@ -170,7 +171,7 @@ def _as_tensor(images: Images, chosen: list[int]) -> Tensor:
         return images[chosen].float()
     picked = torch.from_numpy(np.ascontiguousarray(images[chosen]))
     if picked.dtype == torch.uint8 and picked.dim() == 4:
-        return picked.permute(0, 3, 1, 2).float() / 127.5 - 1
+        return from_pixels(picked)
     if picked.is_floating_point():
         return picked.float()
     raise ValueError(

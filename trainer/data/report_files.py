@@ -42,9 +42,8 @@ def write_report(image_set: ImageSet, folder: Path) -> None:
 
 def _draw_sheet(image_set: ImageSet) -> Image.Image:
     """Up to 64 evenly spaced images, each with its file's name, in rows of eight."""
-    import torch  # only the sheet needs it, and it is slow to import
-
-    from comfyui_cldis.imaging.sheet import Row, contact_sheet
+    from comfyui_cldis.imaging.pixels import from_pixels
+    from comfyui_cldis.imaging.sheet import Row, contact_sheet  # slow to import
 
     findings = image_set.report.findings
     if findings is None:
@@ -54,7 +53,7 @@ def _draw_sheet(image_set: ImageSet) -> Image.Image:
     for start in range(0, len(findings.samples), _COLUMNS):
         samples = findings.samples[start : start + _COLUMNS]
         tiles = np.stack([_shrink(image_set.images[row]) for row, _ in samples])
-        tensor = torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 127.5 - 1
+        tensor = from_pixels(tiles)
         rows.append(
             Row(
                 label=f"{samples[0][0] + 1:,}\nto {samples[-1][0] + 1:,}",

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from comfyui_cldis.imaging.pixels import from_pixels
+
 from ..data import Images
 from ..data.evenly import evenly
 from .distributed import memory_format
@@ -41,8 +43,8 @@ class BatchOrder:
 
 def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """uint8 (B, S, S, C) -> float32 (B, C, S, S) in [-1, 1], laid out as the device wants it."""
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
-    return tensor.contiguous(memory_format=memory_format(device)).float() / 127.5 - 1.0
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return from_pixels(pixels).contiguous(memory_format=memory_format(device))
 
 
 def step_generator(
