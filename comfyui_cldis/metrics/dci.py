@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def dci(
         return np.abs(model.feature_importances_), float(accuracy)
 
     # Each factor's trees are their own, so threads change the time and nothing else.
-    fits = Parallel(n_jobs=-1, require="sharedmem", return_as="generator")(
+    fits: Any = Parallel(n_jobs=-1, require="sharedmem", return_as="generator")(
         delayed(fitted)(k) for k in range(len(seeds))
     )
     results: list[tuple[np.ndarray, float]] = []

@@ -27,9 +27,9 @@ def jacobian_directions(
 ) -> tuple[Tensor, dict[str, Any]]:
     """Rows (count, M), largest change per standard deviation first.
 
-    J is computed whole, one forward derivative for each active dimension. Search in blocks (power
-    iteration, torch.lobpcg) needs as many derivatives as soon as more than a few directions are
-    asked for; torch.lobpcg also takes J^T J as a matrix only, which it is after these derivatives.
+    J is computed whole, one forward derivative for each active dimension. Iteration without forming
+    J^T J is faster only for a few directions of some hundreds of dimensions, and torch.lobpcg takes
+    a matrix, not a function.
     """
     items = torch.from_numpy(evenly(len(space.codes), NUM_ITEMS))
     active = active.to(space.codes.device)

@@ -104,7 +104,11 @@ def fast_ica(white: Tensor, start: Tensor) -> tuple[Tensor, int]:
     from sklearn.decomposition import FastICA  # slow to import
 
     search = FastICA(
-        whiten=False, fun="logcosh", w_init=start.numpy(), max_iter=ROUNDS, tol=TOLERANCE
+        whiten=False,  # type: ignore[arg-type]
+        fun="logcosh",
+        w_init=start.numpy(),
+        max_iter=ROUNDS,
+        tol=TOLERANCE,
     )
     search.fit(white.numpy())
     return torch.from_numpy(search.components_), search.n_iter_
