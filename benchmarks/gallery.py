@@ -26,10 +26,9 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview, traverse
-from comfyui_cldis.imaging.pixels import from_pixels
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.sheet import Row, contact_sheet
-from comfyui_cldis.imaging.tensors import to_tensor
+from comfyui_cldis.imaging.tensors import from_pixels, to_tensor
 
 PER_SHEET = 6
 HEADED_SCALE = 2  # of sheets whose headings are wider than a small image

@@ -32,7 +32,7 @@ from scipy.stats import rankdata
 from comfyui_cldis.checkpoint import load_checkpoint
 from comfyui_cldis.datasets import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
-from comfyui_cldis.imaging.pixels import from_pixels
+from comfyui_cldis.imaging.tensors import from_pixels
 from comfyui_cldis.metrics import udr
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
 from trainer.report.plot_style import BLUE, FAINT_INK, ORANGE, dress, to_png

@@ -128,7 +128,7 @@ def _posterior_of(
     """uint8 images (n, S, S, C) -> means and standard deviations of the code, (n, N) each."""
     import torch
 
-    from .imaging.pixels import from_pixels
+    from .imaging.tensors import from_pixels
 
     networks = model.networks
     if codes not in CODES:

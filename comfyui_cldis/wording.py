@@ -1,4 +1,4 @@
-"""What a message says in words: numbers with their nouns, and what a mistyped name may mean."""
+"""What a message says in words: numbers with nouns, odd names, and what a mistyped one may mean."""
 
 from __future__ import annotations
 
@@ -46,3 +46,14 @@ def hint(text: str, names: Sequence[str] = ()) -> str:
     """Such as " Did you mean 'heads'?", to follow a sentence that says what is missing, or ""."""
     near = nearest(text, names)
     return f" Did you mean {near!r}?" if near else ""
+
+
+def printable(name: str) -> str:
+    r"""Escapes what a file name may hold but a terminal, an image or a JSON file may not.
+
+    Python reads a byte of a name that is not UTF-8 as a lone surrogate, which UTF-8 cannot write:
+    a folder M\xfcnchen, named on an old system, becomes the text "M\udcfcnchen" with a backslash.
+    """
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in name
+    )

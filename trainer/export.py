@@ -23,8 +23,7 @@ from comfyui_cldis.editing.facts import ModelFacts, TrainingFacts
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.model import DiffusionAutoencoder
-from comfyui_cldis.text import printable
-from comfyui_cldis.wording import counted
+from comfyui_cldis.wording import counted, printable
 
 from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, Images

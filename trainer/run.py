@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock, Timeout
 
-from comfyui_cldis.text import printable
+from comfyui_cldis.wording import printable
 
 from .config.reproduce import training_command
 from .config.settings import TrainConfig

@@ -29,8 +29,8 @@ from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode, traverse
-from ..imaging.pixels import from_pixels
 from ..imaging.sheet import Row, contact_sheet, largest_size
+from ..imaging.tensors import from_pixels
 from .sheets import TILE, amounts_over_range
 
 Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]

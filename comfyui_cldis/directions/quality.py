@@ -15,7 +15,7 @@ from ..editing.editable import EditableModel
 from ..editing.facts import DirectionQuality
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, traverse
-from ..imaging.pixels import to_pixels
+from ..imaging.tensors import to_pixels
 from .naming import Words, describe_change
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # in sd, cut to the safe range

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .fonts import font_for, warn_of_missing
-from .pixels import to_pixels
+from .tensors import to_pixels
 
 BACKGROUND = (246, 245, 242)
 INK = (38, 38, 40)

@@ -1,4 +1,4 @@
-"""Decoded images, and pixels in [0, 1], as the library's tensors in [-1, 1]."""
+"""Images and pixels as the tensors that the networks take, (n, C, H, W) in [-1, 1], and back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 def to_tensor(image: Image.Image) -> Tensor:
     """A mode "RGB" or "L" image as (1, C, H, W) float32 in [-1, 1], C 3 or 1."""
-    pixels = np.array(image, dtype=np.uint8).reshape(image.height, image.width, -1)
-    tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # (H, W, C) -> (1, C, H, W)
-    return tensor.float().div_(127.5).sub_(1)
+    pixels = np.array(image, dtype=np.uint8).reshape(1, image.height, image.width, -1)
+    return from_pixels(pixels)
 
 
 def to_model_range(pixels: Tensor, channels: int) -> Tensor:
@@ -37,3 +36,16 @@ def to_model_range(pixels: Tensor, channels: int) -> Tensor:
         weights = pixels.new_tensor(LUMA).view(1, 3, 1, 1)
         pixels = (pixels * weights).sum(dim=1, keepdim=True)
     return (pixels * 2 - 1).contiguous()
+
+
+def from_pixels(pixels: np.ndarray | Tensor) -> Tensor:
+    """uint8 (n, H, W, C) -> float32 (n, C, H, W) in [-1, 1], on the device of a tensor."""
+    if not isinstance(pixels, Tensor):
+        pixels = torch.from_numpy(np.ascontiguousarray(pixels))
+    return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """(n, C, H, W) in [-1, 1] -> uint8 (n, H, W, C) on the CPU, rounded; the rest is clipped."""
+    levels = images.detach().float().add(1).mul(127.5).round().clamp(0, 255)
+    return levels.to("cpu", torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..atomic_write import write_bytes
 from .limits import MAX_WRITTEN_SIDE
 
 OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -24,13 +25,7 @@ def write_image(path: str | os.PathLike[str], image: Image.Image) -> None:
     check_size(path, image.width, image.height)
     encoded = io.BytesIO()
     image.save(encoded, OUTPUT_FORMATS[path.suffix.lower()], quality=95)
-    target = Path(os.path.realpath(path))  # a link stays one
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(encoded.getbuffer())
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, encoded.getvalue())
 
 
 def check_output(path: Path, source: Path | None = None) -> None:

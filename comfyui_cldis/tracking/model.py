@@ -11,7 +11,7 @@ from ..editing.code_path import CodePath
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode
-from ..imaging.pixels import from_pixels
+from ..imaging.tensors import from_pixels
 from .settings import TrackingSettings
 from .vectors import axis_vectors
 

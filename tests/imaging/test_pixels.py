@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_cldis.imaging.pixels import from_pixels, to_pixels
+from comfyui_cldis.imaging.tensors import from_pixels, to_pixels
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
 

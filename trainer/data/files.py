@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from comfyui_cldis.imaging.limits import ENDINGS
-from comfyui_cldis.text import printable
-from comfyui_cldis.wording import hint
+from comfyui_cldis.wording import hint, printable
 
 from .zip_entries import name_of, open_zip, read_entry, why_packed
 from .zips import MAX_ZIPS, names_in

@@ -14,8 +14,7 @@ from tqdm import tqdm
 
 from comfyui_cldis.editing.framing import ResizeRule
 from comfyui_cldis.imaging.limits import ENDINGS
-from comfyui_cldis.text import printable
-from comfyui_cldis.wording import counted
+from comfyui_cldis.wording import counted, printable
 
 from .budget import Budget
 from .cache import CacheEntry, load_or_build

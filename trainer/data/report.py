@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from comfyui_cldis.imaging.limits import ENDINGS
-from comfyui_cldis.text import printable
-from comfyui_cldis.wording import counted
+from comfyui_cldis.wording import counted, printable
 
 from .survey import MAX_NAMED, Findings
 from .zips import MAX_ZIPS

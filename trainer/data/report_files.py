@@ -42,8 +42,8 @@ def write_report(image_set: ImageSet, folder: Path) -> None:
 
 def _draw_sheet(image_set: ImageSet) -> Image.Image:
     """Up to 64 evenly spaced images, each with its file's name, in rows of eight."""
-    from comfyui_cldis.imaging.pixels import from_pixels
     from comfyui_cldis.imaging.sheet import Row, contact_sheet  # slow to import
+    from comfyui_cldis.imaging.tensors import from_pixels
 
     findings = image_set.report.findings
     if findings is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from comfyui_cldis.text import printable
+from comfyui_cldis.wording import printable
 
 from .metrics_file import number
 

@@ -14,8 +14,7 @@ from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
-from comfyui_cldis.text import printable
-from comfyui_cldis.wording import counted
+from comfyui_cldis.wording import counted, printable
 
 from ..data import BUILT_IN_SOURCES, open_images
 from ..data.evenly import evenly

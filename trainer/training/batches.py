@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comfyui_cldis.imaging.pixels import from_pixels
+from comfyui_cldis.imaging.tensors import from_pixels
 
 from ..data import Images
 from ..data.evenly import evenly
