@@ -42,6 +42,7 @@ TRAINER_ORDER = (
     "config",
     "data",
     "training",
+    "lock",
     "model_quality",
     "navigation",
     "export",

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
-
-from filelock import FileLock, Timeout
 
 from comfyui_cldis.wording import printable
 
@@ -17,11 +13,11 @@ from .config.reproduce import training_command
 from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
 from .data.sources import require_source
-from .errors import NotFinite, OutputInData, OutputTaken, TooFewSteps
+from .errors import NotFinite, OutputInData, TooFewSteps
+from .lock import locked
 from .monitor.run_log import RunLog
 from .navigation.search import check_packages
 from .training.checkpoint import as_begun, check_config, describe_kept, load_state, write_config
-from .training.distributed import is_first_process
 from .training.signals import stopped_with
 from .training.trainer import Trainer
 
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
 
 MODEL_NAME = "model.safetensors"
 REPORT_NAME = "report.html"
-LOCK_NAME = ".lock"
-LOCK_TRIES = 10  # of which each fails only when another command ends in that very moment
 READING_STOPPED = (
     "Stopped while the images were read; no training is lost. Start the same run again to read "
     "them and resume."
@@ -118,58 +112,6 @@ def train(
             return _train(settings, say, events, on_record, on_image, should_stop)
         except NotFinite as error:
             raise NotFinite(error.fact, describe_kept(settings.output)) from error
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder; the processes of one run share the lock.
-
-    A folder that was made for it and stayed empty, because the command was refused, goes again.
-
-    Raises:
-        ValueError: another training uses the folder, or it is a file.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"The output {folder} is a file. Choose a folder, or a new name.")
-    if not is_first_process():
-        yield
-        return
-    is_new = not folder.exists()
-    lock = _acquire(folder)
-    try:
-        yield
-    finally:
-        # Removed while it is held: `_acquire` sees that a file is no longer in its place.
-        with suppress(OSError):  # Windows removes it on release
-            (folder / LOCK_NAME).unlink()
-        if is_new:
-            with suppress(OSError):  # not empty: the command was not refused at once
-                folder.rmdir()
-        lock.release()
-
-
-def _acquire(folder: Path) -> FileLock:
-    path = folder / LOCK_NAME
-    for _ in range(LOCK_TRIES):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OSError(
-                f"The output folder {folder} cannot be made: {error.strerror}. Choose another."
-            ) from error
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except FileNotFoundError:  # the folder went away again
-            continue
-        except Timeout:
-            break
-        held = lock._context.lock_file_fd
-        with suppress(FileNotFoundError):
-            if held is not None and os.path.samestat(os.fstat(held), path.stat()):
-                return lock
-        lock.release()  # of a file that its last holder removed; another may be in its place
-    raise OutputTaken(f"Another training uses {folder}.", "Wait for it or stop it")
 
 
 def _train(

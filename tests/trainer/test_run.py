@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from PIL import Image
 
 from comfyui_cldis.checkpoint import read_header
 from comfyui_cldis.editing.facts import ModelQuality
 from trainer.__main__ import announce_loading, full_disk, main, stored_settings
 from trainer.config.settings import load_preset
-from trainer.run import RunSettings, locked, open_run, train
+from trainer.lock import locked
+from trainer.run import RunSettings, open_run, train
 from trainer.training.batches import to_tensor
 from trainer.training.checkpoint import load_state
 from trainer.training.trainer import Trainer
@@ -356,54 +356,11 @@ def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):
     assert run_command(folder, tmp_path / "run") == 0
 
 
-def test_a_command_leaves_no_lock_and_no_empty_folder(folder, tmp_path, monkeypatch):
-    run = tmp_path / "new" / "run"
-    with pytest.raises(ValueError, match="refused"), locked(run):
-        assert (run / ".lock").is_file()
-        raise ValueError("refused")
-    assert not run.exists()
-    run.mkdir(parents=True)
-    with locked(run):
-        pass
-    assert list(run.iterdir()) == []  # it was there before
-    assert run_command(folder, run) == 0
-    assert not (run / ".lock").exists() and (run / "model.safetensors").is_file()
-
-
-def test_a_lock_on_a_file_that_its_holder_removed_is_no_lock(tmp_path, monkeypatch):
-    class Late(FileLock):
-        """Opens the file while another holds it, and gets it when that one has gone."""
-
-        tries = 0
-
-        def acquire(self, *given, **more):
-            proxy = super().acquire(*given, **more)
-            type(self).tries += 1
-            if self.tries == 1:
-                (tmp_path / "run" / ".lock").unlink()
-            return proxy
-
-    monkeypatch.setattr("trainer.run.FileLock", Late)
-    with locked(tmp_path / "run"):
-        assert Late.tries == 2
-        monkeypatch.setattr("trainer.run.FileLock", FileLock)
-        with pytest.raises(ValueError, match="Another training uses"), locked(tmp_path / "run"):
-            raise AssertionError("two hold one folder")
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_missing_report_is_written_the_next_time(folder, tmp_path):
     assert run_command(folder, tmp_path / "run") == 0
     (tmp_path / "run" / "report.html").unlink()
     assert run_command(folder, tmp_path / "run") == 0
     assert (tmp_path / "run" / "report.html").is_file()
-
-
-def test_an_output_folder_that_is_a_file_is_a_sentence(folder, tmp_path, capfd):
-    (tmp_path / "run").write_text("")
-    assert run_command(folder, tmp_path / "run") == 2
-    error = capfd.readouterr().err
-    assert "is a file. Choose a folder" in error and "Traceback" not in error
 
 
 def test_the_output_may_not_lie_in_the_data(folder, tmp_path, capfd):
@@ -460,9 +417,3 @@ def test_a_disk_that_is_full_before_the_first_step_is_a_sentence(tmp_path, capfd
     assert "Free space, or choose another --output" in said and "Errno" not in said
     assert full_disk(OSError("our own sentence")) is None
     assert full_disk(PermissionError(errno.EACCES, "Permission denied")) is None
-
-
-def test_a_folder_that_cannot_be_made_is_a_sentence(folder, tmp_path, capfd):
-    (tmp_path / "file").write_text("x")
-    assert run_command(folder, tmp_path / "file" / "run") == 2
-    assert "cannot be made: Not a directory. Choose another." in capfd.readouterr().err
