@@ -23,7 +23,6 @@ from ..errors import NotFinite, OutputTaken
 from . import controller
 from . import schedule as run_schedule
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
-from .capacity import envelope
 from .checkpoint import load_state, save_state
 from .distributed import Mean, match_layout, memory_format, open_accelerator, part_of_batch
 from .ema import WeightAverage
@@ -86,7 +85,7 @@ class Trainer:
         )
         self.order = BatchOrder(len(images), config.batch_size, config.seed)
         self.schedule = NoiseSchedule(config.schedule)
-        self.envelope = envelope(config.loop, self.schedule)
+        self.envelope = controller.envelope(config.loop, self.schedule)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             networks = DiffusionAutoencoder(config.model)

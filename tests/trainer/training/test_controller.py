@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
 from trainer.config.settings import LoopConfig
 from trainer.training import controller
-from trainer.training.capacity import envelope, posterior_kl_shape
+from trainer.training.controller import envelope, posterior_kl_shape
 
 LOOP = LoopConfig(capacity_minimum=1.0, capacity_maximum=20.0, ramp_fraction=0.5)
 
