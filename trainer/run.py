@@ -17,7 +17,7 @@ from .errors import NotFinite, OutputInData, TooFewSteps
 from .lock import locked
 from .monitor.run_log import RunLog
 from .navigation.search import check_packages
-from .training.checkpoint import as_begun, check_config, describe_kept, load_state, write_config
+from .training.checkpoint import check_config, describe_kept, load_state, write_config
 from .training.signals import stopped_with
 from .training.trainer import Trainer
 
@@ -207,7 +207,6 @@ def open_run(
             values = check_config(folder, config, settings.source)
         with stopped_with(READING_STOPPED):
             images = open_data(settings)
-        config = as_begun(folder, config)
         split = split_data(settings.data, images, config)
     findings = images.report.findings
     if findings is not None and 0 < len(images.images) - 1 <= findings.num_duplicates:

@@ -321,24 +321,6 @@ def test_images_held_out_are_not_trained_on_and_are_evaluated(folder, tmp_path, 
     assert "different: held_out" in capfd.readouterr().err
 
 
-def test_a_run_of_an_earlier_release_resumes_with_all_its_images(
-    folder, tmp_path, capfd, monkeypatch
-):
-    monkeypatch.setattr("trainer.data.holdout.SMALLEST_SET", 20)
-    monkeypatch.setattr("trainer.data.holdout.FEWEST", 4)
-    assert run_command(folder, tmp_path / "run", "--set", "held_out=0") == 0
-    path = tmp_path / "run" / "config.json"
-    values = json.loads(path.read_text())
-    del values["held_out"], values["keep_states"]
-    path.write_text(json.dumps(values))
-    for _ in range(2):
-        assert run_command(folder, tmp_path / "run", "--steps", "6") == 0
-        assert "All of them are trained on (held_out is 0)" in capfd.readouterr().err
-        assert "held_out" not in json.loads(path.read_text())
-    assert run_command(folder, tmp_path / "run", "--set", "held_out=0.1") == 2
-    assert "knew no held_out" in capfd.readouterr().err
-
-
 def test_other_images_under_the_same_path_are_refused(folder, tmp_path, capfd):
     images = tmp_path / "images"
     shutil.copytree(folder, images)

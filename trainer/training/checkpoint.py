@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from comfyui_cldis.atomic_write import replacing, unfinished, write_text
 
 from ..config.settings import TrainConfig
 from ..errors import OutputTaken
-from .schedule import start
 
 STATE_NAME = "state.pt"
 CONFIG_NAME = "config.json"
@@ -31,8 +29,6 @@ FREE_TO_CHANGE = {
     "accumulation_steps",
     "use_compile",
 }
-
-YOUNG = {"held_out": 0.0}  # settings whose default is not what runs did before there were they
 
 
 def state_files(folder: Path) -> list[Path]:
@@ -91,10 +87,6 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
     """The newest readable state in `folder`, and a sentence per newer one that is not readable.
 
     None without any state.
-
-    A state of an earlier release, which did not keep the schedule, gets that of the length in
-    config.json: given more steps, it goes on as others do and is not stretched.
-
     Raises:
         ValueError: there are states, but none of them can be read.
     """
@@ -105,21 +97,10 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
         except Exception as error:
             damaged.append(f"{path} cannot be read as a training state ({type(error).__name__}).")
             continue
-        return _with_schedule(state, folder), damaged
+        return state, damaged
     if damaged:
         raise OutputTaken(" ".join(damaged), "Delete it to start over")
     return None
-
-
-def _with_schedule(state: Any, folder: Path) -> Any:
-    if (
-        not isinstance(state, dict)
-        or "run_schedule" in state
-        or not (folder / CONFIG_NAME).is_file()
-    ):
-        return state
-    config, _ = read_config(folder)
-    return {**state, "run_schedule": asdict(start(config))}
 
 
 def read_config(folder: Path) -> tuple[TrainConfig, str]:
@@ -161,13 +142,12 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, An
     if path.is_file() and state_files(folder):
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise OutputTaken(
                 f"{path} is damaged ({error}).",
                 f"Delete {path.name} and give the settings the run was started with",
             ) from error
-        now = {key: value for key, value in now.items() if key not in YOUNG or key in before}
-        changed = sorted(_differences(_completed(before), now) - FREE_TO_CHANGE)
+        changed = sorted(_differences(before, now) - FREE_TO_CHANGE)
         if changed:
             raise OutputTaken(
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}).",
@@ -182,40 +162,8 @@ def write_config(folder: Path, values: dict[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
-def as_begun(folder: Path, config: TrainConfig) -> TrainConfig:
-    """The configuration for the run in `folder`, after `check_config`.
-
-    A run that was begun before there were the settings in `YOUNG` goes on without them.
-
-    Raises:
-        ValueError: such a setting was given for an old run.
-    """
-    path = folder / CONFIG_NAME
-    if not path.is_file():  # another computer of the run wrote it
-        return config
-    begun = json.loads(path.read_text(encoding="utf-8"))
-    given, usual = config.to_dict(), TrainConfig().to_dict()
-    before = {name: value for name, value in YOUNG.items() if name not in begun}
-    for name, value in before.items():
-        if given[name] not in (value, usual[name]):
-            raise OutputTaken(
-                f"{folder} holds a run of an earlier release, which knew no {name}.", "Leave it out"
-            )
-    return config.with_values(before)
-
-
 def _as_json(source: str, config: TrainConfig) -> dict[str, Any]:
     return json.loads(json.dumps({"data": source, **config.to_dict()}))  # tuples become lists
-
-
-def _completed(before: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an earlier release with the defaults of those it did not know."""
-    try:
-        values = {key: value for key, value in before.items() if key != "data"}
-        full = _as_json(before.get("data", ""), TrainConfig.from_dict(values))
-    except (ValueError, TypeError, AttributeError):
-        return before  # it had settings that are no more: they are named as differences
-    return {key: value for key, value in full.items() if key not in YOUNG or key in before}
 
 
 def _differences(before: Any, now: Any, prefix: str = "") -> set[str]:

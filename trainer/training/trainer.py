@@ -173,8 +173,8 @@ class Trainer:
                 f"version {STATE_VERSION}.",
                 "Resume with the release that wrote it",
             )
-        now, then = fingerprint(self.images), state.get("data")
-        self.has_other_images = then not in (None, now)  # the first states do not say
+        now, then = fingerprint(self.images), state["data"]
+        self.has_other_images = then != now
         if self.has_other_images and not other_images:
             raise OutputTaken(
                 f"The images are not those the run was started with ({then} then, {now} now).",
@@ -190,11 +190,10 @@ class Trainer:
         match_layout(self.optimizer)
         self.control = controller.ControllerState(**state["controller"])
         self.orthogonal, self.direct = state["information"]
-        if "run_schedule" in state:  # older states do not know the length they were planned for
-            self.run_schedule = run_schedule.RunSchedule(**state["run_schedule"]).resumed(
-                self.config, self.step
-            )
-            self.config = self.run_schedule.settle(self.config)
+        self.run_schedule = run_schedule.RunSchedule(**state["run_schedule"]).resumed(
+            self.config, self.step
+        )
+        self.config = self.run_schedule.settle(self.config)
         self.optimizer.param_groups[0]["first_step"] = self.config.copilot_warmup_steps
 
     def resume(self, folder: Path, *, other_images: bool = False) -> list[str] | None:

@@ -4,7 +4,7 @@ import json
 import resource
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ from trainer.training.checkpoint import (
     state_files,
     write_config,
 )
-from trainer.training.schedule import RunSchedule
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = load_preset("tiny32")
@@ -124,24 +123,6 @@ def test_intervals_may_change_and_results_may_not(tmp_path):
         check_config(tmp_path, changed, "images")
     with pytest.raises(ValueError, match=r"different: data\)"):
         check_config(tmp_path, CONFIG, "others")
-
-
-def test_a_state_without_a_schedule_gets_the_length_it_was_planned_for(tmp_path):
-    """A longer run then leaves the schedule of C where it is, as with later states."""
-    begun = replace(CONFIG, steps=100)
-    write_config(tmp_path, check_config(tmp_path, begun, "images"))
-    save_state(tmp_path, {"step": 50})
-    found = load_state(tmp_path)
-    assert found is not None
-    longer = replace(begun, steps=400)
-    assert RunSchedule(**found[0]["run_schedule"]).progress(50) == 0.5
-    resumed = RunSchedule(**found[0]["run_schedule"]).resumed(longer, 50)
-    assert resumed.progress(50) == 0.5
-    assert "400 steps now instead of 100" in resumed.describe_change(longer)
-    kept = asdict(replace(resumed, planned=70))
-    save_state(tmp_path, {"step": 60, "run_schedule": kept})
-    later = load_state(tmp_path)
-    assert later is not None and later[0]["run_schedule"] == kept
 
 
 def test_settings_and_source_are_read_back(tmp_path):
