@@ -93,7 +93,7 @@ def start(images: Path, output: Path, steps: int) -> subprocess.Popen[bytes]:
 def last_step(output: Path) -> int:
     """The last step that a run has logged, 0 before the first."""
     records = read_records(output / STATS_NAME)
-    return records[-1]["step"] if records else 0
+    return records[-1].step if records else 0
 
 
 def wait_to_end(

@@ -18,6 +18,7 @@ from .lock import locked
 from .monitor.run_log import RunLog
 from .navigation.search import check_packages
 from .training.checkpoint import check_config, describe_kept, load_state, write_config
+from .training.record import TrainingRecord
 from .training.signals import stopped_with
 from .training.trainer import Trainer
 
@@ -87,7 +88,7 @@ def train(
     say: Callable[[str], None],
     *,
     events: TextIO | None = None,
-    on_record: Callable[[dict[str, Any]], None] | None = None,
+    on_record: Callable[[TrainingRecord], None] | None = None,
     on_image: Callable[[str, Any], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Outcome:
@@ -118,7 +119,7 @@ def _train(
     settings: RunSettings,
     say: Callable[[str], None],
     events: TextIO | None,
-    on_record: Callable[[dict[str, Any]], None] | None,
+    on_record: Callable[[TrainingRecord], None] | None,
     on_image: Callable[[str, Any], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> Outcome:
@@ -148,13 +149,12 @@ def _train(
             folder,
             trainer.step,
             config.steps,
-            config.batch_size,
             use_tensorboard=settings.use_tensorboard,
             events=events,
             has_capacity=config.loop.has_capacity,
         ) as log:
 
-            def on_log(record: dict[str, Any]) -> None:
+            def on_log(record: TrainingRecord) -> None:
                 log.write(record, trainer.warm_since)
                 if on_record is not None:
                     on_record(record)

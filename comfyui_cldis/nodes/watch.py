@@ -22,8 +22,8 @@ class Watch(host.Progress):
         self._step = 0
         self._interrupt: Exception | None = None
 
-    def on_record(self, record: dict[str, Any]) -> None:
-        self._step = record["step"]
+    def on_record(self, record: Any) -> None:
+        self._step = record.step
         self._update(None)
 
     def on_image(self, name: str, image: Image.Image) -> None:

@@ -117,7 +117,7 @@ def trainer(comfyui, monkeypatch, tiny_checkpoint) -> SimpleNamespace:
             step += 1
             seen.on_step(step)
             if step % config.log_every_steps == 0:
-                on_record({"step": step})
+                on_record(SimpleNamespace(step=step))
             if step % config.sample_every_steps == 0:
                 on_image("traversals", SHEET)
         seen.last_step = step

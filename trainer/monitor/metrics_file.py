@@ -3,85 +3,82 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from comfyui_cldis.atomic_write import write_text
+
+from ..training.record import TrainingRecord
 
 STATS_NAME = "stats.jsonl"
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[TrainingRecord]:
     """All whole records of the file; none when there is no file.
 
     A line that is no JSON object with a step was being written when the run was killed, and is
     left out.
     """
+    return [record for record, _ in _read_lines(path)]
+
+
+def _read_lines(path: Path) -> list[tuple[TrainingRecord, str]]:
+    """The whole records with the lines they are read from."""
     if not path.is_file():
         return []
-    records = []
+    found = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
+            values = json.loads(line)
+            if isinstance(values, dict):
+                found.append((TrainingRecord.from_json(values), line))
+        except ValueError:
             continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
-            records.append(record)
-    return records
+    return found
 
 
-def append_record(path: Path, record: Mapping[str, Any]) -> None:
+def append_record(path: Path, record: TrainingRecord) -> None:
     """Add one line."""
     with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps(record.to_json(), allow_nan=False) + "\n")
 
 
-def drop_records_after(path: Path, step: int) -> list[dict[str, Any]]:
-    """Cut off what an interrupted run logged beyond the state it resumes from; return the rest.
+def drop_records_after(path: Path, step: int) -> None:
+    """Cut off what an interrupted run logged beyond the state it resumes from.
 
     The new file replaces the old one in one move, so a kill in between loses nothing.
     """
-    kept = [record for record in read_records(path) if record["step"] <= step]
-    if path.is_file():
-        write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
-    return kept
+    if not path.is_file():
+        return
+    kept = [line for record, line in _read_lines(path) if record.step <= step]
+    write_text(path, "".join(line + "\n" for line in kept))
 
 
-def finite(value: Any) -> float | None:
-    """The value when it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def number(record: Mapping[str, Any], key: str) -> float | None:
-    """The value of `key` when it is a finite number, else None."""
-    return finite(record.get(key))
-
-
-def images_per_second(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> float | None:
+def images_per_second(earlier: TrainingRecord, later: TrainingRecord) -> float | None:
     """Training speed between two records from their `images` and `seconds`.
 
     The seconds count the training steps alone, so that sheets, saving and stops do not look like
     slow training. None when a value is missing or no time passed.
     """
-    values = [number(record, key) for key in ("images", "seconds") for record in (earlier, later)]
-    if None in values:
-        return None
-    images_before, images, seconds_before, seconds = [value or 0.0 for value in values]
-    if seconds <= seconds_before or images < images_before:
-        return None
-    return (images - images_before) / (seconds - seconds_before)
+    images = earlier.number("images"), later.number("images")
+    seconds = earlier.number("seconds"), later.number("seconds")
+    return _rate(images, seconds)
 
 
-def seconds_per_step(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> float | None:
+def seconds_per_step(earlier: TrainingRecord, later: TrainingRecord) -> float | None:
     """Step time between two records, None when it cannot be told."""
-    before, after = number(earlier, "seconds"), number(later, "seconds")
-    first, last = number(earlier, "step"), number(later, "step")
-    if before is None or after is None or first is None or last is None:
+    seconds = earlier.number("seconds"), later.number("seconds")
+    rate = _rate((earlier.step, later.step), seconds)
+    return 1 / rate if rate else None
+
+
+def _rate(
+    counts: tuple[float | None, float | None], seconds: tuple[float | None, float | None]
+) -> float | None:
+    """Change of a count per second."""
+    before, after = counts
+    start, end = seconds
+    if before is None or after is None or start is None or end is None:
         return None
-    if last <= first or after <= before:
+    if end <= start or after < before:
         return None
-    return (after - before) / (last - first)
+    return (after - before) / (end - start)

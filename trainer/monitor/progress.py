@@ -10,11 +10,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .metrics_file import number
+from ..training.record import TrainingRecord
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,14 +43,14 @@ class Progress:
         step, num_steps: steps done, and of the whole run.
         images_per_sec: recent speed of the training steps, None when not known yet.
         eta_sec: seconds of training left at that speed, None when not known yet.
-        record: the last record of the statistics; unknown and missing keys are fine.
+        record: the last one of the statistics.
     """
 
     step: int
     num_steps: int
     images_per_sec: float | None
     eta_sec: float | None
-    record: Mapping[str, Any]
+    record: TrainingRecord
 
 
 class Display(Protocol):
@@ -81,7 +81,7 @@ def describe_speed(progress: Progress) -> str:
     if progress.images_per_sec is not None:
         digits = 1 if progress.images_per_sec < 100 else 0
         parts.append(f"{progress.images_per_sec:,.{digits}f} images/s")
-    if progress.record.get("is_warmup"):  # its steps are far quicker than those to come
+    if progress.record.is_warmup:  # its steps are far quicker than those to come
         parts.append("warm-up of the co-pilot")
     elif progress.eta_sec is not None and progress.step < progress.num_steps:
         parts.append(f"{describe_duration(progress.eta_sec)} left")
@@ -102,15 +102,15 @@ def describe_duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-def describe_values(record: Mapping[str, Any]) -> str:
+def describe_values(record: TrainingRecord) -> str:
     """Losses and the state of the closed loop in one short line; what is missing is left out.
 
     So is the diffusion branch as long as it is not trained.
     """
     parts = []
-    waits = number(record, "diffusion") == 0
+    waits = record.number("diffusion") == 0
     for key, name, form in SHOWN:
-        value = number(record, key)
+        value = record.number(key)
         if value is not None and not (waits and key in OF_DIFFUSION):
             parts.append(f"{name} {value:{form}}")
     return "  ".join(parts)

@@ -6,19 +6,19 @@ import json
 import re
 import sys
 from collections import deque
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from comfyui_cldis.atomic_write import replacing
 
+from ..training.record import TrainingRecord
 from .metrics_file import (
     STATS_NAME,
     append_record,
     drop_records_after,
     images_per_second,
-    number,
     seconds_per_step,
 )
 from .progress import Progress, open_display
@@ -41,7 +41,6 @@ class RunLog:
         folder: the folder of the run; it exists.
         first_step: the step the run starts or resumes from.
         num_steps: steps of the whole run.
-        batch_size: images per step, for records that do not count their images.
         use_tensorboard: write for TensorBoard if the package is there.
         has_capacity: whether C plays a part; without one only stats.jsonl has it.
         events: a text stream for a program that watches the run, such as stdout: one JSON object
@@ -56,7 +55,6 @@ class RunLog:
         folder: Path,
         first_step: int,
         num_steps: int,
-        batch_size: int,
         *,
         use_tensorboard: bool = True,
         events: TextIO | None = None,
@@ -65,12 +63,11 @@ class RunLog:
         self.folder = folder
         self.path = folder / STATS_NAME
         self.num_steps = num_steps
-        self.batch_size = batch_size
         self.events = events
-        self.hidden = () if has_capacity else ("capacity",)
+        self.has_capacity = has_capacity
         self.is_warmup = False
         drop_records_after(self.path, first_step)
-        self.recent: deque[dict[str, Any]] = deque(maxlen=SPEED_RECORDS + 1)
+        self.recent: deque[TrainingRecord] = deque(maxlen=SPEED_RECORDS + 1)
         self.board = open_tensorboard(folder, first_step) if use_tensorboard else None
         self.display = open_display(num_steps, first_step)
 
@@ -87,40 +84,31 @@ class RunLog:
         if self.board is not None:
             self.board.close()
 
-    def write(self, record: dict[str, Any], since: tuple[int, float]) -> None:
-        """Take one record in: a "step" and whatever was measured there (see stats.jsonl).
+    def write(self, record: TrainingRecord, since: TrainingRecord) -> None:
+        """Take one record in.
 
         Args:
-            since: step and training seconds at which the speed begins to count: those of earlier
+            since: images and training seconds at which the speed begins to count: those of earlier
                 commands, perhaps on another machine, and a slow first step stay out of it.
         """
         append_record(self.path, record)
-        counted = self._counted(record)
         if not self.recent:
-            step, seconds = since
-            self.recent.append(self._counted({"step": step, "seconds": seconds}))
-        is_warmup = record.get("is_warmup") is True
-        if self.is_warmup and not is_warmup:  # its steps were far quicker
+            self.recent.append(since)
+        if self.is_warmup and not record.is_warmup:  # its steps were far quicker
             self.recent = deque([self.recent[-1]], self.recent.maxlen)
-        self.is_warmup = is_warmup
-        self.recent.append(counted)
-        speed = images_per_second(self.recent[0], counted)
-        step_time = seconds_per_step(self.recent[0], counted)
-        eta = None if step_time is None else step_time * max(0, self.num_steps - record["step"])
-        shown = {key: value for key, value in record.items() if key not in self.hidden}
-        self.display.show(Progress(record["step"], self.num_steps, speed, eta, shown))
+        self.is_warmup = record.is_warmup
+        self.recent.append(record)
+        speed = images_per_second(self.recent[0], record)
+        step_time = seconds_per_step(self.recent[0], record)
+        eta = None if step_time is None else step_time * max(0, self.num_steps - record.step)
+        shown = record if self.has_capacity else replace(record, capacity=None)
+        self.display.show(Progress(record.step, self.num_steps, speed, eta, shown))
         if self.board is not None:
             self.board.write(shown, speed)
-        measured = {
-            key: None if number(record, key) is None else value
-            for key, value in shown.items()
-            if value is None or isinstance(value, (int, float))
-        }
         self._tell(
             {
                 "event": "step",
-                **measured,
-                "step": record["step"],
+                **shown.numbers(),
                 "steps": self.num_steps,
                 "images_per_sec": None if speed is None else round(speed, 2),
                 "eta_sec": None if eta is None else round(eta, 1),
@@ -138,13 +126,6 @@ class RunLog:
             with replacing(path) as temporary:
                 image.save(temporary, "PNG")
             self._tell({"event": "image", "name": name, "step": step, "path": str(path.resolve())})
-
-    def _counted(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "step": record["step"],
-            "images": record.get("images", record["step"] * self.batch_size),
-            "seconds": record.get("seconds"),
-        }
 
     def _tell(self, event: dict[str, Any]) -> None:
         if self.events is None:

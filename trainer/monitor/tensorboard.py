@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from comfyui_cldis.wording import printable
 
-from .metrics_file import number
+from ..training.record import TrainingRecord
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,17 +54,15 @@ class TensorBoardLog:
         )
         self.writer.add_custom_scalars({"closed loop": {"nats": ["Multiline", TOGETHER]}})
 
-    def write(self, record: Mapping[str, Any], images_per_sec: float | None) -> None:
+    def write(self, record: TrainingRecord, images_per_sec: float | None) -> None:
         """Add every finite number of a record; keys of no known group go to "other"."""
-        step = record["step"]
-        for key in record:
-            value = number(record, key)
+        for key, value in record.numbers().items():
             if value is not None and key not in NOT_CURVES:
-                self.writer.add_scalar(f"{GROUP_OF.get(key, 'other')}/{key}", value, step)
+                self.writer.add_scalar(f"{GROUP_OF.get(key, 'other')}/{key}", value, record.step)
         if images_per_sec is not None:
-            self.writer.add_scalar("speed/images_per_sec", images_per_sec, step)
-        for index, value in enumerate(record.get("kl_per_dimension") or ()):
-            self.writer.add_scalar(f"kl_per_dimension/{index:02d}", value, step)
+            self.writer.add_scalar("speed/images_per_sec", images_per_sec, record.step)
+        for index, value in enumerate(record.kl_per_dimension or ()):
+            self.writer.add_scalar(f"kl_per_dimension/{index:02d}", value, record.step)
 
     def image(self, name: str, image: Image.Image, step: int) -> None:
         """Add an image under samples/."""

@@ -16,8 +16,8 @@ import numpy as np
 from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.wording import counted
 
-from ..monitor.metrics_file import number
 from ..training.controller import COLD_START, KL_WEIGHT_RANGE
+from ..training.record import TrainingRecord
 from .checks import capacity_out_of_reach, joint_capacity
 from .finding import Finding
 from .history import (
@@ -52,7 +52,7 @@ WARMUP_SHARE = 0.25  # longest share of a run that the co-pilot's warm-up gets
 
 
 def diagnose(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[TrainingRecord],
     config: Mapping[str, Any] | None,
     model: Described | None = None,
 ) -> list[Finding]:
@@ -175,7 +175,7 @@ def capacity_not_followed(run: Run) -> Finding | None:
     quarter = [
         record
         for record in last(run.records, 0.25)
-        if number(record, "kl") is not None and number(record, "capacity") is not None
+        if record.number("kl") is not None and record.number("capacity") is not None
     ]
     if not quarter:
         return None
@@ -209,7 +209,7 @@ def decoder_use(run: Run) -> Finding | None:
     half = [
         record
         for record in last(run.joint, 0.5)
-        if any(number(record, key) for key in ("information", "information_orthogonal"))
+        if any(record.number(key) for key in ("information", "information_orthogonal"))
     ]
     used = series(half, "used")
     if len(run.joint) < MINIMUM_RECORDS or not len(used):
@@ -233,12 +233,12 @@ def decoder_use(run: Run) -> Finding | None:
 
 def capacity_stuck(run: Run) -> Finding | None:
     """Feedback "information" that has nothing to say: C at its minimum or on its ramp."""
-    records = [record for record in run.joint if number(record, "capacity") is not None]
+    records = [record for record in run.joint if record.number("capacity") is not None]
     steps, share = run.setting("steps"), run.setting("loop", "ramp_fraction")
     low = run.setting("loop", "capacity_minimum")
     high = run.setting("loop", "capacity_maximum")
     if records:  # a run that was given more steps keeps its schedule of C
-        steps = number(records[-1], "planned_steps") or steps
+        steps = records[-1].number("planned_steps") or steps
     if run.choice("loop", "feedback") != "information" or len(records) < MINIMUM_RECORDS:
         return None
     if not has_capacity(run):
@@ -253,7 +253,7 @@ def capacity_stuck(run: Run) -> Finding | None:
         )
         return Finding("warning", "capacity_at_minimum", text)
     # C was last set at most `control_every_steps` ago
-    now = np.array([record["step"] for record in records], dtype=float)
+    now = np.array([record.step for record in records], dtype=float)
     then = (now - (run.setting("loop", "control_every_steps") or 0)).clip(min=0)
     earlier, latest = (
         low + (np.minimum(at / (share * steps), 1.0) if share > 0 else 1.0) * (high - low)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..monitor.metrics_file import finite, number
+from ..training.record import TrainingRecord, finite
 
 MINIMUM_RECORDS = 12  # fewer records after the co-pilot's warm-up support no judgement
 END_SHARE = 0.1  # "at the end" is the last tenth of the records
@@ -27,8 +27,8 @@ class Run:
         config: nested mapping as in config.json, or empty.
     """
 
-    records: Sequence[Mapping[str, Any]]
-    joint: Sequence[Mapping[str, Any]]
+    records: Sequence[TrainingRecord]
+    joint: Sequence[TrainingRecord]
     config: Mapping[str, Any]
 
     def setting(self, *path: str) -> float | None:
@@ -57,13 +57,13 @@ class Run:
         return place
 
     @property
-    def evaluated(self) -> Sequence[Mapping[str, Any]]:
+    def evaluated(self) -> Sequence[TrainingRecord]:
         """The records that show the co-pilot at work: all of a run that trains nothing else."""
         return self.records if self.is_on("loop", "copilot_only") else self.joint
 
     @property
     def last_step(self) -> int:
-        return self.records[-1]["step"]
+        return self.records[-1].step
 
     @property
     def is_finished(self) -> bool | None:
@@ -72,14 +72,14 @@ class Run:
         return None if steps is None else self.last_step >= steps
 
 
-def joint_records(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def joint_records(records: Sequence[TrainingRecord]) -> list[TrainingRecord]:
     """The records after the co-pilot's warm-up, in which there is no diffusion loss."""
-    return [record for record in records if (number(record, "diffusion") or 0.0) > 0]
+    return [record for record in records if (record.number("diffusion") or 0.0) > 0]
 
 
-def series(records: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
+def series(records: Sequence[TrainingRecord], key: str) -> np.ndarray:
     """The finite values of `key`, (n,)."""
-    values = [number(record, key) for record in records]
+    values = [record.number(key) for record in records]
     return np.array([value for value in values if value is not None], dtype=float)
 
 
@@ -109,25 +109,27 @@ def last_change(values: np.ndarray) -> Change | None:
 
 
 def dimensions_table(
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[TrainingRecord],
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The co-pilot's KL per dimension over time: steps (n,) and nats (n, N).
 
     Records without such a list, or with one of another length than the last, are left out; None
     when no record is left.
     """
-    rows = []
-    for record in records:
-        row = record.get("kl_per_dimension")
-        if isinstance(row, list) and row and all(finite(v) is not None for v in row):
-            rows.append((record["step"], row))
+    rows = [(each.step, each.kl_per_dimension) for each in records if each.kl_per_dimension]
     rows = [(step, row) for step, row in rows if len(row) == len(rows[-1][1])]
     if not rows:
         return None
     return np.array([step for step, _ in rows]), np.array([row for _, row in rows], dtype=float)
 
 
-def final_dimensions(records: Sequence[Mapping[str, Any]]) -> np.ndarray | None:
+def final_dimensions(records: Sequence[TrainingRecord]) -> np.ndarray | None:
     """The co-pilot's KL per dimension at the end, (N,) nats, mean over the last tenth."""
     table = dimensions_table(records)
     return None if table is None else np.array(last(table[1], END_SHARE)).mean(axis=0)
+
+
+def used_dimensions(records: Sequence[TrainingRecord]) -> int | None:
+    """How many of the co-pilot's dimensions are used at the end; None when it is not known."""
+    kl = final_dimensions(records)
+    return None if kl is None else int((kl > USED_DIMENSION).sum())

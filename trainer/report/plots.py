@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..monitor.metrics_file import images_per_second, number
+from ..monitor.metrics_file import images_per_second
 from ..training.controller import KL_WEIGHT_RANGE
+from ..training.record import TrainingRecord
 from .diagnosis import USED_HIGH, USED_LOW, has_capacity, stores_entropy
-from .history import USED_DIMENSION, Run, dimensions_table, final_dimensions, joint_records
+from .history import (
+    USED_DIMENSION,
+    Run,
+    dimensions_table,
+    final_dimensions,
+    joint_records,
+    used_dimensions,
+)
 from .plot_style import (
     BLUE,
     FAINT_INK,
@@ -51,7 +59,7 @@ class Curve:
 
 
 def draw_curves(
-    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any] | None = None
+    records: Sequence[TrainingRecord], config: Mapping[str, Any] | None = None
 ) -> list[Curve]:
     """All figures that the records support, in reading order.
 
@@ -62,7 +70,7 @@ def draw_curves(
     if not records:
         return []
     run = Run(records, joint_records(records), config or {})
-    span = Span(warmup_end(records), records[-1]["step"])
+    span = Span(warmup_end(records), records[-1].step)
     drawn = [
         draw_losses(records, span),
         draw_loop(run, span),
@@ -74,25 +82,25 @@ def draw_curves(
     return [curve for curve in drawn if curve is not None]
 
 
-def warmup_end(records: Sequence[Mapping[str, Any]]) -> float | None:
+def warmup_end(records: Sequence[TrainingRecord]) -> float | None:
     """The last step of the co-pilot's warm-up, None when there was none."""
     joint = joint_records(records)
-    first = joint[0]["step"] if joint else float("inf")
-    before = [record["step"] for record in records if record["step"] < first]
+    first = joint[0].step if joint else float("inf")
+    before = [record.step for record in records if record.step < first]
     return before[-1] if before else None
 
 
 def points(
-    records: Sequence[Mapping[str, Any]], key: str, *, positive: bool = False
+    records: Sequence[TrainingRecord], key: str, *, positive: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of `key` where it is a finite number (above 0 if `positive`)."""
-    pairs = [(record["step"], number(record, key)) for record in records]
+    pairs = [(record.step, record.number(key)) for record in records]
     kept = [(s, v) for s, v in pairs if v is not None and (v > 0 or not positive)]
     table = np.array(kept, dtype=float).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 
-def draw_losses(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
+def draw_losses(records: Sequence[TrainingRecord], span: Span) -> Curve | None:
     """The three loss terms, each on its own axis."""
     wanted = [
         ("diffusion", "images (diffusion)", "mean per value", BLUE, True),
@@ -193,7 +201,7 @@ def draw_control(run: Run, span: Span) -> Curve | None:
     return Curve("kl_weight and I / KL", f"{wandering} {caption}", to_png(figure))
 
 
-def draw_dimensions(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
+def draw_dimensions(records: Sequence[TrainingRecord], span: Span) -> Curve | None:
     """KL of each dimension over time as a heat map, strongest at the end on top."""
     table = dimensions_table(records)
     if table is None or len(table[0]) < 2:
@@ -222,13 +230,12 @@ def draw_dimensions(records: Sequence[Mapping[str, Any]], span: Span) -> Curve |
     return Curve("Dimensions over time", caption, to_png(figure))
 
 
-def draw_final_dimensions(records: Sequence[Mapping[str, Any]]) -> Curve | None:
+def draw_final_dimensions(records: Sequence[TrainingRecord]) -> Curve | None:
     """KL of each dimension at the end as bars."""
     kl = final_dimensions(records)
     if kl is None:
         return None
     order = _strongest_first(records)
-    used = int((kl > USED_DIMENSION).sum())
     figure = Figure(figsize=(5.6, dimensions_height(len(kl))))
     axes = figure.add_subplot()
     colours = [BLUE if kl[index] > USED_DIMENSION else "#c9c7c0" for index in order]
@@ -240,21 +247,23 @@ def draw_final_dimensions(records: Sequence[Mapping[str, Any]]) -> Curve | None:
     axes.grid(True, axis="x", color=HAIRLINE, linewidth=0.6)
     axes.grid(False, axis="y")
     caption = (
-        f"{used} of {len(kl)} dimensions carry more than {USED_DIMENSION:g} nat (dashed) and can "
-        "become sliders; the grey ones are idle."
+        f"{used_dimensions(records)} of {len(kl)} dimensions carry more than {USED_DIMENSION:g} "
+        "nat (dashed) and can become sliders; the grey ones are idle."
     )
     return Curve("Dimensions at the end", caption, to_png(figure))
 
 
-def draw_speed(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None:
+def draw_speed(records: Sequence[TrainingRecord], span: Span) -> Curve | None:
     """Images per second, and the gradient norm next to it."""
     timed = [
-        record for record in records if number(record, "seconds") is not None and "images" in record
+        record
+        for record in records
+        if record.number("seconds") is not None and record.images is not None
     ]
     speeds = []
     for index in range(1, len(timed)):
         earlier = timed[max(0, index - SPEED_RECORDS)]
-        speeds.append((timed[index]["step"], images_per_second(earlier, timed[index])))
+        speeds.append((timed[index].step, images_per_second(earlier, timed[index])))
     table = np.array([pair for pair in speeds if pair[1] is not None], dtype=float).reshape(-1, 2)
     shown = [
         ("images per second", table[:, 0], table[:, 1], BLUE, False),
@@ -280,12 +289,12 @@ def draw_speed(records: Sequence[Mapping[str, Any]], span: Span) -> Curve | None
     return Curve("Speed and steps", caption, to_png(figure), is_wide=True)
 
 
-def _strongest_first(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def _strongest_first(records: Sequence[TrainingRecord]) -> np.ndarray:
     kl = final_dimensions(records)
     return np.array([], dtype=int) if kl is None else (-kl).argsort(kind="stable")
 
 
-def _upper(records: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> float:
+def _upper(records: Sequence[TrainingRecord], keys: Sequence[str]) -> float:
     """Top of an axis that a few wild values do not stretch."""
     tops = [np.quantile(values, 0.995) for key in keys if len(values := points(records, key)[1])]
     return 1.12 * max(1.0, *tops) if tops else 1.0

@@ -19,10 +19,11 @@ from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.wording import counted
 
-from ..monitor.metrics_file import STATS_NAME, finite, images_per_second, number, read_records
+from ..monitor.metrics_file import STATS_NAME, images_per_second, read_records
 from ..monitor.progress import describe_duration
+from ..training.record import TrainingRecord, finite
 from .diagnosis import diagnose, has_capacity, stores_entropy
-from .history import END_SHARE, USED_DIMENSION, Run, final_dimensions, last, series
+from .history import END_SHARE, Run, final_dimensions, last, series, used_dimensions
 from .html import (
     render_curves,
     render_details,
@@ -111,7 +112,7 @@ def last_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
 
 def render_page(
     name: str,
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[TrainingRecord],
     config: Mapping[str, Any],
     model: Described | None,
     images: Sequence[tuple[str, Image.Image]],
@@ -128,7 +129,7 @@ def render_page(
     )
     notes = [facts.training.hardware, facts.training.date]
     exported = facts.training.steps
-    if records and exported is not None and exported != records[-1]["step"]:
+    if records and exported is not None and exported != records[-1].step:
         notes.append(f"the model file and its figures are of step {exported}")
     return render_document(
         f"{name}: training report",
@@ -153,15 +154,15 @@ def titled(name: str, image_size: float | None) -> str:
 
 
 def headline(
-    records: Sequence[Mapping[str, Any]], config: Mapping[str, Any], model: Described | None
+    records: Sequence[TrainingRecord], config: Mapping[str, Any], model: Described | None
 ) -> list[tuple[str, str, str]]:
     """(name, value, small print) of the facts on top of the page, as far as they are known."""
     found: list[tuple[str, str, str]] = []
     if records:
         end = records[-1]
         steps = finite(config.get("steps"))
-        found.append(("Steps", f"{end['step']:,}", f"of {steps:,.0f}" if steps else ""))
-        images, seconds = number(end, "images"), number(end, "seconds")
+        found.append(("Steps", f"{end.step:,}", f"of {steps:,.0f}" if steps else ""))
+        images, seconds = end.number("images"), end.number("seconds")
         if images is not None:
             found.append(("Images seen", f"{images:,.0f}", "with repeats"))
         if seconds is not None:
@@ -172,8 +173,7 @@ def headline(
             found.append(("Speed", f"{speed:,.3g}", "images/s at the end"))
         kl = final_dimensions(records)
         if kl is not None:
-            used = int((kl > USED_DIMENSION).sum())
-            found.append(("Dimensions used", str(used), f"of {len(kl)}"))
+            found.append(("Dimensions used", str(used_dimensions(records)), f"of {len(kl)}"))
         capacity, share = series(window, "capacity"), series(window, "used")
         if len(capacity) and has_capacity(Run(records, [], config)):
             found.append(("Capacity C", f"{np.mean(capacity):.1f}", "nats at the end"))

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..monitor.metrics_file import number
 from ..report.plot_style import BLUE, FAINT_INK, GREEN, HAIRLINE, INK, ORANGE, dress, to_png
+from ..training.record import finite
 from .columns import column_name
 from .table import Result
 
@@ -33,7 +33,7 @@ def draw_results(results: Sequence[Result], groups: Sequence[Sequence[str]]) -> 
     rows = list(dict.fromkeys(result["row"] for result in runs))
     lines: list[list[str]] = []
     for group in groups:
-        shown = [name for name in group if any(number(run, name) is not None for run in runs)]
+        shown = [name for name in group if any(finite(run.get(name)) is not None for run in runs)]
         lines += [
             shown[first : first + PANELS_PER_LINE]
             for first in range(0, len(shown), PANELS_PER_LINE)
@@ -65,7 +65,9 @@ def _draw_column(
     is_zero = True
     for place, row in enumerate(rows):
         values = [
-            value for run in runs if run["row"] == row and (value := number(run, name)) is not None
+            value
+            for run in runs
+            if run["row"] == row and (value := finite(run.get(name))) is not None
         ]
         if not values:
             continue
@@ -74,7 +76,7 @@ def _draw_column(
         if len(values) > 1:
             axes.plot(values, [place] * len(values), "o", color=INK, markersize=3.2)
     for control, colour in zip(controls, (GREEN, ORANGE), strict=False):
-        value = number(control, name)
+        value = finite(control.get(name))
         if value is not None:
             is_zero = is_zero and not value
             axes.axvline(value, color=colour, linewidth=1.2, label=control["row"])

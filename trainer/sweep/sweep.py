@@ -6,10 +6,8 @@ on.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import statistics
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,19 +15,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from comfyui_cldis.typed_path import expand
 from comfyui_cldis.wording import counted
 
 from ..config.settings import TrainConfig, flatten, load_preset, read_toml
-from ..monitor.metrics_file import STATS_NAME, number
+from ..monitor.metrics_file import STATS_NAME, read_records
+from ..report.history import END_SHARE, last, series, used_dimensions
 from ..run import RunSettings, train
 from .columns import COPILOT, HOURS
 from .figure import draw_results
 from .scores import score, score_keys
 from .table import MARKDOWN_NAME, Result, read_results, table, write_table
 
-LAST_SHARE = 0.1  # of the records, averaged for the columns that come from the statistics
-USED_NATS = 0.1
 RUN_COLUMNS = ("diffusion", "reconstruction", "kl", "capacity", "information", "encoder_kl")
 QUALITY_COLUMNS = (
     "explained_variance_random_noise",
@@ -221,8 +220,6 @@ def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
     """The scores of the two controls, as rows of the table: an oracle code and its rotation."""
     if not sweep.metrics:
         return []
-    import numpy as np
-
     from comfyui_cldis.datasets import open_factor_data
     from comfyui_cldis.metrics import FactorRepresentation, controls
 
@@ -243,24 +240,26 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
     from comfyui_cldis.checkpoint import read_header
     from comfyui_cldis.checkpoint.quality_text import quality_figures
 
-    lines = (folder / STATS_NAME).read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
-    last = records[-max(1, round(LAST_SHARE * len(records))) :]
-    values: dict[str, Any] = {
-        name: statistics.fmean(record[name] for record in last) for name in RUN_COLUMNS
-    }
+    records = read_records(folder / STATS_NAME)
+    end = last(records, END_SHARE)
+    values: dict[str, Any] = {name: mean_or_none(series(end, name)) for name in RUN_COLUMNS}
     header = read_header(model)
     figures = quality_figures(header.facts.quality, header.directions)
-    values["used_dimensions"] = sum(v > USED_NATS for v in last[-1]["kl_per_dimension"])
+    values["used_dimensions"] = used_dimensions(records)
     values["num_directions"] = len(header.directions)
     values |= {name: figures.get(name) for name in QUALITY_COLUMNS}
-    seconds = number(records[-1], "seconds")  # finer than the header's hours
+    seconds = records[-1].number("seconds") if records else None  # finer than the header's hours
     values[HOURS] = None if seconds is None else round(seconds / 3600, 6)
     if not config.loop.has_capacity:
         values["capacity"] = None
     if config.loop.copilot_only:
         values |= dict.fromkeys(DIFFUSION_COLUMNS)
     return values
+
+
+def mean_or_none(values: np.ndarray) -> float | None:
+    """The mean of some values; None of none."""
+    return float(values.mean()) if len(values) else None
 
 
 def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:

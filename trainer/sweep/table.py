@@ -14,7 +14,7 @@ from typing import Any
 
 from comfyui_cldis.atomic_write import write_bytes
 
-from ..monitor.metrics_file import number
+from ..training.record import finite
 from .columns import HOURS, column_name, time_unit
 
 Result = Mapping[str, Any]
@@ -49,7 +49,7 @@ def table(
             "last two rows are the controls."
         )
     done = [result for result in results if "error" not in result]
-    times = [value for result in done if (value := number(result, HOURS)) is not None]
+    times = [value for result in done if (value := finite(result.get(HOURS))) is not None]
     unit, per_hour = time_unit(times)
     headings = [f"time, {unit}" if key == HOURS else column_name(key) for key in columns]
     headings = ["row", *(["n"] if len(seeds) > 1 else []), *headings]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from accelerate import Accelerator
@@ -108,6 +108,14 @@ class Mean:
         assert isinstance(reduced, Tensor)
         return reduced
 
+    def of_all(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """The mean of each of several tensors, of any shapes, in one exchange."""
+        if self.accelerator.num_processes == 1:
+            return [*values]
+        mean = self(torch.cat([value.reshape(-1) for value in values]))
+        parts = mean.split([value.numel() for value in values])
+        return [part.view_as(value) for part, value in zip(parts, values, strict=True)]
+
     def of_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Put the mean of the gradients in their place; parameters without one stay without.
 
@@ -116,7 +124,5 @@ class Mean:
         if self.accelerator.num_processes == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
-        mean = self(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-        parts = mean.split([gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        for gradient, mean in zip(gradients, self.of_all(gradients), strict=True):
+            gradient.copy_(mean)

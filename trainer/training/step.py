@@ -54,6 +54,18 @@ class Losses(NamedTuple):
     kl: Tensor
     encoder_kl: Tensor
 
+    def values(self) -> Losses:
+        """The same in float32, without gradients."""
+        return Losses(*(value.detach().float() for value in self))
+
+    def plus(self, other: Losses) -> Losses:
+        """The sum of each term with the other's."""
+        return Losses(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def divided_by(self, count: int) -> Losses:
+        """Each term divided by a number."""
+        return Losses(*(value / count for value in self))
+
 
 def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Draws:
     """Draw the timesteps (stratified), noises and dropout masks of a step's whole batch.

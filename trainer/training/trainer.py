@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,28 @@ from .checkpoint import load_state, save_state
 from .distributed import Mean, match_layout, memory_format, open_accelerator, part_of_batch
 from .ema import WeightAverage
 from .objectives import build_objective
+from .record import TrainingRecord
 from .signals import stop_on_signals
 from .step import Draws, Losses, TrainingLosses, draw, draw_information, measure_information
 
 STATE_VERSION = 2
 INFORMATION_STRIDE = 4
-LOSS_NAMES = ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty")
 
 
-def _divergences(values: Tensor) -> tuple[Tensor, Tensor]:
-    """KL of the co-pilot and of the semantic encoder, (N,) each, from a row of loss values."""
-    kl, encoder_kl = values[len(LOSS_NAMES) + 1 :].view(2, -1).double().cpu()
-    return kl, encoder_kl
+@dataclass(frozen=True)
+class StepLosses:
+    """What a step measured, means over the whole batch; the fields as in `TrainingRecord`."""
+
+    diffusion: float
+    distillation: float
+    reconstruction: float
+    bottleneck: float
+    penalty: float
+    kl: float
+    encoder_kl: float
+    kl_per_dimension: tuple[float, ...]
+    gradient_norm: float
+    learning_rate: float
 
 
 class Trainer:
@@ -139,7 +149,7 @@ class Trainer:
         self.step = 0
         self.has_other_images = False  # than the state that was loaded
         self.seconds = 0.0
-        self.warm_since = (0, 0.0)  # step and seconds after the first step in `run`
+        self.warm_since = TrainingRecord(0, images=0, seconds=0.0)  # after the first step in `run`
         self.orthogonal = self.direct = 0.0
 
     # -- state ---------------------------------------------------------------------------------
@@ -226,7 +236,7 @@ class Trainer:
         images = self.images[np.sort(indices)][np.argsort(np.argsort(indices))]
         return to_tensor(images, self.device)
 
-    def train_step(self) -> dict[str, Any]:
+    def train_step(self) -> StepLosses:
         """Do one optimizer step and return its measurements.
 
         Raises:
@@ -241,49 +251,48 @@ class Trainer:
         for update in range(1, loop.copilot_updates):
             self._copilot_update(update)
         self.optimizer.zero_grad(set_to_none=True)
-        values = self._backward(copilot_only)
+        losses = self._backward(copilot_only)
         norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, config.clip_norm)
-        num_losses = len(LOSS_NAMES)
-        total, *losses, norm_value = torch.cat(
-            [values[: num_losses + 1], norm[None].to(values)]
-        ).tolist()
-        for what, value in (("A loss", total), ("A gradient", norm_value)):
+        losses = Losses(*(value.cpu() for value in losses))
+        gradient_norm = float(norm)
+        for what, value in (("A loss", float(losses.total)), ("A gradient", gradient_norm)):
             if not math.isfinite(value):
                 raise self._not_finite(what)
         self.optimizer.step()
         self.average.update(self.networks)
-        kl, encoder_kl = _divergences(values)
-        self.control = controller.observe_kl(self.control, loop, float(kl.sum()))
+        kl, encoder_kl = (float(each.double().sum()) for each in (losses.kl, losses.encoder_kl))
+        self.control = controller.observe_kl(self.control, loop, kl)
         self.step += 1
         if not copilot_only and self.step % loop.information_every_steps == 0:
-            self._observe_information(float(encoder_kl.sum()))
+            self._observe_information(encoder_kl)
         if self.step % loop.control_every_steps == 0:
             capacity = self.envelope(self.run_schedule.progress(self.step))
             self.control = controller.update_capacity(self.control, loop, capacity)
-        return {
-            **dict(zip(LOSS_NAMES, losses, strict=True)),
-            "kl": float(kl.sum()),
-            "encoder_kl": float(encoder_kl.sum()),
-            "kl_per_dimension": [round(v, 4) for v in kl.tolist()],
-            "gradient_norm": norm_value,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-        }
+        return StepLosses(
+            diffusion=float(losses.diffusion),
+            distillation=float(losses.distillation),
+            reconstruction=float(losses.reconstruction),
+            bottleneck=float(losses.bottleneck),
+            penalty=float(losses.penalty),
+            kl=kl,
+            encoder_kl=encoder_kl,
+            kl_per_dimension=tuple(losses.kl.tolist()),
+            gradient_norm=gradient_norm,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+        )
 
     def _copilot_update(self, update: int) -> None:
         """One of the further updates of the co-pilot in a step, on images of its own."""
         self.optimizer.zero_grad(set_to_none=True)  # without gradients the rest is not touched
-        values = self._backward(True, update)
-        if not math.isfinite(float(values[0])):
+        losses = self._backward(True, update)
+        if not math.isfinite(float(losses.total)):
             raise self._not_finite("A loss of the co-pilot")
         self.optimizer.step()
-        kl, _ = _divergences(values)
-        self.control = controller.observe_kl(self.control, self.config.loop, float(kl.sum()))
+        kl = float(losses.kl.double().sum())
+        self.control = controller.observe_kl(self.control, self.config.loop, kl)
 
-    def _backward(self, copilot_only: bool, update: int = 0) -> Tensor:
-        """Gradients of this step's batch, and the mean of its loss values.
-
-        The values are total, those of LOSS_NAMES, KL and encoder KL per dimension, in one row.
-        """
+    def _backward(self, copilot_only: bool, update: int = 0) -> Losses:
+        """Compute the gradients of this step's batch; return its losses, means over all of it."""
         config, loop = self.config, self.config.loop
         draws = self._draw(update)
         warmup = max(loop.distillation_warmup, 1e-9)
@@ -291,7 +300,7 @@ class Trainer:
         settings = [self.control.kl_weight, self.control.capacity, weight]
         scalars = torch.tensor(settings, device=self.device).unbind()
         num_parts = config.accumulation_steps
-        sums: Tensor | None = None
+        total: Losses | None = None
         for index in range(num_parts):
             items = self.part(self.step, index)
             x0 = self.batch(self.step, items, update)
@@ -299,14 +308,13 @@ class Trainer:
             with nullcontext() if is_shared else self.accelerator.no_sync(self.losses):
                 parts = self.losses(x0, draws.part(items, self.device), *scalars, copilot_only)
                 self.accelerator.backward(parts.total / num_parts)
-            row = torch.cat([value.detach().float().reshape(-1) for value in parts])
-            sums = row if sums is None else sums + row
-        assert sums is not None
+            total = parts.values() if total is None else total.plus(parts.values())
+        assert total is not None
         if copilot_only:
             self.mean.of_gradients(
                 p for group in self.optimizer.param_groups for p in group["params"]
             )
-        return self.mean(sums / num_parts)
+        return Losses(*self.mean.of_all(total.divided_by(num_parts)))
 
     def _draw(self, update: int) -> Draws:
         """An update's draws: on a GPU made there, since noise for a whole batch is slow on a CPU.
@@ -347,7 +355,7 @@ class Trainer:
     def run(
         self,
         folder: Path,
-        on_log: Callable[[dict[str, Any]], None],
+        on_log: Callable[[TrainingRecord], None],
         on_sample: Callable[[Trainer], object] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> bool:
@@ -370,7 +378,8 @@ class Trainer:
                 measured = self.train_step()
                 self.seconds += time.perf_counter() - began
                 if self.step == first + 1:
-                    self.warm_since = (self.step, self.seconds)
+                    images = self.step * config.batch_size
+                    self.warm_since = TrainingRecord(self.step, images=images, seconds=self.seconds)
                 if not is_main:
                     continue
                 if self.step % config.log_every_steps == 0 or self.step == config.steps:
@@ -390,19 +399,23 @@ class Trainer:
             return stop
         return float(self.mean(torch.tensor(float(stop), device=self.device))) > 0
 
-    def record(self, measured: dict[str, Any]) -> dict[str, Any]:
-        """One line of the statistics file."""
-        return {
-            "step": self.step,
-            "planned_steps": self.run_schedule.planned,
-            "is_warmup": self.step <= self.config.copilot_warmup_steps < self.config.steps,
-            "images": self.step * self.config.batch_size,
-            "seconds": round(self.seconds, 2),
-            **{k: round(v, 6) if isinstance(v, float) else v for k, v in measured.items()},
-            "capacity": round(self.control.capacity, 4),
-            "kl_weight": round(self.control.kl_weight, 4),
-            "information": round(self.control.information, 4),
-            "information_orthogonal": round(self.orthogonal, 4),
-            "information_direct": round(self.direct, 4),
-            "used": round(self.control.used, 4),
+    def record(self, losses: StepLosses) -> TrainingRecord:
+        """The record of the step just done, rounded as it is kept."""
+        rounded: dict[str, Any] = {
+            name: round(value, 6) for name, value in vars(losses).items() if type(value) is float
         }
+        rounded["kl_per_dimension"] = tuple(round(value, 4) for value in losses.kl_per_dimension)
+        return TrainingRecord(
+            step=self.step,
+            planned_steps=self.run_schedule.planned,
+            is_warmup=self.step <= self.config.copilot_warmup_steps < self.config.steps,
+            images=self.step * self.config.batch_size,
+            seconds=round(self.seconds, 2),
+            **rounded,
+            capacity=round(self.control.capacity, 4),
+            kl_weight=round(self.control.kl_weight, 4),
+            information=round(self.control.information, 4),
+            information_orthogonal=round(self.orthogonal, 4),
+            information_direct=round(self.direct, 4),
+            used=round(self.control.used, 4),
+        )

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,29 +29,30 @@ from trainer.monitor.progress import (
     open_display,
 )
 from trainer.monitor.run_log import RunLog
+from trainer.training.record import TrainingRecord
 
-START = (0, 0.0)  # step and seconds at which a run begins
+START = TrainingRecord(0, images=0, seconds=0.0)  # where a run begins
 
 
-def record(step: int, seconds: float | None = None, **values) -> dict:
-    return {
-        "step": step,
-        "images": 32 * step,
-        "seconds": 0.5 * step if seconds is None else seconds,
-        "diffusion": 0.0617,
-        "distillation": 0.0552,
-        "reconstruction": -751.2,
-        "kl": 7.08,
-        "encoder_kl": 8.3,
-        "kl_per_dimension": [3.5, 3.58],
-        "gradient_norm": 0.14,
-        "learning_rate": 1e-3,
-        "capacity": 7.02,
-        "kl_weight": 559.1,
-        "information": 6.48,
-        "used": 0.912,
-        **values,
-    }
+def record(step: int, seconds: float | None = None, **values) -> TrainingRecord:
+    usual = TrainingRecord(
+        step,
+        images=32 * step,
+        seconds=0.5 * step if seconds is None else seconds,
+        diffusion=0.0617,
+        distillation=0.0552,
+        reconstruction=-751.2,
+        kl=7.08,
+        encoder_kl=8.3,
+        kl_per_dimension=(3.5, 3.58),
+        gradient_norm=0.14,
+        learning_rate=1e-3,
+        capacity=7.02,
+        kl_weight=559.1,
+        information=6.48,
+        used=0.912,
+    )
+    return replace(usual, **values)
 
 
 # -- the statistics file -------------------------------------------------------------------------
@@ -64,6 +66,24 @@ def test_statistics_round_trip(tmp_path):
     assert read_records(tmp_path / "none.jsonl") == []
 
 
+def test_a_record_survives_json_and_unknown_keys_are_ignored():
+    usual = record(10, planned_steps=100, is_warmup=True)
+    values = json.loads(json.dumps(usual.to_json()))
+    assert TrainingRecord.from_json(values) == usual
+    assert TrainingRecord.from_json({**values, "new": 3, "note": "text"}) == usual
+    assert list(values)[:4] == ["step", "planned_steps", "is_warmup", "images"]
+    assert TrainingRecord(3).to_json() == {"step": 3, "is_warmup": False}
+    broken = record(10, kl=float("nan"), kl_per_dimension=(1.0, float("inf")))
+    text = json.dumps(broken.to_json(), allow_nan=False)  # JSON knows no other numbers
+    read = TrainingRecord.from_json(json.loads(text))
+    assert read == replace(broken, kl=None, kl_per_dimension=None)
+    junk = {"step": 4, "kl": "7", "seconds": True, "is_warmup": 1, "kl_per_dimension": ["a"]}
+    assert TrainingRecord.from_json(junk) == TrainingRecord(4)
+    for step in (None, True, 1.5, "1"):
+        with pytest.raises(ValueError, match="Give it a whole number"):
+            TrainingRecord.from_json({"step": step})
+
+
 def test_a_torn_or_foreign_line_is_left_out(tmp_path):
     path = tmp_path / "stats.jsonl"
     append_record(path, record(10))
@@ -71,31 +91,32 @@ def test_a_torn_or_foreign_line_is_left_out(tmp_path):
         file.write(b'[1, 2]\n"text"\n{"no": "step"}\n\x00\xff\x80\n{"step": "20"}\n\n')
         file.write(b'{"step": 20, "diffu')
     assert read_records(path) == [record(10)]
-    assert drop_records_after(path, 10) == [record(10)]
+    drop_records_after(path, 10)
+    assert read_records(path) == [record(10)]
     append_record(path, record(20))  # on a line of its own although the last one was torn
-    assert [item["step"] for item in read_records(path)] == [10, 20]
+    assert [item.step for item in read_records(path)] == [10, 20]
 
 
 def test_resuming_cuts_what_lies_beyond(tmp_path):
     path = tmp_path / "stats.jsonl"
     for step in (10, 20, 30):
         append_record(path, record(step))
-    with RunLog(tmp_path, 20, 100, 32, use_tensorboard=False) as log:
-        assert [item["step"] for item in read_records(path)] == [10, 20]
+    with RunLog(tmp_path, 20, 100, use_tensorboard=False) as log:
+        assert [item.step for item in read_records(path)] == [10, 20]
         log.write(record(30, diffusion=0.5), START)
-    assert [item["step"] for item in read_records(path)] == [10, 20, 30]
-    assert read_records(path)[-1]["diffusion"] == 0.5
+    assert [item.step for item in read_records(path)] == [10, 20, 30]
+    assert read_records(path)[-1].diffusion == 0.5
     assert [item.name for item in tmp_path.iterdir()] == ["stats.jsonl"]
-    with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False):
+    with RunLog(tmp_path, 0, 100, use_tensorboard=False):
         assert read_records(path) == []  # a run from the start begins its file anew
 
 
 def test_speed_is_that_of_the_steps():
     assert images_per_second(record(10), record(30)) == 64.0  # 640 images in 10 s
     assert images_per_second(record(10), record(10)) is None
-    assert images_per_second(record(10), {"step": 20}) is None
+    assert images_per_second(record(10), TrainingRecord(20)) is None
     assert images_per_second(record(10), record(20, seconds=float("nan"))) is None
-    assert images_per_second({"images": 0, "seconds": 0}, {"images": 8, "seconds": 2}) == 4.0
+    assert images_per_second(START, TrainingRecord(1, images=8, seconds=2)) == 4.0
 
 
 # -- progress ------------------------------------------------------------------------------------
@@ -107,12 +128,12 @@ def progress(step: int = 50, **values) -> Progress:
 
 def test_lines_in_words():
     assert describe_speed(progress()) == "30.3 images/s, 25 min left"
-    assert describe_speed(Progress(100, 100, 1234.6, 0.0, {})) == "1,235 images/s"
-    assert describe_speed(Progress(1, 100, None, None, {})) == ""
+    assert describe_speed(Progress(100, 100, 1234.6, 0.0, TrainingRecord(100))) == "1,235 images/s"
+    assert describe_speed(Progress(1, 100, None, None, TrainingRecord(1))) == ""
     assert describe_values(record(10)) == (
         "diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  I 6.5  mean I/KL 0.91"
     )
-    nothing = {"step": 1, "kl": float("nan"), "diffusion": None, "used": "x"}
+    nothing = TrainingRecord(1, kl=float("nan"))
     assert describe_values(nothing) == ""
 
 
@@ -155,7 +176,7 @@ def test_plain_lines_are_rare_and_plain(capfd):
 
 def test_no_escape_codes_where_stderr_is_no_terminal(tmp_path, capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with RunLog(tmp_path, 0, 20, 32, use_tensorboard=False) as log:
+    with RunLog(tmp_path, 0, 20, use_tensorboard=False) as log:
         log.write(record(10), START)
         log.write(record(20), START)
     captured = capfd.readouterr()
@@ -174,7 +195,7 @@ def test_a_terminal_gets_two_live_lines_unless_it_is_dumb(tmp_path, monkeypatch,
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", term)
-    with RunLog(tmp_path, 0, 20, 32, use_tensorboard=False) as log:
+    with RunLog(tmp_path, 0, 20, use_tensorboard=False) as log:
         log.write(record(10), START)
         sys.stderr.write("a sentence\n")
     assert ("\x1b" in screen.getvalue()) == is_live
@@ -225,16 +246,16 @@ def read_events(stream: io.StringIO) -> list[dict]:
 
 def test_one_event_per_record_with_speed_and_time_left(tmp_path):
     stream = io.StringIO()
-    with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=stream) as log:
-        log.write(record(10, kl=float("nan"), note="text", flag=True, extra=3), START)
-        log.write({"step": 20}, START)
+    with RunLog(tmp_path, 0, 100, use_tensorboard=False, events=stream) as log:
+        log.write(record(10, kl=float("nan")), START)
+        log.write(TrainingRecord(20), START)
     first, second = read_events(stream)
     assert (first["event"], first["step"], first["steps"]) == ("step", 10, 100)
     assert '"images": 320,' in stream.getvalue()  # a count stays a whole number
     assert first["images_per_sec"] == 64.0  # 320 images in 5 s
     assert first["eta_sec"] == 45.0  # 90 steps of 0.5 s
-    assert first["kl"] is None and first["diffusion"] == 0.0617 and first["extra"] == 3
-    assert "kl_per_dimension" not in first and "note" not in first
+    assert first["kl"] is None and first["diffusion"] == 0.0617
+    assert "kl_per_dimension" not in first and "is_warmup" not in first
     assert second == {
         "event": "step",
         "step": 20,
@@ -247,9 +268,9 @@ def test_one_event_per_record_with_speed_and_time_left(tmp_path):
 def test_speed_is_recent_and_that_of_this_command(tmp_path):
     append_record(tmp_path / "stats.jsonl", record(100, seconds=1000.0))
     stream = io.StringIO()
-    with RunLog(tmp_path, 105, 500, 32, use_tensorboard=False, events=stream) as log:
+    with RunLog(tmp_path, 105, 500, use_tensorboard=False, events=stream) as log:
         # stopped at step 105, and the first step after that took 90 s
-        since = (106, 1190.0)
+        since = TrainingRecord(106, images=32 * 106, seconds=1190.0)
         log.write(record(106, seconds=1190.0), since)
         for index in range(1, 41):  # 10 steps a second after a slow start, then 5
             seconds = 1190.0 + index + max(0, index - 10)
@@ -264,7 +285,7 @@ def test_speed_is_recent_and_that_of_this_command(tmp_path):
 
 def test_the_quick_steps_of_the_warm_up_do_not_count_after_it(tmp_path):
     stream = io.StringIO()
-    with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=stream) as log:
+    with RunLog(tmp_path, 0, 100, use_tensorboard=False, events=stream) as log:
         for step, seconds, is_warmup in ((10, 1.0, True), (20, 2.0, True), (30, 12.0, False)):
             log.write(record(step, seconds=seconds, is_warmup=is_warmup), START)
         log.write(record(40, seconds=22.0, is_warmup=False), START)
@@ -272,17 +293,10 @@ def test_the_quick_steps_of_the_warm_up_do_not_count_after_it(tmp_path):
     assert read_events(stream)[2]["eta_sec"] == 70.0
 
 
-def test_records_without_images_use_the_batch_size(tmp_path):
-    stream = io.StringIO()
-    with RunLog(tmp_path, 0, 100, 8, use_tensorboard=False, events=stream) as log:
-        log.write({"step": 10, "seconds": 4.0}, START)
-    assert read_events(stream)[0]["images_per_sec"] == 20.0
-
-
 def test_an_image_is_saved_for_the_reader_of_events(tmp_path):
     stream = io.StringIO()
     image = Image.new("RGB", (4, 2), (250, 10, 20))
-    with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=stream) as log:
+    with RunLog(tmp_path, 0, 100, use_tensorboard=False, events=stream) as log:
         log.image("../strong / latents", image, 50)
     (event,) = read_events(stream)
     path = Path(event.pop("path"))
@@ -298,7 +312,7 @@ def test_a_reader_that_went_away_is_told_once_and_nothing_is_lost(tmp_path, capf
         def write(self, text: str) -> int:
             raise BrokenPipeError("Broken pipe")
 
-    with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False, events=Gone()) as log:
+    with RunLog(tmp_path, 0, 100, use_tensorboard=False, events=Gone()) as log:
         log.write(record(10), START)
         log.write(record(20), START)
     assert capfd.readouterr().err.count("Nobody reads the events") == 1
@@ -316,14 +330,14 @@ def read_board(folder: Path):
 
 def test_scalars_by_group_and_images(tmp_path):
     pytest.importorskip("tensorboard")
-    with RunLog(tmp_path, 0, 100, 32) as log:
-        log.write(record(10, new_number=5.0, used=float("nan"), word="text"), START)
+    with RunLog(tmp_path, 0, 100) as log:
+        log.write(record(10, planned_steps=5, used=float("nan")), START)
         log.image("traversals", Image.new("L", (8, 6)), 10)
     board = read_board(tmp_path)
     tags = set(board.Tags()["scalars"])
     assert {"loss/diffusion", "loop/capacity", "loop/kl", "speed/images_per_sec"} <= tags
-    assert {"optimizer/gradient_norm", "kl_per_dimension/01", "other/new_number"} <= tags
-    assert not {"loop/used", "other/word", "other/images", "other/seconds"} & tags
+    assert {"optimizer/gradient_norm", "kl_per_dimension/01", "other/planned_steps"} <= tags
+    assert not {"loop/used", "other/images", "other/seconds"} & tags
     (value,) = board.Scalars("loop/capacity")
     assert (value.step, value.value) == (10, pytest.approx(7.02))
     assert board.Scalars("speed/images_per_sec")[0].value == 64.0
@@ -333,10 +347,10 @@ def test_scalars_by_group_and_images(tmp_path):
 
 def test_resuming_purges_what_lies_beyond(tmp_path):
     pytest.importorskip("tensorboard")
-    with RunLog(tmp_path, 0, 100, 32) as log:
+    with RunLog(tmp_path, 0, 100) as log:
         for step in (10, 20, 30):
             log.write(record(step), START)
-    with RunLog(tmp_path, 20, 100, 32) as log:
+    with RunLog(tmp_path, 20, 100) as log:
         log.write(record(40), START)
     assert [item.step for item in read_board(tmp_path).Scalars("loss/diffusion")] == [10, 20, 40]
 
@@ -350,17 +364,17 @@ def test_missing_tensorboard_is_said_once(tmp_path, capfd, monkeypatch):
         return real(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with RunLog(tmp_path, 0, 100, 32) as log:
+    with RunLog(tmp_path, 0, 100) as log:
         log.write(record(10), START)
         log.image("traversals", Image.new("RGB", (4, 4)), 10)
     error = capfd.readouterr().err
     assert error.count("TensorBoard is not installed") == 1 and "pip install tensorboard" in error
     assert not (tmp_path / "tensorboard").exists()
-    assert math.isclose(read_records(tmp_path / "stats.jsonl")[0]["kl"], 7.08)
+    assert math.isclose(read_records(tmp_path / "stats.jsonl")[0].kl or 0.0, 7.08)
 
 
 def test_tensorboard_can_be_switched_off(tmp_path, capfd):
-    with RunLog(tmp_path, 0, 100, 32, use_tensorboard=False) as log:
+    with RunLog(tmp_path, 0, 100, use_tensorboard=False) as log:
         log.write(record(10), START)
     assert not (tmp_path / "tensorboard").exists()
     assert "TensorBoard" not in capfd.readouterr().err

@@ -15,8 +15,8 @@ from trainer.config.settings import load_preset, preset_names
 from trainer.monitor.metrics_file import read_records
 from trainer.report import diagnosis as rules
 from trainer.report.checks import check_settings
-from trainer.report.diagnosis import diagnose
 from trainer.report.history import final_dimensions, last_change
+from trainer.training.record import TrainingRecord
 
 STEPS, WARMUP = 1000, 200
 LN_24 = 3.17805  # of groups of 4 and 6 classes: ln 4 + ln 6
@@ -65,6 +65,12 @@ def healthy(steps: int = STEPS, every: int = 10) -> list[dict]:
             }
         )
     return records
+
+
+def diagnose(rows, config, facts=None):
+    """The findings of records, which may be given as in stats.jsonl."""
+    records = [TrainingRecord.from_json(each) if type(each) is dict else each for each in rows]
+    return rules.diagnose(records, config, facts)
 
 
 def with_loop(**values) -> dict:
@@ -402,14 +408,16 @@ def test_missing_and_foreign_values_do_not_break_a_rule(junk):
     assert isinstance(diagnose(records, CONFIG), list)
     only_junk = [{key: junk for key in r} | {"step": r["step"], "new": junk} for r in records]
     assert isinstance(diagnose(only_junk, CONFIG), list)
-    assert isinstance(diagnose([{"step": 1}], {"loop": junk, "model": junk, "steps": junk}), list)
+    assert isinstance(
+        diagnose([TrainingRecord(1)], {"loop": junk, "model": junk, "steps": junk}), list
+    )
 
 
 def test_dimensions_of_the_last_tenth_are_averaged():
-    records = [{"step": i, "kl_per_dimension": [float(i), 1.0]} for i in range(1, 21)]
+    records = [TrainingRecord(i, kl_per_dimension=(float(i), 1.0)) for i in range(1, 21)]
     assert final_dimensions(records).tolist() == [19.5, 1.0]  # type: ignore[union-attr]
-    assert final_dimensions([*records, {"step": 30}]).tolist() == [19.5, 1.0]  # type: ignore[union-attr]
-    assert final_dimensions([{"step": 1}]) is None
+    assert final_dimensions([*records, TrainingRecord(30)]).tolist() == [19.5, 1.0]  # type: ignore[union-attr]
+    assert final_dimensions([TrainingRecord(1)]) is None
 
 
 def test_warnings_come_first_and_each_has_a_remedy():

@@ -39,6 +39,7 @@ from trainer.report.samples import (
     traverse_rows,
     write_samples,
 )
+from trainer.training.record import TrainingRecord
 
 REAL_RUN = Path(__file__).parents[3] / "docs" / "heads64_stats.jsonl"
 HOSTILE = "<script>alert('x')</script>&\"'"
@@ -366,7 +367,8 @@ def test_the_figures_of_a_real_run(curves):
 )
 @pytest.mark.filterwarnings("error")
 def test_figures_are_left_out_when_nothing_is_known(records, titles):
-    assert [curve.title for curve in draw_curves(records)] == titles
+    read = [TrainingRecord.from_json(record) for record in records]
+    assert [curve.title for curve in draw_curves(read)] == titles
 
 
 def test_running_mean_by_hand():

@@ -10,6 +10,8 @@ from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuali
 from comfyui_cldis.metrics import METRICS
 from trainer.arguments import parse
 from trainer.config.settings import load_preset
+from trainer.monitor.metrics_file import read_records
+from trainer.report.report import headline
 from trainer.run import Outcome, RunSettings
 from trainer.sweep import sweep as module
 from trainer.sweep.columns import column_name, time_unit
@@ -119,8 +121,10 @@ class StandIn:
         for step in range(20):
             value = base + settings.config.seed + (100 if step < 18 else 0)
             record = {name: value for name in module.RUN_COLUMNS}
-            more = {"kl_per_dimension": [0.5, 0.05, 0.2], "seconds": 0.9 * (step + 1)}
-            records.append(json.dumps({**record, **more}))
+            # the last batch alone would make it two
+            third = 0.3 if step == 18 else 0.0
+            more = {"kl_per_dimension": [0.5, 0.05, 0.2, third], "seconds": 0.9 * (step + 1)}
+            records.append(json.dumps({"step": step, **record, **more}))
         (settings.output / "stats.jsonl").write_text("\n".join(records) + "\n")
         return Outcome(True, 20, settings.output / "model.safetensors")
 
@@ -150,7 +154,7 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
     assert results is not None
     assert results[0]["diffusion"] == 1.0  # the last tenth only
     assert results[0]["num_visible_monotone"] == 1
-    assert results[0]["used_dimensions"] == 2 and results[0]["num_directions"] == 2
+    assert results[0]["used_dimensions"] == 3 and results[0]["num_directions"] == 2
     assert results[0]["hours"] == 0.005  # 20 steps of 0.9 s
     lines = publish(sweep, tmp_path / "out", results).splitlines()
     assert lines[2].startswith("| row | n | diffusion |")
@@ -162,6 +166,14 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
         "| inverted noise, dB PSNR | directions that is monotone | time, seconds |"
     )
     assert lines[-1].endswith("| 18 ± 0 |")
+
+
+def test_a_sweep_counts_used_dimensions_as_the_report_does(sweep, tmp_path):
+    run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, StandIn())
+    run = tmp_path / "out" / "ramp" / "seed_0"
+    counted = module.measure(run, run / "model.safetensors", sweep.rows["ramp"])["used_dimensions"]
+    facts = headline(read_records(run / "stats.jsonl"), {}, {})
+    assert counted == 3 and ("Dimensions used", "3", "of 4") in facts
 
 
 def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):

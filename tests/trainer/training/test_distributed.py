@@ -42,7 +42,7 @@ def train(**more) -> list[dict]:
     config = load_preset("tiny32").with_values({**SETTINGS, **more})
     colours = np.random.default_rng(0).integers(0, 255, (20, 2, 2, 3), dtype=np.uint8)
     trainer = Trainer(config, colours.repeat(16, axis=1).repeat(16, axis=2))
-    records = [trainer.record(trainer.train_step()) for _ in range(STEPS)]
+    records = [trainer.record(trainer.train_step()).to_json() for _ in range(STEPS)]
     return records if trainer.accelerator.is_main_process else []
 
 

@@ -146,7 +146,7 @@ def test_a_resumed_run_keeps_warmup_and_capacity_where_they_were():
     assert longer.config.copilot_warmup_steps == 2  # not 100 again
     assert longer.optimizer.param_groups[0]["first_step"] == 2
     before = longer.control.capacity
-    assert longer.train_step()["diffusion"] > 0  # a warm-up step has none
+    assert longer.train_step().diffusion > 0  # a warm-up step has none
     low, high = config.loop.capacity_minimum, config.loop.capacity_maximum
     assert before == pytest.approx(low + 3 / 4 * (high - low))
     assert longer.control.capacity == pytest.approx(high)  # four steps of eight: the whole ramp

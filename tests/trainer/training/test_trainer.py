@@ -115,10 +115,10 @@ def test_training_reduces_the_losses(images):
     config = replace(SCREEN, steps=60, batch_size=8)
     trainer = Trainer(config, images)
     records = [trainer.train_step() for _ in range(60)]
-    first = np.mean([record["diffusion"] for record in records[2:8]])
-    last = np.mean([record["diffusion"] for record in records[-6:]])
+    first = np.mean([record.diffusion for record in records[2:8]])
+    last = np.mean([record.diffusion for record in records[-6:]])
     assert last < 0.8 * first
-    assert records[-1]["reconstruction"] < records[2]["reconstruction"]
+    assert records[-1].reconstruction < records[2].reconstruction
 
 
 def test_sample_sheet_is_drawn(images, tmp_path):
