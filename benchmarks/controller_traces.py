@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trainer.config.settings import TrainConfig
+from trainer.model_file import MODEL_NAME
 from trainer.monitor.metrics_file import STATS_NAME
 from trainer.report.plot_style import BLUE, FAINT_INK, INK, ORANGE, Span, draw_line, dress, to_png
-from trainer.run import MODEL_NAME
 from trainer.sweep.sweep import folder_name
 from trainer.training.checkpoint import read_config
 

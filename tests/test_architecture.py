@@ -48,6 +48,7 @@ TRAINER_ORDER = (
     "export",
     "monitor",
     "report",
+    "model_file",
     "run",
     "estimate",
     "sweep",

@@ -78,8 +78,8 @@ def report(arguments: Namespace) -> int:
     """Write report.html from what a run has logged so far."""
     from comfyui_cldis.checkpoint import read_header
 
+    from .model_file import MODEL_NAME
     from .report.report import write_report
-    from .run import MODEL_NAME
 
     model_path = arguments.folder / MODEL_NAME
     model = read_header(model_path) if model_path.is_file() else None

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from comfyui_cldis.wording import printable
 
 from .config.reproduce import training_command
 from .config.settings import TrainConfig
-from .data import BUILT_IN_SOURCES, ImageSet, Split, hold_out, open_images, write_report
+from .data import BUILT_IN_SOURCES, open_images, write_report
 from .data.sources import require_source
+from .data.split import describe_split, split_images
 from .errors import NotFinite, OutputInData, TooFewSteps
 from .lock import locked
+from .model_file import MODEL_NAME, REPORT_NAME, export, is_export_of
 from .monitor.run_log import RunLog
 from .navigation.search import check_packages
 from .training.checkpoint import check_config, describe_kept, load_state, write_config
+from .training.distributed import choose_device, open_processes
 from .training.record import TrainingRecord
 from .training.signals import stopped_with
 from .training.trainer import Trainer
 
-if TYPE_CHECKING:
-    from .report.samples import Strip
+logger = logging.getLogger("trainer")
 
-MODEL_NAME = "model.safetensors"
-REPORT_NAME = "report.html"
 READING_STOPPED = (
     "Stopped while the images were read; no training is lost. Start the same run again to read "
     "them and resume."
@@ -39,15 +40,29 @@ MEASURING_STOPPED = (
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What to train, from what, and where to put it.
+    """What to train, from what, and where to put it: the settings object for Python users.
+
+    ```python
+    from pathlib import Path
+    from trainer.config import load_preset
+    from trainer.run import RunSettings, train
+
+    config = load_preset("cpu64").with_values({"steps": 2000, "loop.feedback": "ramp"})
+    outcome = train(RunSettings("photos", Path("runs/photos"), config))
+    print(outcome.model)  # runs/photos/model.safetensors; the same call resumes a stopped run
+    ```
 
     Attributes:
         data: a folder or .zip of images, a factor file, or one of `BUILT_IN_SOURCES`.
         output: folder of the run.
-        device: "cpu" or "cuda".
+        config: model, losses and length of the run: a preset, or one with other values.
+        device: "cpu", "cuda", or "auto" for a GPU where there is one.
         preset: name of the preset, if it is a bundled one, for the record.
         use_tensorboard: write TensorBoard files.
         cache: folder of the decoded images; None: within `output`.
+
+    Raises:
+        ValueError: "cuda" where there is no usable GPU.
     """
 
     data: str
@@ -57,6 +72,9 @@ class RunSettings:
     preset: str = ""
     use_tensorboard: bool = True
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", choose_device(self.device))
 
     @property
     def source(self) -> str:
@@ -85,7 +103,7 @@ class Outcome:
 
 def train(
     settings: RunSettings,
-    say: Callable[[str], None],
+    log: Callable[[str], None] = logger.info,
     *,
     events: TextIO | None = None,
     on_record: Callable[[TrainingRecord], None] | None = None,
@@ -94,8 +112,11 @@ def train(
 ) -> Outcome:
     """Start or resume a run and take it as far as it goes; a finished one is exported.
 
+    A finished run whose model file was written with other settings (`EXPORT_SETTINGS`), or is
+    missing, gets its model file and report anew.
+
     Args:
-        say: told one sentence at a time what happens.
+        log: gets one sentence at a time about what happens; the logger "trainer" if left out.
         events: a stream that gets one line of JSON per record, for programs.
         on_record, on_image: called with each record of the statistics and each sample image.
         should_stop: asked before each step.
@@ -110,72 +131,49 @@ def train(
     check_packages(settings.config.directions)
     with locked(settings.output):
         try:
-            return _train(settings, say, events, on_record, on_image, should_stop)
+            return _train(settings, log, events, on_record, on_image, should_stop)
         except NotFinite as error:
             raise NotFinite(error.fact, describe_kept(settings.output)) from error
 
 
 def _train(
     settings: RunSettings,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     events: TextIO | None,
     on_record: Callable[[TrainingRecord], None] | None,
     on_image: Callable[[str, Any], None] | None,
     should_stop: Callable[[], bool] | None,
 ) -> Outcome:
     from .report.checks import check_settings
-    from .report.samples import write_samples
 
     config, folder = settings.config, settings.output
-    trainer, resumed = open_run(settings, say)
+    trainer, resumed = open_run(settings, log)
     is_main = trainer.accelerator.is_main_process
-    tell = say if is_main else _silence
+    if not is_main:
+        log = _silence
     for finding in check_settings(config.to_dict()):
-        tell(finding.text)
+        log(finding.text)
     model_path = folder / MODEL_NAME
     is_complete = is_export_of(model_path, trainer) and (folder / REPORT_NAME).is_file()
     if trainer.step > config.steps:
         exported = model_path if is_complete else None
         raise TooFewSteps(folder, trainer.step, config.steps, exported)
-    if trainer.step == config.steps and is_complete:
-        tell(f"This run is finished: {model_path} (step {trainer.step}).")
-        return Outcome(True, trainer.step, model_path)
-    if resumed:
-        tell(f"Resuming at step {trainer.step} of {config.steps}.")
-        if trainer.run_schedule.before and trainer.step == trainer.run_schedule.changed_at:
-            tell(trainer.run_schedule.describe_change(trainer.config))
-    if is_main:
-        with RunLog(
-            folder,
-            trainer.step,
-            config.steps,
-            use_tensorboard=settings.use_tensorboard,
-            events=events,
-            has_capacity=config.loop.has_capacity,
-        ) as log:
-
-            def on_log(record: TrainingRecord) -> None:
-                log.write(record, trainer.warm_since)
-                if on_record is not None:
-                    on_record(record)
-
-            def on_sample(run: Trainer) -> None:
-                if run.step == config.steps:
-                    return  # the export draws the last ones, with the names of the sliders
-                for name, image in write_samples(run, folder):
-                    log.image(name, image, run.step)
-                    if on_image is not None:
-                        on_image(name, image)
-
-            finished = trainer.run(folder, on_log, on_sample, should_stop)
+    if trainer.step == config.steps:
+        if is_complete:
+            log(f"This run is finished: {model_path} (step {trainer.step}).")
+            return Outcome(True, trainer.step, model_path)
+        log("This run has done all its steps; its model file and report are written anew.")
     else:
-        finished = trainer.run(folder, lambda record: None, None, should_stop)
-    if not finished:
-        tell(f"Stopped and saved at step {trainer.step}. Start the same run again to resume.")
-        return Outcome(False, trainer.step, None)
+        if resumed:
+            log(f"Resuming at step {trainer.step} of {config.steps}.")
+            if trainer.run_schedule.before and trainer.step == trainer.run_schedule.changed_at:
+                log(trainer.run_schedule.describe_change(trainer.config))
+        if not _train_steps(trainer, settings, events, on_record, on_image, should_stop):
+            log(f"Stopped and saved at step {trainer.step}. Start the same run again to resume.")
+            return Outcome(False, trainer.step, None)
     if is_main:
         with stopped_with(MEASURING_STOPPED.format(trainer.step)):
-            samples = export(trainer, settings, model_path, tell)
+            samples = export(trainer, model_path, settings.source, settings.command, log)
         if on_image is not None:
             for name, image in samples:
                 on_image(name, image)
@@ -183,8 +181,50 @@ def _train(
     return Outcome(True, trainer.step, model_path)
 
 
+def _train_steps(
+    trainer: Trainer,
+    settings: RunSettings,
+    events: TextIO | None,
+    on_record: Callable[[TrainingRecord], None] | None,
+    on_image: Callable[[str, Any], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> bool:
+    """Do the steps that are left and log them; False when the run was stopped before its end."""
+    from .report.samples import write_samples
+
+    config, folder = settings.config, settings.output
+    if not trainer.accelerator.is_main_process:
+        return trainer.run(folder, lambda record: None, None, should_stop)
+    with RunLog(
+        folder,
+        trainer.step,
+        config.steps,
+        use_tensorboard=settings.use_tensorboard,
+        events=events,
+        has_capacity=config.loop.has_capacity,
+    ) as run_log:
+
+        def on_log(record: TrainingRecord) -> None:
+            run_log.write(record, trainer.warm_since)
+            if on_record is not None:
+                on_record(record)
+
+        def on_sample(run: Trainer) -> None:
+            if run.step == config.steps:
+                return  # the export draws the last ones, with the names of the sliders
+            for name, image in write_samples(run, folder):
+                run_log.image(name, image, run.step)
+                if on_image is not None:
+                    on_image(name, image)
+
+        return trainer.run(folder, on_log, on_sample, should_stop)
+
+
 def open_run(
-    settings: RunSettings, say: Callable[[str], None], *, other_images: bool = False
+    settings: RunSettings,
+    log: Callable[[str], None] = logger.info,
+    *,
+    other_images: bool = False,
 ) -> tuple[Trainer, bool]:
     """Open the data and the newest state of a run; True when there was one.
 
@@ -196,33 +236,35 @@ def open_run(
     Raises:
         ValueError, FileNotFoundError: settings or data that cannot be used, or not with this run.
     """
-    from accelerate import PartialState
-
     config, folder = settings.config, settings.output
     require_source(settings.data)
-    process = PartialState(cpu=settings.device == "cpu")
+    process = open_processes(settings.device)
     values: dict[str, Any] = {}
     with process.main_process_first():  # it decodes the images; the others map the result
         if process.is_main_process:
             values = check_config(folder, config, settings.source)
         with stopped_with(READING_STOPPED):
-            images = open_data(settings)
-        split = split_data(settings.data, images, config)
-    findings = images.report.findings
-    if findings is not None and 0 < len(images.images) - 1 <= findings.num_duplicates:
-        raise ValueError(
-            f"All {len(images.images)} images of {settings.data} are the same, so there is "
-            "nothing to learn. Give images that differ."
-        )
+            images = open_images(
+                settings.data,
+                config.model.image_size,
+                cache_dir=settings.cache or folder / "cache",
+                num_images=config.num_images or None,
+                seed=config.seed,
+                channels=config.model.in_channels,
+                resize=config.resize,
+            )
+    split = split_images(settings.data, images, config.held_out, config.seed)
     if process.is_main_process:
-        say(images.report.describe())
-        for sentence in describe_split(settings.data, split, config):
-            say(sentence)
+        for sentence in (
+            images.report.describe(),
+            *describe_split(settings.data, split, config.held_out),
+        ):
+            log(sentence)
     trainer = Trainer(config, split.training, settings.device, split.held_out)
     damaged = trainer.resume(folder, other_images=other_images)
     if other_images and trainer.has_other_images:
         trainer.held_out = None  # the present hold-out may have been trained on
-        say(
+        log(
             "Note: the images are not those the run was started with. Statistics, directions and "
             "quality are measured on the present ones."
         )
@@ -230,7 +272,7 @@ def open_run(
         write_config(folder, values)
         write_report(images, folder)
     for sentence in damaged or []:
-        say(f"{sentence} Going on from the state before it.")
+        log(f"{sentence} Going on from the state before it.")
     return trainer, damaged is not None
 
 
@@ -247,98 +289,7 @@ def check_places(settings: RunSettings) -> None:
         raise OutputInData(settings.output, settings.data)
 
 
-def open_data(settings: RunSettings) -> ImageSet:
-    """The images of a run, decoded once into the run's own cache."""
-    config = settings.config
-    return open_images(
-        settings.data,
-        config.model.image_size,
-        cache_dir=settings.cache or settings.output / "cache",
-        num_images=config.num_images or None,
-        seed=config.seed,
-        channels=config.model.in_channels,
-        resize=config.resize,
-    )
-
-
-def split_data(data: str, images: ImageSet, config: TrainConfig) -> Split:
-    """Hold images out as the configuration asks for it; built-in sets draw others to judge on."""
-    if data in BUILT_IN_SOURCES or not config.held_out:
-        return Split(images.images, None)
-    findings = images.report.findings
-    may_repeat = findings is None or findings.num_duplicates > 0
-    return hold_out(images.images, config.held_out, config.seed, may_repeat=may_repeat)
-
-
-def describe_split(data: str, split: Split, config: TrainConfig) -> list[str]:
-    """What is held out, in a sentence; nothing about built-in sets."""
-    if data in BUILT_IN_SOURCES:
-        return []
-    if split.held_out is not None:
-        return [
-            f"{len(split.held_out):,} of them are not trained on: the quality is measured on them "
-            "(held_out; 0 trains on all)."
-        ]
-    why = "held_out is 0" if not config.held_out else "they are too few to hold some out"
-    return [f"All of them are trained on ({why}), so the quality is measured on images seen."]
-
-
-def is_export_of(path: Path, trainer: Trainer) -> bool:
-    """Whether the file at `path` was exported from this run at its present step."""
-    from comfyui_cldis.checkpoint import read_header
-
-    if not path.is_file():
-        return False
-    training = read_header(path).facts.training
-    return (training.steps, training.seed) == (trainer.step, trainer.config.seed)
-
-
-def export(
-    trainer: Trainer,
-    settings: RunSettings,
-    path: Path,
-    say: Callable[[str], None],
-) -> Sequence[Strip]:
-    """Measure the model as it is now, write its file, and write the report beside it.
-
-    Returns:
-        The samples of this step, with the model's sliders.
-    """
-    import torch
-
-    from comfyui_cldis.checkpoint import save_checkpoint
-
-    from .export import assemble, describe_run, evaluation_images
-    from .report.report import write_report as write_run_report
-    from .report.samples import write_samples
-    from .report.verdict import no_sliders
-
-    config, planned = trainer.config, trainer.run_schedule.planned
-    facts = describe_run(
-        config,
-        source=settings.source,
-        num_images=len(trainer.images),
-        num_held_out=0 if trainer.held_out is None else len(trainer.held_out),
-        step=trainer.step,
-        seconds=trainer.seconds,
-        command=settings.command,
-        device=trainer.device,
-        planned_steps=planned if planned < trainer.run_schedule.length else None,
-    )
-    evaluated = evaluation_images(settings.source, config, trainer.images, trainer.held_out)
-    model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, say)
-    save_checkpoint(path, model, dtype=torch.float16)
-    useless = no_sliders(model)
-    if useless is not None:
-        say(f"Note: {useless.text} With more steps the same run resumes.")
-    say("Drawing samples for the report.")
-    samples = write_samples(trainer, settings.output, model.directions)
-    report = write_run_report(settings.output, model, samples)
-    say(f"Report: {report}")
-    return samples
-
-
-def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:
+def export_stopped(settings: RunSettings, log: Callable[[str], None] = logger.info) -> Path:
     """Export a run that is not finished, at the state it was stopped in.
 
     Raises:
@@ -348,10 +299,10 @@ def export_stopped(settings: RunSettings, say: Callable[[str], None]) -> Path:
         raise ValueError(
             f"{settings.output} holds no training state. Give the output folder of a run."
         )
-    trainer, _ = open_run(settings, say, other_images=True)
+    trainer, _ = open_run(settings, log, other_images=True)
     path = settings.output / MODEL_NAME
     with stopped_with(MEASURING_STOPPED.format(trainer.step)):
-        export(trainer, settings, path, say)
+        export(trainer, path, settings.source, settings.command, log)
     return path
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from trainer.lock import locked
 from trainer.run import RunSettings, open_run, train
 from trainer.training.batches import to_tensor
 from trainer.training.checkpoint import load_state
+from trainer.training.record import TrainingRecord
 from trainer.training.trainer import Trainer
 
 CONFIG = replace(load_preset("tiny32"), steps=4, save_every_steps=2, log_every_steps=1)
@@ -47,10 +49,10 @@ def run_command(folder: Path, output: Path, *more: str) -> int:
     return main([*command, *settings, "--device", "cpu", "--no-tensorboard", *more])
 
 
-def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path):
+def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path, caplog):
     settings = RunSettings(str(folder), tmp_path / "run", CONFIG, use_tensorboard=False)
     said: list[str] = []
-    records: list[dict] = []
+    records: list[TrainingRecord] = []
     outcome = train(
         settings, said.append, on_record=records.append, should_stop=lambda: len(records) == 3
     )
@@ -61,8 +63,10 @@ def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path):
     training = read_header(model).facts.training
     assert training.steps == 3
     assert f"--data {folder.name} --output DIR --preset tiny32 --steps 4" in training.command
-    outcome = train(settings, said.append)
-    assert outcome.finished and outcome.model == model and "Resuming at step 3 of 4." in said
+    with caplog.at_level(logging.INFO, "trainer"):
+        outcome = train(settings)  # what it says goes to the logger of the package
+    assert outcome.finished and outcome.model == model
+    assert "Resuming at step 3 of 4." in caplog.messages
     assert read_header(model).facts.training.steps == 4
 
 
@@ -343,6 +347,36 @@ def test_a_missing_report_is_written_the_next_time(folder, tmp_path):
     (tmp_path / "run" / "report.html").unlink()
     assert run_command(folder, tmp_path / "run") == 0
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_other_directions_of_a_finished_run_are_found_and_written(folder, tmp_path, capfd):
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    state = (run / "state.pt").read_bytes()
+    assert (
+        read_header(run / "model.safetensors").facts["training"]["config"]["directions"] == "axes"
+    )
+    for said in ("model file and report are written anew", "This run is finished"):
+        capfd.readouterr()
+        assert run_command(folder, run, "--set", "directions=weights") == 0
+        assert said in capfd.readouterr().err
+        facts = read_header(run / "model.safetensors").facts
+        assert facts["navigation"]["finder"] == "weights"
+        assert "directions=weights" in facts["training"]["command"]
+        assert json.loads((run / "config.json").read_text())["directions"] == "weights"
+        assert "&quot;directions&quot;: &quot;weights&quot;" in (run / "report.html").read_text(
+            "utf-8"
+        )
+    assert (run / "state.pt").read_bytes() == state and not (run / "state_2.pt").exists()
+    assert run_command(folder, run) == 0  # and back
+    assert "navigation" not in read_header(run / "model.safetensors").facts
+
+
+def test_settings_choose_a_device_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert RunSettings("heads", tmp_path, CONFIG, device="auto").device == "cpu"
+    with pytest.raises(ValueError, match="no usable CUDA device"):
+        RunSettings("heads", tmp_path, CONFIG, device="cuda")
 
 
 def test_the_output_may_not_lie_in_the_data(folder, tmp_path, capfd):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 from torch import Tensor
 
 from comfyui_cldis.wording import counted
+
+# How long processes wait for one another: as long as the first one may decode images or measure
+# the model alone. The launcher ends all of them when one fails, so nobody waits for the dead.
+PROCESS_TIMEOUT = timedelta(days=1)
 
 
 def choose_device(name: str) -> str:
@@ -33,6 +38,11 @@ def is_first_process() -> bool:
     By the environment, as torchrun and accelerate launch set it.
     """
     return os.environ.get("RANK", "0") == "0"
+
+
+def open_processes(device: str) -> PartialState:
+    """This process among those of the run; they meet here unless they have met before."""
+    return PartialState(cpu=device == "cpu", timeout=PROCESS_TIMEOUT)
 
 
 def memory_format(device: torch.device | str) -> torch.memory_format:
@@ -74,7 +84,10 @@ def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool)
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=mixed,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=has_idle_parts)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=has_idle_parts),
+            InitProcessGroupKwargs(timeout=PROCESS_TIMEOUT),
+        ],
     )
 
 
@@ -104,7 +117,7 @@ class Mean:
         """Any shape, the same on every process."""
         if self.accelerator.num_processes == 1:
             return value
-        reduced = self.accelerator.reduce(value.clone(), reduction="mean")
+        reduced = self.accelerator.reduce(value, reduction="mean")  # of a copy
         assert isinstance(reduced, Tensor)
         return reduced
 

@@ -397,7 +397,9 @@ class Trainer:
         """Whether any process wants to stop."""
         if self.accelerator.num_processes == 1:
             return stop
-        return float(self.mean(torch.tensor(float(stop), device=self.device))) > 0
+        if stop:
+            self.accelerator.set_trigger()
+        return self.accelerator.check_trigger()
 
     def record(self, losses: StepLosses) -> TrainingRecord:
         """The record of the step just done, rounded as it is kept."""

@@ -1,0 +1,73 @@
+"""The model file of a run and the report beside it: whether they are there, and writing them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from .report.samples import Strip
+
+MODEL_NAME = "model.safetensors"
+REPORT_NAME = "report.html"
+EXPORT_SETTINGS = ("directions",)  # that may change after the training and change the model
+
+
+def is_export_of(path: Path, trainer: Trainer) -> bool:
+    """Whether the file at `path` was exported from this run at its step, with its settings."""
+    from comfyui_cldis.checkpoint import read_header
+
+    if not path.is_file():
+        return False
+    training, wanted = read_header(path).facts.training, trainer.config.to_dict()
+    if (training.steps, training.seed) != (trainer.step, trainer.config.seed):
+        return False
+    return all(training.config.get(name) == wanted[name] for name in EXPORT_SETTINGS)
+
+
+def export(
+    trainer: Trainer, path: Path, source: str, command: str, log: Callable[[str], None]
+) -> Sequence[Strip]:
+    """Measure the model as it is now, write its file, and write the report beside it.
+
+    Args:
+        path: of the model file, in the run's folder.
+        source, command: the data and the command of the run, for the record.
+
+    Returns:
+        The samples of this step, with the model's sliders.
+    """
+    import torch
+
+    from comfyui_cldis.checkpoint import save_checkpoint
+
+    from .export import assemble, describe_run, evaluation_images
+    from .report.report import write_report
+    from .report.samples import write_samples
+    from .report.verdict import no_sliders
+
+    config, planned = trainer.config, trainer.run_schedule.planned
+    facts = describe_run(
+        config,
+        source=source,
+        num_images=len(trainer.images),
+        num_held_out=0 if trainer.held_out is None else len(trainer.held_out),
+        step=trainer.step,
+        seconds=trainer.seconds,
+        command=command,
+        device=trainer.device,
+        planned_steps=planned if planned < trainer.run_schedule.length else None,
+    )
+    evaluated = evaluation_images(source, config, trainer.images, trainer.held_out)
+    model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, log)
+    save_checkpoint(path, model, dtype=torch.float16)
+    useless = no_sliders(model)
+    if useless is not None:
+        log(f"Note: {useless.text} With more steps the same run continues.")
+    log("Drawing samples for the report.")
+    samples = write_samples(trainer, path.parent, model.directions)
+    log(f"Report: {write_report(path.parent, model, samples)}")
+    return samples
