@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from trainer.config.settings import load_preset
+from trainer.training.distributed import PROCESS_TIMEOUT
 from trainer.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,6 +48,38 @@ def train(**more) -> list[dict]:
     return records if trainer.accelerator.is_main_process else []
 
 
+WAITING = """
+import sys, time
+from datetime import timedelta
+sys.path.insert(0, sys.argv[1])
+import torch
+from trainer import devices
+devices.PROCESS_TIMEOUT = timedelta(seconds=2)
+if sys.argv[2] == "processes":
+    process = devices.open_processes("cpu")
+else:
+    process = devices.open_accelerator(torch.device("cpu"), "fp32", False)
+started = time.monotonic()
+if process.is_main_process:
+    time.sleep(5)  # as if it decoded images
+try:
+    with process.main_process_first():
+        pass
+except RuntimeError:
+    print(f"gave up after {int(time.monotonic() - started)} s", flush=True)
+    raise
+"""
+
+
+@pytest.mark.parametrize("door", ["processes", "accelerator"])
+def test_processes_wait_for_the_first_as_long_as_the_timeout_says(tmp_path, door):
+    script = tmp_path / "waiting.py"
+    script.write_text(WAITING, encoding="utf-8")
+    run = launch(script, str(ROOT), door)
+    assert "gave up after 2 s" in run.stdout, run.stderr[-3000:]
+    assert timedelta(hours=12) <= PROCESS_TIMEOUT  # images decoded, a model measured: hours
+
+
 def compare(first: list[dict], second: list[dict], names: tuple[str, ...]) -> None:
     assert len(first) == len(second) == STEPS
     for a, b in zip(first, second, strict=True):
@@ -53,19 +87,24 @@ def compare(first: list[dict], second: list[dict], names: tuple[str, ...]) -> No
             assert b[name] == pytest.approx(a[name], rel=2e-3, abs=2e-4), (a["step"], name)
 
 
-def test_two_processes_train_like_one(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    run = subprocess.run(
-        [sys.executable, *launch, str(script), str(ROOT), str(Path(__file__).parent)],
-        cwd=tmp_path,
+def launch(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in two processes that meet at a free port."""
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    return subprocess.run(
+        [sys.executable, *command, str(script), *arguments],
+        cwd=script.parent,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+def test_two_processes_train_like_one(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    run = launch(script, str(ROOT), str(Path(__file__).parent))
     assert run.returncode == 0, run.stderr[-3000:]
     assert "unused parameters" not in run.stderr  # PyTorch's word on a search for idle parts
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
