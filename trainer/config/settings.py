@@ -49,14 +49,11 @@ class LoopConfig:
         capacity_minimum, capacity_maximum: range of C in nats per image.
         ramp_fraction: share of the run over which the ramp goes from minimum to maximum.
         distillation_weight: weight of L_dt (mean over latent dimensions, nats); 0 trains the
-            plain diffusion autoencoder, with a co-pilot that it does not listen to.
-        distillation_warmup: share of the run over which that weight grows from 0.
+            plain diffusion autoencoder, with a co-pilot that it does not listen to. It grows
+            from 0 over the first twentieth of the run.
         distillation_gradient_share: share of the gradient of L_dt that reaches the co-pilot.
-        free_bits: nats at which a co-pilot dimension counts half in L_dt.
         code_dropout: probability that a training item gets the null condition.
-        residual_dropout: probability that the residual code is dropped.
         skip_dropout: probability that a skip connection of the U-Net is dropped for an item.
-        snr_clip, snr_floor: clip of the SNR in the loss weight (`diffusion.weighting`).
         copilot_warmup_steps: steps at the start that train only the co-pilot; a short run uses
             at most a quarter of its steps.
         copilot_only: train nothing but the co-pilot (a row of the ablations).
@@ -78,14 +75,9 @@ class LoopConfig:
     capacity_maximum: float = 25.0
     ramp_fraction: float = 0.4
     distillation_weight: float = 0.05
-    distillation_warmup: float = 0.05
     distillation_gradient_share: float = 0.0
-    free_bits: float = 0.05
     code_dropout: float = 0.15
-    residual_dropout: float = 0.5
     skip_dropout: float = 0.0
-    snr_clip: float = 5.0
-    snr_floor: float = 1.0
     copilot_warmup_steps: int = 0
     copilot_only: bool = False
     copilot_updates: int = 1
@@ -107,19 +99,19 @@ class LoopConfig:
             f"loop.capacity ranges from {self.capacity_minimum} to {self.capacity_maximum}",
             "The minimum must be positive and not above the maximum",
         )
-        for name in ("code_dropout", "residual_dropout", "skip_dropout", "information_decay"):
+        for name in ("code_dropout", "skip_dropout", "information_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, f"loop.{name} is {value}", "Use a value in [0, 1)")
-        for name in ("distillation_gradient_share", "ramp_fraction", "distillation_warmup"):
+        for name in ("distillation_gradient_share", "ramp_fraction"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"loop.{name} is {value}", "Use a value in [0, 1]")
-        for name in ("kl_weight", "distance_weight", "free_bits", "snr_clip", "capacity_margin"):
+        for name in ("kl_weight", "distance_weight", "capacity_margin"):
             value = getattr(self, name)
             require(value > 0, f"loop.{name} is {value}", "Use a positive number")
         for name in ("copilot_updates", "information_every_steps", "control_every_steps"):
             value = getattr(self, name)
             require(value >= 1, f"loop.{name} is {value}", "Use 1 or more")
-        for name in ("copilot_warmup_steps", "distillation_weight", "snr_floor"):
+        for name in ("copilot_warmup_steps", "distillation_weight"):
             value = getattr(self, name)
             require(value >= 0, f"loop.{name} is {value}", "Use 0 or more")
 
@@ -150,7 +142,6 @@ class TrainConfig:
         weight_decay, clip_norm: of the diffusion branch.
         ema: profile of the weight average (`trainer.training.ema`): "constant" or "power".
         ema_decay: decay of the constant profile, after the warm-up (1 + n) / (10 + n).
-        ema_gamma: exponent of the power profile; 6.94 averages about the last tenth of the run.
         save_every_steps, sample_every_steps, log_every_steps: intervals; 0 switches samples off.
         directions: how the exported model's directions are found (docs/navigation.md).
         keep_states: how many states stay in the run's folder, the newest included.
@@ -178,7 +169,6 @@ class TrainConfig:
     clip_norm: float = 1.0
     ema: AverageProfile = "constant"
     ema_decay: float = 0.999
-    ema_gamma: float = 6.94
     save_every_steps: int = 500
     sample_every_steps: int = 1000
     log_every_steps: int = 10
@@ -197,7 +187,7 @@ class TrainConfig:
         for name in ("num_images", "sample_every_steps", "warmup_steps", "seed"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}", "Use 0 or more")
-        for name in ("learning_rate", "copilot_learning_rate", "clip_norm", "ema_gamma"):
+        for name in ("learning_rate", "copilot_learning_rate", "clip_norm"):
             value = getattr(self, name)
             require(value > 0, f"{name} is {value}", "Use a positive number")
         require(

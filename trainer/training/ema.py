@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+POWER_GAMMA = 6.94  # averages about the last tenth of the run
+
 M = TypeVar("M", bound=nn.Module)
 
 

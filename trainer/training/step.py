@@ -18,6 +18,10 @@ from .distributed import memory_format
 from .losses import Average, alone, bottleneck, distillation, gaussian_kl, gaussian_nll
 from .objectives import Objective, ObjectiveDraws
 
+SNR_CLIP, SNR_FLOOR = 5.0, 1.0  # of the loss weight (`diffusion.weighting`)
+RESIDUAL_DROPOUT = 0.5  # probability that an item gets no residual code
+FREE_BITS = 0.05  # nats at which a dimension of the co-pilot counts half in the distillation
+
 
 class Draws(NamedTuple):
     """Everything random in a step, drawn from the step's own generator; first axis: items."""
@@ -84,7 +88,7 @@ def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Dra
         copilot_noise=torch.randn(b, model.latent_dim, **on),
         copilot_uniform=torch.rand(b, model.latent_dim, **on),
         keep=torch.rand(b, **on) >= loop.code_dropout,
-        keep_residual=torch.rand(b, **on) >= loop.residual_dropout,
+        keep_residual=torch.rand(b, **on) >= RESIDUAL_DROPOUT,
         keep_skips=torch.rand(b, num_skips, **on) >= loop.skip_dropout,
         flip=torch.rand(b, **on) < (0.5 if config.flip else 0.0),
     )
@@ -154,7 +158,7 @@ class TrainingLosses(nn.Module):
         prediction = networks.predict(x_t, draws.t, z, residual, draws.keep, keep_skips)
         target = self.schedule.target(x0, draws.eps, draws.t)
         error = (prediction - target).square().flatten(1).mean(1)
-        weight = loss_weight(self.schedule, draws.t, gamma=loop.snr_clip, floor=loop.snr_floor)
+        weight = loss_weight(self.schedule, draws.t, gamma=SNR_CLIP, floor=SNR_FLOOR)
         diffusion = (weight * error).mean()
         distilled = distillation(
             posterior.mu,
@@ -162,7 +166,7 @@ class TrainingLosses(nn.Module):
             code.mu,
             code.logvar,
             code.kl,
-            loop.free_bits,
+            FREE_BITS,
             loop.distillation_gradient_share,
         )
         return Losses(

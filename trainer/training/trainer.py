@@ -25,7 +25,7 @@ from . import schedule as run_schedule
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .checkpoint import load_state, save_state
 from .distributed import Mean, match_layout, memory_format, open_accelerator, part_of_batch
-from .ema import WeightAverage
+from .ema import POWER_GAMMA, WeightAverage
 from .objectives import build_objective
 from .record import TrainingRecord
 from .signals import stop_on_signals
@@ -33,6 +33,7 @@ from .step import Draws, Losses, TrainingLosses, draw, draw_information, measure
 
 STATE_VERSION = 2
 INFORMATION_STRIDE = 4
+DISTILLATION_WARMUP = 0.05  # share of the run over which the weight of L_dt grows from 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Trainer:
         self.networks = networks.to(self.device)
         self.networks.to(memory_format=memory_format(self.device))  # type: ignore[call-overload]
         self.objective = objective.to(self.device)
-        gamma = config.ema_gamma if config.ema == "power" else None
+        gamma = POWER_GAMMA if config.ema == "power" else None
         self.average = WeightAverage(self.networks, config.ema_decay, gamma)
         copilot = list(self.networks.copilot.parameters())
         own = {id(parameter) for parameter in copilot}
@@ -295,8 +296,8 @@ class Trainer:
         """Compute the gradients of this step's batch; return its losses, means over all of it."""
         config, loop = self.config, self.config.loop
         draws = self._draw(update)
-        warmup = max(loop.distillation_warmup, 1e-9)
-        weight = loop.distillation_weight * min(1.0, self.run_schedule.progress(self.step) / warmup)
+        grown = min(1.0, self.run_schedule.progress(self.step) / DISTILLATION_WARMUP)
+        weight = loop.distillation_weight * grown
         settings = [self.control.kl_weight, self.control.capacity, weight]
         scalars = torch.tensor(settings, device=self.device).unbind()
         num_parts = config.accumulation_steps
