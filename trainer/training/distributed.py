@@ -78,9 +78,8 @@ def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool)
             time, and PyTorch warns where there are none.
     """
     mixed = {"fp32": "no", "bf16": "bf16"}[precision]
-    # Accelerate keeps one state per process; a second run in it may want another precision.
-    if AcceleratorState._shared_state.get("_mixed_precision", mixed) != mixed:
-        AcceleratorState._reset_state()
+    # Accelerate keeps one state per process; another run in it may want another precision.
+    AcceleratorState._reset_state()
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=mixed,

@@ -35,17 +35,33 @@ sys.path[:0] = [sys.argv[1], sys.argv[2]]
 import test_distributed
 for record in test_distributed.train():
     print(json.dumps(record))
+print("stopped at", test_distributed.stop_the_second(), flush=True)
 """
 NAMES = ("diffusion", "reconstruction", "bottleneck", "kl", "gradient_norm")
 
 
-def train(**more) -> list[dict]:
-    """Records of a short run; on the main process only."""
+def open_trainer(**more) -> Trainer:
     config = load_preset("tiny32").with_values({**SETTINGS, **more})
     colours = np.random.default_rng(0).integers(0, 255, (20, 2, 2, 3), dtype=np.uint8)
-    trainer = Trainer(config, colours.repeat(16, axis=1).repeat(16, axis=2))
+    return Trainer(config, colours.repeat(16, axis=1).repeat(16, axis=2))
+
+
+def train(**more) -> list[dict]:
+    """Records of a short run; on the main process only."""
+    trainer = open_trainer(**more)
     records = [trainer.record(trainer.train_step()).to_json() for _ in range(STEPS)]
     return records if trainer.accelerator.is_main_process else []
+
+
+def stop_the_second() -> int:
+    """The step at which a run ends that only its second process is asked to end at step 2."""
+    trainer = open_trainer()
+    is_second = trainer.accelerator.process_index == 1
+    is_done = trainer.run(
+        Path(), lambda record: None, None, lambda: is_second and trainer.step == 2
+    )
+    assert not is_done
+    return trainer.step
 
 
 WAITING = """
@@ -107,6 +123,7 @@ def test_two_processes_train_like_one(tmp_path):
     run = launch(script, str(ROOT), str(Path(__file__).parent))
     assert run.returncode == 0, run.stderr[-3000:]
     assert "unused parameters" not in run.stderr  # PyTorch's word on a search for idle parts
+    assert run.stdout.count("stopped at 2\n") == 2
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
     one = train()
     two = [json.loads(line) for line in lines]
