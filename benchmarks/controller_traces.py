@@ -2,7 +2,7 @@
 
     python -m benchmarks.controller_traces DIR --output FILE.png [--rows NAME,NAME,...]
 
-Reads the stats.jsonl of every seed under DIR (`python -m trainer sweep ... --output DIR`). Prints,
+Reads the stats.jsonl of every seed under DIR (`cldis sweep ... --output DIR`). Prints,
 per row, C, KL and I at the end, and how far KL was from C over the joint training.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trainer.config.settings import TrainConfig
-from trainer.model_file import MODEL_NAME
+from trainer.export import MODEL_NAME
 from trainer.monitor.metrics_file import STATS_NAME
 from trainer.report.plot_style import BLUE, FAINT_INK, INK, ORANGE, Span, draw_line, dress, to_png
 from trainer.sweep.sweep import folder_name

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_checkpoint
 from comfyui_cldis.cli.sheets import amounts_over_range, direction_label
-from comfyui_cldis.datasets import open_factor_data
+from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent

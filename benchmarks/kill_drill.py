@@ -97,7 +97,7 @@ def last_step(output: Path) -> int:
 
 
 def wait_to_end(
-    process: subprocess.Popen[bytes], output: Path, steps: int, say: Callable[[str], None]
+    process: subprocess.Popen[bytes], output: Path, steps: int, log: Callable[[str], None]
 ) -> None:
     """Let a run end, with a line about its progress now and then.
 
@@ -110,7 +110,7 @@ def wait_to_end(
         except subprocess.TimeoutExpired:
             step = last_step(output)
             doing = f"step {step} of {steps}" if step < steps else "trained, measuring the model"
-            say(f"{output.name}: {doing}")
+            log(f"{output.name}: {doing}")
             continue
         break
     if code != 0:
@@ -118,9 +118,9 @@ def wait_to_end(
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise RuntimeError(
             f"The run '{output.name}' ended with exit code {code}; its last line is: "
-            f"{lines[-1] if lines else 'none'}. Mend that and start the drill again."
+            f"{lines[-1] if lines else 'none'}. Fix that and start the drill again."
         )
-    say(f"{output.name}: finished at step {last_step(output)} of {steps}")
+    log(f"{output.name}: finished at step {last_step(output)} of {steps}")
 
 
 def wait_for_steps(process: subprocess.Popen[bytes], output: Path) -> bool:
@@ -198,14 +198,14 @@ def differences(first: object, second: object, where: str = "state") -> Iterator
 
 
 def drill(
-    folder: Path, kills: int, steps: int, seed: int, say: Callable[[str], None] = print
+    folder: Path, kills: int, steps: int, seed: int, log: Callable[[str], None] = print
 ) -> list[str]:
     """Run the drill in `folder`; the places in which the two last states differ.
 
     Writes `folder`/drill.json after every kill, and with the outcome at the end.
 
     Args:
-        say: told of the progress, a line at a time.
+        log: gets the progress, a line at a time.
 
     Raises:
         RuntimeError: a run failed, or ended before it was killed so often.
@@ -213,14 +213,14 @@ def drill(
     images = folder / "images"
     make_images(images)
     undisturbed, killed = folder / "undisturbed", folder / "killed"
-    say(f"training {counted(steps, 'step')} undisturbed")
-    wait_to_end(start(images, undisturbed, steps), undisturbed, steps, say)
+    log(f"training {counted(steps, 'step')} undisturbed")
+    wait_to_end(start(images, undisturbed, steps), undisturbed, steps, log)
     done: list[Kill] = []
     for kill in kill_at_random(images, killed, steps, kills, random.Random(seed)):
         done.append(kill)
         write_report(folder, done, None, kills=kills, steps=steps, seed=seed)
-        say(kill.describe(kills, steps))
-    wait_to_end(start(images, killed, steps), killed, steps, say)
+        log(kill.describe(kills, steps))
+    wait_to_end(start(images, killed, steps), killed, steps, log)
     states = [load_state(run) for run in (undisturbed, killed)]
     assert states[0] is not None and states[1] is not None
     found = list(differences(states[0][0], states[1][0]))
@@ -247,7 +247,7 @@ def write_report(
     (folder / REPORT_NAME).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def say_now(line: str) -> None:
+def log_now(line: str) -> None:
     """Print a line with the time, at once also into a file."""
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
@@ -290,19 +290,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) if options.output is None else options.output.resolve()
         try:
-            found = drill(folder, options.kills, options.steps, options.seed, say_now)
+            found = drill(folder, options.kills, options.steps, options.seed, log_now)
         except (RuntimeError, TimeoutError) as error:
-            say_now(str(error))
+            log_now(str(error))
             return 1
     many = f"{counted(options.kills, 'kill')} and {counted(options.steps, 'step')}"
     if found:
-        say_now(
+        log_now(
             f"DIFFERENT in {counted(len(found), 'place')} after {many}: {', '.join(found[:10])}"
         )
     else:
-        say_now(f"Identical after {many}.")
+        log_now(f"Identical after {many}.")
     if options.output is not None:
-        say_now(f"Report: {options.output / REPORT_NAME}")
+        log_now(f"Report: {options.output / REPORT_NAME}")
     return 1 if found else 0
 
 

@@ -23,7 +23,8 @@ import numpy as np
 from torch import Tensor
 
 from comfyui_cldis.checkpoint import load_checkpoint
-from comfyui_cldis.datasets import open_factor_data, sample_factors
+from comfyui_cldis.datasets.registry import open_factor_data
+from comfyui_cldis.datasets.space import sample_factors
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.metrics import evaluate, from_arrays
 from comfyui_cldis.tracking import FAST, track

@@ -3,7 +3,7 @@
     python -m benchmarks.tracking_validation DIR [DIR ...] --data shapes3d-equivalent
         --output FOLDER [--metrics NAME ...] [--full] [--limit N]
 
-Takes every finished run below DIR (folders ROW/seed_N of `python -m trainer sweep`). Each gives
+Takes every finished run below DIR (folders ROW/seed_N of `cldis sweep`). Each gives
 two models: the diffusion autoencoder, and its co-pilot taken as a model of its own (a VAE); a run
 of the co-pilot alone, or one that does not listen to it, gives only the one it is about. Every
 model gets the labelled scores (fast protocol, mean codes; those that the sweep recorded where it
@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from comfyui_cldis.checkpoint import load_checkpoint
-from comfyui_cldis.datasets import open_factor_data
+from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.imaging.tensors import from_pixels
 from comfyui_cldis.metrics import udr

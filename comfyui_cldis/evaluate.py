@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .datasets import open_factor_data
+from .datasets.registry import open_factor_data
 from .metrics import (
     METRICS,
     FactorRepresentation,

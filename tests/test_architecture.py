@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {part: set() for part in SHARED} | {
     "trainer_door": set(),
 }
 LOWER = set(MAY_IMPORT)
-MAY_IMPORT["nodes"] = LOWER - {"api", "console", "datasets", "metrics"}
+MAY_IMPORT["nodes"] = LOWER - {"api", "console", "metrics"}
 MAY_IMPORT |= {part: LOWER | set(FRONT) - {part} for part in FRONT}
 # Room of the trainer -> the rooms and files it may import, itself not counted.
 TRAINER_ORDER = (
@@ -45,10 +45,10 @@ TRAINER_ORDER = (
     "lock",
     "model_quality",
     "navigation",
-    "export",
+    "assemble",
     "monitor",
     "report",
-    "model_file",
+    "export",
     "run",
     "estimate",
     "sweep",
@@ -141,6 +141,43 @@ def test_lower_parts_know_few_packages(part: str) -> None:
             assert module.split(".")[0] in allowed, f"{name_of(path)} imports {module}"
 
 
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Counts imports within functions too, and not those for type checkers."""
+    modules = {module_of(path): path for path in sources(LIBRARY, "trainer")}
+    left = {name: {*used_modules(path, modules)} - {name} for name, path in modules.items()}
+    while ready := [name for name, used in left.items() if not used & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert not left, f"in a circle, or above one: {sorted(left)}"
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def used_modules(path: Path, modules: Mapping[str, Path]) -> Iterator[str]:
+    """The files that a file imports: modules, and packages whose names it takes."""
+    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in _names(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.ImportFrom) or id(node) in typing_only:
+            continue
+        base = package[: len(package) - node.level + 1] if node.level else ()
+        module = ".".join([*base, *([node.module] if node.module else [])])
+        for alias in node.names:
+            whole = f"{module}.{alias.name}"
+            if whole in modules:
+                yield whole
+            elif module in modules:
+                yield module
+
+
 def test_only_the_nodes_know_comfyui() -> None:
     for path in [ROOT / "__init__.py", *sources(LIBRARY, "trainer", "benchmarks")]:
         if not path.exists() or name_of(path).startswith(f"{LIBRARY}/nodes/"):
@@ -206,3 +243,23 @@ def _names(node: ast.AST) -> set[str]:
 
 def test_tests_are_no_package() -> None:
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_no_test_patches_what_is_private() -> None:
+    """Private names and the defaults of functions may change without a word."""
+    wrong = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in sources("tests")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and _names(node.func) & {"setattr", "delattr", "patch"}
+        for given in node.args[:2]
+        if isinstance(given, ast.Constant)
+        and isinstance(given.value, str)
+        and is_private(given.value.split(".")[-1])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def is_private(name: str) -> bool:
+    is_default = name in ("__defaults__", "__kwdefaults__")
+    return is_default or (name.startswith("_") and not name.endswith("__"))

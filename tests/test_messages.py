@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLAG = re.compile(r"(?<![\w<!-])--(?=[a-z]|$)")  # also one that an f-string goes on with
 # They write commands, which are to be run in a terminal.
-WRITE_COMMANDS = {"command.py", "reproduce.py", "plan.py", "dry_run.py"}
+WRITE_COMMANDS = {"command.py", "reproduce.py", "dry_run.py"}
 
 
 def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:

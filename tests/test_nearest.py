@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from comfyui_cldis.datasets import open_factor_data
+from comfyui_cldis.datasets.registry import open_factor_data
 from trainer.data import open_images
 from trainer.data.sources import require_source
 

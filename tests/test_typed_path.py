@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_cldis.cli.main import _parser
+from comfyui_cldis.cli.main import build_parser as build_cldis_parser
 from comfyui_cldis.typed_path import expand, typed_path
 from trainer.arguments import build_parser
 
@@ -78,7 +78,7 @@ PATHS = {"model", "image", "output", "sheet", "data", "json", "dataset", "repres
 }
 
 
-@pytest.mark.parametrize("parser", [_parser(), build_parser()], ids=["cldis", "trainer"])
+@pytest.mark.parametrize("parser", [build_cldis_parser(), build_parser()], ids=["cldis", "trainer"])
 def test_every_path_of_the_command_lines_is_a_typed_one(parser: argparse.ArgumentParser) -> None:
     found = 0
     for command, action in arguments_of(parser):

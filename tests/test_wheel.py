@@ -132,7 +132,7 @@ def test_python_trains_from_a_wheel(site: Path, python: Callable[..., str], imag
 
 def test_other_commands_of_the_installed_trainer(python: Callable[..., str]) -> None:
     assert "export" in python("-m", "comfyui_cldis", "export", "--help")
-    assert "--data" in python("-m", "comfyui_cldis.trainer", "--help")
+    assert "--data" in python("-m", "comfyui_cldis.trainer", "train", "--help")
 
 
 def test_a_missing_package_is_named_with_what_installs_it(python: Callable[..., str]) -> None:

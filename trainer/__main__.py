@@ -1,4 +1,4 @@
-"""`python -m trainer`: train a model from images, and the commands about training runs."""
+"""`python -m trainer`, and the part of `cldis` that trains: runs, and the commands about them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def train(arguments: Namespace) -> int:
         if is_main:
             say(f"Finished: {outcome.model}")
         return 0
-    say(f"To open it as it is now: python -m trainer export {arguments.output}")
+    say(f"To open it as it is now: cldis export {arguments.output}")
     return 130
 
 
@@ -78,7 +78,7 @@ def report(arguments: Namespace) -> int:
     """Write report.html from what a run has logged so far."""
     from comfyui_cldis.checkpoint import read_header
 
-    from .model_file import MODEL_NAME
+    from .export import MODEL_NAME
     from .report.report import write_report
 
     model_path = arguments.folder / MODEL_NAME
@@ -96,7 +96,7 @@ def navigate(arguments: Namespace) -> int:
 
 def sweep(arguments: Namespace) -> int:
     """Train the rows of an ablation and write one table."""
-    from .sweep.sweep import run as run_sweep
+    from .sweep.command import run as run_sweep
 
     return run_sweep(arguments, say)
 

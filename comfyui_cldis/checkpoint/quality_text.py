@@ -70,7 +70,7 @@ def weakness(effect: float, strongest: float, monotone_share: float | None) -> s
     if effect < WEAK_SHARE * strongest:
         reasons.append("weak")
     if monotone_share is not None and monotone_share < MONOTONE_SHARE:
-        reasons.append(f"uneven on {100 * (1 - monotone_share):.0f} % of the images")
+        reasons.append(f"not monotone on {100 * (1 - monotone_share):.0f} % of the images")
     return ", ".join(reasons)
 
 

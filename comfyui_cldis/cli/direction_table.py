@@ -37,10 +37,10 @@ Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]
 NUM_DRAWN = 4  # images that directions are measured on when none are given
 NUM_SHOWN = 2  # of them on a sheet
 STEPS_SHOWN = 5  # of each, from end to end of the range
-COLUMNS = {"monotone": "even", "consistency": "alike", "balance": "balance"}
+COLUMNS = {"monotone": "monotone", "consistency": "alike", "balance": "balance"}
 LEGEND = """\
 effect: mean change of the image between -1 and +1 sd, in [0, 2].
-even: share of the images that change one way all along.
+monotone: share of the images that change one way all along.
 alike: how alike the changes of unlike images are, in [-1, 1].
 balance: change to the weaker side over that to the stronger side."""
 

@@ -41,7 +41,7 @@ def _run(arguments: list[str]) -> int:
     try:
         if arguments and arguments[0] in TRAINER_COMMANDS:  # flags are its own, also `--help`
             return _train(arguments)
-        options = _parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         code = options.run(options)
         print(end="", flush=True)  # here, so that a full disk is an error like others
         return code
@@ -65,7 +65,7 @@ def _train(arguments: list[str]) -> int:
     return load_trainer("__main__").main(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="cldis",
         description="Move the factors of an image.",

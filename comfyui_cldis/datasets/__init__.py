@@ -1,13 +1,4 @@
-"""Images whose factors of variation are known: drawn here, or read from well-known files."""
+"""Images whose factors of variation are known: drawn here, or read from well-known files.
 
-from .registry import FACTOR_NAMES, open_factor_data
-from .space import FactorData, FactorSpace, sample_combinations, sample_factors
-
-__all__ = [
-    "FACTOR_NAMES",
-    "FactorData",
-    "FactorSpace",
-    "open_factor_data",
-    "sample_combinations",
-    "sample_factors",
-]
+`registry.open_factor_data` opens one by name or path; `space` says what it then offers.
+"""

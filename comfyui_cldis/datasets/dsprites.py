@@ -13,10 +13,10 @@ import math
 
 import numpy as np
 
+from .names import DSPRITES_NAME
 from .pixels import resize_pixels
 from .space import FactorSpace, check_image_size
 
-DSPRITES_NAME = "dsprites-equivalent"
 DSPRITES_VERSION = 1  # raise it when the same factors give another image
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 8, 512
 

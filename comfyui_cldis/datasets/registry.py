@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from ..wording import hint
-from .dsprites import DSPRITES_NAME, DSprites
+from .dsprites import DSprites
+from .names import DRAWN_NAMES, DSPRITES_NAME, FACTOR_NAMES, HEADS_NAME, SHAPES3D_NAME
 from .optional import is_missing
 from .pixels import grey_to_rgb
-from .shapes3d import SHAPES3D_NAME, Shapes3D
+from .shapes3d import Shapes3D
 from .space import FactorData
 from .stored import StoredImages, is_stored, read_table
-
-DRAWN_NAMES = (SHAPES3D_NAME, DSPRITES_NAME)
-FACTOR_NAMES = (*DRAWN_NAMES, "heads")
 
 
 class _GreyAsRgb:
@@ -82,7 +80,7 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
         return Shapes3D(image_size)
     if source == DSPRITES_NAME:
         return DSprites(image_size)
-    if source == "heads":
+    if source == HEADS_NAME:
         try:
             from .heads.factor_data import Heads  # numba is optional, and slow to import
         except ModuleNotFoundError as error:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .names import SHAPES3D_NAME
 from .solids import Solid, bounding_sphere, hit_solid
 from .space import FactorSpace, check_image_size
 
-SHAPES3D_NAME = "shapes3d-equivalent"
 SHAPES3D_VERSION = 1  # raise it when the same factors give another image
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 8, 256
 

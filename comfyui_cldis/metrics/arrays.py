@@ -121,7 +121,7 @@ def _check_numbers(codes: np.ndarray, factors: np.ndarray) -> None:
         row, column = np.argwhere(bad)[0]
         raise ValueError(
             f"codes holds {int(bad.sum())} values that are NaN or infinite, the first in row {row},"
-            f" column {column}. Drop these rows, or mend the encoder."
+            f" column {column}. Drop these rows, or fix the encoder."
         )
     largest = np.abs(codes).max()
     if largest > MAX_CODE:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..datasets.names import HEADS_NAME
 from ..trainer_door import load_trainer, preset_names
 from .load import LoadModel
 from .packages import BASE, HEADS, TRAINING, describe_missing, require
@@ -153,7 +154,7 @@ class Train:
         images: Tensor | None = None,
     ) -> tuple[LoadedModel]:
         folder = folder.strip()
-        require(BASE, TRAINING, HEADS if folder == "heads" else {})
+        require(BASE, TRAINING, HEADS if folder == HEADS_NAME else {})
         _check_choice(folder, images, preset)
         run = open_run(name)
         check_free(run)
@@ -199,7 +200,7 @@ def _train(
     settings = trainer.RunSettings(
         data=data,
         output=run.folder,
-        config=_watched(config),
+        config=watched_often(config),
         device=device,
         preset=preset,
         use_tensorboard=importlib.util.find_spec("tensorboard") is not None,
@@ -222,7 +223,7 @@ def _train(
     return outcome.model
 
 
-def _watched(config: Any) -> Any:
+def watched_often(config: Any) -> Any:
     """The same run, reporting often enough for somebody who watches it."""
     samples = config.sample_every_steps or config.steps
     return replace(

@@ -59,7 +59,7 @@ def test_progress_of_a_run_and_its_failure(tmp_path, monkeypatch):
     assert lines[-1] == "killed: finished at step 7 of 9"
     wait_to_end(process("import time; time.sleep(0.5)", log), output, 7, lines.append)
     assert "killed: trained, measuring the model" in lines
-    with pytest.raises(RuntimeError, match="exit code 3; its last line is: no space. Mend"):
+    with pytest.raises(RuntimeError, match="exit code 3; its last line is: no space. Fix"):
         wait_to_end(process("print('no space'); raise SystemExit(3)", log), output, 9, lines.append)
 
 
@@ -92,7 +92,7 @@ def test_the_command_says_how_the_drill_ended(tmp_path, capsys, monkeypatch, fou
 @pytest.mark.slow
 def test_a_killed_run_ends_like_one_never_stopped(tmp_path):
     lines: list[str] = []
-    assert drill(tmp_path, kills=3, steps=120, seed=1, say=lines.append) == []
+    assert drill(tmp_path, kills=3, steps=120, seed=1, log=lines.append) == []
     assert [line.split(" at ")[0] for line in lines if line.startswith("kill ")] == [
         f"kill {number} of 3" for number in (1, 2, 3)
     ]

@@ -58,8 +58,8 @@ def test_no_figure_is_lost():
 def test_weak_directions():
     assert weakness(0.08, 0.3, 0.95) == weakness(0.08, 0.3, None) == ""
     assert weakness(0.07, 0.3, 1.0) == "weak"
-    assert weakness(0.3, 0.3, 0.625) == "uneven on 38 % of the images"
-    assert weakness(0.01, 0.3, 0.0) == "weak, uneven on 100 % of the images"
+    assert weakness(0.3, 0.3, 0.625) == "not monotone on 38 % of the images"
+    assert weakness(0.01, 0.3, 0.0) == "weak, not monotone on 100 % of the images"
 
 
 def test_what_was_evaluated():

@@ -369,7 +369,7 @@ def test_info_marks_weak_directions(
     lines = capsys.readouterr().out.splitlines()
     (first,) = [line for line in lines if strong.name in line]
     (second,) = [line for line in lines if faint.name in line]
-    assert first.endswith("(effect 0.250, uneven on 25 % of the images)")
+    assert first.endswith("(effect 0.250, not monotone on 25 % of the images)")
     assert second.endswith("(effect 0.050, weak)")
 
 
@@ -560,7 +560,8 @@ def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_needs_no_torch() -> None:
     """`cldis --help` answers at once: reading the arguments imports nothing heavy."""
     script = (
-        "import sys; from comfyui_cldis.cli.main import _parser; _parser().format_help(); "
+        "import sys; "
+        "from comfyui_cldis.cli.main import build_parser; build_parser().format_help(); "
         "print(sorted({'torch', 'numpy', 'diffusers', 'PIL'} & {*sys.modules}))"
     )
     done = subprocess.run(

@@ -52,10 +52,10 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *phrases: str) -> Non
 def test_the_table_marks_what_is_weak(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("directions", path) == 0
     head, *lines = capsys.readouterr().out.rstrip().split("\n")
-    assert head.split() == ["name", "range", "(sd)", "effect", "even", "note"]
+    assert head.split() == ["name", "range", "(sd)", "effect", "monotone", "note"]
     assert [line.split("  ")[0] for line in lines[:3]] == ["hair length", "yaw", "third"]
     assert "-2.00 short .. +2.50 long" in lines[0] and lines[0].endswith("0.250   1.00")
-    assert lines[1].endswith("0.75  uneven on 25 % of the images")
+    assert lines[1].endswith("0.75      not monotone on 25 % of the images")
     assert lines[2].endswith("0.010   0.95  weak")
 
 
@@ -89,7 +89,7 @@ def test_what_speaks_against_a_direction(tiny_model: EditableModel) -> None:
     first, second = tiny_model.directions
     weak = replace(second, effect=0.05, quality=DirectionQuality(monotone=0.8))
     found = direction_notes((replace(first, quality=DirectionQuality(monotone=1.0)), weak))
-    assert found == {"hair length": "", "yaw": "weak, uneven on 20 % of the images"}
+    assert found == {"hair length": "", "yaw": "weak, not monotone on 20 % of the images"}
     assert direction_notes(tiny_model.directions) == {"hair length": "", "yaw": ""}
 
 

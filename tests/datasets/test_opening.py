@@ -1,11 +1,13 @@
 """Factor data by name: as a factor data set, and as training images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from comfyui_cldis.datasets import FACTOR_NAMES, open_factor_data
-from trainer.data import BUILT_IN_SOURCES, open_images, write_report
-from trainer.data import factor_images as dataset
+from comfyui_cldis.datasets.names import FACTOR_NAMES
+from comfyui_cldis.datasets.registry import open_factor_data
+from trainer.data import BUILT_IN_SOURCES, SOURCES, open_images, write_report
 
 
 @pytest.mark.parametrize("name", FACTOR_NAMES)
@@ -93,7 +95,7 @@ def test_training_images_are_drawn_once(tmp_path, monkeypatch):
     assert open_twelve(0).report == first.report
     with pytest.raises(AssertionError, match="drawn again"):
         open_twelve(1)
-    monkeypatch.setattr("trainer.data.factor_images._VERSIONS", {"shapes3d-equivalent": 99})
+    monkeypatch.setattr("trainer.data.factor_images.VERSIONS", {"shapes3d-equivalent": 99})
     with pytest.raises(AssertionError, match="drawn again"):
         open_twelve(0)
 
@@ -104,8 +106,9 @@ def test_more_images_than_combinations_are_refused(tmp_path):
 
 
 def test_default_number_is_twenty_thousand(tmp_path, monkeypatch):
-    assert dataset.DEFAULT_NUM_IMAGES == 20_000
-    monkeypatch.setattr(dataset, "DEFAULT_NUM_IMAGES", 7)
+    known = SOURCES["shapes3d-equivalent"]
+    assert known.num_images == 20_000
+    monkeypatch.setitem(SOURCES, known.name, replace(known, num_images=7))
     opened = open_images("shapes3d-equivalent", 8, cache_dir=tmp_path)
     assert opened.images.shape == (7, 8, 8, 3)
 

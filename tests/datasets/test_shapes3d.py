@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from comfyui_cldis.datasets import open_factor_data
+from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.datasets.shapes3d import HUES, SCALES, Shapes3D
 from comfyui_cldis.datasets.solids import Solid, bounding_sphere, hit_solid
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from comfyui_cldis.datasets import FactorSpace, sample_combinations, sample_factors
+from comfyui_cldis.datasets.space import FactorSpace, sample_combinations, sample_factors
 
 SPACE = FactorSpace(("hue", "size", "place"), (3, 2, 5))
 

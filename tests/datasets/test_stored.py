@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comfyui_cldis.datasets import open_factor_data
 from comfyui_cldis.datasets import stored as module
+from comfyui_cldis.datasets.registry import open_factor_data
 from trainer.data import open_images
 
 SIZES = (3, 2, 4, 2, 2)  # a small dSprites
@@ -361,5 +361,5 @@ def test_empty_folder_and_unknown_files_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(ValueError, match="Use 3dshapes.h5, dsprites"):
         open_factor_data(str(tmp_path / "a.txt"), 8)
-    with pytest.raises(FileNotFoundError, match="Use one of shapes3d-equivalent, dsprites-eq"):
+    with pytest.raises(FileNotFoundError, match="Use one of heads, shapes3d-equivalent"):
         open_factor_data("shapes3d", 8)

@@ -108,7 +108,7 @@ def trainer(comfyui, monkeypatch, tiny_checkpoint) -> SimpleNamespace:
     """A trainer that counts its steps; `on_step` may do something at each of them."""
     seen = SimpleNamespace(runs=[], on_step=lambda step: None, ends=True, modes=[], last_step=0)
 
-    def run(settings, say, *, on_record, on_image, should_stop):
+    def run(settings, log, *, on_record, on_image, should_stop):
         seen.runs.append(settings)
         seen.modes.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
         config = settings.config
@@ -130,7 +130,7 @@ def trainer(comfyui, monkeypatch, tiny_checkpoint) -> SimpleNamespace:
             model.write_bytes(seen.longer)
         else:
             shutil.copy(tiny_checkpoint, model)
-        say(f"100 % done: {model}")
+        log(f"100 % done: {model}")
         return SimpleNamespace(finished=True, step=step, model=model)
 
     weights = bytearray(tiny_checkpoint.read_bytes())
@@ -213,7 +213,8 @@ def test_steps_and_how_often_the_run_reports(
 
 def test_a_preset_that_samples_more_often_is_left_alone() -> None:
     config = load_trainer("config.settings").load_preset("tiny32")
-    watched = train._watched(config.with_values({"sample_every_steps": 10, "log_every_steps": 2}))
+    config = config.with_values({"sample_every_steps": 10, "log_every_steps": 2})
+    watched = train.watched_often(config)
     assert (watched.sample_every_steps, watched.log_every_steps) == (10, 2)
 
 

@@ -55,7 +55,7 @@ def test_each_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as end:
         command.main([name, "--help"])
     assert end.value.code == 0
-    assert f"usage: python -m trainer {name} " in capsys.readouterr().out
+    assert f"usage: cldis {name} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["--data", "heads"], ["export"], ["train", "--colour"]])
@@ -65,7 +65,7 @@ def test_wrong_arguments_show_the_usage(
     with pytest.raises(SystemExit) as end:
         command.main(words)
     assert end.value.code == 2
-    assert "usage: python -m trainer " in capsys.readouterr().err
+    assert "usage: cldis " in capsys.readouterr().err
 
 
 def test_arguments_are_read_without_torch() -> None:

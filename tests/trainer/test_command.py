@@ -13,8 +13,8 @@ from trainer.config.settings import TrainConfig, load_preset, preset_names
 
 def typed_in(command: str):
     """What the command line makes of it: the arguments and the configuration."""
-    python, flag, module, *words = shlex.split(command)
-    assert [python, flag, module] == ["python", "-m", "trainer"]
+    program, *words = shlex.split(command)
+    assert program == "cldis"
     arguments = parse(words)
     return arguments, resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
 

@@ -36,8 +36,10 @@ def folder(draw_images) -> Path:
 @pytest.fixture(autouse=True)
 def quick_export(monkeypatch):
     """Measuring the model is tested elsewhere; here it may cost nothing."""
-    monkeypatch.setattr("trainer.export.find_axes", lambda *arguments, **more: ())
-    monkeypatch.setattr("trainer.export.measure_quality", lambda *arguments, **more: ModelQuality())
+    monkeypatch.setattr("trainer.assemble.find_axes", lambda *arguments, **more: ())
+    monkeypatch.setattr(
+        "trainer.assemble.measure_quality", lambda *arguments, **more: ModelQuality()
+    )
     monkeypatch.setattr(
         "trainer.report.samples.write_samples", lambda trainer, folder, directions: []
     )
@@ -90,7 +92,7 @@ def test_names_that_are_not_utf_8_lose_nothing(folder, tmp_path, capfd):
     error = capfd.readouterr().err
     assert "whose name is not UTF-8" in error and "This run is finished" in error
     facts = read_header(run / "model.safetensors").facts
-    assert facts["name"] == r"M\udcfcnchen 32" and r"M\udcfcnchen" in facts["training"]["command"]
+    assert facts.name == r"M\udcfcnchen 32" and r"M\udcfcnchen" in facts.training.command
     (run / "report.html").unlink()
     for name in ("export", "report", "card"):
         target = run / "model.safetensors" if name == "card" else run
@@ -198,7 +200,7 @@ def stop_self(*arguments, **more):
 def test_sigterm_while_reading_images_is_a_sentence(folder, tmp_path, capfd, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("trainer.data.folder.decode_image", stop_self)
-    monkeypatch.setattr("trainer.data.folder._decode_into", stop_self)  # in the main thread
+    monkeypatch.setattr("trainer.data.folder.decode_into", stop_self)  # in the main thread
     assert run_command(folder, tmp_path / "run") == 130
     error = capfd.readouterr().err
     assert "Stopped while the images were read" in error and "Start the same run again" in error
@@ -209,7 +211,7 @@ def test_sigterm_while_reading_images_is_a_sentence(folder, tmp_path, capfd, mon
 
 def test_sigterm_while_measuring_loses_no_step(folder, tmp_path, capfd, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.export.find_axes", stop_self)
+        patch.setattr("trainer.assemble.find_axes", stop_self)
         assert run_command(folder, tmp_path / "run") == 130
     error = capfd.readouterr().err
     assert "It is saved at step 4; start the same run again to measure it" in error
@@ -306,7 +308,7 @@ def test_images_held_out_are_not_trained_on_and_are_evaluated(folder, tmp_path, 
         evaluated.append(images)
         return ModelQuality(images=seen, num_images=len(images))
 
-    monkeypatch.setattr("trainer.export.measure_quality", measure)
+    monkeypatch.setattr("trainer.assemble.measure_quality", measure)
     assert run_command(folder, tmp_path / "run") == 0
     assert "4 of them are not trained on" in capfd.readouterr().err
     facts = read_header(tmp_path / "run" / "model.safetensors").facts
@@ -353,23 +355,21 @@ def test_other_directions_of_a_finished_run_are_found_and_written(folder, tmp_pa
     run = tmp_path / "run"
     assert run_command(folder, run) == 0
     state = (run / "state.pt").read_bytes()
-    assert (
-        read_header(run / "model.safetensors").facts["training"]["config"]["directions"] == "axes"
-    )
+    assert read_header(run / "model.safetensors").facts.training.config["directions"] == "axes"
     for said in ("model file and report are written anew", "This run is finished"):
         capfd.readouterr()
         assert run_command(folder, run, "--set", "directions=weights") == 0
         assert said in capfd.readouterr().err
         facts = read_header(run / "model.safetensors").facts
-        assert facts["navigation"]["finder"] == "weights"
-        assert "directions=weights" in facts["training"]["command"]
+        assert facts.navigation["finder"] == "weights"
+        assert "directions=weights" in facts.training.command
         assert json.loads((run / "config.json").read_text())["directions"] == "weights"
         assert "&quot;directions&quot;: &quot;weights&quot;" in (run / "report.html").read_text(
             "utf-8"
         )
     assert (run / "state.pt").read_bytes() == state and not (run / "state_2.pt").exists()
     assert run_command(folder, run) == 0  # and back
-    assert "navigation" not in read_header(run / "model.safetensors").facts
+    assert not read_header(run / "model.safetensors").facts.navigation
 
 
 def test_settings_choose_a_device_that_is_there(tmp_path, monkeypatch):
@@ -400,7 +400,7 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
         assert "is at step 4 already, beyond the 2 asked for, and steps cannot be undone." in said
         assert "ask for more than 4; for a shorter run, choose another output folder" in said
         assert (f"Its model is {run / 'model.safetensors'}." in said) == is_finished
-        assert (f"python -m trainer export {run}." in said) != is_finished
+        assert (f"cldis export {run}." in said) != is_finished
     (run / "aside").rename(run / "model.safetensors")
     assert {name: (run / name).read_bytes() for name in kept} == before
     Image.new("RGB", (40, 40), "blue").save(folder / "more.png")

@@ -23,7 +23,7 @@ def training_command(config: TrainConfig, data: str, preset: str = "") -> str:
         ((name, differences(load_preset(name), config)) for name in presets),
         key=lambda found: (len(found[1]), found[0]),
     )
-    words = ["python", "-m", "trainer", "--data", data, "--output", "DIR", "--preset", preset]
+    words = ["cldis", "train", "--data", data, "--output", "DIR", "--preset", preset]
     words += ["--steps", str(config.steps), "--seed", str(config.seed)]
     for setting in settings:
         words += ["--set", setting]

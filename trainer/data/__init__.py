@@ -4,13 +4,15 @@ from .holdout import Images, Split, hold_out, num_held_out
 from .images import ImageSet, open_images
 from .report import DataReport
 from .report_files import write_report
-from .sources import BUILT_IN_SOURCES
+from .sources import BUILT_IN_SOURCES, SOURCES, Source
 
 __all__ = [
     "BUILT_IN_SOURCES",
     "DataReport",
+    "SOURCES",
     "ImageSet",
     "Images",
+    "Source",
     "Split",
     "hold_out",
     "num_held_out",

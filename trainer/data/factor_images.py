@@ -10,25 +10,20 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from comfyui_cldis.datasets.dsprites import DSPRITES_NAME, DSPRITES_VERSION
-from comfyui_cldis.datasets.registry import (
-    DRAWN_NAMES,
-    check_channels,
-    fit_channels,
-    open_factor_data,
-)
-from comfyui_cldis.datasets.shapes3d import SHAPES3D_NAME, SHAPES3D_VERSION
+from comfyui_cldis.datasets.dsprites import DSPRITES_VERSION
+from comfyui_cldis.datasets.names import DRAWN_NAMES, DSPRITES_NAME, SHAPES3D_NAME
+from comfyui_cldis.datasets.registry import check_channels, fit_channels, open_factor_data
+from comfyui_cldis.datasets.shapes3d import SHAPES3D_VERSION
 from comfyui_cldis.datasets.space import FactorData, FactorSpace, sample_combinations
 from comfyui_cldis.datasets.stored import StoredImages, read_table
 
 from .cache import CacheEntry, load_or_build
 from .report import DataReport
+from .sources import SOURCES
 from .survey import survey_drawn
 
-DEFAULT_NUM_IMAGES = 20000  # of a drawn set; of a file, all
-
 _BATCH = 256
-_VERSIONS = {SHAPES3D_NAME: SHAPES3D_VERSION, DSPRITES_NAME: DSPRITES_VERSION}
+VERSIONS = {SHAPES3D_NAME: SHAPES3D_VERSION, DSPRITES_NAME: DSPRITES_VERSION}
 
 
 @dataclass(frozen=True)
@@ -104,8 +99,8 @@ def open_factor_images(
 
 def _drawn(name: str, image_size: int, channels: int) -> _Source:
     data = open_factor_data(name, image_size, channels=channels)
-    state = {"version": _VERSIONS[name]}
-    return _Source(name, name, state, data.space, DEFAULT_NUM_IMAGES, lambda: data)
+    state = {"version": VERSIONS[name]}
+    return _Source(name, name, state, data.space, SOURCES[name].num_images, lambda: data)
 
 
 def _stored(path: Path, image_size: int, channels: int, cache_dir: Path) -> _Source:

@@ -73,7 +73,7 @@ def open_folder(
 
         def build(pixels: np.ndarray) -> DataReport:
             survey = Survey(capacity)
-            rows, skipped = _decode_into(pixels, files, chosen, resize, survey)
+            rows, skipped = decode_into(pixels, files, chosen, resize, survey)
             if not rows:
                 failed = files.unreadable + skipped
                 raise ValueError(_nothing_usable(source, len(chosen), failed, files))
@@ -102,7 +102,7 @@ def open_folder(
         )
 
 
-def _decode_into(
+def decode_into(
     pixels: np.ndarray,
     files: ImageFiles,
     chosen: list[ImageFile],

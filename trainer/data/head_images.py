@@ -12,12 +12,12 @@ from comfyui_cldis.datasets.heads.generator import (
     check_image_size,
     render_dataset,
 )
+from comfyui_cldis.datasets.names import HEADS_NAME
 
 from .cache import CacheEntry, load_or_build
 from .report import DataReport
+from .sources import SOURCES
 from .survey import survey_drawn
-
-DEFAULT_NUM_IMAGES = 20000
 
 
 def open_heads(
@@ -30,12 +30,12 @@ def open_heads(
         OSError: the cache folder cannot be written.
     """
     check_image_size(image_size)
-    count = DEFAULT_NUM_IMAGES if num_images is None else num_images
+    count = SOURCES[HEADS_NAME].num_images if num_images is None else num_images
     entry = CacheEntry.of(
         cache_dir,
         (count, image_size, image_size, 3),
-        origin="heads",
-        wanted={"kind": "heads", "image_size": image_size, "num_images": count, "seed": seed},
+        origin=HEADS_NAME,
+        wanted={"kind": HEADS_NAME, "image_size": image_size, "num_images": count, "seed": seed},
         state={"generator": GENERATOR_VERSION},
     )
 
@@ -43,6 +43,6 @@ def open_heads(
         with tqdm(total=count, desc="rendering heads", unit="img", mininterval=0.5) as progress:
             render_dataset(count, image_size, seed, pixels, on_progress=progress.update)
         findings = survey_drawn(pixels, lambda row: f"head {row + 1}")
-        return DataReport("heads", count, count, image_size=image_size, findings=findings)
+        return DataReport(HEADS_NAME, count, count, image_size=image_size, findings=findings)
 
-    return load_or_build(entry, "heads", build)
+    return load_or_build(entry, HEADS_NAME, build)

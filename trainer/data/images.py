@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from comfyui_cldis.datasets.names import HEADS_NAME
 from comfyui_cldis.datasets.optional import is_missing
 from comfyui_cldis.datasets.registry import is_factor_source
 from comfyui_cldis.editing.framing import RESIZE_RULES, ResizeRule
@@ -14,7 +15,6 @@ from comfyui_cldis.editing.framing import RESIZE_RULES, ResizeRule
 from .factor_images import open_factor_images
 from .folder import open_folder
 from .report import DataReport
-from .sources import HEADS
 
 
 @dataclass(frozen=True)
@@ -71,20 +71,20 @@ def open_images(
         return ImageSet(
             *open_factor_images(source, image_size, channels, cache_dir, num_images, seed)
         )
-    if source != HEADS:
+    if source != HEADS_NAME:
         return ImageSet(
             *open_folder(source, image_size, channels, cache_dir, num_images, seed, resize)
         )
 
     if channels != 3:
-        raise ValueError(f"channels is {channels} for 'heads', which are RGB. Use channels 3.")
+        raise ValueError(f"channels is {channels} for '{source}', which is RGB. Use channels 3.")
     try:
         from .head_images import open_heads  # numba is optional, and slow to import
     except ModuleNotFoundError as error:
         if not is_missing(error, "numba", "llvmlite"):
             raise
         raise ModuleNotFoundError(
-            f"'heads' needs {error.name}, which is not installed. Install the training extras: "
+            f"'{source}' needs {error.name}, which is not installed. Install the training extras: "
             'python -m pip install -e ".[train]"'
         ) from error
     return ImageSet(*open_heads(image_size, cache_dir, num_images, seed))

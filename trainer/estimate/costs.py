@@ -21,8 +21,8 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.directions.quality import AMOUNTS as MEASURED_AMOUNTS
 from comfyui_cldis.model import DiffusionAutoencoder
 
+from ..assemble import BASE_IMAGES
 from ..config.settings import TrainConfig
-from ..export import BASE_IMAGES
 from ..model_quality import DIRECTION_STEPS, EVALUATION_BASES, INVERSION_STEPS
 from ..report import samples
 from ..training.objectives import build_objective

@@ -1,4 +1,4 @@
-"""What a run will be, before it starts: `python -m trainer ... --dry-run`.
+"""What a run will be, before it starts: `cldis train ... --dry-run`.
 
 The text is a TOML file: facts and estimates are its comments, and saved to a file it serves as a
 preset for the same run.
@@ -20,9 +20,9 @@ from accelerate import PartialState
 
 from comfyui_cldis.wording import counted
 
-from ..data import BUILT_IN_SOURCES, num_held_out
+from ..assemble import SEEN_IMAGES, UNSEEN_IMAGES
+from ..data import SOURCES, num_held_out
 from ..data.sources import require_source
-from ..export import SEEN_IMAGES, UNSEEN_IMAGES
 from ..report.checks import check_settings
 from ..run import RunSettings
 from ..training.distributed import part_of_batch
@@ -76,7 +76,7 @@ def make_plan(settings: RunSettings) -> Plan:
     part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps)
     num_images, source = count_images(settings)
     num_trained, num_evaluated = num_images, UNSEEN_IMAGES
-    if num_images and settings.data not in BUILT_IN_SOURCES:
+    if num_images and settings.data not in SOURCES:
         held_out = num_held_out(num_images, config.held_out)
         num_trained, num_evaluated = num_images - held_out, held_out or min(num_images, SEEN_IMAGES)
         source += f"; {held_out:,} of them held out of the training" if held_out else ""
@@ -159,8 +159,8 @@ def count_images(settings: RunSettings) -> tuple[int | None, str]:
     config, source = settings.config, Path(settings.data)
     size = f"{config.model.image_size} x {config.model.image_size} px"
     limit = config.num_images
-    if settings.data in BUILT_IN_SOURCES:
-        count = limit or _default_count(settings.data)
+    if settings.data in SOURCES:
+        count = limit or SOURCES[settings.data].num_images
         return count, f"{counted(count, 'image')} drawn by {settings.data}, {size}"
     require_source(settings.data)
     if is_factor_source(settings.data):
@@ -176,15 +176,6 @@ def count_images(settings: RunSettings) -> tuple[int | None, str]:
     count = min(found, limit or found)
     chosen = "" if count == found else f", {count:,} of them used"
     return count, f"{counted(found, 'image file')} in {source.name}{chosen}, brought to {size}"
-
-
-def _default_count(name: str) -> int:
-    """How many images are drawn when the configuration does not say."""
-    if name == "heads":
-        from ..data.head_images import DEFAULT_NUM_IMAGES
-    else:
-        from ..data.factor_images import DEFAULT_NUM_IMAGES
-    return DEFAULT_NUM_IMAGES
 
 
 def _length(plan: Plan) -> str:

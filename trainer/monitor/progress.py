@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: two live lines on a terminal, plain lines elsewhere.
+"""What a person sees while a run trains: two live lines on a terminal, plain lines elsewhere.
 
 Elsewhere is also a run within another program, such as ComfyUI: it trains in a thread of its own,
 and the console belongs to the program.

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: statistics, progress, TensorBoard, and events for programs."""
+"""What a run logs while it trains: statistics, progress, TensorBoard, and events for programs."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class RunLog:
         self.display.show(Progress(record.step, self.num_steps, speed, eta, shown))
         if self.board is not None:
             self.board.write(shown, speed)
-        self._tell(
+        self._emit(
             {
                 "event": "step",
                 **shown.numbers(),
@@ -125,9 +125,9 @@ class RunLog:
             path.parent.mkdir(exist_ok=True)
             with replacing(path) as temporary:
                 image.save(temporary, "PNG")
-            self._tell({"event": "image", "name": name, "step": step, "path": str(path.resolve())})
+            self._emit({"event": "image", "name": name, "step": step, "path": str(path.resolve())})
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _emit(self, event: dict[str, Any]) -> None:
         if self.events is None:
             return
         line = json.dumps(event, allow_nan=False) + "\n"

@@ -76,7 +76,7 @@ class TensorBoardLog:
 
 
 def open_tensorboard(folder: Path, first_step: int) -> TensorBoardLog | None:
-    """The board of a run, or None with one sentence on stderr when there can be none.
+    """The TensorBoard log of a run, or None with one sentence on stderr when there can be none.
 
     That is when tensorboard is missing, or cannot write to the folder because of its name.
     """

@@ -1,4 +1,4 @@
-"""`python -m trainer navigate`: finds directions in a trained model and writes a copy with them."""
+"""`cldis navigate`: finds directions in a trained model and writes a copy with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .space import SPREAD_IMAGES
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
 
 
-def run(options: Namespace, say: Callable[[str], None]) -> int:
+def run(options: Namespace, log: Callable[[str], None]) -> int:
     """Run the command; 0 when the model is written.
 
     Raises:
@@ -50,7 +50,7 @@ def run(options: Namespace, say: Callable[[str], None]) -> int:
             f"{header.latent_dim} dimensions. Ask for {header.latent_dim} or fewer."
         )
     try:
-        search(options, settings, say)
+        search(options, settings, log)
     except KeyboardInterrupt as stop:
         if settings.finder in STEPPED:
             raise
@@ -60,12 +60,12 @@ def run(options: Namespace, say: Callable[[str], None]) -> int:
     return 0
 
 
-def search(options: Namespace, settings: NavigationSettings, say: Callable[[str], None]) -> None:
+def search(options: Namespace, settings: NavigationSettings, log: Callable[[str], None]) -> None:
     """Find, measure and write the directions that a command line asks for."""
     model = load_checkpoint(options.model)
     model.networks.to(choose_device(options.device))
     space, origin = open_space(model, options.data, settings, options.seed)
-    say(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
+    log(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
     folder = options.output.with_suffix(".navigation")
     basis = find_with_progress(space, settings, options.seed, folder)
     shown = space.images[evenly(len(space.images), EVALUATION_BASES)].cpu()
@@ -82,17 +82,17 @@ def search(options: Namespace, settings: NavigationSettings, say: Callable[[str]
     for direction in result.directions:
         share = direction.quality.monotone
         evenness = "" if share is None else f", is monotone on {100 * share:.0f} %"
-        say(
+        log(
             f"  {direction.name}: {direction.minimum:+.1f} to {direction.maximum:+.1f} sd, "
             f"effect {direction.effect:.3f}{evenness}"
         )
     if basis.paths is not None:
         bent = sum(direction.path is not None for direction in result.directions)
-        say(
+        log(
             f"{bent} of them are bent: their sliders follow a path, the mean of the curves through "
             f"{basis.paths.shape[1]} codes."
         )
-    say(f"Wrote {options.output} with {len(result.directions)} directions.")
+    log(f"Wrote {options.output} with {len(result.directions)} directions.")
 
 
 def settings_of(options: Namespace) -> NavigationSettings:

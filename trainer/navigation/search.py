@@ -42,7 +42,7 @@ def find(
     facts = {"active_dimensions": active.dimensions.tolist(), **facts}
     if paths is None:
         return Basis(settings.finder, vectors, facts)
-    basis = Basis(settings.finder, vectors, facts, _along(vectors, paths))
+    basis = Basis(settings.finder, vectors, facts, along(vectors, paths))
     curved = {
         "bend_degrees": [round(bend, 2) for bend in bends(basis).tolist()],
         "path_spread": round(spread(paths), 4),
@@ -50,7 +50,7 @@ def find(
     return replace(basis, facts={**facts, **curved})
 
 
-def _along(vectors: Tensor, paths: Tensor) -> Tensor:
+def along(vectors: Tensor, paths: Tensor) -> Tensor:
     """Paths (K, B, P, N), those that run against their vectors (K, N) turned round."""
     ways = (paths[:, :, -1] - paths[:, :, 0]).mean(1)
     against = (ways * vectors).sum(1) < 0

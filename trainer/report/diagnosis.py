@@ -99,14 +99,14 @@ def too_few_records(run: Run) -> Finding | None:
         return None
     if not run.joint:
         text = (
-            f"Up to step {run.last_step} only the co-pilot was trained. Judge the images after "
+            f"Up to step {run.last_step} only the co-pilot was trained. Look at the images after "
             "its warm-up."
         )
         return Finding("note", "warmup_only", text)
     if len(run.joint) < MINIMUM_RECORDS:
         text = (
             f"The run has only {counted(len(run.joint), 'record')} after the co-pilot's warm-up, "
-            "too few to judge it. Train longer, or lower log_every_steps."
+            "too few to assess it. Train longer, or lower log_every_steps."
         )
         return Finding("note", "too_few_records", text)
     return None
@@ -327,7 +327,7 @@ def copilot_error(run: Run) -> Finding | None:
         has_fallen = capacity and capacity.after < capacity.before * (1 - CAPACITY_FALL)
         if capacity and has_fallen and has_capacity(run):
             fact += f", in which C fell from {capacity.before:.1f} to {capacity.after:.1f} nats"
-            remedy = "Train longer; if it goes on, raise loop.capacity_minimum."
+            remedy = "Train longer; if it persists, raise loop.capacity_minimum."
         else:
             remedy = "Lower copilot_learning_rate."
         return Finding("warning", "copilot_worse", f"{fact}. {remedy}")

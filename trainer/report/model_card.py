@@ -25,7 +25,7 @@ def write_card(path: Path) -> str:
     lines = [
         f"# Model card: {facts.name or path.stem}",
         "",
-        f"Printed by `python -m trainer card` from the header of `{path.name}`.",
+        f"Printed by `cldis card` from the header of `{path.name}`.",
         "",
         facts.data_card,
         "",

@@ -25,8 +25,8 @@ from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, encode, preview
 from comfyui_cldis.imaging.sheet import BACKGROUND, Row, contact_sheet
 
+from ..assemble import measure_statistics
 from ..data.evenly import evenly
-from ..export import measure_statistics
 from ..training.batches import to_tensor
 
 if TYPE_CHECKING:

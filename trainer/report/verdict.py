@@ -48,8 +48,8 @@ def why_no_sliders(model: Described) -> Verdict | None:
     if any(each.quality.is_monotone in (None, True) for each in model.directions):
         return None
     fact = f"no direction changes the images evenly on {100 * MONOTONE_SHARE:.0f} % of them"
-    remedy = "Train longer, or look for other directions with python -m trainer navigate."
-    return Verdict("uneven_directions", fact, remedy)
+    remedy = "Train longer, or look for other directions with cldis navigate."
+    return Verdict("no_monotone_direction", fact, remedy)
 
 
 def no_sliders(model: Described) -> Finding | None:

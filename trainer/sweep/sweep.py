@@ -1,4 +1,4 @@
-"""`python -m trainer sweep FILE`: the rows of an ablation, each with every seed, in one table.
+"""The rows of an ablation, each with every seed, in one table.
 
 The table is written after every run. A run that fails is listed with its reason, and the others go
 on.
@@ -7,9 +7,7 @@ on.
 from __future__ import annotations
 
 import re
-import shlex
 import traceback
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from comfyui_cldis.typed_path import expand
-from comfyui_cldis.wording import counted
 
 from ..config.settings import TrainConfig, flatten, load_preset, read_toml
 from ..monitor.metrics_file import STATS_NAME, read_records
@@ -27,7 +24,7 @@ from ..run import RunSettings, train
 from .columns import COPILOT, HOURS
 from .figure import draw_results
 from .scores import score, score_keys
-from .table import MARKDOWN_NAME, Result, read_results, table, write_table
+from .table import Result, table, write_table
 
 RUN_COLUMNS = ("diffusion", "reconstruction", "kl", "capacity", "information", "encoder_kl")
 QUALITY_COLUMNS = (
@@ -145,7 +142,7 @@ def run_sweep(
     sweep: Sweep,
     output: Path,
     device: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     trainer: Callable[..., Any] = train,
     on_results: Callable[[list[dict[str, Any]]], object] | None = None,
 ) -> list[dict[str, Any]] | None:
@@ -167,7 +164,7 @@ def run_sweep(
     for row, config in sweep.rows.items():
         for seed in sweep.seeds:
             folder = output / folder_name(row) / f"seed_{seed}"
-            say(f"== {row}, seed {seed}: {folder}")
+            log(f"== {row}, seed {seed}: {folder}")
             settings = RunSettings(
                 data=sweep.data,
                 output=folder,
@@ -179,17 +176,17 @@ def run_sweep(
             )
             result: dict[str, Any] = {"row": row, "seed": seed}
             try:
-                outcome = trainer(settings, say)
+                outcome = trainer(settings, log)
                 if not outcome.finished:
                     return None
                 result |= measure(folder, outcome.model, config)
                 if sweep.metrics:
-                    say(f"scoring {', '.join(sweep.metrics)}")
+                    log(f"scoring {', '.join(sweep.metrics)}")
                     result |= scores(sweep, config, outcome.model, device)
             except Exception as error:  # whatever it is, the other rows are worth having
                 reason = " ".join(str(error).split()) or "no reason given"
                 result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
-                say(f"{row}, seed {seed} failed: {result['error']}")
+                log(f"{row}, seed {seed} failed: {result['error']}")
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / ERROR_NAME).write_text(
                     traceback.format_exc(), encoding="utf-8", errors="backslashreplace"
@@ -220,7 +217,7 @@ def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
     """The scores of the two controls, as rows of the table: an oracle code and its rotation."""
     if not sweep.metrics:
         return []
-    from comfyui_cldis.datasets import open_factor_data
+    from comfyui_cldis.datasets.registry import open_factor_data
     from comfyui_cldis.metrics import FactorRepresentation, controls
 
     data = open_factor_data(sweep.data, next(iter(sweep.rows.values())).model.image_size)
@@ -276,59 +273,6 @@ def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
     groups = [shares, [COPILOT + key for key in shares], FIGURE_COLUMNS]
     write_table(output, results, text, draw_results(results, groups))
     return text
-
-
-def run(arguments: Namespace, say: Callable[[str], None]) -> int:
-    """The command; 0 when all rows are done, 1 when some failed, 130 when a run was stopped."""
-    from ..training.distributed import choose_device
-
-    sweep = load_sweep(arguments.file)
-    output = arguments.output
-    device = choose_device(arguments.device)
-    earlier = read_results(output)
-    known: list[Result] = [*pending(sweep, [], earlier)]
-    controls: list[Result] = []
-
-    def on_results(results: Sequence[Result]) -> None:
-        known[:] = [*results, *pending(sweep, results, earlier)]
-        publish(sweep, output, [*known, *controls])
-
-    try:
-        controls += control_rows(sweep)  # first, so that data without labels is refused at once
-        results = run_sweep(sweep, output, device, say, on_results=on_results)
-    except KeyboardInterrupt as stop:
-        if str(stop):
-            say(str(stop))
-        results = None
-    if results is None:
-        say(describe_stop(sweep, arguments, known))
-        return 130
-    text = publish(sweep, output, [*results, *controls])
-    say(f"{text}Wrote {output / 'table.md'}, table.json and table.png.")
-    failed = [f"{each['row']} (seed {each['seed']})" for each in results if "error" in each]
-    if failed:
-        say(f"Failed: {', '.join(failed)}. Mend the reason and run the same command again.")
-        return 1
-    return 0
-
-
-def describe_stop(sweep: Sweep, arguments: Namespace, known: Sequence[Result]) -> str:
-    """What is done of a sweep that was stopped, where its table is, and the command to resume.
-
-    Args:
-        arguments: of the command.
-        known: results of the runs that are done, and failures.
-    """
-    failed = sum("error" in each for each in known)
-    total = counted(len(sweep.rows) * len(sweep.seeds), "run")
-    done = f"{len(known) - failed} of {total} done" + (f", {failed} failed" if failed else "")
-    path = arguments.output / MARKDOWN_NAME
-    table = f"{path} holds what is done. " if known and path.is_file() else ""
-    words = ["sweep", str(arguments.file), "--output", str(arguments.output)]
-    if arguments.device != "auto":
-        words += ["--device", arguments.device]
-    command = shlex.join(["python", "-m", "trainer", *words])
-    return f"The sweep was stopped: {done}. {table}To resume: {command}"
 
 
 def pending(sweep: Sweep, results: Sequence[Result], earlier: Sequence[Result]) -> Iterator[Result]:

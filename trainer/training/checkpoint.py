@@ -66,7 +66,7 @@ def save_state(folder: Path, content: dict[str, Any], keep: int = 2) -> None:
 
 
 def describe_kept(folder: Path) -> str:
-    """Whether a run that failed can go on from a state: a sentence."""
+    """Whether a run that failed can resume from a state: a sentence."""
     if state_files(folder):
         return "The state that was saved last is kept."
     return "No state had been saved yet, so the run would start from the beginning."

@@ -17,7 +17,7 @@ LEAST_RISE = 0.02  # of the full learning rate; a smaller rise is not worth tell
 class RunSchedule:
     """The lengths a run was given; JSON-able through `dataclasses.asdict`.
 
-    A run that gets more steps goes on, it does not start over: its warm-ups and its schedule of C
+    A run that gets more steps continues, it does not start over: its warm-ups and its schedule of C
     stay where they were planned, and only the learning rate follows the new length.
 
     Attributes:
@@ -36,7 +36,7 @@ class RunSchedule:
     before: int = 0
 
     def resumed(self, config: TrainConfig, step: int) -> RunSchedule:
-        """The schedule of a run that goes on at `step` with the length in `config`."""
+        """The schedule of a run that continues at `step` with the length in `config`."""
         if config.steps == self.length:
             return self
         return RunSchedule(

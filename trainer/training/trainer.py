@@ -156,7 +156,7 @@ class Trainer:
     # -- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on exactly as if never stopped."""
+        """Everything needed to resume exactly as if never stopped."""
         return {
             "version": STATE_VERSION,
             "data": fingerprint(self.images),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..names import HEADS_NAME
 from ..space import FactorSpace
 from . import FACTORS, render_heads
 from .generator import check_image_size
 
-HEADS_NAME = "heads"
 NUM_LEVELS = 10
 
 SPACE = FactorSpace(tuple(factor.name for factor in FACTORS), (NUM_LEVELS,) * len(FACTORS))

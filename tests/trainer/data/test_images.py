@@ -46,7 +46,7 @@ def forbid_decoding(monkeypatch):
     def fail(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("trainer.data.folder._decode_into", fail)
+    monkeypatch.setattr("trainer.data.folder.decode_into", fail)
 
 
 def reds(image_set):

@@ -18,12 +18,12 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.model import DiffusionAutoencoder
 from trainer.__main__ import main
+from trainer.assemble import assemble
 from trainer.config.settings import TrainConfig, load_preset, preset_names, tomllib
 from trainer.estimate import costs
 from trainer.estimate import dry_run as plan
 from trainer.estimate.costs import Costs, StepTime, count_costs, kept_bytes, time_step
 from trainer.estimate.dry_run import about, describe_plan, make_plan, rounded, to_toml, write_plan
-from trainer.export import assemble
 from trainer.report.samples import draw_samples
 from trainer.run import RunSettings
 from trainer.training.batches import to_tensor
@@ -349,7 +349,7 @@ def test_passes_after_the_last_step_are_those_of_an_export(monkeypatch):
         return torch.zeros_like(x_t) + z.mean(1)[:, None, None, None]
 
     monkeypatch.setattr(DiffusionAutoencoder, "predict", predict)
-    monkeypatch.setattr("trainer.export.SMALLEST_EFFECT", 0.0)
+    monkeypatch.setattr("trainer.assemble.SMALLEST_EFFECT", 0.0)
     config = TINY.with_values(
         {"model.latent_dim": 2, "loop.copilot_warmup_steps": 0, "batch_size": 2}
     )

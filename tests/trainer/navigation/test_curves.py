@@ -18,7 +18,7 @@ from comfyui_cldis.editing.pipeline import edit, traverse
 from trainer.navigation import Basis, ModelSpace
 from trainer.navigation.paths import bends, shared_points, slider_amounts, slider_paths, spread
 from trainer.navigation.result import keep_names, safe_ranges, visible_directions
-from trainer.navigation.search import _along
+from trainer.navigation.search import along
 
 RADIUS = 4.0
 
@@ -82,7 +82,7 @@ def test_amounts_are_those_that_the_sliders_add_up_to_the_code() -> None:
 def test_curves_that_run_against_their_vectors_are_turned_round() -> None:
     basis = curved()
     assert basis.paths is not None
-    turned = _along(basis.vectors * torch.tensor([[-1.0], [1.0]]), basis.paths)
+    turned = along(basis.vectors * torch.tensor([[-1.0], [1.0]]), basis.paths)
     assert torch.equal(turned[0], basis.paths[0].flip(1))
     assert torch.equal(turned[1], basis.paths[1])
 

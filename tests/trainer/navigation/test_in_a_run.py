@@ -8,8 +8,8 @@ import torch
 
 from comfyui_cldis.directions.ranking import rank_vectors
 from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
+from trainer.assemble import assemble
 from trainer.config.settings import TrainConfig, load_preset
-from trainer.export import assemble
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +19,9 @@ def quick(monkeypatch):
         return rank_vectors(model, bases[:1], vectors, ranges, **more)
 
     monkeypatch.setattr("trainer.navigation.result.rank_vectors", rank)
-    monkeypatch.setattr("trainer.export.measure_quality", lambda *_: ModelQuality())
-    monkeypatch.setattr("trainer.export.BASE_IMAGES", 2)
-    monkeypatch.setattr("trainer.export.INVERSION_STEPS", 2)
+    monkeypatch.setattr("trainer.assemble.measure_quality", lambda *_: ModelQuality())
+    monkeypatch.setattr("trainer.assemble.BASE_IMAGES", 2)
+    monkeypatch.setattr("trainer.assemble.INVERSION_STEPS", 2)
     monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
 
 

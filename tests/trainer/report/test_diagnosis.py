@@ -522,13 +522,13 @@ EVEN, UNEVEN = 0.9, 0.89  # shares of the images, on both sides of the threshold
     ("shares", "words"),
     [
         ((UNEVEN, 0.0), "evenly on 90 % of them, so the 2 directions found are no"),
-        ((UNEVEN, UNEVEN), "look for other directions with python -m trainer navigate"),
+        ((UNEVEN, UNEVEN), "look for other directions with cldis navigate"),
         ((EVEN, 0.0), None),
         ((UNEVEN, None), None),  # the second was not measured
         ((None, None), None),
     ],
 )
-def test_directions_that_are_all_uneven_are_no_sliders(shares, words):
+def test_directions_none_of_which_is_monotone_are_no_sliders(shares, words):
     directions = tuple(
         Direction(str(index), (1.0,), -1, 1, quality=DirectionQuality(monotone=share))
         for index, share in enumerate(shares)
@@ -536,5 +536,5 @@ def test_directions_that_are_all_uneven_are_no_sliders(shares, words):
     facts = ModelFacts(quality=ModelQuality(explained_variance_random_noise=0.6))
     model = SimpleNamespace(directions=directions, facts=facts)
     first = diagnose(healthy(), CONFIG, model)
-    assert [each.rule for each in first] == ["uneven_directions"] * (words is not None)
+    assert [each.rule for each in first] == ["no_monotone_direction"] * (words is not None)
     assert words is None or words in first[0].text

@@ -22,8 +22,8 @@ from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality, TrainingFacts
 from comfyui_cldis.imaging.sheet import Row
 from comfyui_cldis.model import DiffusionAutoencoder
+from trainer.assemble import describe_run
 from trainer.config.settings import load_preset
-from trainer.export import describe_run
 from trainer.monitor.metrics_file import read_records
 from trainer.report.html import encode_image
 from trainer.report.model_card import write_card
@@ -135,7 +135,10 @@ def test_report_of_a_real_run(run, quick):
     assert fact(page, "Code explains") == "76 %"
     assert fact(page, "Sliders") == "2"
     assert "The image loss still fell by 20 % over the last quarter" in page.text
-    assert "yaw | 0 | left ... right | -2.41 to +2.34 | 0.273 | 56 % | uneven on 44 %" in page.text
+    assert (
+        "yaw | 0 | left ... right | -2.41 to +2.34 | 0.273 | 56 % | not monotone on 44 %"
+        in page.text
+    )
     assert "hair | -2.00 to +1.50 | 0.100 | not measured" in page.text
     assert "No warnings." not in page.texts
     assert "the feedback never had a say" in page.text

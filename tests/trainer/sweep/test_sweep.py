@@ -13,11 +13,13 @@ from trainer.config.settings import load_preset
 from trainer.monitor.metrics_file import read_records
 from trainer.report.report import headline
 from trainer.run import Outcome, RunSettings
+from trainer.sweep import command
 from trainer.sweep import sweep as module
 from trainer.sweep.columns import column_name, time_unit
+from trainer.sweep.command import run
 from trainer.sweep.figure import draw_results
 from trainer.sweep.scores import score_keys
-from trainer.sweep.sweep import flatten, load_sweep, pending, publish, run, run_sweep
+from trainer.sweep.sweep import flatten, load_sweep, pending, publish, run_sweep
 from trainer.sweep.table import read_results
 
 FILE = """
@@ -111,7 +113,7 @@ class StandIn:
     def __init__(self, stop_at: int | None = None):
         self.trained, self.stop_at = [], stop_at
 
-    def __call__(self, settings, say):
+    def __call__(self, settings, log):
         if self.stop_at == len(self.trained):
             return Outcome(False, 3, None)
         self.trained.append((settings.output.name, settings.output.parent.name, settings.config))
@@ -172,7 +174,7 @@ def test_a_sweep_counts_used_dimensions_as_the_report_does(sweep, tmp_path):
     run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, StandIn())
     run = tmp_path / "out" / "ramp" / "seed_0"
     counted = module.measure(run, run / "model.safetensors", sweep.rows["ramp"])["used_dimensions"]
-    facts = headline(read_records(run / "stats.jsonl"), {}, {})
+    facts = headline(read_records(run / "stats.jsonl"), {}, None)
     assert counted == 3 and ("Dimensions used", "3", "of 4") in facts
 
 
@@ -183,29 +185,25 @@ def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):
 
 
 @pytest.mark.parametrize(("stop_at", "raises"), [(0, False), (1, False), (0, True), (1, True)])
-def test_a_stopped_sweep_tells_its_command_and_what_is_done(
-    sweep, tmp_path, monkeypatch, stop_at, raises
-):
+def test_a_stopped_sweep_logs_its_command_and_what_is_done(sweep, tmp_path, stop_at, raises):
     class Interrupted(StandIn):
-        def __call__(self, settings, say):
+        def __call__(self, settings, log):
             if raises and len(self.trained) == stop_at:
                 raise KeyboardInterrupt("Stopped while the images were read.")
-            return super().__call__(settings, say)
+            return super().__call__(settings, log)
 
     output, said = tmp_path / "the out", []
-    monkeypatch.setattr(module.run_sweep, "__defaults__", (Interrupted(stop_at), None))
     arguments = ["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
-    assert run(parse(arguments), said.append) == 130
+    assert run(parse(arguments), said.append, Interrupted(stop_at)) == 130
     table = f"{output / 'table.md'} holds what is done. " if stop_at else ""
     assert said[-1] == (
-        f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume: python -m trainer "
+        f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume: cldis "
         f"sweep {tmp_path / 's.toml'} --output '{output}' --device cpu"
     )
     assert (output / "table.md").is_file() == bool(stop_at)
     assert ("Stopped while the images were read." in said) == raises
     # again, and stopped at once: what is done stays done
-    monkeypatch.setattr(module.run_sweep, "__defaults__", (StandIn(stop_at=0), None))
-    assert run(parse(arguments), said.append) == 130
+    assert run(parse(arguments), said.append, StandIn(stop_at=0)) == 130
     assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume" in said[-1]
 
 
@@ -238,19 +236,18 @@ def test_a_capacity_that_plays_no_part_is_not_measured(sweep, tmp_path):
 
 def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypatch):
     class Failing(StandIn):
-        def __call__(self, settings, say):
+        def __call__(self, settings, log):
             if (settings.output.parent.name, settings.config.seed) == ("ramp", 3):
                 raise FloatingPointError("The loss is not finite.\nLower learning_rate.")
-            return super().__call__(settings, say)
+            return super().__call__(settings, log)
 
     said, seen = [], []
     output = tmp_path / "out"
-    monkeypatch.setattr(module.run_sweep, "__defaults__", (Failing(), None))
     monkeypatch.setattr(
-        module, "publish", lambda *given: seen.append(len(given[2])) or publish(*given)
+        command, "publish", lambda *given: seen.append(len(given[2])) or publish(*given)
     )
     arguments = ["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
-    assert run(parse(arguments), said.append) == 1
+    assert run(parse(arguments), said.append, Failing()) == 1
     assert seen == [1, 2, 3, 4, 4]  # the table is written after every run
     text = (output / "table.md").read_text("utf-8")
     assert "| ramp | 1 | 1 |" in text and "| Diff-AE only | 2 | 6.5 ± 2.1 |" in text

@@ -69,12 +69,12 @@ import sys, time
 from datetime import timedelta
 sys.path.insert(0, sys.argv[1])
 import torch
-from trainer import devices
-devices.PROCESS_TIMEOUT = timedelta(seconds=2)
+from trainer.training import distributed
+distributed.PROCESS_TIMEOUT = timedelta(seconds=2)
 if sys.argv[2] == "processes":
-    process = devices.open_processes("cpu")
+    process = distributed.open_processes("cpu")
 else:
-    process = devices.open_accelerator(torch.device("cpu"), "fp32", False)
+    process = distributed.open_accelerator(torch.device("cpu"), "fp32", False)
 started = time.monotonic()
 if process.is_main_process:
     time.sleep(5)  # as if it decoded images

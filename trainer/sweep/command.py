@@ -1,0 +1,75 @@
+"""`cldis sweep FILE`: trains an ablation and keeps its table up to date."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from comfyui_cldis.wording import counted
+
+from ..run import train
+from ..training.distributed import choose_device
+from .sweep import Sweep, control_rows, load_sweep, pending, publish, run_sweep
+from .table import MARKDOWN_NAME, Result, read_results
+
+
+def run(
+    arguments: Namespace, log: Callable[[str], None], trainer: Callable[..., Any] = train
+) -> int:
+    """Train what is missing of a sweep; 0 when all rows are done, 1 when some failed, 130 when a
+    run was stopped.
+
+    Args:
+        arguments: `file`, `output` and `device`.
+        log: gets a sentence at a time.
+        trainer: trains one run; see `run_sweep`.
+    """
+    sweep = load_sweep(arguments.file)
+    output = arguments.output
+    device = choose_device(arguments.device)
+    earlier = read_results(output)
+    known: list[Result] = [*pending(sweep, [], earlier)]
+    controls: list[Result] = []
+
+    def on_results(results: Sequence[Result]) -> None:
+        known[:] = [*results, *pending(sweep, results, earlier)]
+        publish(sweep, output, [*known, *controls])
+
+    try:
+        controls += control_rows(sweep)  # first, so that data without labels is refused at once
+        results = run_sweep(sweep, output, device, log, trainer, on_results)
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            log(str(stop))
+        results = None
+    if results is None:
+        log(describe_stop(sweep, arguments, known))
+        return 130
+    text = publish(sweep, output, [*results, *controls])
+    log(f"{text}Wrote {output / 'table.md'}, table.json and table.png.")
+    failed = [f"{each['row']} (seed {each['seed']})" for each in results if "error" in each]
+    if failed:
+        log(f"Failed: {', '.join(failed)}. Fix the reason and run the same command again.")
+        return 1
+    return 0
+
+
+def describe_stop(sweep: Sweep, arguments: Namespace, known: Sequence[Result]) -> str:
+    """What is done of a sweep that was stopped, where its table is, and the command to resume.
+
+    Args:
+        arguments: of the command.
+        known: results of the runs that are done, and failures.
+    """
+    failed = sum("error" in each for each in known)
+    total = counted(len(sweep.rows) * len(sweep.seeds), "run")
+    done = f"{len(known) - failed} of {total} done" + (f", {failed} failed" if failed else "")
+    path = arguments.output / MARKDOWN_NAME
+    table = f"{path} holds what is done. " if known and path.is_file() else ""
+    words = ["sweep", str(arguments.file), "--output", str(arguments.output)]
+    if arguments.device != "auto":
+        words += ["--device", arguments.device]
+    command = shlex.join(["cldis", *words])
+    return f"The sweep was stopped: {done}. {table}To resume: {command}"
