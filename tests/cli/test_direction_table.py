@@ -56,7 +56,7 @@ def test_the_table_marks_what_is_weak(path: Path, capsys: pytest.CaptureFixture[
     assert [line.split("  ")[0] for line in lines[:3]] == ["hair length", "yaw", "third"]
     assert "-2.00 short .. +2.50 long" in lines[0] and lines[0].endswith("0.250   1.00")
     assert lines[1].endswith("0.75      not monotone on 25 % of the images")
-    assert lines[2].endswith("0.010   0.95  weak")
+    assert lines[2].endswith("0.010   0.95      weak")
 
 
 def test_measuring_adds_quality_and_thumbnails_and_nothing_else(
