@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from comfyui_cldis.model import (
     EncoderConfig,
     ModelConfig,
 )
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker of its own
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 
 LATENT_DIM = 4
 
