@@ -7,13 +7,16 @@ import contextlib
 import io
 import json
 import re
+import runpy
 import shlex
 from functools import cache
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
+import comfyui_cldis
 from comfyui_cldis.checkpoint import demo_model_path
 from comfyui_cldis.cli import main as cldis
 from trainer.__main__ import main as trainer
@@ -96,14 +99,19 @@ def commands(document: Path) -> list[tuple[str, str, list[str]]]:
 
 
 @cache
-def known_flags(program: str, command: str) -> set[str]:
-    """The flags that the help of a command lists."""
+def help_of(program: str, command: str) -> str:
+    """The help of a command."""
     shown = io.StringIO()
     main, command = (cldis, command) if program == "cldis" else (trainer, command or "train")
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         code = main([command, "--help"] if command else ["--help"])
         raise AssertionError(f"{program} {command} --help returned {code}")
-    return set(re.findall(r"(?<![\w-])--[\w-]+", shown.getvalue()))
+    return shown.getvalue()
+
+
+def known_flags(program: str, command: str) -> set[str]:
+    """The flags that the help of a command lists."""
+    return set(re.findall(r"(?<![\w-])--[\w-]+", help_of(program, command)))
 
 
 @pytest.mark.parametrize("document", GUIDES, ids=named)
@@ -111,6 +119,42 @@ def test_commands_and_flags_exist(document: Path) -> None:
     for program, command, flags in commands(document):
         unknown = set(flags) - known_flags(program, command)
         assert not unknown, f"{named(document)}: {program} {command} has no {sorted(unknown)}"
+
+
+def test_every_command_is_documented_and_promised() -> None:
+    commands = set(re.findall(r"^    (\w+)(?:  |$)", help_of("cldis", ""), flags=re.MULTILINE))
+    assert {"edit", "directions", "train", "card"} <= commands
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert commands == set(re.findall(r"^\| `cldis (\w+)", page, flags=re.MULTILINE))
+    promise = promised("Command line")
+    assert commands <= promise, f"not promised: {sorted(commands - promise)}"
+
+
+def test_every_public_name_is_promised() -> None:
+    names = {name for name in comfyui_cldis.__all__ if not name.startswith("_")}
+    promise = promised("Python")
+    assert names <= promise, f"not promised: {sorted(names - promise)}"
+    public = {name for name in vars(comfyui_cldis.Model) if not name.startswith("_")}
+    assert public <= promise, f"not promised: {sorted(public - promise)}"
+
+
+def promised(kind: str) -> set[str]:
+    """The names in one item of the changelog's compatibility promise."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    items = dict(re.findall(r"^- \*\*(.+?)\*\*:(.+?)(?=^- |^#)", text, re.MULTILINE | re.DOTALL))
+    return set(re.findall(r"`([\w.]+)`", items[kind]))
+
+
+def test_the_python_example_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.+?)^```", readme, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("example.py")
+    with Image.open("edited.png") as image:
+        assert image.size == (64, 64)
 
 
 def test_the_format_page_documents_all_that_a_file_holds() -> None:
