@@ -170,7 +170,7 @@ class Model:
         """Between two latents of as many items: 0 gives `first`, 1 gives `second`.
 
         Raises:
-            ValueError: latents that do not fit each other, or a fraction that is no finite number.
+            ValueError: latents that do not fit each other, or a fraction not from 0 to 1.
         """
         return pipeline.interpolate(_checked(first), _checked(second), fraction)
 
