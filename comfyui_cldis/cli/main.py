@@ -1,9 +1,9 @@
 """The `cldis` command: demo, edit, traverse for images; info, directions, rename, prune, evaluate
 and track for models; and train, with the trainer's other commands.
 
-Exit codes: 0; 1 for a sweep with failed runs; 2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C. They
-are those of the work: a console that cannot show a character, or a reader that goes away, as in
-`cldis info | head -1`, changes nothing (`console`).
+Exit codes: 0; 1 for a sweep with failed runs; 2 for wrong input, with one or two plain sentences on
+stderr; 130 after Ctrl-C. They are those of the work: a console that cannot show a character, or a
+reader that goes away, as in `cldis info | head -1`, changes nothing (`console`).
 Heavy imports happen inside the commands, so that help and errors come at once.
 """
 
@@ -69,8 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="cldis",
         description="Move the factors of an image.",
-        epilog="Exit codes: 0 done, 1 a sweep with failed runs, 2 wrong input, 130 cancelled; they are "
-        "those of the work, also where nobody reads the output to its end.",
+        epilog="Exit codes: 0 done, 1 a sweep with failed runs, 2 wrong input, 130 cancelled; they "
+        "are those of the work, also where nobody reads the output to its end.",
     )
     parser.add_argument("--version", action="version", version=f"cldis {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

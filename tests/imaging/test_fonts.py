@@ -53,7 +53,7 @@ def test_what_pillow_has_is_set_in_its_own_font(text: str) -> None:
 def test_other_scripts_are_set_in_an_installed_font_that_has_them(script: str) -> None:
     text = SCRIPTS[script]
     if lacks(text):
-        pytest.skip(f"no font of editing.fonts.INSTALLED with {script} is installed")
+        pytest.skip(f"no font of imaging.fonts.INSTALLED with {script} is installed")
     font = font_for(text, 15)
     assert isinstance(font, ImageFont.FreeTypeFont)
     assert font.size == 15 and font is font_for(text, 15)
