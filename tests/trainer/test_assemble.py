@@ -1,4 +1,4 @@
-"""Directions that a training run finds for the model it exports."""
+"""The model that a run exports: directions by the finder of its configuration."""
 
 from dataclasses import replace
 

@@ -16,7 +16,7 @@ from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.cli import scores
 from comfyui_cldis.cli.tracking import read_folder
-from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, tracking_table
+from comfyui_cldis.tracking import FAST, TrackingSettings
 from comfyui_cldis.tracking.settings import DIRECTIONS
 
 QUICK = TrackingSettings(num_bases=2, num_steps=1, num_coverage=3)
@@ -104,10 +104,3 @@ def test_too_few_images_are_refused(tmp_path):
 
 def test_choices_are_those_of_the_library():
     assert scores.DIRECTIONS == DIRECTIONS
-
-
-def test_the_table_names_what_is_not_known():
-    unknown = Tracking(None, 0.5, 0.5, 0.5, 0.5, None, None, None, None, (), {"seed": 0}, 0)
-    table = tracking_table(unknown)
-    assert "score unknown (A is; give images)" in table
-    assert "| coverage | none |" in table

@@ -1,0 +1,11 @@
+"""The score of content tracking as text."""
+
+from comfyui_cldis.tracking.result import Tracking
+from comfyui_cldis.tracking.table import tracking_table
+
+
+def test_the_table_names_what_is_not_known():
+    unknown = Tracking(None, 0.5, 0.5, 0.5, 0.5, None, None, None, None, (), {"seed": 0}, 0)
+    table = tracking_table(unknown)
+    assert "score unknown (A is; give images)" in table
+    assert "| coverage | none |" in table
