@@ -32,8 +32,8 @@ def synthetic_rows(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     codes[:, 6] = x[:, 0] * x[:, 1]
     codes[:, 7] = np.sin(3 * x[:, 2])
     codes[:, 8:10] = 0.8 * x[:, :2]
-    turn = np.linalg.qr(rng.standard_normal((10, 10)))[0]
-    codes[:, :10] += 0.15 * codes[:, :10] @ turn
+    rotation = np.linalg.qr(rng.standard_normal((10, 10)))[0]
+    codes[:, :10] += 0.15 * codes[:, :10] @ rotation
     codes[:, :15] += 0.1 * rng.standard_normal((rows, 15))
     codes[:, 15:] = 0.01 * rng.standard_normal((rows, 5))
     return codes, factors

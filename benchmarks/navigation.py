@@ -85,7 +85,7 @@ def trained(
     print(f"flow took {seconds[0]:.0f} s, learned and all predictors {seconds[1]:.0f} s")
     for key in ("accuracy", "similarity"):
         facts[key][PATHS] = curved.facts[key]["learned"]
-    print(f"learned turn {facts['largest_rotation_deg']} degrees; flow bends ", end="")
+    print(f"largest rotation {facts['largest_rotation_deg']} degrees; flow bends ", end="")
     print(f"{curved.facts['bend_degrees']}, spread {curved.facts['path_spread']}")
     learned = place(rows, active.dimensions, space.codes.shape[1])
     return {"learned": learned, "flow": curved.vectors}, facts, curved
@@ -119,7 +119,7 @@ def main() -> None:
         rows[PATHS] = curved
     rows |= {name: Basis(name, vectors) for name, vectors in found.items()}
     print(f"{len(found['axes'])} active dimensions; chance {facts['chance']}")
-    print("| finder | D | C | MIG | accuracy | similarity | CTS | purity | turn |")
+    print("| finder | D | C | MIG | accuracy | similarity | CTS | purity | rotation |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in ORDER:
         if name not in rows:
@@ -135,8 +135,8 @@ def main() -> None:
             named = {str(index): row for index, row in enumerate(vectors.tolist())}
             score = track(model, images, FAST, options.seed, vectors=named)
             cells += [_cell(score.cts), _cell(score.purity)]
-        turn = vectors.abs().amax(1).clamp(max=1).acos().rad2deg().max()
-        print(f"| {name} | " + " | ".join(cells) + f" | {float(turn):.0f} |", flush=True)
+        rotation_deg = vectors.abs().amax(1).clamp(max=1).acos().rad2deg().max()
+        print(f"| {name} | " + " | ".join(cells) + f" | {float(rotation_deg):.0f} |", flush=True)
 
 
 def _cell(value: float | None) -> str:

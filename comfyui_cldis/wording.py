@@ -1,4 +1,4 @@
-"""What a message says in words: numbers with nouns, odd names, and what a mistyped one may mean."""
+"""The words of messages: numbers with nouns, odd names, and what a mistyped one may mean."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def nearest(text: str, names: Sequence[str]) -> str | None:
 
 
 def hint(text: str, names: Sequence[str] = ()) -> str:
-    """Such as " Did you mean 'heads'?", to follow a sentence that says what is missing, or ""."""
+    """Such as " Did you mean 'heads'?", to follow a sentence about what is missing, or ""."""
     near = nearest(text, names)
     return f" Did you mean {near!r}?" if near else ""
 

@@ -54,15 +54,15 @@ def train(arguments: Namespace) -> int:
         from .estimate.dry_run import describe_plan
 
         if is_main:
-            say("Counting what the run needs and timing a few steps; large presets take a minute.")
+            log("Counting what the run needs and timing a few steps; large presets take a minute.")
         print(describe_plan(settings))
         return 0
-    outcome = run(settings, say, events=sys.stdout if arguments.events else None)
+    outcome = run(settings, log, events=sys.stdout if arguments.events else None)
     if outcome.finished:
         if is_main:
-            say(f"Finished: {outcome.model}")
+            log(f"Finished: {outcome.model}")
         return 0
-    say(f"To open it as it is now: cldis export {arguments.output}")
+    log(f"To open it as it is now: cldis export {arguments.output}")
     return 130
 
 
@@ -70,7 +70,7 @@ def export(arguments: Namespace) -> int:
     """Write the model of a run that was stopped before its end."""
     from .run import export_stopped
 
-    say(f"Wrote {export_stopped(stored_settings(arguments.folder, arguments.device), say)}")
+    log(f"Wrote {export_stopped(stored_settings(arguments.folder, arguments.device), log)}")
     return 0
 
 
@@ -83,7 +83,7 @@ def report(arguments: Namespace) -> int:
 
     model_path = arguments.folder / MODEL_NAME
     model = read_header(model_path) if model_path.is_file() else None
-    say(f"Wrote {write_report(arguments.folder, model, [])}")
+    log(f"Wrote {write_report(arguments.folder, model, [])}")
     return 0
 
 
@@ -91,14 +91,14 @@ def navigate(arguments: Namespace) -> int:
     """Find directions in a trained model and write a copy that has them."""
     from .navigation.command import run as run_navigate
 
-    return run_navigate(arguments, say)
+    return run_navigate(arguments, log)
 
 
 def sweep(arguments: Namespace) -> int:
     """Train the rows of an ablation and write one table."""
     from .sweep.command import run as run_sweep
 
-    return run_sweep(arguments, say)
+    return run_sweep(arguments, log)
 
 
 def card(arguments: Namespace) -> int:
@@ -133,7 +133,7 @@ def stored_settings(folder: Path, device: str) -> RunSettings:
     return RunSettings(source, folder, config, choose_device(device))
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """One line for the person at the terminal."""
     print(text.rstrip(), file=sys.stderr)
 
@@ -144,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     What the console cannot show, and a reader of the output that goes away, change nothing of it.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    with on_console(say):
+    with on_console(log):
         return run_command(words)
 
 
@@ -158,18 +158,18 @@ def run_command(words: Sequence[str]) -> int:
             print(end="", flush=True)  # here, so that a full disk is an error like others
             return code
     except KeyboardInterrupt as stop:
-        say(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to resume.")
+        log(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to resume.")
         return 130
     except ModuleNotFoundError as error:
-        say(f"trainer: {missing_package(error)}")
+        log(f"trainer: {missing_package(error)}")
         return 2
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
-        say(f"trainer: {full_disk(error) or error}")
+        log(f"trainer: {full_disk(error) or error}")
         return 2
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        say(
+        log(
             "trainer: Out of memory; what had been saved is kept. Run the same command with "
             "--set accumulation_steps=2 (or more), which computes the batch in parts, or choose "
             "a smaller preset."
@@ -204,9 +204,9 @@ def full_disk(error: BaseException) -> str | None:
 
 
 def announce_loading(modules: Container[str]) -> None:
-    """Say that it takes a while to load PyTorch, if it does and somebody watches."""
+    """Log that it takes a while to load PyTorch, if it does and somebody watches."""
     if sys.stderr.isatty() and "torch" not in modules:
-        say("Loading PyTorch ...")
+        log("Loading PyTorch ...")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

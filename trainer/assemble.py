@@ -88,7 +88,7 @@ def assemble(
         images: training images, uint8 (n, S, S, C).
         facts: what the run knows; how directions were found and the quality are added here.
         evaluated: images the quality is measured on, and whether training saw them.
-        log: told what is being measured.
+        log: gets a sentence about each measurement.
     """
     networks = copy.deepcopy(networks)
     networks.train(False)
@@ -124,7 +124,7 @@ def navigated(
 ) -> tuple[tuple[Direction, ...], dict[str, Any]]:
     """Directions by the finder that the configuration names, and the facts of the search.
 
-    A model in which there is nothing to find is exported without directions, and that is said.
+    A model in which there is nothing to find is exported without directions, which is logged.
     """
     from .navigation import ModelSpace, NavigationSettings, find
     from .navigation.result import visible_directions

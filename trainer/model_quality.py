@@ -40,7 +40,7 @@ def measure_directions(
     This is the one measurement of a run's export and of `navigate`.
 
     Args:
-        latent: base images with noise; `JUDGED_BASES` of them are enough.
+        latent: base images with x_T; `EVALUATION_BASES` of them are enough.
         on_direction: progress, called after each direction.
     """
     return with_measurements(model, latent, num_steps=DIRECTION_STEPS, on_direction=on_direction)
@@ -61,20 +61,20 @@ def measure_quality(
         mean: mean image of the training set (C, S, S), the reference of explained variance.
         seen: whether training saw the images after all, in words.
     """
-    random_parts, inverted_parts, preview_parts = [], [], []
+    sampled_parts, inverted_parts, preview_parts = [], [], []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         latent = encode(model, batch, inversion_steps=num_steps)
-        random_parts.append(decode(model, latent, num_steps=num_steps, seed=start))
+        sampled_parts.append(decode(model, latent, num_steps=num_steps, seed=start))
         inverted_parts.append(decode(model, latent, num_steps=num_steps))
         preview_parts.append(preview(model, latent))
-    random, inverted = torch.cat(random_parts), torch.cat(inverted_parts)
+    sampled, inverted = torch.cat(sampled_parts), torch.cat(inverted_parts)
     previews = torch.cat(preview_parts)
     return ModelQuality(
         images=seen,
         num_images=len(images),
         num_steps=num_steps,
-        explained_variance_random_noise=round(explained_variance(images, random, mean), 4),
+        explained_variance_random_noise=round(explained_variance(images, sampled, mean), 4),
         explained_variance_preview=round(explained_variance(images, previews, mean), 4),
         psnr_inverted_noise_db=round(psnr(images, inverted), 2),
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add them to the subparsers of `cldis`."""
-    info = commands.add_parser("info", help="say what a model file holds")
+    info = commands.add_parser("info", help="show what a model file holds")
     info.add_argument("model", nargs="?", type=typed_path, metavar="MODEL")
     info.add_argument("--json", action="store_true", help="for programs")
     info.set_defaults(run=_info)
@@ -39,7 +39,7 @@ def add_commands(commands: Commands) -> None:
     directions.add_argument(
         "--measure",
         action="store_true",
-        help="measure quality anew on --image or 4 drawn images; say what seems to change",
+        help="measure quality anew on --image or 4 drawn images; name what seems to change",
     )
     directions.add_argument(
         "--output", type=typed_path, metavar="FILE", help="model file with what --measure found"

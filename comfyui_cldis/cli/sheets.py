@@ -71,7 +71,7 @@ def traverse_sheet(
     """Draws (1, C, S, S) in [-1, 1], then its edits over the range of the direction `name`.
 
     Args:
-        seed, freedom: how far (0 to 1) the inverted noise moves towards that of the seed; all
+        seed, freedom: how far (0 to 1) the inverted x_T moves towards that of the seed; all
             edits share the result.
 
     Raises: ValueError for an unknown direction.

@@ -1,4 +1,4 @@
-"""What the commands say while they work."""
+"""What the commands print while they work."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def share_bar() -> Iterator[Callable[[str, float], None]]:
 @contextmanager
 def progress_lines(text: str) -> Iterator[Callable[[Any], None]]:
     """A line on stderr at every quarter of the work, for where a bar cannot be drawn."""
-    said = 0
+    reported = 0
 
     def on_step(step: Any) -> None:
-        nonlocal said
+        nonlocal reported
         quarter = 4 * (step.index + 1) // step.total
-        if quarter > said:
-            said = quarter
+        if quarter > reported:
+            reported = quarter
             complain(f"{text}: {25 * quarter} %")
 
     yield on_step

@@ -39,7 +39,7 @@ def find_axes(
 
     Args:
         model: its `directions` are ignored.
-        latent: base images with inverted noise, at least one.
+        latent: base images with inverted x_T, at least one.
         smallest_effect: axes below are dropped as dead.
         on_axis: progress, called with the index of each axis measured.
 

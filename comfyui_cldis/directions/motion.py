@@ -31,7 +31,7 @@ class Motion(NamedTuple):
     Attributes:
         right, down: shift of what changes.
         wider, taller: growth of its width and height, as a share (0.1 is 10 % more).
-        tilt: turn within the image in radians, clockwise.
+        tilt: rotation within the image in radians, clockwise.
         turn, nod: how much further the middle of what changes moves to the right and down than
             its outline does, as when a head turns.
         spread: (x, y) root mean square distance of the change from its middle.

@@ -45,7 +45,7 @@ def measure_vectors(
     """Move along every vector, or its path, from -1 to +1 sd and compare the images; in turn.
 
     Args:
-        latent: base images; their inverted noise is kept, as in an edit.
+        latent: base images; their inverted x_T is kept, as in an edit.
         vectors: (K, N), in standard deviations of each code dimension.
         paths: K, None for a vector that is all there is to its direction; () when all are.
         num_steps: DDIM steps per decode.
@@ -80,7 +80,7 @@ def rank_vectors(
 
     Args:
         model: its `directions` are ignored.
-        latent: base images with inverted noise, at least one.
+        latent: base images with inverted x_T, at least one.
         vectors: (K, N) of unit length, in standard deviations of each code dimension.
         ranges: (K, 2), least and greatest amount that is safe, in standard deviations; kept, but
             at least 0.5 and at most 4 to either side.

@@ -191,7 +191,7 @@ def decode(
         seed: None starts from the latent's own x_T; a number starts from fresh noise, item b
             from seed + b.
         freedom: with a seed, how far to go from the latent's own x_T (0) to the fresh noise (1),
-            on the sphere. A large edit may need some: the inverted noise holds on to the details
+            on the sphere. A large edit may need some: the inverted x_T holds on to the details
             of the image it came from.
         on_step: progress; an exception raised in it cancels.
 
@@ -225,7 +225,7 @@ def decode(
             x_T = slerp(x_T.float(), gaussian_noise(shape, seed, x_T.device), freedom)
     else:
         raise ValueError(
-            "The latent has no inverted noise. Encode with inversion steps above 0, "
+            "The latent has no inverted x_T. Encode with inversion steps above 0, "
             "or decode from a seed."
         )
     target = model.networks.device

@@ -115,7 +115,7 @@ def _check_shapes(codes: np.ndarray, factors: np.ndarray) -> None:
 
 def _check_numbers(codes: np.ndarray, factors: np.ndarray) -> None:
     if codes.dtype.kind not in "fiu":
-        raise ValueError(f"codes has the type {codes.dtype}; expected real numbers, say float32.")
+        raise ValueError(f"codes has the type {codes.dtype}. Give real numbers, such as float32.")
     bad = ~np.isfinite(codes)
     if bad.any():
         row, column = np.argwhere(bad)[0]

@@ -48,7 +48,7 @@ def dmig(
 ) -> dict[str, float]:
     """{"dmig": mean over the factors of (best - runner-up) / H(factor | the runner-up's factor)}.
 
-    The paper assigns dimensions to factors beforehand. Here a dimension belongs to the factors
+    The paper assigns dimensions to factors in advance. Here a dimension belongs to the factors
     whose best it is, of these to the one it tells most of; if to none, H(factor) stays.
     """
     data, information = _information(source, rng, settings)

@@ -42,6 +42,6 @@ def modularity_of(information: np.ndarray) -> float:
     """Mean over dimensions of 1 - (sum_k I^2 - max I^2) / (max I^2 (K - 1)); I is (N, K)."""
     squared = information**2
     largest = squared.max(axis=1)
-    tells = largest > 0
-    spread = (squared.sum(axis=1) - largest)[tells] / largest[tells] / (information.shape[1] - 1)
+    used = largest > 0
+    spread = (squared.sum(axis=1) - largest)[used] / largest[used] / (information.shape[1] - 1)
     return float(np.sum(1 - spread) / len(information))

@@ -1,4 +1,4 @@
-"""The packages the nodes need, and what a user is told of one that is missing or broken.
+"""The packages the nodes need, and what a user reads about one that is missing or broken.
 
 ComfyUI brings torch, and ComfyUI-Manager installs requirements.txt, but a pack that was cloned by
 hand comes without. So packages are looked for, without importing them, when ComfyUI asks for the
@@ -70,7 +70,7 @@ def require(*groups: Mapping[str, str]) -> None:
 
 
 def log_missing() -> None:
-    """Tells ComfyUI's log once what is missing: a warning, or a note where single nodes need it."""
+    """Logs once what is missing: a warning, or a note where single nodes need it."""
     if lacking := missing(BASE):
         logger.warning(describe_missing("CLDis", lacking))
     for title, group in (("CLDis Track Content", TRACKING), ("CLDis Train Model", TRAINING)):

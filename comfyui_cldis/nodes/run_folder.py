@@ -1,7 +1,7 @@
 """Where a training run started by a node keeps its files: its own folder, and the model it makes.
 
 output/cldis_runs/NAME/                     the run: states, statistics, samples, report
-output/cldis_runs/NAME/NAME images/       a batch that came over a link, as PNG files
+output/cldis_runs/NAME/NAME images/         a batch that came over a link, as PNG files
 output/cldis_runs/NAME/published.txt        SHA-256 of each model file this run has put out
 models/cldis/NAME.safetensors               the finished model
 """

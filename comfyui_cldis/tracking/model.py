@@ -63,7 +63,7 @@ class ModelGenerator:
         return decode(self.model, moved, num_steps=self.num_steps)
 
     def coverage(self, seed: int) -> float | None:
-        """A = 1 - MSE(x, G(E(x))) / Var(x), cut to [0, 1], with random noise and no residual code.
+        """A = 1 - MSE(x, G(E(x))) / Var(x), cut to [0, 1], with sampled x_T and no residual code.
 
         The variance is that about the mean of the images, and unbiased. With fewer than two
         images the recorded figure is returned.
@@ -83,7 +83,7 @@ class ModelGenerator:
 def bases_from_images(
     model: EditableModel, images: Images, settings: TrackingSettings, seed: int
 ) -> ModelGenerator:
-    """Bases with their inverted noise, which edits keep as well; the seed draws them.
+    """Bases with their inverted x_T, which edits keep as well; the seed draws them.
 
     Args:
         images: as in `track`, at least two.

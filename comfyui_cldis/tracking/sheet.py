@@ -37,11 +37,10 @@ def tracking_sheet(score: Tracking) -> Image.Image:
     """One row for each direction: five frames, motion, colour change after the motion, and where.
 
     Purest first; directions that are not active are only counted, unless none is active. The last
-    three columns are: motion from the first
-    frame to the last as colour (see the wheel below, grey where content was lost); how much colour
-    and brightness changed once the motion is followed; and all scaled effects together, as a mean
-    over all base images. Motion and colour share one scale over the sheet, `where` has its own
-    in each row.
+    three columns are: motion from the first frame to the last as colour (see the wheel below, grey
+    where content was lost); how much colour and brightness changed once the motion is followed; and
+    all scaled effects together, as a mean over all base images. Motion and colour share one scale
+    over the sheet, `where` has its own in each row.
 
     Raises:
         ValueError: a score without evidence, such as one that was read from a file.
@@ -78,9 +77,9 @@ def motion_colours(motion: Tensor, full: float) -> Tensor:
 
     Source: the wheel is that of optical flow benchmarks (Baker et al. 2011), in plain HSV.
     """
-    turn = torch.atan2(motion[1], motion[0]) / (2 * math.pi)
+    hue = torch.atan2(motion[1], motion[0]) / (2 * math.pi)  # of the whole circle
     strength = (motion.norm(dim=0) / full).clamp(0, 1)
-    corner = (turn * 6 + torch.tensor([5.0, 3.0, 1.0])[:, None, None]) % 6
+    corner = (hue * 6 + torch.tensor([5.0, 3.0, 1.0])[:, None, None]) % 6
     ramp = torch.minimum(corner, 4 - corner).clamp(0, 1)
     return 1 - strength * ramp
 

@@ -264,7 +264,7 @@ def test_bad_inputs(tiny_model, latent):
         for freedom in (0.0, 0.5):
             with pytest.raises(ValueError, match="noise map has shape .* does not fit tiny"):
                 decode(tiny_model, Latent(latent.z, x_T), seed=0, freedom=freedom)
-    with pytest.raises(ValueError, match="no inverted noise"):
+    with pytest.raises(ValueError, match="no inverted x_T"):
         decode(tiny_model, Latent(latent.z))
     with pytest.raises(ValueError, match="7 scalars but tiny has 4"):
         decode(tiny_model, Latent(torch.zeros(1, 7)), seed=0)

@@ -35,17 +35,17 @@ def test_by_hand():
 
 
 def test_a_rotation_scores_lower_and_dead_dimensions_do_not_count(factors):
-    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((5, 5)))[0]
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((5, 5)))[0]
     same = udr_pair(factors, factors)
-    assert udr_pair(factors, factors @ turn) < 0.5 * same
+    assert udr_pair(factors, factors @ rotation) < 0.5 * same
     padded = np.concatenate([factors, np.zeros((4000, 3)), 1e-3 * factors[:, :1] ** 2], axis=1)
     assert udr_pair(padded, factors) == pytest.approx(same, abs=0.03)
     assert udr_pair(np.zeros((10, 2)), np.zeros((10, 2))) == 0
 
 
 def test_each_training_gets_the_median_of_its_pairs(factors):
-    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((5, 5)))[0]
-    codes = [factors, -factors, factors[:, ::-1], factors @ turn]
+    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((5, 5)))[0]
+    codes = [factors, -factors, factors[:, ::-1], factors @ rotation]
     scores = udr(codes)
     pairs = sorted(udr_pair(codes[0], other) for other in codes[1:])
     assert scores[0] == pytest.approx(pairs[1])

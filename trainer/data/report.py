@@ -31,7 +31,7 @@ class DataReport:
     findings: Findings | None = None  # of the images used; None when they were not looked at
 
     def describe(self) -> str:
-        """Tells it in a few lines; the skipped files come last, at most ten by name."""
+        """The outcome in a few lines; the skipped files come last, at most ten by name."""
         left = self.found - self.used - len(self.skipped)
         parts = [f"{self.used:,} used"]
         parts += [f"{len(self.skipped):,} skipped"] if self.skipped else []
@@ -119,13 +119,13 @@ def _describe_duplicates(findings: Findings) -> str:
     times = "twice" if most == 2 else f"{most:,} times"
     first, repeated = findings.duplicates[0]
     example = f"({repeated} = {first}{', ...' if equal > 2 else ''})"
-    said = f"{equal:,} of those used are"
+    text = f"{equal:,} of those used are"
     if findings.num_repeated == 1:
-        return f"{said} one image, pixel by pixel, which counts {times} {example}"
-    said += f" only {findings.num_repeated:,} images, pixel by pixel"
+        return f"{text} one image, pixel by pixel, which counts {times} {example}"
+    text += f" only {findings.num_repeated:,} images, pixel by pixel"
     if most == 2:
-        return f"{said}, and each of these counts twice {example}"
-    return f"{said}; {name} counts most often, {times} {example}"
+        return f"{text}, and each of these counts twice {example}"
+    return f"{text}; {name} counts most often, {times} {example}"
 
 
 def describe_zips(names: Sequence[str], num_zips: int) -> str:

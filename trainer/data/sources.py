@@ -1,4 +1,4 @@
-"""The sources of images that are drawn rather than read from files, and what is said of each.
+"""The sources of images that are drawn rather than read from files, and what is recorded of each.
 
 `SOURCES` is the only place that knows them; everything else asks it.
 """

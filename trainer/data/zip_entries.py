@@ -60,7 +60,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 
 
 def why_packed(entry: zipfile.ZipInfo) -> str | None:
-    """What keeps an entry from being unpacked, as far as the directory tells; None: nothing."""
+    """What keeps an entry from being unpacked, as far as the directory shows; None: nothing."""
     if entry.flag_bits & (_ENCRYPTED | _STRONGLY_ENCRYPTED):
         return f"{ZIP_FAULT} encrypted; {REMEDY}, without a password"
     if entry.compress_type not in _READABLE:
@@ -86,7 +86,7 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def name_of(entry: zipfile.ZipInfo) -> str:
-    """The name of an entry; bytes of which nothing is said are UTF-8 if they can be.
+    """The name of an entry; bytes of no stated encoding are UTF-8 if they can be.
 
     The format's own rule for those is the code page 437 of DOS, by which programs for macOS and
     Linux do not go.

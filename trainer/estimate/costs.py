@@ -227,12 +227,11 @@ def count_end_passes(config: TrainConfig, num_evaluated: int) -> int:
     of the report. Every axis counts as a direction; the search of other finders is not counted.
 
     Args:
-        num_judged: images that the quality is measured on.
+        num_evaluated: images that the quality is measured on.
     """
     num_axes = config.model.latent_dim
-    inverted = (BASE_IMAGES + EVALUATION_BASES) * (
-        INVERSION_STEPS + 1
-    )  # one corrects the last step
+    # one more step corrects the last
+    inverted = (BASE_IMAGES + EVALUATION_BASES) * (INVERSION_STEPS + 1)
     ranked = num_axes * BASE_IMAGES * 2 * DIRECTION_STEPS  # both ways
     measured = num_axes * EVALUATION_BASES * len(MEASURED_AMOUNTS) * DIRECTION_STEPS
     evaluated = num_evaluated * (3 * QUALITY_STEPS + 1)  # inverted, and drawn from two noises

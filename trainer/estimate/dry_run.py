@@ -30,7 +30,7 @@ from .costs import STEP_FACTOR, Costs, StepTime, count_costs, count_end_passes, 
 
 HALF_BYTES = 2  # of a number in the exported model
 WIDTH = 88  # letters of a line that is wrapped
-MONTH = 30 * 86400.0  # seconds; what would take longer is not told as a number
+MONTH = 30 * 86400.0  # seconds; what would take longer gets no number
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def images_per_second(earlier: TrainingRecord, later: TrainingRecord) -> float |
 
 
 def seconds_per_step(earlier: TrainingRecord, later: TrainingRecord) -> float | None:
-    """Step time between two records, None when it cannot be told."""
+    """Step time between two records, None when it is not known."""
     seconds = earlier.number("seconds"), later.number("seconds")
     rate = _rate((earlier.step, later.step), seconds)
     return 1 / rate if rate else None

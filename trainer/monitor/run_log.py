@@ -68,7 +68,7 @@ class RunLog:
         self.is_warmup = False
         drop_records_after(self.path, first_step)
         self.recent: deque[TrainingRecord] = deque(maxlen=SPEED_RECORDS + 1)
-        self.board = open_tensorboard(folder, first_step) if use_tensorboard else None
+        self.tensorboard = open_tensorboard(folder, first_step) if use_tensorboard else None
         self.display = open_display(num_steps, first_step)
 
     def __enter__(self) -> RunLog:
@@ -81,8 +81,8 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self.display.close()
-        if self.board is not None:
-            self.board.close()
+        if self.tensorboard is not None:
+            self.tensorboard.close()
 
     def write(self, record: TrainingRecord, since: TrainingRecord) -> None:
         """Take one record in.
@@ -103,8 +103,8 @@ class RunLog:
         eta = None if step_time is None else step_time * max(0, self.num_steps - record.step)
         shown = record if self.has_capacity else replace(record, capacity=None)
         self.display.show(Progress(record.step, self.num_steps, speed, eta, shown))
-        if self.board is not None:
-            self.board.write(shown, speed)
+        if self.tensorboard is not None:
+            self.tensorboard.write(shown, speed)
         self._emit(
             {
                 "event": "step",
@@ -116,9 +116,9 @@ class RunLog:
         )
 
     def image(self, name: str, image: Image.Image, step: int) -> None:
-        """Show an image in TensorBoard; with events, save it as well and tell its path."""
-        if self.board is not None:
-            self.board.image(name, image, step)
+        """Show an image in TensorBoard; with events, save it as well and emit its path."""
+        if self.tensorboard is not None:
+            self.tensorboard.image(name, image, step)
         if self.events is not None:
             file_name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}_{step:06d}.png"
             path = self.folder / SAMPLES_NAME / file_name

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER_NAME = "tensorboard"
 GROUPS = {
-    "loss": ("total", "diffusion", "distillation", "reconstruction", "bottleneck", "penalty"),
+    "loss": ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty"),
     "loop": (
         "capacity",
         "kl",

@@ -90,7 +90,7 @@ class LearnedSearch:
         self.space, self.settings, self.seed, self.count = space, settings, seed, count
         self.active = active.dimensions.to(space.codes.device)
         self.step = 0
-        self.mark = _fingerprint(space, settings, active, count, seed)
+        self.fingerprint = _fingerprint(space, settings, active, count, seed)
         size = len(self.active)
         drawn = random_rows(size, count, step_generator(seed, 0, BASIS_STREAM))
         fixed = {"axes": torch.eye(size)[:count], "random": drawn}
@@ -169,7 +169,7 @@ class LearnedSearch:
             if name == LEARNED:
                 figures = {key: float(value.detach()) for key, value in found.items()}
         self.step += 1
-        return figures | {"turn": largest_rotation_deg(self.rows())}
+        return figures | {"rotation_deg": largest_rotation_deg(self.rows())}
 
     @torch.no_grad()
     def facts(self) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class LearnedSearch:
     def state(self) -> dict[str, Any]:
         """Tensors, numbers and strings."""
         parts = {name: contender.state() for name, contender in self.contenders.items()}
-        return {"mark": self.mark, "step": self.step, "contenders": parts}
+        return {"fingerprint": self.fingerprint, "step": self.step, "contenders": parts}
 
     def _figures(self, contender: Contender, moves: Moves) -> dict[str, Tensor]:
         settings = self.settings
@@ -250,7 +250,7 @@ class LearnedSearch:
         if loaded is None:
             return
         state = loaded[0]
-        if state.get("mark") != self.mark or state["step"] > self.settings.steps:
+        if state.get("fingerprint") != self.fingerprint or state["step"] > self.settings.steps:
             raise ValueError(
                 f"{watch.folder} holds another search, at step {state.get('step')}: of another "
                 "model, data, seed or settings. Give those it was begun with, or delete the folder."

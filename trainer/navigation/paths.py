@@ -67,7 +67,7 @@ def slider_amounts(basis: Basis, codes: Tensor) -> Tensor:
 
     Of a basis without bent paths these are its projections. Else the sum of what the paths add is
     fitted to each code by damped Gauss-Newton steps (Levenberg 1944), from the projections on;
-    beyond its ends a path goes on straight.
+    beyond its ends a path is straight.
     """
     codes = codes.double().cpu()
     found = basis.project(codes)

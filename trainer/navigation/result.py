@@ -72,7 +72,7 @@ def with_basis(
     has already, but for 18 degrees, keeps that one's name and labels.
 
     Args:
-        bases: base images with inverted noise; effects are measured on the first eight, quality
+        bases: base images with inverted x_T; effects are measured on the first eight, quality
             on all.
         facts: what to record of the search beside the basis's own facts.
         on_vector, on_direction: progress, called after each effect and each quality measured.

@@ -1,4 +1,4 @@
-"""What the settings alone say of a run, before it starts."""
+"""Warnings that follow from the settings alone, before a run starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from .finding import Finding
 from .history import Run
 
-MOST_NATS = 8.0  # of one latent: it then tells 1,000 values apart, more than an image shows
+MOST_NATS = 8.0  # of one latent: it then distinguishes 1,000 values, more than an image shows
 USUAL_NATS = (1, 2)  # of C per latent in the presets
 
 

@@ -1,6 +1,6 @@
-"""Warnings in words: what the statistics of a run say about its health, and what to do.
+"""Warnings in words: what the statistics of a run show of its health, and what to do.
 
-Pure functions from records (stats.jsonl) to findings. A rule says something only when the records
+Pure functions from records (stats.jsonl) to findings. A rule finds something only when the records
 hold enough for it; thresholds are constants of this module. C is the co-pilot's capacity, KL what
 it stores, I what the image decoder uses of the code, all in nats per image.
 """
@@ -94,7 +94,7 @@ def less_code(run: Run) -> str:
 
 
 def too_few_records(run: Run) -> Finding | None:
-    """Says why most rules are silent."""
+    """Why most rules are silent."""
     if run.is_on("loop", "copilot_only"):
         return None
     if not run.joint:
@@ -142,7 +142,7 @@ def short_run(run: Run) -> Finding | None:
 
 def dimensions(run: Run) -> Finding | None:
     """Few, or all, of the co-pilot's dimensions in use."""
-    kl = final_dimensions(run.evaluated) if len(run.evaluated) >= MINIMUM_RECORDS else None
+    kl = final_dimensions(run.copilot) if len(run.copilot) >= MINIMUM_RECORDS else None
     if kl is None or stores_entropy(run):
         return None
     used, total = int((kl > USED_DIMENSION).sum()), len(kl)
@@ -156,7 +156,7 @@ def dimensions(run: Run) -> Finding | None:
         return None
     many = f"{used} of {total} dimensions" if used else f"none of its {counted(total, 'dimension')}"
     highest = run.setting("loop", "capacity_maximum")
-    capacity = series(last(run.evaluated, END_SHARE), "capacity")
+    capacity = series(last(run.copilot, END_SHARE), "capacity")
     if not has_capacity(run):
         remedy = "Lower loop.kl_weight, or train longer."
     elif highest is not None and len(capacity) and np.median(capacity) >= 0.95 * highest:
@@ -232,7 +232,7 @@ def decoder_use(run: Run) -> Finding | None:
 
 
 def capacity_stuck(run: Run) -> Finding | None:
-    """Feedback "information" that has nothing to say: C at its minimum or on its ramp."""
+    """Feedback "information" without effect: C at its minimum or on its ramp."""
     records = [record for record in run.joint if record.number("capacity") is not None]
     steps, share = run.setting("steps"), run.setting("loop", "ramp_fraction")
     low = run.setting("loop", "capacity_minimum")
@@ -272,7 +272,7 @@ def capacity_stuck(run: Run) -> Finding | None:
             )
         else:
             text = (
-                "C rose along its ramp all the time, so the feedback never had a say. Raise "
+                "C rose along its ramp all the time, so the feedback had no effect. Raise "
                 "loop.capacity_maximum, or lower loop.ramp_fraction, to give it room."
             )
         return Finding("warning", "capacity_on_ramp", text)
@@ -314,7 +314,7 @@ def copilot_error(run: Run) -> Finding | None:
     """
     size = run.setting("model", "copilot", "image_size")
     channels = run.setting("model", "in_channels")
-    change = last_change(series(run.evaluated, "reconstruction"))
+    change = last_change(series(run.copilot, "reconstruction"))
     if change is None or not change.is_significant or not size or not channels:
         return None
     relative = math.expm1((change.after - change.before) / (channels * size**2))
@@ -323,7 +323,7 @@ def copilot_error(run: Run) -> Finding | None:
             f"The co-pilot's images got worse: their error grew by {100 * relative:.0f} % over "
             "the last quarter of the run"
         )
-        capacity = last_change(series(run.evaluated, "capacity"))
+        capacity = last_change(series(run.copilot, "capacity"))
         has_fallen = capacity and capacity.after < capacity.before * (1 - CAPACITY_FALL)
         if capacity and has_fallen and has_capacity(run):
             fact += f", in which C fell from {capacity.before:.1f} to {capacity.after:.1f} nats"

@@ -1,4 +1,4 @@
-"""What is said of a run: one thing to know, and what to do."""
+"""A finding about a run: a fact, and what to do about it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..training.record import TrainingRecord, finite
 
-MINIMUM_RECORDS = 12  # fewer records after the co-pilot's warm-up support no judgement
+MINIMUM_RECORDS = 12  # fewer records after the co-pilot's warm-up are too few to assess a run
 END_SHARE = 0.1  # "at the end" is the last tenth of the records
 USED_DIMENSION = 0.1  # nats: a dimension with more KL counts as used
 SIGNIFICANT = 2.0  # standard errors a change needs to count
@@ -57,7 +57,7 @@ class Run:
         return place
 
     @property
-    def evaluated(self) -> Sequence[TrainingRecord]:
+    def copilot(self) -> Sequence[TrainingRecord]:
         """The records that show the co-pilot at work: all of a run that trains nothing else."""
         return self.records if self.is_on("loop", "copilot_only") else self.joint
 

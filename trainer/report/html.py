@@ -133,7 +133,7 @@ def render_findings(findings: Sequence[Finding]) -> str:
         items.insert(
             0, '<li class="finding good"><b>No warnings.</b>The records show no fault.</li>'
         )
-    return f"<h2>What the run says</h2><ul>{''.join(items)}</ul>"
+    return f"<h2>Findings</h2><ul>{''.join(items)}</ul>"
 
 
 def render_words(*, has_capacity: bool = True, is_entropy: bool = False) -> str:

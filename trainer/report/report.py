@@ -184,11 +184,11 @@ def headline(
         return found
     found.append(sliders_fact(model))
     quality = model.facts.quality
-    random = quality.explained_variance_random_noise
-    if random is not None and random >= 0:
-        found.append(("Code explains", f"{100 * random:.0f} %", f"of {evaluated_on(quality)}"))
-    elif random is not None:
-        small = f"of {evaluated_on(quality)}: the mean image is nearer ({random:.2f})"
+    explained = quality.explained_variance_random_noise
+    if explained is not None and explained >= 0:
+        found.append(("Code explains", f"{100 * explained:.0f} %", f"of {evaluated_on(quality)}"))
+    elif explained is not None:
+        small = f"of {evaluated_on(quality)}: the mean image is nearer ({explained:.2f})"
         found.append(("Code explains", "nothing", small))
     return found
 

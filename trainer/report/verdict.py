@@ -10,7 +10,7 @@ from comfyui_cldis.wording import counted
 
 from .finding import Finding
 
-WEAK_CODE = 0.2  # explained variance with random noise up to which directions show little
+WEAK_CODE = 0.2  # explained variance from sampled x_T up to which directions show little
 
 
 class Verdict(NamedTuple):
@@ -30,9 +30,9 @@ class Verdict(NamedTuple):
 def why_no_sliders(model: Described) -> Verdict | None:
     """What is wrong with all directions of a model together; None when some may be used.
 
-    Evaluated by the share of the images' variance that the code explains with sampled noise, by
-    whether there is any direction, and by whether any of them is monotone. What was not measured is
-    not held against a model.
+    The criteria: the share of the images' variance that the code explains from sampled x_T, whether
+    there is any direction, and whether any of them is monotone. What was not measured is not held
+    against a model.
     """
     explained = model.facts.quality.explained_variance_random_noise
     if explained is not None and explained <= WEAK_CODE:
@@ -47,7 +47,7 @@ def why_no_sliders(model: Described) -> Verdict | None:
         return Verdict("weak_code", fact, "Train longer.")
     if any(each.quality.is_monotone in (None, True) for each in model.directions):
         return None
-    fact = f"no direction changes the images evenly on {100 * MONOTONE_SHARE:.0f} % of them"
+    fact = f"no direction is monotone on {100 * MONOTONE_SHARE:.0f} % of the images"
     remedy = "Train longer, or look for other directions with cldis navigate."
     return Verdict("no_monotone_direction", fact, remedy)
 

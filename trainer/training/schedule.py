@@ -10,7 +10,7 @@ from comfyui_cldis.wording import counted
 from ..config.settings import TrainConfig
 
 LEARNING_RATE_FLOOR = 0.1
-LEAST_RISE = 0.02  # of the full learning rate; a smaller rise is not worth telling
+LEAST_RISE = 0.02  # of the full learning rate; a smaller rise is not mentioned
 
 
 @dataclass(frozen=True)
@@ -102,19 +102,19 @@ class RunSchedule:
             return "the learning rate stays"
         if self.rate >= 1 and decay < left:
             return f"the learning rate falls over the last {counted(decay, 'step')}"
-        turn = self._turn(config)
-        rise, top = turn - self.changed_at, self.fall(config, turn)
-        goes_on = f"the learning rate continues from {self.rate:.0%} of its full value"
+        peak = self._peak(config)
+        rise, top = peak - self.changed_at, self.fall(config, peak)
+        continues = f"the learning rate continues from {self.rate:.0%} of its full value"
         falls = f"falls to {self.fall(config, self.length):.0%}"
         if top - self.rate < LEAST_RISE:  # the fall is on already
-            return f"{goes_on} and {falls} in {_those_left(left)}"
-        rises = f"{goes_on}, rises to {top:.0%} within {counted(rise, 'step')}"
+            return f"{continues} and {falls} in {_those_left(left)}"
+        rises = f"{continues}, rises to {top:.0%} within {counted(rise, 'step')}"
         if rise == left:
-            return f"{goes_on} and rises to {top:.0%} in {_those_left(left)}"
+            return f"{continues} and rises to {top:.0%} in {_those_left(left)}"
         last = min(decay, left - rise)
         return f"{rises} and {falls} " + (f"over the last {last:,}" if last > 1 else "in the last")
 
-    def _turn(self, config: TrainConfig) -> int:
+    def _peak(self, config: TrainConfig) -> int:
         """The step since the change at which the learning rate is highest."""
         low, high = self.changed_at, self.length
         while low < high:  # the climb crosses the fall once

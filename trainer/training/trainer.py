@@ -140,9 +140,7 @@ class Trainer:
             self.networks, self.objective, self.schedule, config.loop, config.flip, self.mean
         )
         if config.use_compile:
-            _ = (
-                self.schedule.log_snr
-            )  # computed at first use from diffusers, which cannot be traced
+            _ = self.schedule.log_snr  # computed at first use by diffusers, which cannot be traced
             losses.compile()
         self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
         self.control = controller.start(config.loop, self.envelope(0.0))

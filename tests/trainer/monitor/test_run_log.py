@@ -322,7 +322,7 @@ def test_a_reader_that_went_away_is_told_once_and_nothing_is_lost(tmp_path, capf
 # -- TensorBoard ---------------------------------------------------------------------------------
 
 
-def read_board(folder: Path):
+def read_tensorboard(folder: Path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     board = accumulator.EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0})
     return board.Reload()
@@ -333,7 +333,7 @@ def test_scalars_by_group_and_images(tmp_path):
     with RunLog(tmp_path, 0, 100) as log:
         log.write(record(10, planned_steps=5, used=float("nan")), START)
         log.image("traversals", Image.new("L", (8, 6)), 10)
-    board = read_board(tmp_path)
+    board = read_tensorboard(tmp_path)
     tags = set(board.Tags()["scalars"])
     assert {"loss/diffusion", "loop/capacity", "loop/kl", "speed/images_per_sec"} <= tags
     assert {"optimizer/gradient_norm", "kl_per_dimension/01", "other/planned_steps"} <= tags
@@ -352,7 +352,11 @@ def test_resuming_purges_what_lies_beyond(tmp_path):
             log.write(record(step), START)
     with RunLog(tmp_path, 20, 100) as log:
         log.write(record(40), START)
-    assert [item.step for item in read_board(tmp_path).Scalars("loss/diffusion")] == [10, 20, 40]
+    assert [item.step for item in read_tensorboard(tmp_path).Scalars("loss/diffusion")] == [
+        10,
+        20,
+        40,
+    ]
 
 
 def test_missing_tensorboard_is_said_once(tmp_path, capfd, monkeypatch):

@@ -76,9 +76,9 @@ def test_independent_components_by_hand_and_without_chance():
     sources = (
         torch.rand(4000, 2, generator=torch.Generator().manual_seed(0)).double() - 0.5
     ) * 12**0.5
-    turn = torch.tensor([[0.75**0.5, -0.5], [0.5, 0.75**0.5]]).double()
-    white = (sources @ turn.T) @ torch.linalg.inv(
-        torch.linalg.cholesky(torch.cov((sources @ turn.T).T))
+    rotation = torch.tensor([[0.75**0.5, -0.5], [0.5, 0.75**0.5]]).double()
+    white = (sources @ rotation.T) @ torch.linalg.inv(
+        torch.linalg.cholesky(torch.cov((sources @ rotation.T).T))
     ).T
     unmixing, rounds = fast_ica(white, torch.eye(2).double())
     again, _ = fast_ica(white, torch.eye(2).double())

@@ -225,7 +225,7 @@ def test_capacity_at_its_minimum():
 def test_capacity_on_its_ramp_all_the_time():
     on_ramp = changed(capacity=ramp, kl=ramp, encoder_kl=ramp, information=60.0)
     severity, text = found(on_ramp)["capacity_on_ramp"]
-    assert severity == "warning" and "never had a say" in text
+    assert severity == "warning" and "had no effect" in text
     cold = changed(capacity=ramp, kl=ramp, encoder_kl=ramp, information=0.9)
     assert "less than 1 nat" in found(cold)["capacity_on_ramp"][1]
     # as a choice it is no finding, and a run off its ramp for a fifth of the time neither
@@ -515,16 +515,16 @@ def test_sliders_of_a_model_that_does_not_follow_its_code(explained, directions,
     assert len([each for each in diagnose([], None, model)]) == 1 + len(first)
 
 
-EVEN, UNEVEN = 0.9, 0.89  # shares of the images, on both sides of the threshold
+EVEN, NOT_MONOTONE = 0.9, 0.89  # shares of the images, on both sides of the threshold
 
 
 @pytest.mark.parametrize(
     ("shares", "words"),
     [
-        ((UNEVEN, 0.0), "evenly on 90 % of them, so the 2 directions found are no"),
-        ((UNEVEN, UNEVEN), "look for other directions with cldis navigate"),
+        ((NOT_MONOTONE, 0.0), "monotone on 90 % of the images, so the 2 directions found are no"),
+        ((NOT_MONOTONE, NOT_MONOTONE), "look for other directions with cldis navigate"),
         ((EVEN, 0.0), None),
-        ((UNEVEN, None), None),  # the second was not measured
+        ((NOT_MONOTONE, None), None),  # the second was not measured
         ((None, None), None),
     ],
 )

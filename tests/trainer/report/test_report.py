@@ -141,7 +141,7 @@ def test_report_of_a_real_run(run, quick):
     )
     assert "hair | -2.00 to +1.50 | 0.100 | not measured" in page.text
     assert "No warnings." not in page.texts
-    assert "the feedback never had a say" in page.text
+    assert "the feedback had no effect" in page.text
     images = page.tags.count("img")
     assert images == 6 + 1 and len(page.addresses) == images
     assert not list(run.glob("*.tmp"))
