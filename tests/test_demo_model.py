@@ -68,7 +68,7 @@ def test_writing_it_anew_changes_no_weight_and_nothing_that_is_shown(tmp_path):
     assert not {"monotone_share", "num_visible_monotone"} & facts["quality"].keys()
 
 
-def test_the_file_is_small_and_tells_its_story(model):
+def test_the_file_is_small_and_describes_itself(model):
     path = Path(demo_model_path())
     assert path.stat().st_size <= 16e6
     facts = read_header(path).facts

@@ -30,7 +30,7 @@ def test_a_kill_in_one_line():
     )
 
 
-def test_the_report_tells_every_kill_and_the_outcome(tmp_path):
+def test_the_report_lists_every_kill_and_the_outcome(tmp_path):
     kills = [Kill(1, 4, False, ("state.pt",))]
     for found, is_identical in ((None, None), ([], True), (["state.step"], False)):
         write_report(tmp_path, kills, found, kills=2, steps=9, seed=0)
@@ -71,7 +71,7 @@ def test_progress_of_a_run_and_its_failure(tmp_path, monkeypatch):
         (["--output", "{}/a.txt"], "choose another folder"),
     ],
 )
-def test_wrong_input_is_told_before_anything_runs(tmp_path, capsys, arguments, words):
+def test_wrong_input_is_refused_before_anything_runs(tmp_path, capsys, arguments, words):
     (tmp_path / "a.txt").write_text("kept")
     with pytest.raises(SystemExit) as ended:
         main([text.format(tmp_path) for text in arguments])
@@ -80,13 +80,13 @@ def test_wrong_input_is_told_before_anything_runs(tmp_path, capsys, arguments, w
 
 
 @pytest.mark.parametrize(("found", "code"), [([], 0), (["state.step"], 1)])
-def test_the_command_says_how_the_drill_ended(tmp_path, capsys, monkeypatch, found, code):
+def test_the_command_prints_how_the_drill_ended(tmp_path, capsys, monkeypatch, found, code):
     monkeypatch.setattr(kill_drill, "drill", lambda *_: found)
     output = tmp_path / "new" / "drill"
     assert main(["--kills", "1", "--steps", "20", "--output", str(output)]) == code
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     words = "DIFFERENT in 1 place after 1 kill and 20 steps: state.step" if found else "Identical"
-    assert words in told and f"Report: {output / 'drill.json'}" in told
+    assert words in printed and f"Report: {output / 'drill.json'}" in printed
 
 
 @pytest.mark.slow

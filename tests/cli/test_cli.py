@@ -187,7 +187,7 @@ def test_edit_beyond_the_range_warns_and_works(
     assert note in capsys.readouterr().err
 
 
-def test_an_extreme_edit_is_limited_and_says_so(
+def test_an_extreme_edit_is_limited_with_a_note(
     portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--model", tiny_checkpoint, "--steps", 1]
@@ -289,11 +289,11 @@ def test_an_image_that_is_read_smaller_is_announced(
     monkeypatch.setattr("comfyui_cldis.imaging.reading.read_image", lambda *_: read)
     arguments = ("--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint)
     assert run("edit", "large.jpg", *arguments, "--output", "out.png") == 0
-    said = capsys.readouterr()
-    assert said.err == (
+    printed = capsys.readouterr()
+    assert printed.err == (
         "Note: large.jpg has 160 x 120 pixels; it is read, and results are written, at 80 x 60.\n"
     )
-    assert said.out.startswith("wrote out.png (60 x 60)")
+    assert printed.out.startswith("wrote out.png (60 x 60)")
 
 
 def test_metadata_of_an_image_are_no_reason_to_refuse_or_to_warn(

@@ -44,9 +44,9 @@ def names(path: Path) -> list[str]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *phrases: str) -> None:
-    said = capsys.readouterr()
-    assert code == 2 and said.out == "" and said.err.count("\n") == 1
-    assert all(phrase in said.err for phrase in phrases), said.err
+    printed = capsys.readouterr()
+    assert code == 2 and printed.out == "" and printed.err.count("\n") == 1
+    assert all(phrase in printed.err for phrase in phrases), printed.err
 
 
 def test_the_table_marks_what_is_weak(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,13 +123,13 @@ def test_rename_writes_another_file(path: Path, tmp_path: Path) -> None:
     assert read_header(path) == read_header(output)
 
 
-def test_rename_says_what_it_changed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rename_prints_what_it_changed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("rename", path, "yaw", "yaw", "--labels", "shut", "open", "--reverse") == 0
-    said = capsys.readouterr().out
-    assert "'yaw' keeps its name, turned round, its ends are 'shut' and 'open'" in said
+    printed = capsys.readouterr().out
+    assert "'yaw' keeps its name, turned round, its ends are 'shut' and 'open'" in printed
 
 
-def test_thumbnails_say_their_amounts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thumbnails_have_their_amounts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = []
     monkeypatch.setattr(module, "contact_sheet", lambda given, **_: rows.extend(given))
     assert run("directions", path, "--measure", "--output", path, "--steps", 1) == 0

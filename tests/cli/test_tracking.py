@@ -63,15 +63,15 @@ def test_a_folder_is_read_by_the_rules_of_training(folder):
         read_folder(folder, 32, 3, TrackingSettings(), seed=0)
 
 
-def test_track_writes_json_and_says_the_parts(folder, model_file, tmp_path, monkeypatch, capsys):
+def test_track_writes_json_and_prints_the_parts(folder, model_file, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("comfyui_cldis.tracking.FAST", QUICK)
     out, sheet = tmp_path / "track.json", tmp_path / "track.png"
     arguments = ["track", model_file, "--data", folder, "--fast", "--seed", 3, "--json", out]
     arguments += ["--sheet", sheet, "--directions", "model", "--device", "cpu"]
     assert cli.main([str(argument) for argument in arguments]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("Content-tracking score 0.000, ") and "seed 3" in said
-    assert "| coverage | 0.000 |" in said and "hair length" in said
+    printed = capsys.readouterr().out
+    assert printed.startswith("Content-tracking score 0.000, ") and "seed 3" in printed
+    assert "| coverage | 0.000 |" in printed and "hair length" in printed
     result = json.loads(out.read_text(encoding="utf-8"))
     parts = "cts purity compactness distinctness coverage consistency persistence monotonicity"
     assert set(parts.split()) < set(result) and result["model"] == "tiny"

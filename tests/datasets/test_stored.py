@@ -100,7 +100,7 @@ def test_mpi3d_by_its_axes(tmp_path):
         (17_568, (4, 24, 183)),
     ],
 )
-def test_real_numbers_of_images_tell_the_grid(tmp_path, count, sizes):
+def test_real_numbers_of_images_give_the_grid(tmp_path, count, sizes):
     pixels = np.zeros((count, 1, 1, 3), dtype=np.uint8)
     marked = tuple(size - 1 for size in sizes[:-1]) + (0,)
     pixels[np.ravel_multi_index(marked, sizes)] = 77

@@ -181,7 +181,7 @@ def test_what_moves_is_never_called_the_background() -> None:
     assert describe_change(low, high).name == "width whole"
 
 
-def test_inside_and_outline_of_a_turn_are_told_apart() -> None:
+def test_inside_and_outline_of_a_turn_are_distinguished() -> None:
     _, still = fit_motions(*pair({"yaw": -0.25}, {"yaw": 0.25}))
     # eyes and mouth on a ball of radius .4 and .35 move by about 2 sin(.25) = .49 of it
     assert still.right + still.turn == pytest.approx(0.49 * 0.375, abs=0.1)
@@ -260,7 +260,7 @@ def test_noise_is_no_movement() -> None:
     assert max(motion.explained for motion in fit_motions(low, high)) < 0.3
 
 
-def test_the_ends_of_a_shape_say_where_it_gets_lighter() -> None:
+def test_the_ends_of_a_shape_name_where_it_gets_lighter() -> None:
     before, after = torch.zeros(2, 1, 40, 40), torch.full((2, 1, 40, 40), -0.2)
     after[..., 10:30, 10:30] = 0.6  # 400 pixels rise by .6, 1200 fall by .2
     assert describe_change(before, after)[1:] == ("edges lighter", "middle lighter")
@@ -269,6 +269,6 @@ def test_the_ends_of_a_shape_say_where_it_gets_lighter() -> None:
     assert describe_change(before, after)[1:] == ("top lighter", "bottom lighter")  # an edge is new
 
 
-def test_ends_that_say_nothing_are_left_out() -> None:
+def test_ends_without_meaning_are_left_out() -> None:
     assert describe_ends("darker", "brighter") == "darker ... brighter"
     assert describe_ends("one way", "other way") == describe_ends("", "") == ""

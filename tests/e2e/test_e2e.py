@@ -195,7 +195,7 @@ STOPPED = [
 
 
 @pytest.mark.parametrize(("graph", "kind", "sentence"), STOPPED)
-def test_what_stops_a_run_says_why(comfy, graph, kind, sentence) -> None:
+def test_what_stops_a_run_is_an_error_with_its_reason(comfy, graph, kind, sentence) -> None:
     run = comfy.run(graph)
     assert run.status == "error"
     assert sentence in run.error

@@ -63,7 +63,7 @@ def images(comfy) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(comfy, images) -> SimpleNamespace:
-    """One finished training with everything the server told about it."""
+    """One finished training with everything the server reported of it."""
     websocket = pytest.importorskip("websocket", reason="needs the package websocket-client")
     connection = websocket.create_connection(f"{comfy.socket_url}?clientId=t", timeout=TRAIN_SEC)
     prompt_id = comfy.submit(
@@ -153,7 +153,7 @@ STOPPED = [
 
 
 @pytest.mark.parametrize(("graph", "sentence"), STOPPED)
-def test_what_stops_a_training_says_why(comfy, trained, graph, sentence) -> None:
+def test_what_stops_a_training_is_an_error_with_its_reason(comfy, trained, graph, sentence) -> None:
     run = comfy.run(graph, TRAIN_SEC)
     assert run.status == "error"
     assert sentence in run.error

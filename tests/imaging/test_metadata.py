@@ -161,7 +161,7 @@ def test_a_profile_leaves_transparency_and_palette_their_meaning(mode):
     assert np.abs(pixels[0, 1] - (20, 30, 240)).max() <= 4
 
 
-def test_profiles_that_say_nothing_are_left_alone():
+def test_profiles_without_content_are_left_alone():
     image = Image.fromarray(NOISE)
     plain = read_image(encoded(image)).image.tobytes()
     broken = bytearray(swapped_profile())

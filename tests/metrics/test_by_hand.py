@@ -86,7 +86,7 @@ def test_information_of_a_sum_of_two_coins(grid: Grid) -> None:
     np.testing.assert_allclose(information, np.log(2) / 2, rtol=1e-12)
 
 
-def test_dead_dimensions_count_only_where_the_definition_says_so(
+def test_dead_dimensions_count_only_where_the_definition_counts_them(
     grid: Grid, centred: Centred
 ) -> None:
     factors = grid((4, 3), 50)

@@ -65,5 +65,5 @@ def test_an_exception_in_the_report_stops_the_other_fits(
     with pytest.raises(KeyboardInterrupt):
         dci(from_arrays(codes, factors), rng, settings, cancel)
     while threading.active_count() > threads and time.monotonic() - start < 20:
-        time.sleep(0.01)  # a thread that was told to end takes a moment to be gone
+        time.sleep(0.01)  # a thread that is to end takes a moment to be gone
     assert threading.active_count() <= threads and time.monotonic() - start < 20

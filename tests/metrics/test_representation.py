@@ -83,7 +83,7 @@ def test_pairs_differ_in_one_factor_alone(
         assert len(set(numbers)) == len(numbers)  # each row at most once
 
 
-def test_rows_that_hold_too_few_pairs_are_said_so(grid: Callable[..., np.ndarray]) -> None:
+def test_rows_that_hold_too_few_pairs_are_refused(grid: Callable[..., np.ndarray]) -> None:
     factors = grid((2, 2), 30)
     factors[:, 1] = factors[:, 0]
     source = from_arrays(np.ones((len(factors), 2)), factors)

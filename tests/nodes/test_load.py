@@ -113,7 +113,7 @@ def test_models_that_are_there_pass(folders) -> None:
     assert LoadModel.VALIDATE_INPUTS(None) is True
 
 
-def test_a_missing_bundled_model_says_so(folders, monkeypatch, tmp_path) -> None:
+def test_a_missing_bundled_model_is_named(folders, monkeypatch, tmp_path) -> None:
     from comfyui_cldis.checkpoint import demo
 
     monkeypatch.setattr(demo, "ASSETS", tmp_path)

@@ -193,7 +193,7 @@ def test_spaced_amounts() -> None:
     assert spaced(1, 3, 1) == [1]
 
 
-def test_model_info_tells_all(loaded, run) -> None:
+def test_model_info_lists_all(loaded, run) -> None:
     text = run("CLDIS_ModelInfo", model=loaded)
     for part in ("tiny.safetensors", "32 x 32", "yaw: -1.50 to +1.50", "left / right", "CC0"):
         assert part in text

@@ -39,10 +39,10 @@ for key, node in nodes.items():
     values = {name: (spec[1:] or [{}])[0].get("default", "x") for name, spec in inputs.items()}
     try:
         getattr(node(), node.FUNCTION)(**(values or {"model": "linked, though not declared"}))
-        said = "nothing"
+        raised = "nothing"
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
-    found[key] = {"inputs": list(inputs), "outputs": node.RETURN_TYPES, "said": said}
+        raised = f"{type(error).__name__}: {error}"
+    found[key] = {"inputs": list(inputs), "outputs": node.RETURN_TYPES, "error": raised}
 print(json.dumps({"nodes": found, "heavy": heavy}))
 """
 
@@ -64,7 +64,7 @@ def load(*hidden: str, path: Path | None = None) -> tuple[dict[str, Any], list[s
     return found["nodes"], done.stderr.splitlines()
 
 
-def test_without_diffusers_every_node_says_so_and_what_to_run() -> None:
+def test_without_diffusers_every_node_names_it_and_the_command() -> None:
     nodes, log = load("diffusers")
     sentence = (
         "needs diffusers, which is not installed in ComfyUI's Python. "
@@ -72,7 +72,7 @@ def test_without_diffusers_every_node_says_so_and_what_to_run() -> None:
         f"{packages.install_command(['diffusers'])}"
     )
     for node_id, found in nodes.items():
-        assert found["said"] == f"RuntimeError: This node {sentence}", node_id
+        assert found["error"] == f"RuntimeError: This node {sentence}", node_id
         assert found["inputs"] == [entry[0] for entry in SIGNATURES[node_id]["inputs"]]
     assert log == [f"WARNING CLDis {sentence}"]
 
@@ -80,7 +80,7 @@ def test_without_diffusers_every_node_says_so_and_what_to_run() -> None:
 def test_without_a_package_that_every_file_imports_the_nodes_stay() -> None:
     nodes, log = load("safetensors", "kornia")
     for node_id, found in nodes.items():
-        assert found["said"].startswith("RuntimeError: This node needs kornia, safetensors, which")
+        assert found["error"].startswith("RuntimeError: This node needs kornia, safetensors, which")
         assert found["outputs"] == [kind for _, kind in SIGNATURES[node_id]["returns"]]
     assert len(log) == 1 and log[0].startswith("WARNING CLDis needs kornia, safetensors, which are")
 
@@ -94,17 +94,17 @@ def test_a_broken_package_is_named(tmp_path: Path) -> None:
         "fails (OSError: c10.dll not found). Update it in a terminal, then restart ComfyUI: "
     )
     for node_id, found in nodes.items():
-        assert found["said"].startswith(sentence), node_id
-        assert sys.executable in found["said"]
-        assert found["said"].endswith("-m pip install -U diffusers")
+        assert found["error"].startswith(sentence), node_id
+        assert sys.executable in found["error"]
+        assert found["error"].endswith("-m pip install -U diffusers")
     assert not log  # it looks whole until it is imported
 
 
 def test_a_node_whose_own_file_fails_leaves_the_others_alone() -> None:
     nodes, log = load("odd_x_pack.comfyui_cldis.nodes.edit")
-    broken = [key for key, found in nodes.items() if "cannot be loaded" in found["said"]]
+    broken = [key for key, found in nodes.items() if "cannot be loaded" in found["error"]]
     assert broken == ["CLDIS_EditDirection", "CLDIS_EditSliders"]
-    assert nodes["CLDIS_EditSliders"]["said"].endswith("Install CLDis anew, then restart ComfyUI.")
+    assert nodes["CLDIS_EditSliders"]["error"].endswith("Install CLDis anew, then restart ComfyUI.")
     assert [line for line in log if "cannot be loaded" in line] == log[:2]
 
 

@@ -393,7 +393,7 @@ def test_cancel_while_the_model_is_measured(comfyui, trainer, batch) -> None:
         execute(images=batch)
 
 
-def test_a_run_that_stops_by_itself_says_so(comfyui, trainer, batch) -> None:
+def test_a_run_that_stops_by_itself_is_an_error(comfyui, trainer, batch) -> None:
     trainer.ends = False
     with pytest.raises(RuntimeError, match="'cats' was stopped at step 8 of 8, and its state is"):
         execute(images=batch)
@@ -416,7 +416,9 @@ def test_a_gpu_is_cleared_before_and_after(comfyui, trainer, batch) -> None:
     assert comfyui.freed == ["models", "cache", "cache"]
 
 
-def test_other_devices_train_on_the_processor_and_say_so(comfyui, trainer, batch, caplog) -> None:
+def test_other_devices_train_on_the_processor_which_is_logged(
+    comfyui, trainer, batch, caplog
+) -> None:
     comfyui.device = torch.device("mps")
     execute(images=batch)
     assert trainer.runs[0].device == "cpu"

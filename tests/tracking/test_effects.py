@@ -57,7 +57,7 @@ def test_the_order_of_a_pair_turns_the_signs_alone(dis):
     assert torch.equal(there.signed, -back.signed)
 
 
-def test_signs_say_which_way(dis):
+def test_signs_give_the_way(dis):
     effects = measure_effects(dis, spots(), spots(shift=-3, brightness=-8.0, colour=8.0))
     assert effects.signed.shape == (1, 5, 8, 8)
     inner = effects.signed[0, :, 2:6, 2:6].mean((1, 2)).tolist()

@@ -78,7 +78,7 @@ def test_unknown_method_names_the_known_ones():
         flow_method("raft")
 
 
-def test_missing_opencv_is_said_in_words(monkeypatch):
+def test_missing_opencv_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ModuleNotFoundError, match="pip install opencv-python-headless") as e:
         flow_method("dis")

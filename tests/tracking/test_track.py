@@ -69,7 +69,7 @@ def test_a_model_that_does_nothing_scores_nothing():
     assert [row.is_active for row in score.directions] == [False, False]
 
 
-def test_brightness_is_brightness_and_halves_are_told_apart():
+def test_brightness_is_brightness_and_halves_are_distinguished():
     score = measure(Light(), axis_vectors(2), SETTINGS)
     assert score.num_active == 2
     for row in score.directions:
@@ -99,7 +99,7 @@ def test_a_bent_direction_is_followed_along_its_path():
     assert same.directions[1].similarity > 0.999 and same.distinctness < 1e-3
 
 
-def test_a_single_active_direction_has_nothing_to_be_told_from():
+def test_a_single_active_direction_has_nothing_to_be_distinguished_from():
     score = measure(Light(), {"left": (1, 0)}, SETTINGS)
     assert score.num_active == 1 and score.cts == 0
     row = score.directions[0]

@@ -1,4 +1,4 @@
-"""The commands of the trainer: which there are, what they take, and what is said of others."""
+"""The commands of the trainer: which there are, what they take, and how others are refused."""
 
 from __future__ import annotations
 

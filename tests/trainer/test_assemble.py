@@ -25,18 +25,20 @@ def quick(monkeypatch):
     monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
 
 
-def export(model, directions: str, said: list[str]):
+def export(model, directions: str, logged: list[str]):
     config = replace(
         load_preset("tiny32"), model=model.networks.config, directions=directions, seed=3
     )
     images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
     evaluated = (torch.zeros(1, 3, 32, 32), "unseen")
-    return assemble(model.networks, config, images, ModelFacts(name="tiny"), evaluated, said.append)
+    return assemble(
+        model.networks, config, images, ModelFacts(name="tiny"), evaluated, logged.append
+    )
 
 
 def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):
-    said: list[str] = []
-    exported = export(tiny_model, "jacobian", said)
+    logged: list[str] = []
+    exported = export(tiny_model, "jacobian", logged)
     vectors = torch.tensor([direction.vector for direction in exported.directions])
     assert len(vectors) >= 2
     assert torch.allclose(vectors @ vectors.T, torch.eye(len(vectors)), atol=1e-4)
@@ -45,17 +47,17 @@ def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):
     assert all(direction.thumbnails is not None for direction in exported.directions)
     recorded = exported.facts.navigation
     assert (recorded["finder"], recorded["seed"]) == ("jacobian", 3)
-    assert "Looking for directions with the finder jacobian." in said
+    assert "Looking for directions with the finder jacobian." in logged
 
 
 def test_a_model_without_anything_to_find_is_exported_without_directions(make_model):
     model = make_model()
     for parameter in model.networks.unet.parameters():
         parameter.data.zero_()
-    said: list[str] = []
-    exported = export(model, "weights", said)
+    logged: list[str] = []
+    exported = export(model, "weights", logged)
     assert exported.directions == ()
-    assert any("written without directions" in sentence for sentence in said)
+    assert any("written without directions" in sentence for sentence in logged)
 
 
 def test_an_unknown_finder_is_refused_before_the_run():

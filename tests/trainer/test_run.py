@@ -53,13 +53,13 @@ def run_command(folder: Path, output: Path, *more: str) -> int:
 
 def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path, caplog):
     settings = RunSettings(str(folder), tmp_path / "run", CONFIG, use_tensorboard=False)
-    said: list[str] = []
+    logged: list[str] = []
     records: list[TrainingRecord] = []
     outcome = train(
-        settings, said.append, on_record=records.append, should_stop=lambda: len(records) == 3
+        settings, logged.append, on_record=records.append, should_stop=lambda: len(records) == 3
     )
     assert (outcome.finished, outcome.step, outcome.model) == (False, 3, None)
-    assert "Stopped and saved at step 3. Start the same run again to resume." in said
+    assert "Stopped and saved at step 3. Start the same run again to resume." in logged
     assert main(["export", str(tmp_path / "run"), "--device", "cpu"]) == 0
     model = tmp_path / "run" / "model.safetensors"
     training = read_header(model).facts.training
@@ -144,8 +144,11 @@ def test_out_of_memory_keeps_the_last_state(folder, tmp_path, capfd, monkeypatch
 
     monkeypatch.setattr(Trainer, "train_step", fail_at_three)
     assert run_command(folder, tmp_path / "run") == 2
-    said = capfd.readouterr().err
-    assert "Out of memory; what had been saved is kept" in said and "accumulation_steps=2" in said
+    printed = capfd.readouterr().err
+    assert (
+        "Out of memory; what had been saved is kept" in printed
+        and "accumulation_steps=2" in printed
+    )
     state, _ = load_state(tmp_path / "run") or ({}, [])
     assert state["step"] == 2
     monkeypatch.setattr(Trainer, "train_step", step)  # and the advice works in the same folder
@@ -176,7 +179,7 @@ def test_a_mistyped_command_names_the_nearest(capfd, word, words):
     assert f"There is no command '{word}'. {words}" in error and "--data FOLDER" in error
 
 
-def test_a_source_or_a_capacity_that_cannot_be_meant_is_told(folder, tmp_path, capfd):
+def test_a_source_or_a_capacity_that_cannot_be_meant_is_reported(folder, tmp_path, capfd):
     assert run_command(Path("headz"), tmp_path / "run") == 2
     assert "Did you mean 'heads'? Give a folder" in capfd.readouterr().err
     assert not (tmp_path / "run").exists()
@@ -356,10 +359,10 @@ def test_other_directions_of_a_finished_run_are_found_and_written(folder, tmp_pa
     assert run_command(folder, run) == 0
     state = (run / "state.pt").read_bytes()
     assert read_header(run / "model.safetensors").facts.training.config["directions"] == "axes"
-    for said in ("model file and report are written anew", "This run is finished"):
+    for sentence in ("model file and report are written anew", "This run is finished"):
         capfd.readouterr()
         assert run_command(folder, run, "--set", "directions=weights") == 0
-        assert said in capfd.readouterr().err
+        assert sentence in capfd.readouterr().err
         facts = read_header(run / "model.safetensors").facts
         assert facts.navigation["finder"] == "weights"
         assert "directions=weights" in facts.training.command
@@ -396,11 +399,13 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
         if not is_finished:
             (run / "model.safetensors").rename(run / "aside")
         assert run_command(folder, run, "--steps", "2") == 2
-        said = capfd.readouterr().err
-        assert "is at step 4 already, beyond the 2 asked for, and steps cannot be undone." in said
-        assert "ask for more than 4; for a shorter run, choose another output folder" in said
-        assert (f"Its model is {run / 'model.safetensors'}." in said) == is_finished
-        assert (f"cldis export {run}." in said) != is_finished
+        printed = capfd.readouterr().err
+        assert (
+            "is at step 4 already, beyond the 2 asked for, and steps cannot be undone." in printed
+        )
+        assert "ask for more than 4; for a shorter run, choose another output folder" in printed
+        assert (f"Its model is {run / 'model.safetensors'}." in printed) == is_finished
+        assert (f"cldis export {run}." in printed) != is_finished
     (run / "aside").rename(run / "model.safetensors")
     assert {name: (run / name).read_bytes() for name in kept} == before
     Image.new("RGB", (40, 40), "blue").save(folder / "more.png")
@@ -428,8 +433,8 @@ def test_a_disk_that_is_full_before_the_first_step_is_a_sentence(tmp_path, capfd
 
     monkeypatch.setattr("trainer.run.train", fail)
     assert run_command(tmp_path, tmp_path.parent / "full") == 2
-    said = capfd.readouterr().err
-    assert "no room on the disk while run/data_report.png was written (No space left" in said
-    assert "Free space, or choose another --output" in said and "Errno" not in said
+    printed = capfd.readouterr().err
+    assert "no room on the disk while run/data_report.png was written (No space left" in printed
+    assert "Free space, or choose another --output" in printed and "Errno" not in printed
     assert full_disk(OSError("our own sentence")) is None
     assert full_disk(PermissionError(errno.EACCES, "Permission denied")) is None

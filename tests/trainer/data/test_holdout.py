@@ -58,7 +58,7 @@ def test_a_set_with_few_different_images_holds_none_out():
     assert held is None and training is images
 
 
-def test_images_that_share_a_line_are_told_apart():
+def test_images_that_share_a_line_are_distinguished():
     images = random_images(5)
     images[:, 2] = 7  # the line that is looked at first
     images[4] = images[1]

@@ -284,7 +284,7 @@ def test_cache_folder_that_cannot_be_made(folder, tmp_path):
         open_images(str(folder), 8, cache_dir=blocked / "cache")
 
 
-def test_full_disk_is_told_before_writing(folder, tmp_path, monkeypatch):
+def test_a_full_disk_is_refused_before_writing(folder, tmp_path, monkeypatch):
     class Full:
         free = 10
 
@@ -320,7 +320,7 @@ def test_zip_entries_that_lead_out_are_skipped_by_name(tmp_path):
         assert (report.found, report.used, dict(report.ignored)) == (6, 1, {"hidden": 1})
 
 
-def test_a_dangling_link_says_where_it_leads_also_from_the_cache(folder, tmp_path):
+def test_a_dangling_link_is_reported_with_its_target_also_from_the_cache(folder, tmp_path):
     cache = tmp_path / "cache"
     assert open_images(str(folder), 8, cache_dir=cache).report.found == 5
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")

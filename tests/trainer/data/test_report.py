@@ -182,8 +182,8 @@ def test_equal_images_are_counted_exactly(levels, words):
     images = np.zeros((len(levels), 4, 4, 3), dtype=np.uint8)
     images[:, 0, 0, 0] = levels
     report = DataReport("x", 6, 6, image_size=4, findings=survey_drawn(images, str))
-    told = [line.strip() for line in report.describe().split("\n") if "pixel by pixel" in line]
-    assert told == ([] if words is None else [words])
+    lines = [line.strip() for line in report.describe().split("\n") if "pixel by pixel" in line]
+    assert lines == ([] if words is None else [words])
     assert DataReport.from_json(report.to_json()) == report
 
 
@@ -212,7 +212,7 @@ def test_samples_are_spread_over_the_whole_set():
     assert found.samples[-1][1] == "n999"
 
 
-def test_survey_of_nothing_says_so():
+def test_a_survey_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no image"):
         Survey(3).sum_up(8, "crop", str)
 

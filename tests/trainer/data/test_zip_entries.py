@@ -76,9 +76,9 @@ def test_a_zip_that_python_does_not_unpack_is_named_and_its_images_are_not(archi
     change, phrase = HOW[kind]
     with pytest.raises(ValueError, match=rf"data\.zip' .*: the zip file is {phrase}") as caught:
         opened(patched(archive, **change), tmp_path)
-    said = str(caught.value)
-    assert "with 4 image files" in said and "unpack it and give the folder" in said
-    assert "p0.png" not in said and "undamaged" not in said
+    message = str(caught.value)
+    assert "with 4 image files" in message and "unpack it and give the folder" in message
+    assert "p0.png" not in message and "undamaged" not in message
 
 
 @pytest.mark.parametrize("kind", HOW)
@@ -118,7 +118,7 @@ def test_a_numbered_name_that_is_there_already_keeps_its_content(tmp_path):
     assert reds(image_set) == [40, 60, 20]
 
 
-def test_names_of_which_no_code_is_told_are_read(tmp_path):
+def test_names_of_no_stated_encoding_are_read(tmp_path):
     path = make_zip(tmp_path / "data.zip", [("name.png", plain(20)), ("nime.png", plain(40))])
     data = path.read_bytes().replace(b"name.png", "näe.png".encode())
     path.write_bytes(data.replace(b"nime.png", b"n\xff\xfee.png"))  # no UTF-8

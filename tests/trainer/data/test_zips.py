@@ -26,7 +26,7 @@ def folder(tmp_path):
     return root
 
 
-def told(folder, tmp_path):
+def line_of_zips(folder, tmp_path):
     """The line of the report about zip files, from a first opening and from the cache alike."""
     lines = []
     for _ in range(2):
@@ -69,19 +69,19 @@ def test_every_cut_and_every_wrong_byte_is_survived(tmp_path):
 
 
 def test_zips_with_images_are_named(folder, tmp_path):
-    assert told(folder, tmp_path) == ""
+    assert line_of_zips(folder, tmp_path) == ""
     make_zip(folder / "texts.zip", "a.txt", "__MACOSX/b.png", ".c.png", "png")
     (folder / "broken.zip").write_bytes(b"PK no")
     make_zip(folder / ".hidden.zip", "a.png")
     os.mkfifo(folder / "pipe.zip")
     (folder / "gone.zip").symlink_to(tmp_path / "nowhere.zip")
-    assert told(folder, tmp_path) == ""
+    assert line_of_zips(folder, tmp_path) == ""
     make_zip(folder / "more" / "b.ZIP", "x/y.JPEG")
-    assert told(folder, tmp_path) == (
+    assert line_of_zips(folder, tmp_path) == (
         "the folder contains 1 zip file with images (more/b.ZIP): unpack it, or give it instead"
     )
     make_zip(folder / "c\n.zip", "z.tif")
-    assert told(folder, tmp_path) == (
+    assert line_of_zips(folder, tmp_path) == (
         "the folder contains 2 zip files with images (c\\n.zip, more/b.ZIP): unpack them, or "
         "give one instead"
     )
@@ -90,15 +90,15 @@ def test_zips_with_images_are_named(folder, tmp_path):
 def test_many_zips_are_looked_into_up_to_a_limit(folder, tmp_path, monkeypatch):
     for index in range(12):
         make_zip(folder / f"{index:02d}.zip", "a.png")
-    assert "contains 12 zip files with images (00.zip, " in told(folder, tmp_path)
-    assert ", 09.zip, ...): unpack" in told(folder, tmp_path)
+    assert "contains 12 zip files with images (00.zip, " in line_of_zips(folder, tmp_path)
+    assert ", 09.zip, ...): unpack" in line_of_zips(folder, tmp_path)
     for module in (files, zips):
         monkeypatch.setattr(module, "MAX_ZIPS", 11)
     monkeypatch.setattr("trainer.data.report.MAX_ZIPS", 11)
-    assert "contains at least 11 zip files" in told(folder, tmp_path)
+    assert "contains at least 11 zip files" in line_of_zips(folder, tmp_path)
 
 
-def test_a_folder_of_nothing_but_zips_says_what_to_do(folder, tmp_path):
+def test_a_folder_of_nothing_but_zips_is_refused_with_a_remedy(folder, tmp_path):
     (folder / "a.png").unlink()
     make_zip(folder / "all.zip", "a.png")
     with pytest.raises(ValueError, match=r"contains 1 zip file with images \(all.zip\): unpack it"):

@@ -171,7 +171,7 @@ def test_a_run_beyond_a_month_names_the_remedy(folder, quick):
     assert "on a GPU" in facts
 
 
-def test_what_was_not_tried_is_said_to_be_so(folder, quick):
+def test_a_plan_states_what_was_not_tried(folder, quick):
     made = make_plan(settings(folder, replace(TINY, use_compile=True)))
     facts = comments(write_plan(replace(made, time=StepTime(2.0, 0))))
     assert "a step takes too long to be tried: rough, from the speed of the encoder" in facts

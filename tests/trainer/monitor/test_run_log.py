@@ -307,7 +307,7 @@ def test_an_image_is_saved_for_the_reader_of_events(tmp_path):
         assert saved.getpixel((1, 1)) == (250, 10, 20)
 
 
-def test_a_reader_that_went_away_is_told_once_and_nothing_is_lost(tmp_path, capfd):
+def test_a_reader_that_went_away_is_logged_once_and_nothing_is_lost(tmp_path, capfd):
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError("Broken pipe")
@@ -359,7 +359,7 @@ def test_resuming_purges_what_lies_beyond(tmp_path):
     ]
 
 
-def test_missing_tensorboard_is_said_once(tmp_path, capfd, monkeypatch):
+def test_missing_tensorboard_is_logged_once(tmp_path, capfd, monkeypatch):
     real = builtins.__import__
 
     def refuse(name, *rest, **named):

@@ -195,7 +195,7 @@ def test_another_model_file_is_not_replaced(tiny_checkpoint, tmp_path, capfd):
         ("learned", "Nothing that was saved is lost; run the same command to resume."),
     ],
 )
-def test_a_stop_says_whether_the_search_resumes(
+def test_the_message_of_a_stop_names_whether_the_search_resumes(
     tiny_checkpoint, tmp_path, capfd, monkeypatch, finder, sentence
 ):
     def stopped(*_):

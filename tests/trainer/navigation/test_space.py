@@ -18,7 +18,7 @@ def test_codes_are_in_standard_deviations(tiny_model):
     assert torch.allclose(space.codes * statistics.std + statistics.mean, raw, atol=1e-5)
 
 
-def test_more_images_tell_the_spread_than_are_base_items(tiny_model, monkeypatch):
+def test_more_images_give_the_spread_than_are_base_items(tiny_model, monkeypatch):
     from trainer.navigation import space as module
     from trainer.training.batches import to_tensor
 

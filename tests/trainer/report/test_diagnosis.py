@@ -153,7 +153,7 @@ def test_all_dimensions_in_use_is_a_note():
         ({"objective": {"name": "qlae"}}, "lower model.latent_dim or objective.num_values in a"),
     ],
 )
-def test_a_run_without_a_capacity_is_not_told_to_change_it(config, remedy):
+def test_a_run_without_a_capacity_gets_no_remedy_that_changes_it(config, remedy):
     # KL far from C, C at its minimum and fallen: of no meaning where C plays no part
     records = changed(
         used=0.1,
@@ -162,16 +162,16 @@ def test_a_run_without_a_capacity_is_not_told_to_change_it(config, remedy):
         encoder_kl=50.0,
         reconstruction=lambda at: 1500.0 if at > 0.8 else 1000.0,
     )
-    told = found(
+    findings = found(
         records, {**CONFIG, **config, "loop": {**CONFIG["loop"], **config.get("loop", {})}}
     )
     has_capacity = not config
-    assert remedy in told["used_low"][1]
-    assert ("capacity_not_followed" in told) is has_capacity
-    assert ("in which C fell" in told["copilot_worse"][1]) is has_capacity
+    assert remedy in findings["used_low"][1]
+    assert ("capacity_not_followed" in findings) is has_capacity
+    assert ("in which C fell" in findings["copilot_worse"][1]) is has_capacity
     held = "is held at 2." if has_capacity else "stores 20."
-    assert f"co-pilot {held}" in told["encoder_explodes"][1]
-    assert any("capacity" in text for _, text in told.values()) is has_capacity
+    assert f"co-pilot {held}" in findings["encoder_explodes"][1]
+    assert any("capacity" in text for _, text in findings.values()) is has_capacity
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_run_shorter_than_its_warmup():
     assert "short_run" not in found(healthy(), with_loop(copilot_warmup_steps=250))
 
 
-def test_an_unfinished_run_is_said_to_be_so_and_not_told_to_train_longer():
+def test_an_unfinished_run_is_noted_and_gets_no_advice_to_train_longer():
     records = changed(diffusion=lambda p: 0.1 * math.exp(-p))
     longer = {**CONFIG, "steps": 5000}
     names = found(records, longer)
@@ -381,7 +381,7 @@ def test_one_record_is_counted_in_the_singular():
     assert text.startswith("The run has only 1 record after the co-pilot's warm-up, too few")
 
 
-def test_too_few_records_say_so_and_nothing_else():
+def test_too_few_records_give_that_note_alone():
     bad = changed(used=0.1, gradient_norm=9.0, encoder_kl=900.0, kl_per_dimension=[0.0] * 10)
     upto = [record for record in bad if record["step"] <= WARMUP + 110]
     assert found(upto).keys() == {"too_few_records", "unfinished"}

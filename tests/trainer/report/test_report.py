@@ -205,7 +205,7 @@ def test_i_by_kl_has_one_name(run, quick):
     ("name", "size", "title"),
     [("heads 64", 64, "heads, 64 px"), ("faces", 128, "faces, 128 px"), ("x 64", None, "x 64")],
 )
-def test_the_title_tells_the_size_of_the_images(name, size, title):
+def test_the_title_has_the_size_of_the_images(name, size, title):
     assert titled(name, size) == title
 
 
@@ -260,7 +260,7 @@ def test_the_last_sheet_is_shown_when_no_images_are_given(run, quick):
         assert sheet.getpixel((0, 0)) == (0, 255, 0)
 
 
-def test_a_model_of_another_step_is_said_to_be_so(run, quick):
+def test_a_model_of_another_step_is_noted(run, quick):
     earlier, same = (exported(training=TrainingFacts(steps=steps)) for steps in (3000, 4000))
     page = Page(write_report(run, earlier, []).read_text("utf-8"))
     assert "the model file and its figures are of step 3000" in page.text
@@ -311,7 +311,7 @@ def test_encoded_image_keeps_its_limit_and_shape(limit, expected):
 # -- the model card and the facts of a run -------------------------------------------------------
 
 
-def test_a_card_says_when_its_directions_are_no_sliders(tiny_model, tmp_path):
+def test_a_card_warns_when_its_directions_are_no_sliders(tiny_model, tmp_path):
     path = tmp_path / "tiny.safetensors"
     for explained, is_said in ((0.05, True), (0.7, False)):
         quality = ModelQuality(explained_variance_random_noise=explained)

@@ -192,19 +192,19 @@ def test_a_stopped_sweep_logs_its_command_and_what_is_done(sweep, tmp_path, stop
                 raise KeyboardInterrupt("Stopped while the images were read.")
             return super().__call__(settings, log)
 
-    output, said = tmp_path / "the out", []
+    output, logged = tmp_path / "the out", []
     arguments = ["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
-    assert run(parse(arguments), said.append, Interrupted(stop_at)) == 130
+    assert run(parse(arguments), logged.append, Interrupted(stop_at)) == 130
     table = f"{output / 'table.md'} holds what is done. " if stop_at else ""
-    assert said[-1] == (
+    assert logged[-1] == (
         f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume: cldis "
         f"sweep {tmp_path / 's.toml'} --output '{output}' --device cpu"
     )
     assert (output / "table.md").is_file() == bool(stop_at)
-    assert ("Stopped while the images were read." in said) == raises
+    assert ("Stopped while the images were read." in logged) == raises
     # again, and stopped at once: what is done stays done
-    assert run(parse(arguments), said.append, StandIn(stop_at=0)) == 130
-    assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume" in said[-1]
+    assert run(parse(arguments), logged.append, StandIn(stop_at=0)) == 130
+    assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume" in logged[-1]
 
 
 def test_headings_are_words_and_times_have_a_fitting_unit(tmp_path):
@@ -241,19 +241,19 @@ def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypa
                 raise FloatingPointError("The loss is not finite.\nLower learning_rate.")
             return super().__call__(settings, log)
 
-    said, seen = [], []
+    logged, seen = [], []
     output = tmp_path / "out"
     monkeypatch.setattr(
         command, "publish", lambda *given: seen.append(len(given[2])) or publish(*given)
     )
     arguments = ["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
-    assert run(parse(arguments), said.append, Failing()) == 1
+    assert run(parse(arguments), logged.append, Failing()) == 1
     assert seen == [1, 2, 3, 4, 4]  # the table is written after every run
     text = (output / "table.md").read_text("utf-8")
     assert "| ramp | 1 | 1 |" in text and "| Diff-AE only | 2 | 6.5 ± 2.1 |" in text
     reason = "FloatingPointError: The loss is not finite. Lower learning_rate."
     assert f"- ramp, seed 3: {reason}" in text
-    assert "Failed: ramp (seed 3)." in said[-1]
+    assert "Failed: ramp (seed 3)." in logged[-1]
     stored = json.loads((output / "table.json").read_text("utf-8"))
     assert stored[1] == {"row": "ramp", "seed": 3, "error": reason}
     assert [each["seed"] for each in read_results(output)] == [0, 0, 3]
@@ -283,7 +283,7 @@ def test_the_figure_has_bars_dots_and_lines():
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, ["0 in every row"]), (2, [])])
-def test_a_panel_of_nothing_but_zeros_says_so(monkeypatch, count, words):
+def test_a_panel_of_nothing_but_zeros_is_labelled(monkeypatch, count, words):
     figures = []
     monkeypatch.setattr("trainer.sweep.figure.to_png", figures.append)
     results = [

@@ -88,7 +88,7 @@ except RuntimeError:
 
 
 @pytest.mark.parametrize("door", ["processes", "accelerator"])
-def test_processes_wait_for_the_first_as_long_as_the_timeout_says(tmp_path, door):
+def test_processes_wait_for_the_first_as_long_as_the_timeout(tmp_path, door):
     script = tmp_path / "waiting.py"
     script.write_text(WAITING, encoding="utf-8")
     run = launch(script, str(ROOT), door)

@@ -75,7 +75,7 @@ def test_the_schedule_survives_json():
     assert RunSchedule(**json.loads(json.dumps(asdict(longer)))) == longer
 
 
-def test_the_change_is_told_in_words():
+def test_the_change_is_described():
     config = with_steps(2000)
     text = run_schedule.start(CONFIG).resumed(config, 100).describe_change(config)
     assert "2,000 steps now instead of 100" in text
@@ -107,7 +107,7 @@ def test_the_words_fit_the_steps_that_are_left(steps, warmup, rate):
     assert top - factors[0] < 0.02 or f"{top:.0%}" in text
 
 
-def test_a_fall_of_one_step_is_told_as_one():
+def test_a_fall_of_one_step_is_described_as_one():
     config = replace(CONFIG, steps=10, warmup_steps=30, decay_fraction=0.1)
     longer = run_schedule.start(replace(config, steps=6)).resumed(config, 6)
     # .1 + .9 * 3 / 30 before the last step, which ends at a tenth

@@ -143,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(images):
         assert torch.equal(a, b)
 
 
-def test_command_trains_exports_and_says_that_it_is_finished(folder, tmp_path, capfd, monkeypatch):
+def test_command_trains_exports_and_logs_that_it_is_finished(folder, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("trainer.assemble.SMALLEST_EFFECT", 0.0)
     output = tmp_path / "run"
     command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32"]
