@@ -14,18 +14,23 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def nearest_name(text: str, names: Sequence[str]) -> str | None:
+    """The name that is spelt nearly like `text`, or begins with it; None without one."""
+    near = _alike(text, names)
+    if near is not None or len(text) < LEAST_PREFIX:
+        return near
+    return next((name for name in names if name.lower().startswith(text.lower())), None)
+
+
 def nearest(text: str, names: Sequence[str]) -> str | None:
     """The name, or else the path that exists, that is spelt nearly like `text`; None without one.
 
     Of a path, the first part that does not exist is taken to be mistyped. Looks into one folder
     only: the last one of the path that exists.
     """
-    known = {name.lower(): name for name in reversed(names)}
-    near = difflib.get_close_matches(text.lower(), known, n=1)
-    if not near and len(text) >= LEAST_PREFIX:
-        near = [name for name in known if name.startswith(text.lower())]
-    if near:
-        return known[near[0]]
+    near = nearest_name(text, names)
+    if near is not None:
+        return near
     path = missing = Path(text)
     while not missing.parent.exists():
         missing = missing.parent
@@ -33,19 +38,29 @@ def nearest(text: str, names: Sequence[str]) -> str | None:
         beside = sorted(entry.name for entry in missing.parent.iterdir())
     except OSError:  # a file in place of a folder, or one that may not be read
         return None
-    by_small = {name.lower(): name for name in reversed(beside)}
-    near = difflib.get_close_matches(missing.name.lower(), by_small, n=1, cutoff=0.75)
-    if not near:
+    near = _alike(missing.name, beside, cutoff=0.75)
+    if near is None:
         return None
-    found = missing.parent / by_small[near[0]]
+    found = missing.parent / near
     whole = found / path.relative_to(missing)
     return str(whole if whole.exists() else found)
 
 
 def hint(text: str, names: Sequence[str] = ()) -> str:
     """Such as " Did you mean 'heads'?", to follow a sentence about what is missing, or ""."""
-    near = nearest(text, names)
-    return f" Did you mean {near!r}?" if near else ""
+    return did_you_mean(nearest(text, names))
+
+
+def did_you_mean(near: str | None) -> str:
+    """Such as " Did you mean 'heads'?", or "" for None."""
+    return "" if near is None else f" Did you mean {near!r}?"
+
+
+def _alike(text: str, names: Sequence[str], cutoff: float = 0.6) -> str | None:
+    """The name most like `text`, small letters and capitals alike."""
+    by_small = {name.lower(): name for name in reversed(names)}
+    near = difflib.get_close_matches(text.lower(), by_small, n=1, cutoff=cutoff)
+    return by_small[near[0]] if near else None
 
 
 def printable(name: str) -> str:

@@ -7,12 +7,12 @@ themselves are in `__main__`.
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 from comfyui_cldis.datasets.names import FACTOR_NAMES
 from comfyui_cldis.typed_path import expand, typed_path
+from comfyui_cldis.wording import did_you_mean, nearest_name
 
 DEFAULT = "train"
 # A test compares these with the modules that they come from, which are slow to import.
@@ -169,9 +169,8 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 def _unknown_command(name: str) -> str:
     """What a mistyped command may have meant."""
-    near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Use one of {', '.join(COMMANDS)}."
+    hint = did_you_mean(nearest_name(name, [*COMMANDS])) or f" Use one of {', '.join(COMMANDS)}."
     return (
-        f"There is no command '{name}'. {hint} A training run starts with "
+        f"There is no command '{name}'.{hint} A training run starts with "
         "--data FOLDER --output DIR."
     )

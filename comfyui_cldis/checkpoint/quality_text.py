@@ -16,7 +16,7 @@ CAPTION = "the noise map alone gives as much with a useless code, so it is no si
 NAMES = {
     "explained_variance_random_noise": "code explains",
     "explained_variance_preview": "co-pilot explains",
-    NUM_MONOTONE: "directions that is monotone",
+    NUM_MONOTONE: "monotone directions",
     INVERTED: "inverted noise",
 }
 

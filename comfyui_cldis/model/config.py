@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args
+
+from ..wording import did_you_mean, nearest_name
 
 Conditioner = Literal["adagn", "tokens"]
 CONDITIONERS: tuple[str, ...] = get_args(Conditioner)
@@ -23,8 +24,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" Allowed: {', '.join(known)}."
+            hint = did_you_mean(nearest_name(key, known)) or f" Allowed: {', '.join(known)}."
             raise ValueError(f"Unknown key '{key}' in {where}.{hint}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     for f in fields(cls):  # type: ignore[arg-type]

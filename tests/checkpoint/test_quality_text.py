@@ -29,21 +29,21 @@ def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
         "measured on",
         "code explains",
         "co-pilot explains",
-        "directions that is monotone",
+        "monotone directions",
         "inverted noise",
     ]
     values = dict(lines)
     assert values["measured on"] == "64 images seen in training"
     assert values["code explains"] == "65 % of how the images differ from their mean"
     assert values["co-pilot explains"].startswith("nothing:") and "-0.12" in lines[2][1]
-    assert values["directions that is monotone"] == "2"
+    assert values["monotone directions"] == "2"
     assert values["inverted noise"].startswith("47.3 dB") and "no sign" in values["inverted noise"]
 
 
 def test_no_figure_is_lost():
     unmeasured = [Direction("a", (1.0,), -1, 1)]
     assert describe_quality(ModelQuality(), unmeasured) == []
-    assert describe_quality(ModelQuality(), []) == [("directions that is monotone", "0")]
+    assert describe_quality(ModelQuality(), []) == [("monotone directions", "0")]
     found = describe_quality(
         ModelQuality(explained_variance_preview=0.5, other={"psnr_db": 12.5, "nested": {}}),
         unmeasured,

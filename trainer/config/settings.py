@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from comfyui_cldis.diffusion.schedule import ScheduleConfig
 from comfyui_cldis.model.config import ModelConfig, from_mapping, require
+from comfyui_cldis.wording import did_you_mean, nearest_name
 
 from .objective import ObjectiveConfig
 
@@ -272,18 +272,13 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> str:
-    """A sentence that names the nearest settings: those of the same last name, or alike ones."""
-    names = {name: name.split(".")[-1] for name in known}
+    """A sentence that names the nearest setting: by the last part of its name, or by all of it."""
+    by_last = {name.split(".")[-1]: name for name in reversed(known)}
     last = key.split(".")[-1]
-    near = [name for name in known if names[name] == last]
-    if not near:
-        near = difflib.get_close_matches(key, known, 1)
-    if not near:
-        near = [
-            name for name in known if difflib.SequenceMatcher(None, last, names[name]).ratio() > 0.8
-        ]
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"Unknown key '{key}'.{hint} A dry run lists all settings."
+    near = by_last.get(last) or nearest_name(key, known)
+    if near is None:
+        near = by_last.get(nearest_name(last, [*by_last]) or "")
+    return f"Unknown key '{key}'.{did_you_mean(near)} A dry run lists all settings."
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -6,10 +6,9 @@ import os
 import stat
 import zipfile
 from collections import Counter
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from comfyui_cldis.imaging.limits import ENDINGS
@@ -56,7 +55,7 @@ def open_files(path: Path) -> AbstractContextManager[ImageFiles]:
         ValueError: neither a folder nor a readable zip file.
     """
     if path.is_dir():
-        return _Folder(path)
+        return nullcontext(_Folder(path))
     if not path.exists():
         raise FileNotFoundError(
             f"got data {str(path)!r}, which does not exist.{hint(str(path))} Expected {_SOURCES}; "
@@ -71,7 +70,7 @@ def open_files(path: Path) -> AbstractContextManager[ImageFiles]:
         raise ValueError(
             f"got data {str(path)!r}, a file of another kind; expected {_SOURCES}; choose one"
         )
-    return _Zip(path)
+    return closing(_Zip(path))
 
 
 def _is_hidden(name: str) -> bool:
@@ -109,7 +108,7 @@ def _check_length(num_bytes: int) -> None:
 
 
 @dataclass
-class _Folder(AbstractContextManager["_Folder"]):
+class _Folder:
     root: Path
     listed: list[ImageFile] = field(init=False, default_factory=list)
     unreadable: list[tuple[str, str]] = field(init=False, default_factory=list)
@@ -163,16 +162,8 @@ class _Folder(AbstractContextManager["_Folder"]):
         _check_length(file.num_bytes)
         return (self.root / file.name).read_bytes()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
 
-
-class _Zip(AbstractContextManager["_Zip"]):
+class _Zip:
     def __init__(self, path: Path) -> None:
         self._archive = open_zip(path)
         self._entries: dict[str, zipfile.ZipInfo] = {}
@@ -218,10 +209,5 @@ class _Zip(AbstractContextManager["_Zip"]):
         _check_length(file.num_bytes)
         return read_entry(self._archive, self._entries[file.name])
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._archive.close()

@@ -164,9 +164,7 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
     assert lines[-2].startswith("| ramp | 2 | 2.5 ± 2.1 |")
     assert lines[-1].startswith("| Diff-AE only | 2 | 6.5 ± 2.1 |")
     assert "| - |" in lines[-1] and "30 ± 0" in lines[-1]
-    assert lines[2].endswith(
-        "| inverted noise, dB PSNR | directions that is monotone | time, seconds |"
-    )
+    assert lines[2].endswith("| inverted noise, dB PSNR | monotone directions | time, seconds |")
     assert lines[-1].endswith("| 18 ± 0 |")
 
 
@@ -293,7 +291,7 @@ def test_a_panel_of_nothing_but_zeros_is_labelled(monkeypatch, count, words):
     draw_results(results, [["num_visible_monotone"]])
     (axes,) = figures[0].axes
     assert [text.get_text() for text in axes.texts] == words
-    assert axes.get_title(loc="left").replace("\n", " ") == "directions that is monotone"
+    assert axes.get_title(loc="left").replace("\n", " ") == "monotone directions"
     assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] >= 1
 
 
