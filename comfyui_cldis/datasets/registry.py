@@ -9,7 +9,7 @@ import numpy as np
 from ..wording import hint
 from .dsprites import DSprites
 from .names import DRAWN_NAMES, DSPRITES_NAME, FACTOR_NAMES, HEADS_NAME, SHAPES3D_NAME
-from .optional import is_missing
+from .optional import explained
 from .pixels import grey_to_rgb
 from .shapes3d import Shapes3D
 from .space import FactorData
@@ -84,12 +84,7 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
         try:
             from .heads.factor_data import Heads  # numba is optional, and slow to import
         except ModuleNotFoundError as error:
-            if not is_missing(error, "numba", "llvmlite"):
-                raise
-            raise ModuleNotFoundError(
-                f"'heads' needs {error.name}, which is not installed. Install the training extras: "
-                'python -m pip install -e ".[train]"'
-            ) from error
+            raise explained(error, "'heads'", "numba", "llvmlite") from None
         return Heads(image_size)
     path = Path(source)
     if not path.exists():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .optional import is_missing
+from .optional import explained
 from .shapes3d import SPACE
 from .space import FactorSpace
 from .stored_table import StoredTable, check_order
@@ -25,12 +25,7 @@ def read_shapes3d(path: Path) -> StoredTable:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        if not is_missing(error, "h5py"):
-            raise
-        raise ModuleNotFoundError(
-            f"{str(path)!r} needs h5py, which is not installed. Install it: python -m pip install "
-            "h5py"
-        ) from error
+        raise explained(error, f"{str(path)!r}", "h5py") from None
     try:
         with h5py.File(path, "r") as file:
             images, labels = file.get("images"), file.get("labels")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .optional import is_missing
+from .optional import explained
 from .space import FactorSpace
 from .stored_npz import CARS3D_FACTORS
 from .stored_table import StoredTable
@@ -62,12 +62,7 @@ def _load(file: Path) -> np.ndarray:
     try:
         from scipy.io import loadmat
     except ModuleNotFoundError as error:
-        if not is_missing(error, "scipy"):
-            raise
-        raise ModuleNotFoundError(
-            f"{str(file)!r} needs scipy, which is not installed. Install it: python -m pip install "
-            "scipy"
-        ) from error
+        raise explained(error, f"{str(file)!r}", "scipy") from None
     try:
         views = loadmat(file, variable_names=["im"])["im"]
     except Exception as error:  # a damaged file can raise anything

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from comfyui_cldis.datasets.names import HEADS_NAME
-from comfyui_cldis.datasets.optional import is_missing
+from comfyui_cldis.datasets.optional import explained
 from comfyui_cldis.datasets.registry import is_factor_source
 from comfyui_cldis.editing.framing import RESIZE_RULES, ResizeRule
 
@@ -81,10 +81,5 @@ def open_images(
     try:
         from .head_images import open_heads  # numba is optional, and slow to import
     except ModuleNotFoundError as error:
-        if not is_missing(error, "numba", "llvmlite"):
-            raise
-        raise ModuleNotFoundError(
-            f"'{source}' needs {error.name}, which is not installed. Install the training extras: "
-            'python -m pip install -e ".[train]"'
-        ) from error
+        raise explained(error, f"'{source}'", "numba", "llvmlite") from None
     return ImageSet(*open_heads(image_size, cache_dir, num_images, seed))
