@@ -301,7 +301,7 @@ def _damaged(name: str, error: Exception) -> CheckpointError:
 def _check_dtype(dtype: torch.dtype) -> None:
     if dtype not in DTYPES:
         allowed = ", ".join(_short(each) for each in DTYPES)
-        raise ValueError(f"dtype is {_short(dtype)}; allowed are {allowed}.")
+        raise ValueError(f"dtype is {_short(dtype)}. Use one of {allowed}.")
 
 
 def _check_tensors(expected: Mapping[str, Shape], found: Mapping[str, Shape], name: str) -> None:

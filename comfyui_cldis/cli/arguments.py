@@ -20,28 +20,28 @@ class Parser(argparse.ArgumentParser):
 def parse_steps(text: str) -> int:
     value = int(text) if text.isascii() and text.isdigit() else 0
     if not 1 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 1 to 1000")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 to 1000")
     return value
 
 
 def parse_share(text: str) -> float:
     value = _number(text)
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"got '{text}'; expected a number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
     return value
 
 
 def parse_effect(text: str) -> float:
     value = _number(text)
     if not 0 < value <= 2:
-        raise argparse.ArgumentTypeError(f"got '{text}'; expected a number above 0, at most 2")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0, at most 2")
     return value
 
 
 def parse_seed(text: str) -> int:
     value = int(text) if text.isascii() and text.isdigit() else -1
     if not 0 <= value < 2**64:
-        raise argparse.ArgumentTypeError(f"got '{text}'; expected a whole number from 0 to 2^64-1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 2^64-1")
     return value
 
 

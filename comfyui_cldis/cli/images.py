@@ -179,8 +179,8 @@ def _edits(pairs: Sequence[str]) -> dict[str, float]:
             amount = math.nan
         if not name or not math.isfinite(amount):
             raise ValueError(
-                f"--set got '{pair}'; expected NAME=AMOUNT with a finite number, "
-                "such as --set 'hair length=1.5'."
+                f"--set {pair!r} is not NAME=AMOUNT with a finite number. Write it such as "
+                "--set 'hair length=1.5'."
             )
         if name in edits:
             raise ValueError(f"--set names '{name}' twice. Give each direction once.")

@@ -12,7 +12,7 @@ from .names import DRAWN_NAMES, DSPRITES_NAME, FACTOR_NAMES, HEADS_NAME, SHAPES3
 from .optional import explained
 from .pixels import grey_to_rgb
 from .shapes3d import Shapes3D
-from .space import FactorData
+from .space import FactorData, check_shape
 from .stored import StoredImages, is_stored, read_table
 
 
@@ -50,10 +50,7 @@ def open_factor_data(
         ModuleNotFoundError: numba ("heads"), h5py (.h5) or scipy (.mat) is not installed.
         OSError: the cache folder cannot be written.
     """
-    if image_size < 1:
-        raise ValueError(f"image_size is {image_size}; expected 1 or more. Choose a size like 64.")
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels is {channels}; expected 1 (grey) or 3 (RGB). Choose one.")
+    check_shape(image_size, channels)
     return fit_channels(_open(source, image_size, cache_dir), channels)
 
 

@@ -9,13 +9,18 @@ from typing import Protocol
 import numpy as np
 
 
+def check_shape(image_size: int, channels: int | None) -> None:
+    """Raises a ValueError for a size or a number of channels that no images have."""
+    if image_size < 1:
+        raise ValueError(f"image_size is {image_size}. Use 1 or more, such as 64.")
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels is {channels}. Use 1 (grey) or 3 (RGB).")
+
+
 def check_image_size(image_size: int, smallest: int, largest: int, name: str) -> None:
     """Raises a ValueError for a size in pixels in which the set `name` cannot be drawn."""
     if not smallest <= image_size <= largest:
-        raise ValueError(
-            f"image_size is {image_size} for {name!r}; expected {smallest} to {largest}. "
-            "Choose a size in that range."
-        )
+        raise ValueError(f"image_size is {image_size} for {name!r}. Use {smallest} to {largest}.")
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,8 @@ class FactorSpace:
             raise ValueError(f"The factors {self.names} share a name. Rename one.")
         if self.num_combinations >= 2**63:
             raise ValueError(
-                f"There are {self.num_combinations:.3g} combinations; expected fewer than 2**63. "
-                "Use fewer levels."
+                f"There are {self.num_combinations:.3g} combinations. Use fewer levels: at most "
+                "2**63 - 1 combinations can be numbered."
             )
 
     @property
@@ -70,8 +75,8 @@ class FactorSpace:
         rows = np.asarray(indices)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise ValueError(
-                f"The indices have shape {rows.shape} and type {rows.dtype}; expected (n,). Give a "
-                "row of whole numbers."
+                f"The indices have shape {rows.shape} and type {rows.dtype}. Give (n,) whole "
+                "numbers."
             )
         if rows.size and (rows.min() < 0 or rows.max() >= self.num_combinations):
             raise ValueError(
@@ -81,7 +86,7 @@ class FactorSpace:
         return rows.astype(np.int64)[:, None] // self._steps() % np.array(self.sizes)
 
     def check(self, factors: np.ndarray) -> np.ndarray:
-        """Returns the levels as (n, K) int64, or says which one does not fit.
+        """Returns the levels as (n, K) int64, checked.
 
         Raises:
             ValueError: another shape, no whole numbers, or a level out of range.
@@ -89,9 +94,8 @@ class FactorSpace:
         rows = np.asarray(factors)
         if rows.ndim != 2 or rows.shape[1] != self.num_factors or rows.dtype.kind not in "iu":
             raise ValueError(
-                f"The factors have shape {rows.shape} and type {rows.dtype}; expected (n, "
-                f"{self.num_factors}) whole numbers. Give a column for each of "
-                f"{', '.join(self.names)}."
+                f"The factors have shape {rows.shape} and type {rows.dtype}. Give (n, "
+                f"{self.num_factors}) whole numbers, a column for each of {', '.join(self.names)}."
             )
         outside = (rows < 0) | (rows >= np.array(self.sizes))
         if outside.any():
@@ -149,7 +153,7 @@ def sample_factors(
         ValueError: a negative number.
     """
     if num_samples < 0:
-        raise ValueError(f"num_samples is {num_samples}; expected 0 or more. Ask for some.")
+        raise ValueError(f"num_samples is {num_samples}. Use 0 or more.")
     return generator.integers(0, space.sizes, size=(num_samples, space.num_factors))
 
 

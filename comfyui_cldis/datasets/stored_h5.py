@@ -31,14 +31,14 @@ def read_shapes3d(path: Path) -> StoredTable:
             images, labels = file.get("images"), file.get("labels")
             if not isinstance(images, h5py.Dataset) or not isinstance(labels, h5py.Dataset):
                 raise ValueError(
-                    f"{str(path)!r} has the arrays {', '.join(sorted(file)) or '(none)'}; expected "
-                    "'images' and 'labels' as in 3dshapes.h5. Use the original file."
+                    f"{str(path)!r} has the arrays {', '.join(sorted(file)) or '(none)'}. Use the "
+                    "original 3dshapes.h5, which has 'images' and 'labels'."
                 )
             if images.ndim != 4 or images.dtype != np.uint8 or labels.shape != (len(images), 6):
                 raise ValueError(
                     f"{str(path)!r} has images of shape {images.shape} and type {images.dtype} and "
-                    f"labels of shape {labels.shape}; expected (480000, 64, 64, 3), uint8 and "
-                    "(480000, 6). Use the original file."
+                    f"labels of shape {labels.shape}. Use the original file, where they are "
+                    "(480000, 64, 64, 3), uint8 and (480000, 6)."
                 )
             shape = images.shape
             # Only plain, unpacked images have an offset.
@@ -61,8 +61,8 @@ def _space(path: Path, labels: np.ndarray) -> FactorSpace:
     space = FactorSpace(SPACE.names, tuple(len(values) for values, _ in columns))
     if space.num_combinations != len(labels):
         raise ValueError(
-            f"{str(path)!r} has {len(labels):,} labels; expected one for each of "
-            f"{space.num_combinations:,} combinations. Use the original file."
+            f"{str(path)!r} has {len(labels):,} labels for {space.num_combinations:,} "
+            "combinations. Use the original file, which has one for each."
         )
     check_order(path, space, np.stack([places.reshape(-1) for _, places in columns], axis=1))
     return space

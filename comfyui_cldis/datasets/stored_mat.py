@@ -23,7 +23,7 @@ def read_cars3d_folder(path: Path) -> StoredTable:
     files = sorted(path.glob("*.mat"))
     if not files:
         raise ValueError(
-            f"The folder {str(path)!r} has no .mat files; expected those of Cars3D. Check the path."
+            f"The folder {str(path)!r} has no .mat files. Give the folder of those of Cars3D."
         )
     height, width, channels, azimuths, elevations = _load(files[0]).shape
     space = FactorSpace(CARS3D_FACTORS, (elevations, azimuths, len(files)))
@@ -50,8 +50,8 @@ def _stream(files: list[Path], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
             views = _load(file)
             if views.shape != shape:
                 raise ValueError(
-                    f"{str(file)!r} has views of shape {views.shape}; expected {shape} as in "
-                    f"{files[0].name}. Download it again."
+                    f"{str(file)!r} has views of shape {views.shape}, and {files[0].name} of "
+                    f"{shape}. Download both again."
                 )
             # (S, S, 3, azimuth) -> (azimuth, S, S, 3)
             block[:, place] = np.moveaxis(views[..., elevation], -1, 0)
@@ -73,7 +73,7 @@ def _load(file: Path) -> np.ndarray:
     if not isinstance(views, np.ndarray) or views.ndim != 5 or views.dtype != np.uint8:
         shape = getattr(views, "shape", None)
         raise ValueError(
-            f"{str(file)!r} has 'im' of shape {shape}; expected uint8 (height, width, 3, azimuths, "
-            "elevations) as in Cars3D. Download it again."
+            f"{str(file)!r} has 'im' of shape {shape}. Download the original of Cars3D, where it "
+            "is uint8 (height, width, 3, azimuths, elevations)."
         )
     return views

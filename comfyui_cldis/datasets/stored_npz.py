@@ -73,13 +73,11 @@ def read_npz(path: Path) -> StoredTable:
     images = arrays.get("imgs") or arrays.get("images")
     if images is None:
         raise ValueError(
-            f"{str(path)!r} has the arrays {', '.join(sorted(arrays)) or '(none)'}; expected "
-            "'imgs' or 'images' as in dsprites_*.npz, mpi3d_*.npz or cars3d.npz. Check the file."
+            f"{str(path)!r} has the arrays {', '.join(sorted(arrays)) or '(none)'}. Use one with "
+            "'imgs' or 'images': dsprites_*.npz, mpi3d_*.npz or cars3d.npz."
         )
     if images.dtype not in (np.dtype(np.uint8), np.dtype(bool)):
-        raise ValueError(
-            f"{str(path)!r} has images of type {images.dtype}; expected uint8. Convert them."
-        )
+        raise ValueError(f"{str(path)!r} has images of type {images.dtype}. Convert them to uint8.")
     if images.entry.file_size != images.header_bytes + images.num_bytes:
         raise ValueError(
             f"The images of {str(path)!r} do not have the size they claim. Download it again."
@@ -100,8 +98,8 @@ def _table_of_grid(path: Path, images: _Array) -> StoredTable:
     else:
         counts = ", ".join(f"{count:,}" for count in KNOWN_GRIDS)
         raise ValueError(
-            f"{str(path)!r} has images of shape {images.shape}; expected {counts} images (MPI3D, "
-            "MPI3D real complex, Cars3D) in the original order. Check the file."
+            f"{str(path)!r} has images of shape {images.shape}. Use a file of {counts} images "
+            "(MPI3D, MPI3D real complex, Cars3D) in the original order."
         )
     name = "cars3d" if space.names == CARS3D_FACTORS else path.stem.lower()
     return _table(name, space, images, images.shape[axes:])
@@ -114,8 +112,8 @@ def _table(
         image_shape = (*image_shape, 1)
     if len(image_shape) != 3:
         raise ValueError(
-            f"{str(images.path)!r} has images of shape {images.shape}; expected (number, "
-            "height, width) or (number, height, width, channels). Check the file."
+            f"{str(images.path)!r} has images of shape {images.shape}. Convert them to (number, "
+            "height, width) or (number, height, width, channels)."
         )
     height, width, channels = image_shape
     count = math.prod(images.shape) // max(1, height * width * channels)
@@ -136,8 +134,8 @@ def _dsprites_space(classes: _Array) -> FactorSpace:
     path = classes.path
     if classes.num_bytes > _MAX_LABEL_BYTES or classes.dtype.kind not in "iu":
         raise ValueError(
-            f"{str(path)!r} has labels of shape {classes.shape} and type {classes.dtype}; expected "
-            "(737280, 6) whole numbers. Use the original file."
+            f"{str(path)!r} has labels of shape {classes.shape} and type {classes.dtype}. Use the "
+            "original file, where they are (737280, 6) whole numbers."
         )
     try:
         with zipfile.ZipFile(path) as archive, archive.open(classes.entry) as file:
@@ -146,15 +144,15 @@ def _dsprites_space(classes: _Array) -> FactorSpace:
         raise _damaged(path, error) from error
     if levels.ndim != 2 or levels.shape[1] != 6 or not len(levels) or levels.min() < 0:
         raise ValueError(
-            f"{str(path)!r} has labels of shape {levels.shape}; expected (737280, 6): colour, "
-            "shape, scale, orientation, x, y. Use the original file."
+            f"{str(path)!r} has labels of shape {levels.shape}. Use the original file, where they "
+            "are (737280, 6): colour, shape, scale, orientation, x, y."
         )
     levels = levels[:, 1:]  # the colour is always white
     space = FactorSpace(DSPRITES_FACTORS, tuple((levels.max(axis=0) + 1).tolist()))
     if space.num_combinations != len(levels):
         raise ValueError(
-            f"{str(path)!r} has {len(levels):,} labels; expected one for each of "
-            f"{space.num_combinations:,} combinations. Use the original file."
+            f"{str(path)!r} has {len(levels):,} labels for {space.num_combinations:,} "
+            "combinations. Use the original file, which has one for each."
         )
     check_order(path, space, levels)
     return space

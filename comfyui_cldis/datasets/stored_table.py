@@ -27,14 +27,13 @@ class StoredTable:
         count, height, width, channels = self.shape
         if count != self.space.num_combinations:
             raise ValueError(
-                f"{str(self.path)!r} has {count:,} images; expected "
-                f"{self.space.num_combinations:,}, one for each combination of "
-                f"{', '.join(self.space.names)}. Download the whole file again."
+                f"{str(self.path)!r} has {count:,} images, and {', '.join(self.space.names)} have "
+                f"{self.space.num_combinations:,} combinations. Download the whole file again."
             )
         if height != width or height < 1 or channels not in (1, 3):
             raise ValueError(
                 f"{str(self.path)!r} has images of {width} x {height} pixels and {channels} "
-                "channels; expected squares that are grey or RGB. Convert them."
+                "channels. Convert them to squares that are grey or RGB."
             )
 
     @property
@@ -49,6 +48,6 @@ def check_order(path: Path, space: FactorSpace, levels: np.ndarray) -> None:
     """Raises a ValueError unless row i of a file's labels is combination i."""
     if not np.array_equal(levels, space.to_factors(np.arange(len(levels)))):
         raise ValueError(
-            f"The images of {str(path)!r} are not in the order of their labels; expected every "
-            "combination once, the last factor changing fastest. Use the original file."
+            f"The images of {str(path)!r} are not in the order of their labels. Use the original "
+            "file, which has every combination once, the last factor changing fastest."
         )

@@ -59,11 +59,11 @@ def contact_sheet(
     Raises: ValueError for no rows, images of unlike sizes, or a wrong number of captions.
     """
     if not rows:
-        raise ValueError("a contact sheet needs at least one row; got none.")
+        raise ValueError("The sheet has no rows. Give at least one.")
     if scale < 1:
-        raise ValueError(f"scale is {scale}; it must be a whole number of at least 1.")
+        raise ValueError(f"scale is {scale}. Use a whole number from 1.")
     if group_size is not None and group_size < 1:
-        raise ValueError(f"group_size is {group_size}; it must be a whole number of at least 1.")
+        raise ValueError(f"group_size is {group_size}. Use a whole number from 1.")
     _check_rows(rows, column_labels)
     labels = [row.label for row in rows]
     warn_of_missing([*labels, *column_labels, *(text for row in rows for text in row.captions)])
@@ -141,23 +141,23 @@ def _check_rows(rows: Sequence[Row], column_labels: Sequence[str]) -> None:
         shape = tuple(row.images.shape)
         if row.images.ndim != 4 or not shape[0] or shape[1] not in (1, 3) or shape[2] != shape[3]:
             raise ValueError(
-                f"row '{row.label}' has images of shape {shape}; expected (K, 1 or 3, S, S)."
+                f"Row '{row.label}' has images of shape {shape}. Give (K, 1 or 3, S, S)."
             )
         if row.images.shape[-2:] != size:
             raise ValueError(
-                f"row '{row.label}' has {shape[-1]}-pixel images, the first row {size[-1]}-pixel "
-                "ones; all images of a sheet must have one size."
+                f"Row '{row.label}' has {shape[-1]}-pixel images, the first row {size[-1]}-pixel "
+                "ones. Bring all images of a sheet to one size."
             )
         if row.captions and len(row.captions) != len(row.images):
             raise ValueError(
-                f"row '{row.label}' has {len(row.captions)} captions for {len(row.images)} images; "
-                "give one for each or none."
+                f"Row '{row.label}' has {len(row.captions)} captions for {len(row.images)} images. "
+                "Give one for each or none."
             )
     num_columns = max(len(row.images) for row in rows)
     if column_labels and len(column_labels) != num_columns:
         raise ValueError(
-            f"got {len(column_labels)} column labels for {num_columns} columns; "
-            "give one for each or none."
+            f"There are {len(column_labels)} column labels for {num_columns} columns. Give one for "
+            "each or none."
         )
 
 

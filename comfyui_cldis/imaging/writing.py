@@ -69,4 +69,4 @@ def free_name(path: Path) -> Path:
 def _check_ending(path: Path) -> None:
     if path.suffix.lower() not in OUTPUT_FORMATS:
         allowed = ", ".join(OUTPUT_FORMATS)
-        raise ValueError(f"The output {path} has no image ending; allowed are {allowed}.")
+        raise ValueError(f"The output {path} has no image ending. Use one of {allowed}.")

@@ -289,5 +289,5 @@ def test_a_giant_architecture_takes_no_memory(rewritten: Callable[..., Path]) ->
 
 
 def test_an_unknown_dtype(tiny_checkpoint: Path) -> None:
-    with pytest.raises(ValueError, match="dtype is int8; allowed are float32, float16, bfloat16"):
+    with pytest.raises(ValueError, match="dtype is int8. Use one of float32, float16, bfloat16"):
         load_checkpoint(tiny_checkpoint, dtype=torch.int8)

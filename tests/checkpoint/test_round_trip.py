@@ -310,6 +310,6 @@ def test_where_a_model_cannot_be_written(tiny_model: EditableModel, tmp_path: Pa
         save_checkpoint(tmp_path / "nowhere" / "model.safetensors", tiny_model)
     with pytest.raises(CheckpointError, match="does not end in .safetensors"):
         save_checkpoint(tmp_path / "model.pt", tiny_model)
-    with pytest.raises(ValueError, match="allowed are float32, float16, bfloat16"):
+    with pytest.raises(ValueError, match="Use one of float32, float16, bfloat16"):
         save_checkpoint(tmp_path / "model.safetensors", tiny_model, dtype=torch.int8)
     assert os.listdir(tmp_path) == []

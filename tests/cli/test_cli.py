@@ -161,7 +161,7 @@ def test_freedom_lies_between_the_own_noise_and_the_seed(
     assert 0 < abs(between - own).mean() < abs(fresh - own).mean()
     for wrong in ("1.5", "-0.1", "nan", "much"):
         code = run("edit", portrait, "--set", "yaw=1", f"--freedom={wrong}")
-        assert "expected a number from 0 to 1" in capsys.readouterr().err and code == 2
+        assert "is not a number from 0 to 1" in capsys.readouterr().err and code == 2
 
 
 def test_traverse_with_freedom_keeps_one_noise(portrait: Path, tiny_checkpoint: Path) -> None:
@@ -206,19 +206,19 @@ def test_an_extreme_edit_is_limited_with_a_note(
     ("arguments", "phrase"),
     [
         ([], "No edit was given"),
-        (["--set", "yaw"], "--set got 'yaw'; expected NAME=AMOUNT"),
-        (["--set", "=1"], "--set got '=1'"),
+        (["--set", "yaw"], "--set 'yaw' is not NAME=AMOUNT"),
+        (["--set", "=1"], "--set '=1' is not"),
         (["--set", "yaw=much"], "finite number"),
         (["--set", "yaw=nan"], "finite number"),
         (["--set", "yaw=1e999"], "finite number"),
         (["--set", "yaw=1", "--set", "yaw=2"], "names 'yaw' twice"),
         (["--set", "smlie=1"], "'smlie' is not in tiny. It has: hair length, yaw."),
-        (["--set", "yaw=1", "--steps", "0"], "--steps: got '0'; expected a whole number from 1"),
-        (["--set", "yaw=1", "--steps", "many"], "got 'many'"),
-        (["--set", "yaw=1", "--seed", "-1"], "got '-1'"),
-        (["--set", "yaw=1", "--seed", str(2**64)], "expected a whole number from 0 to 2^64-1"),
+        (["--set", "yaw=1", "--steps", "0"], "--steps: '0' is not a whole number from 1"),
+        (["--set", "yaw=1", "--steps", "many"], "'many' is not"),
+        (["--set", "yaw=1", "--seed", "-1"], "'-1' is not"),
+        (["--set", "yaw=1", "--seed", str(2**64)], "is not a whole number from 0 to 2^64-1"),
         (["--set", "yaw=1", "--sampler", "euler"], "invalid choice: 'euler'"),
-        (["--set", "yaw=1", "--output", "x.gif"], "allowed are .png, .jpg, .jpeg, .webp"),
+        (["--set", "yaw=1", "--output", "x.gif"], "Use one of .png, .jpg, .jpeg, .webp"),
         (["--set", "yaw=1", "--output", "no/x.png"], "output folder no does not exist"),
         (["--set", "yaw=1", "--output", "in.png"], "The output in.png is a folder"),
         (["--set", "yaw=1", "--frobnicate"], "unrecognized arguments: --frobnicate"),

@@ -194,8 +194,8 @@ def test_pruning_by_name_and_by_effect(path: Path, capsys: pytest.CaptureFixture
         (("hair length", "yaw", "third"), "Keep at least one"),
         (("--below", "2"), "Keep at least one"),
         (("--below", "0.005"), "The weakest has 0.010"),
-        (("--below", "nan"), "expected a number above 0"),
-        (("--below", "-1"), "expected a number above 0"),
+        (("--below", "nan"), "is not a number above 0"),
+        (("--below", "-1"), "is not a number above 0"),
     ],
 )
 def test_pruning_that_is_refused(

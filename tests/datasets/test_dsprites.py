@@ -107,7 +107,7 @@ def test_edges_are_antialiased(data):
 
 @pytest.mark.parametrize("size", [7, 513])
 def test_sizes_out_of_range_are_refused(size):
-    with pytest.raises(ValueError, match=f"image_size is {size}.*expected 8 to 512"):
+    with pytest.raises(ValueError, match=f"image_size is {size}.*Use 8 to 512"):
         DSprites(size)
 
 

@@ -69,16 +69,16 @@ def test_size_changes_detail_but_not_the_image():
 def test_factor_out_of_range_is_named(bad):
     rows = MIDDLE[None].copy()
     rows[0, 5] = bad
-    with pytest.raises(ValueError, match=r"mood is .*expected a value from -1.0 to 1.0"):
+    with pytest.raises(ValueError, match=r"mood is .*Use a value from -1.0 to 1.0"):
         render_heads(rows, 32)
 
 
 def test_wrong_shapes_and_sizes_are_refused():
-    with pytest.raises(ValueError, match=r"expected \(n, 11\)"):
+    with pytest.raises(ValueError, match=r"Give \(n, 11\)"):
         render_heads(np.zeros((2, 3)), 32)
     with pytest.raises(ValueError, match="image_size is 8"):
         render_heads(MIDDLE[None], 8)
-    with pytest.raises(ValueError, match="expected .* uint8"):
+    with pytest.raises(ValueError, match="Allocate it as .* uint8"):
         render_dataset(2, 32, 0, np.zeros((2, 32, 32, 3)))
 
 

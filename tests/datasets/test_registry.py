@@ -46,7 +46,7 @@ def test_heads_are_the_generators_heads_at_evenly_spaced_values():
 def test_grey_images_of_a_coloured_set_are_refused():
     with pytest.raises(ValueError, match="channels is 1 for 'shapes3d-equivalent'"):
         open_factor_data("shapes3d-equivalent", 16, channels=1)
-    with pytest.raises(ValueError, match="channels is 2; expected 1"):
+    with pytest.raises(ValueError, match="channels is 2. Use 1"):
         open_factor_data("dsprites-equivalent", 16, channels=2)
     with pytest.raises(ValueError, match="image_size is 0"):
         open_factor_data("dsprites-equivalent", 0)

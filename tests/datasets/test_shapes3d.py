@@ -141,7 +141,7 @@ def test_sizes_show_the_same_image(data, size, tolerance):
 
 def test_sizes_out_of_range_are_refused():
     for size in (7, 257):
-        with pytest.raises(ValueError, match=f"image_size is {size}.*expected 8 to 256"):
+        with pytest.raises(ValueError, match=f"image_size is {size}.*Use 8 to 256"):
             open_factor_data("shapes3d-equivalent", size)
 
 

@@ -34,8 +34,8 @@ def test_no_rows_are_fine():
 @pytest.mark.parametrize(
     ("factors", "message"),
     [
-        (np.zeros((2, 4), dtype=int), r"expected \(n, 3\) whole numbers. .* hue, size, place"),
-        (np.zeros(3, dtype=int), r"expected \(n, 3\)"),
+        (np.zeros((2, 4), dtype=int), r"Give \(n, 3\) whole numbers, .* hue, size, place"),
+        (np.zeros(3, dtype=int), r"Give \(n, 3\)"),
         (np.zeros((2, 3)), "type float64"),
         (np.array([[0, 0, 0], [2, 2, 0]]), "size is 2 in row 1. Use 0 to 1"),
         (np.array([[-1, 0, 0]]), "hue is -1 in row 0. Use 0 to 2"),

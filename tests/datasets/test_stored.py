@@ -327,7 +327,7 @@ def test_damaged_h5_is_refused_with_a_sentence(tmp_path):
         open_factor_data(str(path), 8)
     with h5py.File(path, "w") as file:
         file.create_group("images")
-    with pytest.raises(ValueError, match="has the arrays images; expected 'images' and 'labels'"):
+    with pytest.raises(ValueError, match="has the arrays images. Use the .* 'images' and 'labels'"):
         open_factor_data(str(path), 8)
     write_shapes3d(path, chunks=(8, 8, 8, 3), compression="gzip")
     data = bytearray(path.read_bytes())
@@ -347,11 +347,11 @@ def test_damaged_mat_files_are_refused_with_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="a.mat.*not a readable .mat file with 'im'"):
         open_factor_data(str(tmp_path), 8)
     scipy_io.savemat(first, {"im": np.zeros((8, 8, 3))})
-    with pytest.raises(ValueError, match=r"'im' of shape \(8, 8, 3\); expected uint8"):
+    with pytest.raises(ValueError, match=r"'im' of shape \(8, 8, 3\). .* uint8"):
         open_factor_data(str(tmp_path), 8)
     scipy_io.savemat(first, {"im": random_images(8, 8, 3, 5, 2)})
     scipy_io.savemat(second, {"im": random_images(8, 8, 3, 4, 2)})
-    with pytest.raises(ValueError, match="b.mat.*expected .* as in a.mat"):
+    with pytest.raises(ValueError, match="b.mat.*, and a.mat of .* again"):
         open_factor_data(str(tmp_path), 8)
 
 

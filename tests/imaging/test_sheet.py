@@ -96,11 +96,15 @@ def test_the_images_are_not_changed() -> None:
 @pytest.mark.parametrize(
     ("rows", "columns", "message"),
     [
-        ([], (), "at least one row"),
-        ([Row("a", torch.zeros(3, 8, 8))], (), r"row 'a' has images of shape \(3, 8, 8\)"),
-        ([Row("a", torch.zeros(1, 4, 8, 8))], (), "expected"),
-        ([Row("a", torch.zeros(0, 3, 8, 8))], (), "expected"),
-        ([Row("a", colours(0.0)), Row("b", colours(0.0, size=8))], (), "must have one size"),
+        ([], (), "has no rows"),
+        ([Row("a", torch.zeros(3, 8, 8))], (), r"Row 'a' has images of shape \(3, 8, 8\)"),
+        ([Row("a", torch.zeros(1, 4, 8, 8))], (), "Give .K, 1 or 3"),
+        ([Row("a", torch.zeros(0, 3, 8, 8))], (), "Give .K, 1 or 3"),
+        (
+            [Row("a", colours(0.0)), Row("b", colours(0.0, size=8))],
+            (),
+            "to one size",
+        ),
         ([Row("a", colours(0.0), ("x", "y"))], (), "2 captions for 1 images"),
         ([Row("a", colours(0.0, 1.0))], ("x",), "1 column labels for 2 columns"),
     ],

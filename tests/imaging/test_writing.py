@@ -26,7 +26,7 @@ def test_eight_bits_survive_writing_and_reading(tmp_path: Path) -> None:
 
 
 def test_where_no_image_can_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no image ending; allowed are .png"):
+    with pytest.raises(ValueError, match="no image ending. Use one of .png"):
         check_output(tmp_path / "a.txt")
     with pytest.raises(FileNotFoundError, match="Create it first"):
         check_output(tmp_path / "nowhere" / "a.png")

@@ -81,7 +81,7 @@ def load_or_build(
     report = _build(entry, build)
     pixels = _map_pixels(entry.path(".npy"), entry.shape)
     if pixels is None:
-        raise OSError(f"{entry.path('.npy')} was changed while it was in use; run the same again")
+        raise OSError(f"{entry.path('.npy')} was changed while it was in use. Run the same again.")
     _remove_older(entry)
     return pixels[: report.used], replace(report, source=source)
 

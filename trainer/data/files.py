@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from comfyui_cldis.datasets.names import FACTOR_NAMES
 from comfyui_cldis.imaging.limits import ENDINGS
 from comfyui_cldis.wording import hint, printable
 
@@ -22,8 +23,8 @@ ZIP = ".zip"
 HIDDEN = "hidden"  # among the endings, which all start with a dot
 
 _SOURCES = (
-    "a folder or a .zip file of images, 'heads', 'shapes3d-equivalent', 'dsprites-equivalent' "
-    "or a factor data file (.h5, .npz)"
+    "a folder or .zip of images, a factor data file (.h5, .npz), or one of "
+    f"{', '.join(FACTOR_NAMES)}"
 )
 
 
@@ -58,18 +59,14 @@ def open_files(path: Path) -> AbstractContextManager[ImageFiles]:
         return nullcontext(_Folder(path))
     if not path.exists():
         raise FileNotFoundError(
-            f"got data {str(path)!r}, which does not exist.{hint(str(path))} Expected {_SOURCES}; "
-            "check the path"
+            f"There is no folder or file {path}.{hint(str(path))} Give {_SOURCES}."
         )
     if path.suffix.lower() in ENDINGS:
         raise ValueError(
-            f"got data {str(path)!r}, which is a single image; expected {_SOURCES}, with some "
-            "hundreds of images; put single images into a folder and give that"
+            f"{path} is a single image. Put some hundreds of images into a folder and give that."
         )
     if path.suffix.lower() != ZIP:
-        raise ValueError(
-            f"got data {str(path)!r}, a file of another kind; expected {_SOURCES}; choose one"
-        )
+        raise ValueError(f"{path} is a file of a kind that holds no images. Give {_SOURCES}.")
     return closing(_Zip(path))
 
 

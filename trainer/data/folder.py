@@ -22,7 +22,7 @@ from .decode import RULE_VERSION, Decoded, decode_image
 from .files import MAX_FILE_BYTES, ZIP, ImageFile, ImageFiles, open_files
 from .report import DataReport, describe_zips
 from .survey import Fingerprint, Survey, take_fingerprint
-from .zip_entries import ZIP_FAULT
+from .zip_entries import ZIP_FAULT, as_sentence
 
 _BATCH_FILES = 64  # decoded at once; bounds what is held in memory
 _MAX_REASON = 200  # characters
@@ -165,8 +165,14 @@ def _hash_listing(listed: list[ImageFile]) -> str:
 def _nothing_usable(
     source: str, found: int, skipped: list[tuple[str, str]], files: ImageFiles
 ) -> str:
+    """A sentence with what is there and one with the remedy."""
     ignored = files.ignored
-    fact = f"got data {source!r} with {counted(found, 'image file')}"
+    of_zip = [reason for _, reason in skipped if reason.startswith(ZIP_FAULT)]
+    if of_zip and len(of_zip) == len(skipped):
+        fault, _, remedy = of_zip[0].partition("; ")
+        number = counted(len(skipped), "image file")
+        return f"{source} has {number}, none of them usable: {fault}. {as_sentence(remedy)}"
+    fact = f"{source} has {counted(found, 'image file')}"
     if found:
         fact += ", none of them usable"
     if skipped:
@@ -176,14 +182,9 @@ def _nothing_usable(
             f"{count} {ending or 'without ending'}" for ending, count in ignored.most_common(3)
         ]
         fact += f", and {counted(ignored.total(), 'other file')} ({', '.join(others)})"
-    remedy = "check the path or convert the images"
-    of_zip = [reason for _, reason in skipped if reason.startswith(ZIP_FAULT)]
-    if of_zip and len(of_zip) == len(skipped):
-        number = counted(len(skipped), "image file")
-        return f"got data {source!r} with {number}, none of them usable: {of_zip[0]}"
     if files.zips:
-        remedy = f"the folder contains {describe_zips(files.zips, ignored[ZIP])}"
+        return f"{fact}. It contains {describe_zips(files.zips, ignored[ZIP])}."
     return (
-        f"{fact}; expected at least one undamaged file ending in {', '.join(ENDINGS)}, "
-        f"nested folders included; {remedy}"
+        f"{fact}. Check the path, or convert the images: at least one undamaged file must end in "
+        f"{', '.join(ENDINGS)}, in nested folders too."
     )

@@ -10,6 +10,7 @@ import numpy as np
 from comfyui_cldis.datasets.names import HEADS_NAME
 from comfyui_cldis.datasets.optional import explained
 from comfyui_cldis.datasets.registry import is_factor_source
+from comfyui_cldis.datasets.space import check_shape
 from comfyui_cldis.editing.framing import RESIZE_RULES, ResizeRule
 
 from .factor_images import open_factor_images
@@ -40,7 +41,7 @@ def open_images(
     Args:
         source: "heads" (procedural portraits), "shapes3d-equivalent" or "dsprites-equivalent"
             (write "./heads" for a folder of such a name), a folder or a .zip file (folders within
-            are searched too), or a file of `factors.open_factor_data`.
+            are searched too), or a file of `datasets.registry.open_factor_data`.
         image_size: S.
         cache_dir: where decoded pixels are kept; a change of the files makes new ones.
         num_images: images to draw (None: 20000), or the most files or stored images to use
@@ -57,14 +58,11 @@ def open_images(
         OSError: the cache folder cannot be written.
         ModuleNotFoundError: "heads" without numba, .h5 files without h5py, .mat without scipy.
     """
-    if image_size < 1:
-        raise ValueError(f"image_size is {image_size}; expected 1 or more. Choose a size like 64.")
-    if channels not in (1, 3):
-        raise ValueError(f"channels is {channels}; expected 1 (grey) or 3 (RGB). Choose one.")
+    check_shape(image_size, channels)
     if num_images is not None and num_images < 1:
-        raise ValueError(f"num_images is {num_images}; expected 1 or more. Leave it out for all.")
+        raise ValueError(f"num_images is {num_images}. Use 1 or more, or leave it out for all.")
     if seed < 0:
-        raise ValueError(f"seed is {seed}; expected 0 or more. Choose another seed.")
+        raise ValueError(f"seed is {seed}. Use 0 or more.")
     if resize not in RESIZE_RULES:
         raise ValueError(f"resize is {resize!r}. Use one of {', '.join(RESIZE_RULES)}.")
     if is_factor_source(source):

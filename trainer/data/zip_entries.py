@@ -21,8 +21,6 @@ _ENCRYPTED, _STRONGLY_ENCRYPTED, _NAMED_IN_UTF8 = 1 << 0, 1 << 6, 1 << 11
 _LARGEST_VERSION = 63  # of the format, 6.3; Python refuses a file that asks for a later one
 
 REMEDY = "unpack it and give the folder, or create it again with the usual method, Deflate"
-
-
 ZIP_FAULT = "the zip file is"  # how every clause of this file begins
 
 
@@ -43,20 +41,24 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise
     except NotImplementedError as error:  # "zip file version 7.0"
         raise ValueError(
-            f"got data {str(path)!r}, a zip file that asks for a newer reader ({error}); expected "
-            f"version {_LARGEST_VERSION / 10} of the format at most; {REMEDY}"
+            f"{path} asks for a newer reader ({error}) than Python has, which knows version "
+            f"{_LARGEST_VERSION / 10} of the format. {as_sentence(REMEDY)}"
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"got data {str(path)!r}, a zip file with a name that is marked as UTF-8 and is not "
-            f"({error.object!r}); expected names as zip programs write them; {REMEDY}"
+            f"{path} has a name that is marked as UTF-8 and is not ({error.object!r}). "
+            f"{as_sentence(REMEDY)}"
         ) from error
     except Exception as error:  # a damaged directory can raise anything
         raise ValueError(
-            f"got data {str(path)!r}, which is not a readable zip file "
-            f"({error or type(error).__name__}); expected a .zip file of images; its directory, "
-            "which stands at its end, is damaged or cut off; copy or create it again"
+            f"{path} is not a readable zip file ({error or type(error).__name__}): its directory, "
+            "which stands at its end, is damaged or cut off. Copy or create it again."
         ) from error
+
+
+def as_sentence(clause: str) -> str:
+    """A clause with a capital and a full stop."""
+    return f"{clause[:1].upper()}{clause[1:]}."
 
 
 def why_packed(entry: zipfile.ZipInfo) -> str | None:

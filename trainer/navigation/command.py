@@ -18,6 +18,7 @@ from comfyui_cldis.wording import counted, printable
 
 from ..data import BUILT_IN_SOURCES, open_images
 from ..data.evenly import evenly
+from ..data.sources import require_source
 from ..model_quality import EVALUATION_BASES, INVERSION_STEPS
 from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
@@ -127,11 +128,7 @@ def open_space(
     if data is None:
         space = ModelSpace.of_prior(model, DRAWN_IMAGES, seed, view=settings.view)
         return space, f"on {DRAWN_IMAGES} images that it draws itself"
-    if data not in BUILT_IN_SOURCES and not Path(data).exists():
-        raise FileNotFoundError(
-            f"There is no folder or file {data}. Give a folder or .zip of images, or one of "
-            f"{', '.join(BUILT_IN_SOURCES)}."
-        )
+    require_source(data)
     config = model.networks.config
     with TemporaryDirectory() as cache:
         found = open_images(

@@ -44,8 +44,7 @@ def sample_factors(num_images: int, seed: int) -> np.ndarray:
     """
     if num_images < 0 or seed < 0:
         raise ValueError(
-            f"num_images is {num_images} and seed {seed}; expected both to be 0 or more. Give "
-            "whole numbers."
+            f"num_images is {num_images} and seed {seed}. Use whole numbers from 0 for both."
         )
     low = np.array([factor.minimum for factor in FACTORS])
     high = np.array([factor.maximum for factor in FACTORS])
@@ -56,7 +55,7 @@ def sample_factors(num_images: int, seed: int) -> np.ndarray:
 
 
 def check_factors(factors: np.ndarray) -> np.ndarray:
-    """Returns the factors as (n, 11) float64, or says which value does not fit.
+    """Returns the factors as (n, 11) float64, checked.
 
     Raises:
         ValueError: another shape, or a value outside its factor's range (NaN included).
@@ -64,15 +63,15 @@ def check_factors(factors: np.ndarray) -> np.ndarray:
     values = np.asarray(factors, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(FACTORS):
         raise ValueError(
-            f"The factors have shape {values.shape}; expected (n, {len(FACTORS)}). Give one column "
-            f"for each of {', '.join(factor.name for factor in FACTORS)}."
+            f"The factors have shape {values.shape}. Give (n, {len(FACTORS)}), a column for each "
+            f"of {', '.join(factor.name for factor in FACTORS)}."
         )
     for column, factor in enumerate(FACTORS):
         outside = ~((values[:, column] >= factor.minimum) & (values[:, column] <= factor.maximum))
         if outside.any():
             row = int(np.flatnonzero(outside)[0])
             raise ValueError(
-                f"{factor.name} is {values[row, column]} in row {row}; expected a value from "
-                f"{factor.minimum} to {factor.maximum}. Clip it to that range."
+                f"{factor.name} is {values[row, column]} in row {row}. Use a value from "
+                f"{factor.minimum} to {factor.maximum}."
             )
     return values

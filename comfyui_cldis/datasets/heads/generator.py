@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 
+from .. import space
+from ..names import HEADS_NAME
 from .factors import FACTORS, check_factors, sample_factors
 from .hair import HairPart, hair_cap, hair_curtain
 from .mesh import HeadMesh, ShapedHead, load_mesh, shape_head, smooth_step, target_weights
@@ -85,19 +87,15 @@ def render_dataset(
     expected = (num_images, image_size, image_size, 3)
     if out.shape != expected or out.dtype != np.uint8:
         raise ValueError(
-            f"The output has shape {out.shape} and type {out.dtype}; expected {expected} and "
-            "uint8. Allocate it to fit."
+            f"The output has shape {out.shape} and type {out.dtype}. Allocate it as {expected} and "
+            "uint8."
         )
     _render_rows(sample_factors(num_images, seed), out, workers, on_progress)
 
 
 def check_image_size(image_size: int) -> None:
     """Raises a ValueError for a size that the generator does not render."""
-    if not MIN_IMAGE_SIZE <= image_size <= MAX_IMAGE_SIZE:
-        raise ValueError(
-            f"image_size is {image_size}; expected {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE}. Choose a "
-            "size in that range."
-        )
+    space.check_image_size(image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE, HEADS_NAME)
 
 
 def _render_rows(

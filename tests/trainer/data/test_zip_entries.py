@@ -66,7 +66,7 @@ HOW = {
     "Deflate64": ({"method": 9}, "compressed with Deflate64, which Python does not unpack"),
     "PPMd": ({"method": 98}, "compressed with PPMd"),
     "unknown": ({"method": 55}, "compressed with method 55"),
-    "encrypted": ({"flag": 0x1}, "encrypted; .* without a password"),
+    "encrypted": ({"flag": 0x1}, "encrypted"),
     "strongly encrypted": ({"flag": 0x41}, "encrypted"),
 }
 
@@ -74,10 +74,11 @@ HOW = {
 @pytest.mark.parametrize("kind", HOW)
 def test_a_zip_that_python_does_not_unpack_is_named_and_its_images_are_not(archive, tmp_path, kind):
     change, phrase = HOW[kind]
-    with pytest.raises(ValueError, match=rf"data\.zip' .*: the zip file is {phrase}") as caught:
+    with pytest.raises(ValueError, match=rf"data\.zip .*: the zip file is {phrase}") as caught:
         opened(patched(archive, **change), tmp_path)
     message = str(caught.value)
-    assert "with 4 image files" in message and "unpack it and give the folder" in message
+    assert ("without a password" in message) is ("encrypted" in kind)
+    assert "has 4 image files" in message and ". Unpack it and give the folder" in message
     assert "p0.png" not in message and "undamaged" not in message
 
 
@@ -88,12 +89,12 @@ def test_the_other_images_of_such_a_zip_are_used(archive, tmp_path, kind):
     assert reds(image_set) == [0, 40, 60]
     ((name, reason),) = image_set.report.skipped
     assert name == "p1.png" and reason.startswith("the zip file is ")
-    assert phrase.split(";")[0] in reason
+    assert phrase in reason
 
 
 def test_a_zip_of_a_later_version_is_a_sentence(archive, tmp_path):
     with pytest.raises(
-        ValueError, match=r"zip file that asks for a newer reader \(zip file version 7.0\)"
+        ValueError, match=r"data.zip asks for a newer reader \(zip file version 7.0\) than Python"
     ):
         opened(patched(archive, version=70), tmp_path)
 
@@ -151,7 +152,7 @@ def test_a_zip_cut_off_is_a_sentence_wherever_it_is_cut(archive, tmp_path):
     whole = archive.read_bytes()
     for length in range(1, len(whole), 7):
         archive.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match="not a readable zip file .*copy or create it again"):
+        with pytest.raises(ValueError, match="not a readable zip file .*Copy or create it again"):
             opened(archive, tmp_path)
 
 
