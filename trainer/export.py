@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from .report.samples import Strip
 
 MODEL_NAME = "model.safetensors"
-REPORT_NAME = "report.html"
 EXPORT_SETTINGS = ("directions",)  # that may change after the training and change the model
 
 

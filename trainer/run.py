@@ -16,10 +16,11 @@ from .data import BUILT_IN_SOURCES, open_images, write_report
 from .data.sources import require_source
 from .data.split import describe_split, split_images
 from .errors import NotFinite, OutputInData, TooFewSteps
-from .export import MODEL_NAME, REPORT_NAME, export, is_export_of
+from .export import MODEL_NAME, export, is_export_of
 from .lock import locked
 from .monitor.run_log import RunLog
 from .navigation.search import check_packages
+from .report import REPORT_NAME
 from .training.checkpoint import check_config, describe_kept, load_state, write_config
 from .training.distributed import choose_device, open_processes
 from .training.record import TrainingRecord

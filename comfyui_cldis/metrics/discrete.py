@@ -39,11 +39,6 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return result
 
 
-def code_factor_information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """(N, K) mutual information of the binned codes (n, N) with the factors (n, K)."""
-    return mutual_information(histogram_bins(codes), factors)
-
-
 def _entropy(counts: np.ndarray) -> float:
     share = counts[counts > 0] / counts.sum()
     return float(-np.sum(share * np.log(share)))

@@ -59,9 +59,7 @@ def test_everything_comes_back(tiny_model: EditableModel, rich_file: Path, read:
     assert found[0].quality == DirectionQuality(monotone=0.875, consistency=-0.25)
 
 
-def test_the_oldest_version_that_will_do_is_written(
-    tiny_model: EditableModel, tiny_checkpoint: Path, rich_file: Path
-) -> None:
+def test_the_oldest_version_that_will_do_is_written(tiny_checkpoint: Path, rich_file: Path) -> None:
     assert read_header(tiny_checkpoint).format_version == 1
     assert read_header(rich_file).format_version == 2
     tensors = load_file(rich_file)

@@ -155,13 +155,19 @@ def test_reading_the_header_reads_no_weights(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    original = file_module._Reader.tensor
 
-    def recorded(reader: file_module._Reader, name: str) -> torch.Tensor:
-        read.append(name)
-        return original(reader, name)
+    class Recorded:
+        def __init__(self, *given: object, **options: object) -> None:
+            self.file = safe_open(*given, **options)
 
-    monkeypatch.setattr(file_module._Reader, "tensor", recorded)
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.file, name)
+
+        def get_tensor(self, name: str) -> torch.Tensor:
+            read.append(name)
+            return self.file.get_tensor(name)
+
+    monkeypatch.setattr(file_module, "safe_open", Recorded)
     read_header(tiny_checkpoint)
     assert read == ["directions.vectors"]
 

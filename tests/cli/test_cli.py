@@ -493,9 +493,7 @@ def test_evaluate_arrays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
     assert result["controls"]["random_rotation"]["mig"] < 0.5
 
 
-def test_evaluate_a_model_on_drawn_factors(
-    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_evaluate_a_model_on_drawn_factors(tiny_checkpoint: Path, tmp_path: Path) -> None:
     output = tmp_path / "scores.json"
     options = ("--metrics", "active_dims", "--fast", "--no-controls", "--json", str(output))
     dataset = ("--dataset", "shapes3d-equivalent", "--device", "cpu")

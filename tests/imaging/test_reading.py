@@ -337,7 +337,7 @@ def test_a_progressive_jpeg_counts_as_it_is_held():
         pass
 
 
-def test_two_hundred_megapixels_of_jpeg_are_read(tmp_path):
+def test_two_hundred_megapixels_of_jpeg_are_read():
     """More than Pillow's own limit, which is that of the process and stays as it is."""
     width, height = 16320, 12240
     small = encoded(Image.new("RGB", (16, 16), "teal"), "JPEG", quality=30)

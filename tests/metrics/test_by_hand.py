@@ -12,7 +12,7 @@ import pytest
 
 from comfyui_cldis.metrics import evaluate, from_arrays
 from comfyui_cldis.metrics.dci import disentanglement
-from comfyui_cldis.metrics.discrete import code_factor_information, entropies, histogram_bins
+from comfyui_cldis.metrics.discrete import entropies, histogram_bins, mutual_information
 from comfyui_cldis.metrics.factor_vae import vote_accuracy
 from comfyui_cldis.metrics.infomec import concentration
 from comfyui_cldis.metrics.modularity import modularity_of
@@ -82,7 +82,7 @@ def test_a_code_turned_by_45_degrees(grid: Grid, centred: Centred) -> None:
 def test_information_of_a_sum_of_two_coins(grid: Grid) -> None:
     factors = grid((2, 2), 50)
     # The sum leaves one bit open half of the time.
-    information = code_factor_information(factors.sum(axis=1, keepdims=True), factors)
+    information = mutual_information(histogram_bins(factors.sum(axis=1, keepdims=True)), factors)
     np.testing.assert_allclose(information, np.log(2) / 2, rtol=1e-12)
 
 

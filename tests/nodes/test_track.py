@@ -42,7 +42,7 @@ def test_images_of_any_size_give_a_sheet_a_score_and_a_report(loaded):
     assert "hair length" in report and "seed 7" in report
 
 
-def test_without_images_the_score_is_zero_unknown_or_from_the_file(loaded, monkeypatch):
+def test_without_images_the_score_is_zero_unknown_or_from_the_file(loaded):
     _, score, report = run(loaded)
     assert math.isnan(score) == ("score unknown" in report)
     facts = ModelFacts(quality=ModelQuality(explained_variance_random_noise=0.5))

@@ -21,7 +21,10 @@ from comfyui_cldis.wording import counted
 
 from ..monitor.metrics_file import STATS_NAME, images_per_second, read_records
 from ..monitor.progress import describe_duration
+from ..monitor.run_log import SAMPLES_NAME
+from ..training.checkpoint import CONFIG_NAME
 from ..training.record import TrainingRecord, finite
+from . import REPORT_NAME
 from .diagnosis import diagnose, has_capacity, stores_entropy
 from .history import END_SHARE, Run, final_dimensions, last, series, used_dimensions
 from .html import (
@@ -37,9 +40,6 @@ from .html import (
 )
 from .plots import draw_curves
 from .verdict import why_no_sliders
-
-REPORT_NAME = "report.html"
-CONFIG_NAME = "config.json"
 
 
 def write_report(
@@ -101,7 +101,7 @@ def settings_shown(path: Path) -> dict[str, Any]:
 def last_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
     """The newest sheet of sample images, by its step."""
     sheets = sorted(
-        (folder / "samples").glob("step_*.png"), key=lambda path: (len(path.name), path)
+        (folder / SAMPLES_NAME).glob("step_*.png"), key=lambda path: (len(path.name), path)
     )
     if not sheets:
         return []

@@ -27,6 +27,7 @@ from comfyui_cldis.imaging.sheet import BACKGROUND, Row, contact_sheet
 
 from ..assemble import measure_statistics
 from ..data.evenly import evenly
+from ..monitor.run_log import SAMPLES_NAME
 from ..training.batches import to_tensor
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def write_samples(
         "reconstruction" and "traversals", for those who show them apart.
     """
     strips = draw_samples(trainer, directions=directions)
-    path = folder / "samples" / f"step_{trainer.step:06d}.png"
+    path = folder / SAMPLES_NAME / f"step_{trainer.step:06d}.png"
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as temporary:
         stack([strip.image for strip in strips]).save(temporary, "PNG")

@@ -55,18 +55,6 @@ def memory_format(device: torch.device | str) -> torch.memory_format:
     return torch.channels_last if is_gpu else torch.contiguous_format
 
 
-def match_layout(optimizer: torch.optim.Optimizer) -> None:
-    """Lay the optimizer's moments out in memory like their parameters.
-
-    A state may come from the other kind of device, and the fused AdamW of a CPU walks through
-    parameter and moments side by side without looking at how they lie.
-    """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if value.shape == parameter.shape and value.stride() != parameter.stride():
-                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
 def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool) -> Accelerator:
     """The accelerator of this process; `accelerate launch` or torchrun set how many there are.
 

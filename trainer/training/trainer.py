@@ -24,9 +24,10 @@ from . import controller
 from . import schedule as run_schedule
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .checkpoint import load_state, save_state
-from .distributed import Mean, match_layout, memory_format, open_accelerator, part_of_batch
+from .distributed import Mean, memory_format, open_accelerator, part_of_batch
 from .ema import POWER_GAMMA, WeightAverage
 from .objectives import build_objective
+from .optimizer import DIFFUSION, match_layout, open_optimizer, set_rates
 from .record import TrainingRecord
 from .signals import stop_on_signals
 from .step import Draws, Losses, TrainingLosses, draw, draw_information, measure_information
@@ -106,35 +107,8 @@ class Trainer:
         self.objective = objective.to(self.device)
         gamma = POWER_GAMMA if config.ema == "power" else None
         self.average = WeightAverage(self.networks, config.ema_decay, gamma)
-        copilot = list(self.networks.copilot.parameters())
-        own = {id(parameter) for parameter in copilot}
-        self.diffusion_parameters = [p for p in self.networks.parameters() if id(p) not in own]
-        rest = [*(p for p in copilot if p.ndim < 2), *self.objective.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {
-                    "params": self.diffusion_parameters,
-                    "base": config.learning_rate,
-                    "first_step": config.copilot_warmup_steps,
-                },
-                {
-                    "params": [p for p in copilot if p.ndim >= 2],
-                    "base": config.copilot_learning_rate,
-                    "first_step": 0,
-                    "weight_decay": self.objective.copilot_weight_decay,
-                },
-                {
-                    "params": rest,
-                    "base": config.copilot_learning_rate,
-                    "first_step": 0,
-                    "weight_decay": 0.0,
-                },
-            ],
-            lr=config.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self.optimizer = open_optimizer(self.networks, self.objective, config)
+        self.diffusion_parameters = self.optimizer.param_groups[DIFFUSION]["params"]
         self.mean = Mean(self.accelerator)
         losses = TrainingLosses(
             self.networks, self.objective, self.schedule, config.loop, config.flip, self.mean
@@ -203,7 +177,7 @@ class Trainer:
             self.config, self.step
         )
         self.config = self.run_schedule.settle(self.config)
-        self.optimizer.param_groups[0]["first_step"] = self.config.copilot_warmup_steps
+        self.optimizer.param_groups[DIFFUSION]["first_step"] = self.config.copilot_warmup_steps
 
     def resume(self, folder: Path, *, other_images: bool = False) -> list[str] | None:
         """Load the newest readable state in `folder`.
@@ -222,8 +196,8 @@ class Trainer:
 
     # -- one step ------------------------------------------------------------------------------
 
-    def part(self, step: int, index: int) -> slice:
-        """Items of the step's batch that this process computes as its part `index`."""
+    def part(self, index: int) -> slice:
+        """Items of a step's batch that this process computes as its part `index`."""
         first = (index * self.accelerator.num_processes + self.accelerator.process_index) * (
             self.part_size
         )
@@ -243,9 +217,7 @@ class Trainer:
                 to was not made.
         """
         config, loop = self.config, self.config.loop
-        for group in self.optimizer.param_groups:
-            factor = self.run_schedule.rate_factor(config, self.step, group["first_step"])
-            group["lr"] = group["base"] * factor
+        set_rates(self.optimizer, self.run_schedule, config, self.step)
         copilot_only = self.step < config.copilot_warmup_steps
         for update in range(1, loop.copilot_updates):
             self._copilot_update(update)
@@ -277,7 +249,7 @@ class Trainer:
             encoder_kl=encoder_kl,
             kl_per_dimension=tuple(losses.kl.tolist()),
             gradient_norm=gradient_norm,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.optimizer.param_groups[DIFFUSION]["lr"],
         )
 
     def _copilot_update(self, update: int) -> None:
@@ -301,7 +273,7 @@ class Trainer:
         num_parts = config.accumulation_steps
         total: Losses | None = None
         for index in range(num_parts):
-            items = self.part(self.step, index)
+            items = self.part(index)
             x0 = self.batch(self.step, items, update)
             is_shared = index == num_parts - 1 and not copilot_only
             with nullcontext() if is_shared else self.accelerator.no_sync(self.losses):

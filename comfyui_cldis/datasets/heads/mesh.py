@@ -19,7 +19,6 @@ AGE_TARGETS = ("age_baby", "age_child", "age_young", "age_old")
 AGE_KEYS = (0.0, 0.1875, 0.5, 1.0)  # where on the age axis each of these shapes is reached
 
 HEAD_HEIGHT = 2.35  # from chin to crown, after normalisation
-NUM_JOINTS = 2  # the last two vertices are the neck joint and the head joint
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def shape_head(mesh: HeadMesh, weights: dict[str, float]) -> ShapedHead:
     for row, amount in zip(rows, amounts, strict=True):
         moved += amount * mesh.offsets[row]
 
-    neck, head = moved[-2], moved[-1]
+    neck, head = moved[-2], moved[-1]  # the joints are the last two vertices
     top = moved[mesh.is_crown, 1].max()
     chin = moved[mesh.is_chin, 1].min()
     # The power keeps a little of the difference: children's heads stay slightly smaller.
