@@ -7,8 +7,7 @@ Tensors of a file: `networks.*` (the weights), `statistics.{mean,std,low,high}` 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from ..editing.editable import EditableModel, LatentStatistics
 from ..model.autoencoder import DiffusionAutoencoder
 from ..model.config import ModelConfig
 from .added import THUMBNAILS, added_tensors, read_layout
+from .container import check_container, check_header_size, utf8_name
 from .header import (
-    HEADER_LIMIT,
     CheckpointError,
     Header,
     check_format,
@@ -123,17 +122,17 @@ def save_checkpoint(
                 f"{path} could not be written: {str(error).rstrip('.')}. Free space there, or "
                 "choose another folder."
             ) from error
-        _check_header_size(temporary, path.name)
+        check_header_size(temporary, path.name)
 
 
 class _Reader:
     """An open file, checked to be a CL-Dis model this version reads."""
 
     def __init__(self, path: Path) -> None:
-        _check_container(path)
+        check_container(path)
         self.path = path
         try:
-            with _utf8_name(path) as name:
+            with utf8_name(path) as name:
                 self.file = safe_open(name, framework="pt", device="cpu")
         except (SafetensorError, OSError, ValueError) as error:
             raise _damaged(path.name, error) from error
@@ -213,21 +212,6 @@ class _Reader:
         return tensor
 
 
-@contextmanager
-def _utf8_name(path: Path) -> Iterator[str]:
-    """A name under which safetensors opens the file; it refuses names that are not UTF-8.
-
-    Only Linux and its like have such names, and there an open file has another one.
-    """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        with open(path, "rb") as file:
-            yield f"/dev/fd/{file.fileno()}"
-    else:
-        yield str(path)
-
-
 _STORED = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -242,53 +226,6 @@ def _build(config: ModelConfig, operations: Any, name: str) -> DiffusionAutoenco
             f"{name} describes networks that cannot be built: {reason}. "
             "Export the model again, or update the pack."
         ) from error
-
-
-def _check_container(path: Path) -> None:
-    """Says in plain words what is wrong with a file that safetensors would refuse."""
-    name = path.name
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder. Name a model file (.safetensors) in it.")
-    if not path.exists():
-        raise FileNotFoundError(
-            f"There is no model file {path}. Check the name, or train a model with `cldis train`."
-        )
-    size = path.stat().st_size
-    if size == 0:
-        raise CheckpointError(f"{name} is empty. Download or export the file again.")
-    with open(path, "rb") as file:
-        start = file.read(9)
-    if start.startswith((b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
-        raise CheckpointError(
-            f"{name} is a pickled PyTorch checkpoint, which can run code when it is opened. "
-            "Use the .safetensors file that `cldis train` writes instead."
-        )
-    length = int.from_bytes(start[:8], "little")
-    if len(start) < 9 or start[8:] != b"{":
-        raise CheckpointError(
-            f"{name} is not a safetensors file. Choose a file that `cldis train` wrote."
-        )
-    if length > HEADER_LIMIT:
-        raise _large_header(name, length)
-    if size < 8 + length:
-        raise CheckpointError(
-            f"{name} is cut off: it has {size} bytes, and its header alone needs {8 + length}. "
-            "Download or export the file again."
-        )
-
-
-def _check_header_size(path: Path, name: str) -> None:
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > HEADER_LIMIT:
-        raise _large_header(name, length)
-
-
-def _large_header(name: str, length: int) -> CheckpointError:
-    return CheckpointError(
-        f"The header of {name} has {length} bytes, more than the {HEADER_LIMIT} allowed. "
-        "Shorten the model's facts or remove directions."
-    )
 
 
 def _damaged(name: str, error: Exception) -> CheckpointError:
