@@ -9,7 +9,7 @@ import numpy as np
 from ..wording import hint
 from .dsprites import DSprites
 from .names import DRAWN_NAMES, DSPRITES_NAME, FACTOR_NAMES, HEADS_NAME, SHAPES3D_NAME
-from .optional import explained
+from .optional import raise_explained
 from .pixels import grey_to_rgb
 from .shapes3d import Shapes3D
 from .space import FactorData, check_shape
@@ -81,7 +81,7 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
         try:
             from .heads.factor_data import Heads  # numba is optional, and slow to import
         except ModuleNotFoundError as error:
-            raise explained(error, "'heads'", "numba", "llvmlite") from None
+            raise_explained(error, "'heads'", "numba", "llvmlite")
         return Heads(image_size)
     path = Path(source)
     if not path.exists():

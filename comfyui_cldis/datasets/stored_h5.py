@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .optional import explained
+from .optional import raise_explained
 from .shapes3d import SPACE
 from .space import FactorSpace
 from .stored_table import StoredTable, check_order
@@ -25,7 +25,7 @@ def read_shapes3d(path: Path) -> StoredTable:
     try:
         import h5py
     except ModuleNotFoundError as error:
-        raise explained(error, f"{str(path)!r}", "h5py") from None
+        raise_explained(error, f"{str(path)!r}", "h5py")
     try:
         with h5py.File(path, "r") as file:
             images, labels = file.get("images"), file.get("labels")

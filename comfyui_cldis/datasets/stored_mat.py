@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .optional import explained
+from .optional import raise_explained
 from .space import FactorSpace
 from .stored_npz import CARS3D_FACTORS
 from .stored_table import StoredTable
@@ -62,7 +62,7 @@ def _load(file: Path) -> np.ndarray:
     try:
         from scipy.io import loadmat
     except ModuleNotFoundError as error:
-        raise explained(error, f"{str(file)!r}", "scipy") from None
+        raise_explained(error, f"{str(file)!r}", "scipy")
     try:
         views = loadmat(file, variable_names=["im"])["im"]
     except Exception as error:  # a damaged file can raise anything

@@ -40,3 +40,6 @@ def test_only_a_missing_package_is_reported_as_one(missing, is_ours, what, tmp_p
             open_factor_data("heads", 32)
     assert (caught.value.name == missing) is is_ours
     assert ("pip install" in str(caught.value)) is not is_ours
+    if not is_ours:  # ComfyUI's node takes the package from there
+        assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+        assert caught.value.__cause__.name == missing

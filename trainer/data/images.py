@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from comfyui_cldis.datasets.names import HEADS_NAME
-from comfyui_cldis.datasets.optional import explained
+from comfyui_cldis.datasets.optional import raise_explained
 from comfyui_cldis.datasets.registry import is_factor_source
 from comfyui_cldis.datasets.space import check_shape
 from comfyui_cldis.editing.framing import RESIZE_RULES, ResizeRule
@@ -79,5 +79,5 @@ def open_images(
     try:
         from .head_images import open_heads  # numba is optional, and slow to import
     except ModuleNotFoundError as error:
-        raise explained(error, f"'{source}'", "numba", "llvmlite") from None
+        raise_explained(error, f"'{source}'", "numba", "llvmlite")
     return ImageSet(*open_heads(image_size, cache_dir, num_images, seed))
