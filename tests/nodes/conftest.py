@@ -1,8 +1,10 @@
-"""A loaded tiny model and the node classes, as ComfyUI would use them."""
+"""A loaded tiny model, the node classes as ComfyUI would use them, and its folders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,41 @@ import torch
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
 from comfyui_cldis.nodes.sockets import LoadedModel
+
+
+class FolderPaths(SimpleNamespace):
+    """The names of ComfyUI's folder_paths that the pack uses; `base` holds input and output."""
+
+    def add_model_folder_path(self, key: str, path: str) -> None:
+        paths, _ = self.folder_names_and_paths.setdefault(key, ([], set()))
+        if path not in paths:
+            paths.append(path)
+
+    def get_folder_paths(self, key: str) -> list[str]:
+        return list(self.folder_names_and_paths[key][0])
+
+    def get_filename_list(self, key: str) -> list[str]:
+        paths, extensions = self.folder_names_and_paths[key]
+        found = {file.name for path in paths for file in Path(path).glob("*")}
+        return sorted(  # as ComfyUI, which compares small letters
+            name for name in found if Path(name).suffix.lower() in extensions or not extensions
+        )
+
+    def get_full_path(self, key: str, name: str) -> str | None:
+        paths = [Path(path) / name for path in self.folder_names_and_paths[key][0]]
+        return next((str(path) for path in paths if path.is_file()), None)
+
+    def get_output_directory(self) -> str:
+        return str(self.base / "output")
+
+    def get_input_directory(self) -> str:
+        return str(self.base / "input")
+
+
+@pytest.fixture(scope="session")
+def make_folder_paths() -> Callable[..., FolderPaths]:
+    """`make_folder_paths(models_dir=..., folder_names_and_paths=...)` stands in for ComfyUI's."""
+    return FolderPaths
 
 
 @pytest.fixture(scope="session")

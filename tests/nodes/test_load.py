@@ -17,31 +17,8 @@ from comfyui_cldis.nodes.model_files import BUNDLED
 LoadModel = NODE_CLASS_MAPPINGS["CLDIS_LoadModel"]
 
 
-class FolderPaths(SimpleNamespace):
-    """The five names of ComfyUI's folder_paths that the pack uses."""
-
-    def add_model_folder_path(self, key: str, path: str) -> None:
-        paths, _ = self.folder_names_and_paths.setdefault(key, ([], set()))
-        if path not in paths:
-            paths.append(path)
-
-    def get_folder_paths(self, key: str) -> list[str]:
-        return list(self.folder_names_and_paths[key][0])
-
-    def get_filename_list(self, key: str) -> list[str]:
-        paths, extensions = self.folder_names_and_paths[key]
-        found = {file.name for path in paths for file in Path(path).glob("*")}
-        return sorted(  # as ComfyUI, which compares small letters
-            name for name in found if Path(name).suffix.lower() in extensions or not extensions
-        )
-
-    def get_full_path(self, key: str, name: str) -> str | None:
-        paths = [Path(path) / name for path in self.folder_names_and_paths[key][0]]
-        return next((str(path) for path in paths if path.is_file()), None)
-
-
 @pytest.fixture
-def folders(tmp_path, monkeypatch, tiny_checkpoint) -> FolderPaths:
+def folders(tmp_path, monkeypatch, tiny_checkpoint, make_folder_paths) -> SimpleNamespace:
     """A models folder with tiny.safetensors in it, and a folder that the user registered."""
     extra = tmp_path / "extra"
     models = tmp_path / "models"
@@ -50,7 +27,7 @@ def folders(tmp_path, monkeypatch, tiny_checkpoint) -> FolderPaths:
     shutil.copy(tiny_checkpoint, models / "cldis" / "tiny.safetensors")
     shutil.copy(tiny_checkpoint, extra / "own.safetensors")
     (models / "cldis" / "LICENSE").write_text("text")
-    folder_paths = FolderPaths(
+    folder_paths = make_folder_paths(
         models_dir=str(models), folder_names_and_paths={"cldis": ([str(extra)], {".json"})}
     )
     monkeypatch.setitem(sys.modules, "folder_paths", folder_paths)

@@ -26,35 +26,8 @@ class Interrupted(Exception):
     """As ComfyUI's own."""
 
 
-class FolderPaths(SimpleNamespace):
-    """The names of ComfyUI's folder_paths that the node uses."""
-
-    def add_model_folder_path(self, key: str, path: str) -> None:
-        paths, _ = self.folder_names_and_paths.setdefault(key, ([], set()))
-        if path not in paths:
-            paths.append(path)
-
-    def get_folder_paths(self, key: str) -> list[str]:
-        return list(self.folder_names_and_paths[key][0])
-
-    def get_filename_list(self, key: str) -> list[str]:
-        return sorted(
-            file.name for path in self.get_folder_paths(key) for file in Path(path).glob("*.*")
-        )
-
-    def get_full_path(self, key: str, name: str) -> str | None:
-        paths = [Path(path) / name for path in self.get_folder_paths(key)]
-        return next((str(path) for path in paths if path.is_file()), None)
-
-    def get_output_directory(self) -> str:
-        return str(self.base / "output")
-
-    def get_input_directory(self) -> str:
-        return str(self.base / "input")
-
-
 @pytest.fixture
-def comfyui(tmp_path, monkeypatch) -> SimpleNamespace:
+def comfyui(tmp_path, monkeypatch, make_folder_paths) -> SimpleNamespace:
     """ComfyUI's folders, its progress bar, its device and its Cancel button."""
     seen = SimpleNamespace(
         base=tmp_path, updates=[], freed=[], device=torch.device("cpu"), is_cancelled=False
@@ -75,7 +48,7 @@ def comfyui(tmp_path, monkeypatch) -> SimpleNamespace:
             throw_exception_if_processing_interrupted()
             seen.updates.append((value, total, preview))
 
-    seen.folder_paths = FolderPaths(
+    seen.folder_paths = make_folder_paths(
         base=tmp_path,
         models_dir=str(tmp_path / "models"),
         folder_names_and_paths={"cldis": ([str(tmp_path / "extra")], set())},
