@@ -134,14 +134,8 @@ def main() -> None:
     model = load_checkpoint(options.model or demo_model_path())
     config = model.networks.config
     paths = options.image or demo_image_paths()
-    images = torch.cat(
-        [
-            frame(to_tensor(read_image(path, config.in_channels).image), config.image_size, "crop")[
-                0
-            ]
-            for path in paths
-        ]
-    )
+    read = (to_tensor(read_image(path, config.in_channels).image) for path in paths)
+    images = torch.cat([frame(image, config.image_size, "crop")[0] for image in read])
     outline, pair = options.outline.split(","), options.pair.split(",")
     steps = options.steps
     sheets: dict[str, Image.Image | None] = {

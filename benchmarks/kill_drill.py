@@ -114,8 +114,8 @@ def wait_to_end(
             continue
         break
     if code != 0:
-        log = output.with_name(output.name + LOG_SUFFIX)
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        printed = output.with_name(output.name + LOG_SUFFIX)
+        lines = printed.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise RuntimeError(
             f"The run '{output.name}' ended with exit code {code}; its last line is: "
             f"{lines[-1] if lines else 'none'}. Fix that and start the drill again."

@@ -4,7 +4,7 @@
 
 For each finder: DCI and MIG of the codes projected on its directions (labels; 2,000 images, fast
 protocol), the share of unseen moves that a predictor names, the similarity of effects, and the
-content-tracking score with its purity (no labels). `random` is a random basis of the live
+content-tracking score with its purity (no labels). `random` is a random basis of the active
 dimensions. `flow` are the orthonormal vectors nearest to the curves' mean first steps, `flow paths`
 the sliders that the model file gets: their DCI and MIG are of the amounts at which they together
 come nearest to a code, their accuracy and similarity those of the curves that each code has.

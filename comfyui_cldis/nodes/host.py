@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from ..diffusion.samplers import Step
 from ..imaging.sheet import to_image
+from ..wording import counted
 from .sockets import LoadedModel
 
 T = TypeVar("T")
@@ -96,12 +97,7 @@ def in_chunks(
             continue
         _empty_cache()
         if chunk == 1:
-            side = model.editable.networks.config.image_size
-            raise RuntimeError(
-                f"The GPU is out of memory with one image of {side} x {side} pixels in "
-                f"{model.label}. Close other programs that use it, or choose dtype fp16 in CLDis "
-                "Load Model."
-            )
+            raise RuntimeError(_describe_full(model, 1))
         chunk = max(1, chunk // 2)
     return results
 
@@ -125,12 +121,7 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
         _load(model, num_items)
         return work(on_fraction)
     except _out_of_memory() as error:
-        side = model.editable.networks.config.image_size
-        raise RuntimeError(
-            f"The GPU is out of memory with {num_items} images of {side} x {side} pixels in "
-            f"{model.label}. Close other programs that use it, or choose dtype fp16 in CLDis "
-            "Load Model."
-        ) from error
+        raise RuntimeError(_describe_full(model, num_items)) from error
 
 
 class Progress:
@@ -231,6 +222,15 @@ def _out_of_memory() -> type[BaseException]:
     would catch everything, the user's Cancel included."""
     found = getattr(sys.modules.get("comfy.model_management"), "OOM_EXCEPTION", Exception)
     return torch.cuda.OutOfMemoryError if found is Exception else found
+
+
+def _describe_full(model: LoadedModel, num_items: int) -> str:
+    side = model.editable.networks.config.image_size
+    return (
+        f"The GPU is out of memory with {counted(num_items, 'image')} of {side} x {side} pixels in "
+        f"{model.label}. Close other programs that use it, or choose dtype fp16 in CLDis Load "
+        "Model."
+    )
 
 
 def _empty_cache() -> None:

@@ -6,7 +6,7 @@ from comfyui_cldis.directions.axes import find_axes
 from comfyui_cldis.editing.pipeline import encode
 
 
-def test_axes_are_ordered_live_and_ranged(tiny_model):
+def test_axes_are_ordered_active_and_ranged(tiny_model):
     images = torch.rand(2, 3, 32, 32) * 2 - 1
     latent = encode(tiny_model, images, inversion_steps=3)
     found = find_axes(tiny_model, latent, num_steps=3, smallest_effect=0.0)

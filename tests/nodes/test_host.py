@@ -142,7 +142,7 @@ def test_a_single_image_that_does_not_fit_is_explained(managed) -> None:
     def work(start, stop, on_step):
         raise OutOfMemory
 
-    with pytest.raises(RuntimeError, match="out of memory with one image of 32 x 32 .* dtype fp16"):
+    with pytest.raises(RuntimeError, match="out of memory with 1 image of 32 x 32 .* dtype fp16"):
         host.in_chunks(managed, 3, 1, work)
 
 
