@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FLAG = re.compile(r"(?<![\w<!-])--(?=[a-z]|$)")  # also one that an f-string goes on with
+FLAG = re.compile(r"(?<![\w<!-])--(?=[a-z]|$)")  # also one that an f-string continues with
 # They write commands, which are to be run in a terminal.
 WRITE_COMMANDS = {"command.py", "reproduce.py", "dry_run.py"}
 

@@ -1,4 +1,4 @@
-"""The `cldis` command in-process: what it writes, what it says, and its exit codes."""
+"""The `cldis` command in-process: what it writes and prints, and its exit codes."""
 
 from __future__ import annotations
 

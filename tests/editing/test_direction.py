@@ -24,7 +24,7 @@ def direction(**values: Any) -> Direction:
 @pytest.mark.parametrize(
     ("amount", "expected"),
     [
-        (-4.0, [4.0, 0.0]),  # the first piece goes on
+        (-4.0, [4.0, 0.0]),  # the first piece, continued
         (-2.0, [2.0, 0.0]),
         (-0.5, [0.5, 0.0]),
         (0.0, [0.0, 0.0]),

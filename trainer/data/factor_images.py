@@ -27,7 +27,7 @@ VERSIONS = {SHAPES3D_NAME: SHAPES3D_VERSION, DSPRITES_NAME: DSPRITES_VERSION}
 
 
 @dataclass(frozen=True)
-class _Source:
+class _FactorSet:
     """A factor data set before its images are touched."""
 
     name: str
@@ -97,16 +97,16 @@ def open_factor_images(
     return load_or_build(entry, source, build)
 
 
-def _drawn(name: str, image_size: int, channels: int) -> _Source:
+def _drawn(name: str, image_size: int, channels: int) -> _FactorSet:
     data = open_factor_data(name, image_size, channels=channels)
     state = {"version": VERSIONS[name]}
-    return _Source(name, name, state, data.space, SOURCES[name].num_images, lambda: data)
+    return _FactorSet(name, name, state, data.space, SOURCES[name].num_images, lambda: data)
 
 
-def _stored(path: Path, image_size: int, channels: int, cache_dir: Path) -> _Source:
+def _stored(path: Path, image_size: int, channels: int, cache_dir: Path) -> _FactorSet:
     table = read_table(path)
     check_channels(table.name, table.shape[3], channels)
-    return _Source(
+    return _FactorSet(
         name=table.name,
         origin=str(path.resolve()),
         state={"stamp": table.stamp, "shape": table.shape},

@@ -1,7 +1,7 @@
 """The rows of an ablation, each with every seed, in one table.
 
-The table is written after every run. A run that fails is listed with its reason, and the others go
-on.
+The table is written after every run. A run that fails is listed with its reason, and the others are
+trained all the same.
 """
 
 from __future__ import annotations
