@@ -161,16 +161,16 @@ def run_command(words: Sequence[str]) -> int:
         log(str(stop) or "Stopped. Nothing that was saved is lost; run the same command to resume.")
         return 130
     except ModuleNotFoundError as error:
-        log(f"trainer: {missing_package(error)}")
+        log(f"cldis: {missing_package(error)}")
         return 2
     except (ValueError, FileNotFoundError, FloatingPointError, OSError) as error:
-        log(f"trainer: {full_disk(error) or error}")
+        log(f"cldis: {full_disk(error) or error}")
         return 2
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         log(
-            "trainer: Out of memory; what had been saved is kept. Run the same command with "
+            "cldis: Out of memory; what had been saved is kept. Run the same command with "
             "--set accumulation_steps=2 (or more), which computes the batch in parts, or choose "
             "a smaller preset."
         )

@@ -33,6 +33,7 @@ TRAINING = {
     "accelerate": "accelerate",
     "filelock": "filelock",
     "matplotlib": "matplotlib",
+    "psutil": "psutil",
     "rich": "rich",
     "scikit-learn": "sklearn",
 }
