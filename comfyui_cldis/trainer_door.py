@@ -40,7 +40,7 @@ def preset_names() -> list[str]:
 
 
 def load_trainer(module: str) -> ModuleType:
-    """Import the trainer's `module`, such as "run" or "data.factors".
+    """Import the trainer's `module`, such as "run" or "training.signals".
 
     Raises:
         FileNotFoundError: an installation without the trainer.

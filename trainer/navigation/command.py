@@ -82,10 +82,10 @@ def search(options: Namespace, settings: NavigationSettings, log: Callable[[str]
     shutil.rmtree(folder, ignore_errors=True)
     for direction in result.directions:
         share = direction.quality.monotone
-        evenness = "" if share is None else f", is monotone on {100 * share:.0f} %"
+        monotone = "" if share is None else f", monotone on {100 * share:.0f} % of the images"
         log(
             f"  {direction.name}: {direction.minimum:+.1f} to {direction.maximum:+.1f} sd, "
-            f"effect {direction.effect:.3f}{evenness}"
+            f"effect {direction.effect:.3f}{monotone}"
         )
     if basis.paths is not None:
         bent = sum(direction.path is not None for direction in result.directions)
