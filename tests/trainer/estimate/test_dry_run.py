@@ -398,9 +398,9 @@ def test_memory_estimate_is_near_the_measured_peak(name):
 import resource, sys
 import numpy as np
 from dataclasses import replace
-from trainer.batches import to_tensor
+from trainer.training.batches import to_tensor
 from trainer.config import load_preset
-from trainer.loop import Trainer
+from trainer.training.trainer import Trainer
 config = load_preset({name!r})
 config = replace(config, loop=replace(config.loop, copilot_warmup_steps=0))
 size = config.model.image_size
