@@ -135,7 +135,7 @@ def navigated(
     try:
         basis = find(space, NavigationSettings(finder=config.directions), config.seed)
     except ValueError as error:
-        log(f"{error} The model is written without directions; the rest of it is complete.")
+        log(f"{error} The model has no directions; the rest of it is complete.")
         return (), facts
     return visible_directions(model, space, basis, bases), {**facts, **basis.facts}
 

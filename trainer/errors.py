@@ -40,6 +40,21 @@ class OutputTaken(ValueError):
         super().__init__(f"{fact} {remedy}, or choose another output folder.")
 
 
+class NothingFound(ValueError):
+    """A search found no directions, and the model file that it would replace has some.
+
+    Attributes:
+        before: the setting `directions` that the model file was written with.
+    """
+
+    def __init__(self, path: Path, finder: str, before: str) -> None:
+        self.before = before
+        super().__init__(
+            f"The finder {finder} found no directions, so {path} stays as it is, with those of the "
+            f"finder {before}. Set directions to another finder, or move the file away first."
+        )
+
+
 class TooFewSteps(ValueError):
     """A run has done more steps than are asked for.
 

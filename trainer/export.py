@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .errors import NothingFound
 from .training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -27,6 +28,19 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
     return all(training.config.get(name) == wanted[name] for name in EXPORT_SETTINGS)
 
 
+def _check_found(path: Path, trainer: Trainer) -> None:
+    """Raise NothingFound if the file at `path` has directions of this very step of the run."""
+    from comfyui_cldis.checkpoint import read_header
+
+    if not path.is_file():
+        return
+    header = read_header(path)
+    training = header.facts.training
+    if header.directions and (training.steps, training.seed) == (trainer.step, trainer.config.seed):
+        before = str(training.config.get("directions", "axes"))
+        raise NothingFound(path, trainer.config.directions, before)
+
+
 def export(
     trainer: Trainer, path: Path, source: str, command: str, log: Callable[[str], None]
 ) -> Sequence[Strip]:
@@ -38,6 +52,9 @@ def export(
 
     Returns:
         The samples of this step, with the model's sliders.
+
+    Raises:
+        NothingFound: no directions where the present file has some; it stays.
     """
     import torch
 
@@ -62,6 +79,8 @@ def export(
     )
     evaluated = evaluation_images(source, config, trainer.images, trainer.held_out)
     model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, log)
+    if not model.directions:
+        _check_found(path, trainer)
     save_checkpoint(path, model, dtype=torch.float16)
     useless = no_sliders(model)
     if useless is not None:

@@ -15,7 +15,7 @@ from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, open_images, write_report
 from .data.sources import require_source
 from .data.split import describe_split, split_images
-from .errors import NotFinite, OutputInData, TooFewSteps
+from .errors import NotFinite, NothingFound, OutputInData, TooFewSteps
 from .export import MODEL_NAME, export, is_export_of
 from .lock import locked
 from .monitor.run_log import RunLog
@@ -124,6 +124,7 @@ def train(
 
     Raises:
         ValueError, FileNotFoundError: settings or data that cannot be used.
+        NothingFound: a search that found nothing would replace a model file that has directions.
         OSError: the output folder cannot be written.
         FloatingPointError: a loss is not finite.
         KeyboardInterrupt: stopped before or after the steps; its text says how to resume.
@@ -174,7 +175,12 @@ def _train(
             return Outcome(False, trainer.step, None)
     if is_main:
         with stopped_with(MEASURING_STOPPED.format(trainer.step)):
-            samples = export(trainer, model_path, settings.source, settings.command, log)
+            try:
+                samples = export(trainer, model_path, settings.source, settings.command, log)
+            except NothingFound as error:  # config.json tells how the file was made
+                values = check_config(folder, config, settings.source)
+                write_config(folder, {**values, "directions": error.before})
+                raise
         if on_image is not None:
             for name, image in samples:
                 on_image(name, image)

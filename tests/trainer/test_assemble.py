@@ -57,7 +57,7 @@ def test_a_model_without_anything_to_find_is_exported_without_directions(make_mo
     logged: list[str] = []
     exported = export(model, "weights", logged)
     assert exported.directions == ()
-    assert any("written without directions" in sentence for sentence in logged)
+    assert any("The model has no directions" in sentence for sentence in logged)
 
 
 def test_an_unknown_finder_is_refused_before_the_run():

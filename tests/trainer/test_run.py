@@ -14,7 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from comfyui_cldis.checkpoint import read_header
+from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
+from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import ModelQuality
 from trainer.__main__ import announce_loading, full_disk, main, stored_settings
 from trainer.config.settings import load_preset
@@ -373,6 +374,24 @@ def test_other_directions_of_a_finished_run_are_found_and_written(folder, tmp_pa
     assert (run / "state.pt").read_bytes() == state and not (run / "state_2.pt").exists()
     assert run_command(folder, run) == 0  # and back
     assert not read_header(run / "model.safetensors").facts.navigation
+
+
+def test_a_search_that_finds_nothing_replaces_no_directions(folder, tmp_path, capfd, monkeypatch):
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    path = run / "model.safetensors"
+    model = load_checkpoint(path)
+    vector = (1.0, *[0.0] * (model.networks.config.latent_dim - 1))
+    save_checkpoint(path, replace(model, directions=(Direction("mine", vector, -1, 1),)))
+    names = ("model.safetensors", "config.json", "report.html")
+    before = [(run / name).read_bytes() for name in names]
+    capfd.readouterr()
+    assert run_command(folder, run, "--set", "directions=pca") == 2  # far too few images
+    said = capfd.readouterr().err
+    assert "The finder pca found no directions" in said and "those of the finder axes" in said
+    assert [(run / name).read_bytes() for name in names] == before
+    assert run_command(folder, run) == 0
+    assert "This run is finished" in capfd.readouterr().err
 
 
 def test_settings_choose_a_device_that_is_there(tmp_path, monkeypatch):
