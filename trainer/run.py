@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,8 @@ class RunSettings:
     ```
 
     Attributes:
-        data: a folder or .zip of images, a factor file, or one of `BUILT_IN_SOURCES`.
-        output: folder of the run.
+        data: a folder or .zip of images, a factor file, or one of `BUILT_IN_SOURCES`; kept as text.
+        output: folder of the run; kept as a Path.
         config: model, losses and length of the run: a preset, or one with other values.
         device: "cpu", "cuda", or "auto" for a GPU where there is one.
         preset: name of the preset, if it is a bundled one, for the record.
@@ -63,7 +64,8 @@ class RunSettings:
         cache: folder of the decoded images; None: within `output`.
 
     Raises:
-        ValueError: "cuda" where there is no usable GPU.
+        TypeError: a path or a configuration of another type.
+        ValueError: no device, or "cuda" where there is no usable GPU.
     """
 
     data: str
@@ -75,6 +77,13 @@ class RunSettings:
     cache: Path | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.config, TrainConfig):
+            raise TypeError(
+                f"config is a {type(self.config).__name__}. Give a TrainConfig, such as "
+                "load_preset returns."
+            )
+        object.__setattr__(self, "data", os.fspath(self.data))
+        object.__setattr__(self, "output", Path(self.output))
         object.__setattr__(self, "device", choose_device(self.device))
 
     @property

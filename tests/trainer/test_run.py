@@ -401,6 +401,17 @@ def test_settings_choose_a_device_that_is_there(tmp_path, monkeypatch):
         RunSettings("heads", tmp_path, CONFIG, device="cuda")
 
 
+def test_settings_of_a_python_user(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = RunSettings(folder, "run", CONFIG)  # type: ignore[arg-type]
+    assert (settings.data, settings.output) == (str(folder), Path("run"))
+    assert train(settings).model == Path("run") / "model.safetensors"
+    with pytest.raises(TypeError, match="config is a str. Give a TrainConfig"):
+        RunSettings("heads", tmp_path, "tiny32")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="device is 'gpu'. Use one of auto, cpu, cuda."):
+        RunSettings("heads", tmp_path, CONFIG, device="gpu")
+
+
 def test_the_output_may_not_lie_in_the_data(folder, tmp_path, capfd):
     before = sorted(folder.iterdir())
     for output in (folder, folder / "run"):

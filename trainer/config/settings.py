@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from comfyui_cldis.diffusion.schedule import ScheduleConfig
+from comfyui_cldis.editing.framing import ResizeRule
 from comfyui_cldis.model.config import ModelConfig, from_mapping, require
 from comfyui_cldis.wording import did_you_mean, nearest_name
 
@@ -19,12 +22,12 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover - the standard library has it from 3.11
     import tomli as tomllib
 
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PRESETS_FOLDER = Path(__file__).parent / "presets"
 FeedbackMode = Literal["information", "schedule", "ramp", "fixed"]
 Bottleneck = Literal["controller", "distance", "constant"]
 Precision = Literal["fp32", "bf16"]
 AverageProfile = Literal["constant", "power"]
-ResizeRule = Literal["crop", "pad", "stretch"]
 Finder = Literal["axes", "pca", "varimax", "ica", "weights", "jacobian", "learned", "flow"]
 
 
@@ -309,12 +312,13 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESETS_FOLDER.glob("*.toml"))
 
 
-def load_preset(name: str) -> TrainConfig:
+def load_preset(name: str | os.PathLike[str]) -> TrainConfig:
     """The preset called `name`, or the TOML file of that path.
 
     Raises:
         ValueError: no such preset or file, or a file that is not valid.
     """
+    name = os.fspath(name)
     path = Path(name) if name.lower().endswith(".toml") else PRESETS_FOLDER / f"{name}.toml"
     if not path.is_file():
         raise ValueError(
@@ -327,7 +331,10 @@ def load_preset(name: str) -> TrainConfig:
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises: ValueError naming the file when it is not valid."""
     try:
-        # utf-8-sig: Windows editors put a byte-order mark before the text, which TOML knows none of
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        # Windows editors put a byte-order mark before the text, which TOML knows none of, and
+        # PowerShell writes what a command printed in UTF-16.
+        content = path.read_bytes()
+        encoding = "utf-16" if content.startswith(UTF_16) else "utf-8-sig"
+        return tomllib.loads(content.decode(encoding).replace("\r\n", "\n"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not valid TOML: {error}. Correct it.") from error

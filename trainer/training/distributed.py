@@ -14,6 +14,7 @@ from torch import Tensor
 
 from comfyui_cldis.wording import counted
 
+DEVICES = ("auto", "cpu", "cuda")
 # How long processes wait for one another: as long as the first one may decode images or measure
 # the model alone. The launcher ends all of them when one fails, so nobody waits for the dead.
 PROCESS_TIMEOUT = timedelta(days=1)
@@ -23,8 +24,10 @@ def choose_device(name: str) -> str:
     """Resolve "auto"; "cuda" without a usable GPU is an error, never a fallback.
 
     Raises:
-        ValueError: "cuda" was asked for and there is none.
+        ValueError: another name, or "cuda" was asked for and there is none.
     """
+    if name not in DEVICES:
+        raise ValueError(f"device is {name!r}. Use one of {', '.join(DEVICES)}.")
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("There is no usable CUDA device. Use the device cpu or auto.")
     if name == "auto":

@@ -66,7 +66,9 @@ def test_a_file_of_a_windows_editor(tmp_path, name):
     path.write_bytes(b"\xef\xbb\xbfsteps = 7\r\n[loop]\r\nfeedback = 'ramp'\r\n")
     config = load_preset(str(path))
     assert (config.steps, config.loop.feedback) == (7, "ramp")
-    path.write_bytes("steps = 7".encode("utf-16"))
+    path.write_bytes("steps = 8\r\n".encode("utf-16"))  # PowerShell: a dry run > mine.toml
+    assert load_preset(path).steps == 8
+    path.write_bytes(b"steps = 7  # Stra\xdfe")
     with pytest.raises(ValueError, match=f"{name} is not valid TOML: .* Correct it."):
         load_preset(str(path))
 
