@@ -36,6 +36,9 @@ import test_distributed
 for record in test_distributed.train():
     print(json.dumps(record))
 print("stopped at", test_distributed.stop_the_second(), flush=True)
+import torch.distributed
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()  # its threads would abort a process that ends
 """
 NAMES = ("diffusion", "reconstruction", "bottleneck", "kl", "gradient_norm")
 
