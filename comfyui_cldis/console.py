@@ -22,7 +22,9 @@ def on_console(note: Callable[[str], None]) -> Iterator[None]:
       that is not UTF-8 in a file's name, is written as an escape like \\u808c.
     - A reader that goes away (`cldis info | head -1`) is no error: what it would have read is
       dropped, the work is done, and the exit code is that of the work.
-    - Warnings of the library are shown as notes, each once.
+    - Warnings of the library are shown as notes, each once; those of Pillow, of metadata that does
+      not count (`imaging.reading`), not at all.
+    - Where there is no stream at all (pythonw, or one that was closed), nothing is written.
 
     Other failures to write, such as a full disk, are raised where the output is written or flushed.
 
@@ -31,9 +33,11 @@ def on_console(note: Callable[[str], None]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
-            if stream is not None:  # pythonw has none
+            if stream is None:  # which libraries that write, such as tqdm, do not expect
+                pipe = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            else:
                 pipe = stack.enter_context(_tolerant(stream))
-                stack.enter_context(redirect(pipe))
+            stack.enter_context(redirect(pipe))
         stack.enter_context(_warnings_as_notes(note))
         yield
 
@@ -104,6 +108,7 @@ def _warnings_as_notes(note: Callable[[str], None]) -> Iterator[None]:
     seen: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", CldisWarning)
+        warnings.filterwarnings("ignore", module="PIL")
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:

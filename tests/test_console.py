@@ -161,5 +161,22 @@ def test_warnings_of_the_library_are_notes_each_once() -> None:
         for _ in range(2):
             warnings.warn("Too far. Limited.", AmountWarning, stacklevel=1)
         warnings.warn("another", UserWarning, stacklevel=1)
+        warnings.warn_explicit(  # of metadata that do not count
+            "Corrupt EXIF data", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin"
+        )
     assert notes == ["Note: Too far. Limited."]
     assert [str(each.message) for each in others] == ["another"]
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_missing_stream_stops_nothing(
+    model: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with pythonw, or after `2>&-`; the bar of the work is written to stderr."""
+    path, output = model.parent / "image.png", model.parent / "edited.png"
+    Image.new("RGB", (8, 8)).save(path)
+    monkeypatch.setattr(sys, name, None)
+    words = ["--set", "yaw=1", "--steps", "1", "--model", str(model), "--output", str(output)]
+    assert cli.main(["edit", str(path), *words]) == 0
+    assert output.is_file()
+    assert getattr(sys, name) is None
