@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
@@ -17,8 +18,11 @@ def gaussian_noise(shape: Sequence[int], seed: int, device: torch.device | str =
     state is untouched.
 
     Raises:
+        TypeError: `seed` is no whole number.
         ValueError: `seed` is negative or beyond 2**64 - 1.
     """
+    if not isinstance(seed, SupportsIndex):
+        raise TypeError(f"The seed is {seed!r}. Give a whole number.")
     if not 0 <= seed <= MAXIMUM_SEED:
         raise ValueError(f"Seed {seed} is out of range. Use 0 to {MAXIMUM_SEED}.")
     items = [

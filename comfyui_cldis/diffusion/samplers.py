@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -31,7 +31,9 @@ OnStep = Callable[[Step], None]
 
 
 def check_num_steps(num_steps: int, schedule: NoiseSchedule) -> None:
-    """Raise ValueError unless 1 <= num_steps <= T."""
+    """Raise TypeError unless it is a whole number, and ValueError unless 1 <= num_steps <= T."""
+    if not isinstance(num_steps, SupportsIndex):
+        raise TypeError(f"The number of steps is {num_steps!r}. Give a whole number.")
     limit = schedule.config.num_train_steps
     if not 1 <= num_steps <= limit:
         raise ValueError(f"The number of steps is {num_steps}. Use 1 to {limit}.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import SupportsFloat
+from typing import SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -52,6 +52,7 @@ def encode(
         on_step: progress of the inversion; an exception raised in it cancels.
 
     Raises:
+        TypeError: a number of steps that is no whole number.
         ValueError: wrong shape, values that are not finite, or a bad number of steps.
     """
     config = model.networks.config
@@ -67,6 +68,8 @@ def encode(
         raise ValueError(
             "The images contain NaN or infinite values. Repair the node or file they come from."
         )
+    if not isinstance(inversion_steps, SupportsIndex):
+        raise TypeError(f"inversion_steps is {inversion_steps!r}. Give a whole number.")
     if inversion_steps < 0:
         raise ValueError(f"inversion_steps is {inversion_steps}. Use 0 (no x_T) or more.")
     device = images.device
@@ -92,8 +95,13 @@ def edit(model: EditableModel, latent: Latent, edits: Mapping[str, SupportsFloat
     direction is applied as that limit, with an `AmountWarning`.
 
     Raises:
+        TypeError: edits that are no mapping.
         ValueError: unknown direction, or an amount that is not a finite number.
     """
+    if not isinstance(edits, Mapping):
+        raise TypeError(
+            f"The edits are a {type(edits).__name__}. Give a mapping such as {{'name': 1.5}}."
+        )
     amounts = {}
     for name, given in edits.items():
         direction, amount = model.direction(name), check_amount(name, given)
@@ -119,8 +127,11 @@ def traverse(
         amounts: K numbers, as `edit` takes them; an array or a tensor (K,) is as good as a list.
 
     Raises:
+        TypeError: a single amount.
         ValueError: unknown direction, no amounts, or one that is not finite.
     """
+    if as_number(amounts) is not None and not getattr(amounts, "shape", ()):
+        raise TypeError(f"The amounts are {amounts!r}. Give a list of numbers.")
     if not len(amounts):
         raise ValueError("There are no amounts to traverse. Give at least one.")
     steps = [edit(model, latent, {name: amount}).z for amount in amounts]
@@ -199,8 +210,9 @@ def decode(
         (B, C, S, S) float32 in [-1, 1], on the device of the latent.
 
     Raises:
+        TypeError: a seed or a number of steps that is no whole number.
         ValueError: the latent has no x_T and no seed is given, its code does not fit the model,
-            or bad sampler settings.
+            freedom without a seed, or bad sampler settings.
     """
     config = model.networks.config
     if latent.z.shape[1] != config.latent_dim:
@@ -211,6 +223,11 @@ def decode(
     device = latent.z.device
     if not 0 <= freedom <= 1:
         raise ValueError(f"freedom is {freedom}. Use 0 (keep the noise) to 1 (fresh noise).")
+    if seed is None and 0 < freedom < 1:
+        raise ValueError(
+            f"freedom is {freedom}, but there is no seed to draw fresh noise from. Give a seed, or "
+            "leave freedom out."
+        )
     shape = (len(latent), config.in_channels, config.image_size, config.image_size)
     if seed is not None and freedom == 1:
         x_T = gaussian_noise(shape, seed)

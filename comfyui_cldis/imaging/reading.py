@@ -184,6 +184,10 @@ def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Ima
     """
     try:
         with _explained():
+            if 0 in image.size:
+                raise UnreadableImageError(
+                    f"{image.width} x {image.height} pixels, so there are none"
+                )
             image.load()
             profile = image.info.get("icc_profile")
             orientation = _orientation(image)

@@ -298,6 +298,7 @@ FLOATS = np.zeros((8, 8, 3))
         ([FLOATS, FLOATS + 2], ValueError, "Item 1 of the list holds values from 2 to 2"),
         ([FLOATS, None], TypeError, "Item 1 of the list is a NoneType, not an image"),
         (3, TypeError, "The input is a int, not an image. Give a path, a PIL image, a numpy"),
+        (Image.new("RGB", (0, 30)), ValueError, "0 x 30 pixels, so there are none"),
         (b"bytes", TypeError, "The input is a bytes, not an image"),
         ("no/such/file.png", FileNotFoundError, "file.png"),
         (Path(__file__), ValueError, "test_api.py cannot be read as a"),
@@ -329,6 +330,23 @@ def test_other_bad_input(model: cldis.Model, path: Path, pixels: np.ndarray) -> 
         model.decode(latent)
     with pytest.raises(TypeError, match="The latent is a str. Give one that `encode` returned."):
         model.decode(str(path))
+    for steps in (1.5, "2"):
+        with pytest.raises(TypeError, match="inversion_steps is .* Give a whole number."):
+            model.encode(path, inversion_steps=steps)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="The number of steps is .* Give a whole number."):
+            model.decode(latent, seed=0, num_steps=steps)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="The seed is .* Give a whole number."):
+            model.decode(latent, seed=steps)  # type: ignore[arg-type]
+    for edits in ([("yaw", 1)], "yaw=1", None):
+        with pytest.raises(TypeError, match="The edits are a .* Give a mapping such as"):
+            model.edit(latent, edits)  # type: ignore[arg-type]
+    for amounts in (3, np.float32(1), torch.tensor(1.0)):
+        with pytest.raises(TypeError, match="The amounts are .* Give a list of numbers."):
+            model.traverse(latent, "yaw", amounts)  # type: ignore[arg-type]
+    inverted = model.encode(path, inversion_steps=1)
+    with pytest.raises(ValueError, match="freedom is 0.3, but there is no seed"):
+        model.decode(inverted, num_steps=1, freedom=0.3)
+    assert model.decode(inverted, num_steps=1, freedom=0)  # keeps the noise, as it is kept anyway
 
 
 def test_a_model_of_latents_takes_no_images(
