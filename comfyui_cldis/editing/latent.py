@@ -12,6 +12,20 @@ from .framing import Origin
 
 
 @dataclass(frozen=True)
+class Source:
+    """The original of one item, so that an edit can be carried to its own pixels.
+
+    Attributes:
+        pixels: (C, H, W) uint8, or float32 in [0, 1], as they were given; C is that of the model,
+            or one more with alpha last. Never changed, and copied nowhere.
+        code: (N,), z of the item before any edit.
+    """
+
+    pixels: Tensor
+    code: Tensor
+
+
+@dataclass(frozen=True)
 class Latent:
     """Codes of a batch; operations return new ones and never change a tensor in place.
 
@@ -20,22 +34,26 @@ class Latent:
         x_T: noise map (B, C, S, S) from inversion, or None.
         residual: residual code (B, R), or None.
         origins: one Origin per item, or () when unknown.
+        sources: one Source per item, or () when unknown; with origins only.
     """
 
     z: Tensor
     x_T: Tensor | None = None
     residual: Tensor | None = None
     origins: tuple[Origin, ...] = ()
+    sources: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
         if self.z.dim() != 2:
             raise ValueError(f"z has shape {tuple(self.z.shape)}. Give (B, N).")
-        for name in ("x_T", "residual", "origins"):
+        for name in ("x_T", "residual", "origins", "sources"):
             value = getattr(self, name)
             if value is not None and len(value) not in (0, len(self.z)):
                 raise ValueError(
                     f"{name} has {len(value)} items but z has {len(self.z)}. Give one per item."
                 )
+        if self.sources and not self.origins:
+            raise ValueError("The latent has sources but no origins. Give both.")
 
     def __len__(self) -> int:
         return self.z.shape[0]
@@ -51,10 +69,11 @@ class Latent:
             x_T=None if self.x_T is None else self.x_T.repeat_interleave(times, 0),
             residual=None if self.residual is None else self.residual.repeat_interleave(times, 0),
             origins=tuple(origin for origin in self.origins for _ in range(times)),
+            sources=tuple(source for source in self.sources for _ in range(times)),
         )
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Latent:
-        """A new latent with `function` applied to every tensor."""
+        """A new latent with `function` applied to every tensor but those of the sources."""
         return replace(
             self,
             z=function(self.z),
@@ -67,7 +86,8 @@ class Latent:
         """The batches of `parts`, one after the other.
 
         Raises:
-            ValueError: no parts, or only some of them have x_T, a residual code or origins.
+            ValueError: no parts, or only some of them have x_T, a residual code, origins or
+                sources.
         """
 
         def together(tensors: list[Tensor | None], name: str) -> Tensor | None:
@@ -81,11 +101,15 @@ class Latent:
         origins = tuple(origin for part in parts for origin in part.origins)
         if origins and not all(part.origins for part in parts):
             raise ValueError("Only some of the latents have origins. Encode all alike.")
+        sources = tuple(source for part in parts for source in part.sources)
+        if sources and not all(part.sources for part in parts):
+            raise ValueError("Only some of the latents have sources. Encode all alike.")
         return cls(
             z=torch.cat([part.z for part in parts]),
             x_T=together([part.x_T for part in parts], "x_T"),
             residual=together([part.residual for part in parts], "a residual code"),
             origins=origins,
+            sources=sources,
         )
 
     def __getitem__(self, items: slice) -> Latent:
@@ -95,6 +119,7 @@ class Latent:
             x_T=None if self.x_T is None else self.x_T[items],
             residual=None if self.residual is None else self.residual[items],
             origins=self.origins[items],
+            sources=self.sources[items],
         )
 
 

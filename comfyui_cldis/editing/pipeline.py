@@ -19,7 +19,7 @@ from ..warning import AmountWarning
 from .direction import LIMIT, apply_directions, as_number, check_amount
 from .editable import EditableModel
 from .framing import Origin
-from .latent import Latent, slerp
+from .latent import Latent, Source, slerp
 
 __all__ = ["SAMPLERS", "Step", "decode", "edit", "encode", "interpolate", "preview", "traverse"]
 
@@ -41,6 +41,7 @@ def encode(
     *,
     inversion_steps: int = 20,
     origins: tuple[Origin, ...] = (),
+    originals: Sequence[Tensor] = (),
     on_step: OnStep | None = None,
 ) -> Latent:
     """Code z and noise map x_T of images.
@@ -49,6 +50,8 @@ def encode(
         images: (B, C, S, S) in [-1, 1] at the model's size (see `framing.frame`).
         inversion_steps: steps of the deterministic inversion; 0 leaves x_T out.
         origins: sizes the images had, carried along in the latent.
+        originals: pixels of the images that they were framed from, as `Source.pixels`, one for
+            each; the latent keeps them.
         on_step: progress of the inversion; an exception raised in it cancels.
 
     Raises:
@@ -85,6 +88,11 @@ def encode(
         x_T=x_T,
         residual=None if posterior.residual is None else posterior.residual.to(device),
         origins=origins,
+        sources=tuple(
+            Source(pixels, code) for pixels, code in zip(originals, posterior.mu, strict=True)
+        )
+        if originals
+        else (),
     )
 
 
@@ -143,7 +151,8 @@ def interpolate(first: Latent, second: Latent, fraction: SupportsFloat) -> Laten
     """Between two latents: straight in z and the residual code, spherical in x_T.
 
     A latent without a residual code counts as one of zeros, which is what the networks take for
-    it and what training drops it to. The origins are those of `first`.
+    it and what training drops it to. The origins are those of `first`; in between there are no
+    sources.
 
     Args:
         fraction: in [0, 1]; 0 gives `first` itself and 1 `second`.
