@@ -1,0 +1,258 @@
+"""Finished images of a latent: edits carried to the originals' own pixels, at their own size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, SupportsFloat, get_args
+
+import torch
+from torch import Tensor
+
+from ..diffusion.samplers import OnStep
+from ..lifting import Change, Region, apply_change
+from .changes import (
+    check_method,
+    is_edited,
+    rendered_changes,
+    small_originals,
+    tracked_changes,
+)
+from .editable import EditableModel
+from .framing import Box, Origin, frame, resize, unframe
+from .latent import Latent
+from .pipeline import decode, edit, preview
+
+Size = Literal["original", "model"]
+SIZES: tuple[str, ...] = get_args(Size)
+
+
+@torch.no_grad()
+def render(
+    model: EditableModel,
+    latent: Latent,
+    *,
+    method: str = "auto",
+    size: str = "original",
+    strength: float = 1.0,
+    mask: Tensor | None = None,
+    sampler: str = "ddim",
+    num_steps: int = 20,
+    seed: int | None = None,
+    on_step: OnStep | None = None,
+) -> list[Tensor]:
+    """The images of a latent.
+
+    An item with a source comes back as its original with the edit in it: what does not change
+    keeps its pixels bit for bit, as does all outside of the square that the model saw. An item
+    without one is drawn at the model's size, and enlarged to that of its origin.
+
+    Args:
+        method: how an edit is found. "tracked": in the co-pilot's previews, at once; "decoded":
+            in what the diffusion decoder draws; "auto": tracked, and decoded where content
+            appears or where the model's previews cannot be trusted (`changes.is_trackable`).
+        size: "original" or "model", the model's square.
+        strength: in [0, 1], share of the edit; half of it moves content half as far.
+        mask: (B or 1, H, W) in [0, 1], of the originals' size: share of the edit at each pixel.
+        sampler, num_steps: of the diffusion decoder, where it draws.
+        seed: None: the latent's own noise map (found when needed); a number: fresh noise, item b
+            from seed + b, so that all details are new and nothing of the original is kept.
+        on_step: progress of the decoder; an exception raised in it cancels.
+
+    Returns:
+        One tensor (C, H, W) per item: of the source's dtype and channels, or float32 in [0, 1].
+
+    Raises:
+        ValueError: bad options, a latent of another model, or a mask or strength for a latent
+            without sources.
+    """
+    check_method(method)
+    if size not in SIZES:
+        raise ValueError(f"size is {size!r}. Use one of {', '.join(SIZES)}.")
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}. Use a number from 0 (no change) to 1.")
+    if not latent.sources:
+        if strength != 1 or mask is not None:
+            raise ValueError(
+                "The latent does not keep its original images, so there is nothing to blend the "
+                "edit with. Encode them, or leave out mask and strength."
+            )
+        drawn = decode(
+            model, latent, sampler=sampler, num_steps=num_steps, seed=seed, on_step=on_step
+        )
+        return [pixels_of(image) for image in enlarged(drawn, latent.origins, size)]
+    _check_code(model, latent)
+    masks = _masks(mask, latent)
+    chosen = [
+        index
+        for index, edited in enumerate(is_edited(latent))
+        if (edited or seed is not None) and strength > 0
+    ]
+    changes: dict[int, Change] = {}
+    if chosen:
+        part = Latent.cat([latent[index : index + 1] for index in chosen])
+        found = rendered_changes(
+            model,
+            part,
+            method=method,
+            sampler=sampler,
+            num_steps=num_steps,
+            seed=seed,
+            on_step=on_step,
+        )
+        changes = dict(zip(chosen, found, strict=True))
+    if size == "model":
+        images = (small_originals(model, latent) + 1) / 2
+        side = images.shape[-1]
+        region = Region(0, 0, side, side, feather=0.0)
+        return [
+            _applied(
+                image,
+                changes.get(index),
+                region,
+                strength,
+                _framed(masks[index], latent, index, side),
+            )
+            for index, image in enumerate(images)
+        ]
+    device = model.networks.device
+    results = []
+    for index, (source, origin) in enumerate(zip(latent.sources, latent.origins, strict=True)):
+        pixels, change = source.pixels, changes.get(index)
+        if change is not None:
+            pixels = _applied(
+                pixels.to(device), change, region_of(origin.square), strength, masks[index]
+            ).to(source.pixels.device)
+        results.append(pixels)
+    return results
+
+
+def enlarged(images: Tensor, origins: Sequence[Origin], size: str) -> list[Tensor]:
+    """(B, C, S, S) -> one (C, H, W) each, brought back to their origins for "original"."""
+    if size == "model" or not origins:
+        return list(images)
+    return [
+        unframe(image[None], [origin])[0] for image, origin in zip(images, origins, strict=True)
+    ]
+
+
+def region_of(square: Box) -> Region:
+    """Where a change of the model's square acts."""
+    return Region(square.left, square.top, square.width, square.height)
+
+
+def pixels_of(image: Tensor) -> Tensor:
+    """[-1, 1] -> [0, 1]."""
+    return image.float().add(1).div(2).clamp(0, 1)
+
+
+class TrackedPreview:
+    """Edits of the same images over and over, at once: for sliders.
+
+    All that does not depend on the edit is done when it is made. Only the co-pilot draws, so
+    content that appears is blurred; `render` draws it sharp.
+
+    Args:
+        latent: with sources.
+        longest: the longer side in pixels that previews have at most; None: the originals' own.
+
+    Raises:
+        ValueError: a latent without sources, or of another model.
+    """
+
+    def __init__(self, model: EditableModel, latent: Latent, longest: int | None = None) -> None:
+        if not latent.sources:
+            raise ValueError("The latent does not keep its original images. Encode them anew.")
+        _check_code(model, latent)
+        self._model = model
+        codes = torch.stack([source.code for source in latent.sources])
+        self._latent = latent.with_z(codes.to(latent.z))
+        with torch.no_grad():
+            self._before = preview(model, self._latent)
+        self._images = [_scaled(source.pixels, longest) for source in latent.sources]
+        self._regions = [
+            _scaled_region(origin, image)
+            for origin, image in zip(latent.origins, self._images, strict=True)
+        ]
+
+    @property
+    def images(self) -> list[Tensor]:
+        """The unedited images at the size of the previews, one (C, H, W) each."""
+        return self._images
+
+    def draw(self, edits: Mapping[str, SupportsFloat], *, strength: float = 1.0) -> list[Tensor]:
+        """The images with edits as `pipeline.edit` takes them: one (C, H, W) each."""
+        latent = edit(self._model, self._latent, edits)
+        if not any(is_edited(latent)):
+            return self._images
+        changes = tracked_changes(self._model, latent, self._before)
+        return [
+            apply_change(image, changes.item(index), region, strength=strength)
+            for index, (image, region) in enumerate(zip(self._images, self._regions, strict=True))
+        ]
+
+
+def _applied(
+    image: Tensor, change: Change | None, region: Region, strength: float, mask: Tensor | None
+) -> Tensor:
+    if change is None:
+        return image
+    return apply_change(image, change, region, strength=strength, mask=mask)
+
+
+def _masks(mask: Tensor | None, latent: Latent) -> list[Tensor | None]:
+    """One (1, H, W) for each item."""
+    if mask is None:
+        return [None] * len(latent)
+    if mask.dim() != 3 or len(mask) not in (1, len(latent)):
+        raise ValueError(
+            f"The mask has shape {tuple(mask.shape)}. Give (1, H, W), or one for each of the "
+            f"{len(latent)} images."
+        )
+    if not bool(torch.isfinite(mask).all()):
+        raise ValueError("The mask holds NaN or infinite values. Give values from 0 to 1.")
+    for source in latent.sources:
+        if mask.shape[1:] != source.pixels.shape[1:]:
+            height, width = source.pixels.shape[1:]
+            raise ValueError(
+                f"The mask has {mask.shape[2]} x {mask.shape[1]} pixels and the image {width} x "
+                f"{height}. Make the mask as large as the image."
+            )
+    parts = mask.clamp(0, 1).split(1)
+    return [parts[index if len(parts) > 1 else 0] for index in range(len(latent))]
+
+
+def _framed(mask: Tensor | None, latent: Latent, index: int, side: int) -> Tensor | None:
+    if mask is None:
+        return None
+    origin = latent.origins[index]
+    return frame(mask[None].float(), side, origin.rule, origin.box)[0][0].clamp(0, 1)
+
+
+def _check_code(model: EditableModel, latent: Latent) -> None:
+    expected = model.networks.config.latent_dim
+    if latent.z.shape[1] != expected:
+        raise ValueError(
+            f"The latent has {latent.z.shape[1]} scalars but {model.name} has {expected}. Encode "
+            "and decode with the same model."
+        )
+
+
+def _scaled(pixels: Tensor, longest: int | None) -> Tensor:
+    height, width = pixels.shape[1:]
+    if longest is None or max(height, width) <= longest:
+        return pixels
+    scale = longest / max(height, width)
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    smaller = resize(pixels[None].float(), *size)[0]
+    return smaller.round().to(torch.uint8) if pixels.dtype == torch.uint8 else smaller
+
+
+def _scaled_region(origin: Origin, image: Tensor) -> Region:
+    square = origin.square
+    across, down = image.shape[2] / origin.width, image.shape[1] / origin.height
+    return Region(
+        round(square.left * across),
+        round(square.top * down),
+        max(1, round(square.width * across)),
+        max(1, round(square.height * down)),
+    )

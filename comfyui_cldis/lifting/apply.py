@@ -1,0 +1,204 @@
+"""Applies a change to the pixels of an original, in strips, so that memory stays small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .change import Change
+
+STRIP_PIXELS = 1 << 18  # that are worked on at once
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where in an image a change acts: a rectangle in pixels, which may reach outside of it.
+
+    Attributes:
+        left, top, width, height: the rectangle that the square of the change is laid over.
+        feather: share of its sides over which the change fades in, at the rectangle's edges that
+            lie inside of the image.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    feather: float = 0.08
+
+
+def apply_change(
+    image: Tensor,
+    change: Change,
+    region: Region,
+    *,
+    strength: float = 1.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """One image after the change.
+
+    Args:
+        image: (C, H, W) uint8, or floating point in [0, 1]; the first channels are the colours
+            that the change is of, one more is alpha, which moves with them.
+        change: of a single item.
+        region: where it acts; pixels outside come back as they are.
+        strength: in [0, 1], share of the motion and of the change of colour.
+        mask: (1, H, W) in [0, 1], the same for each pixel; None: 1 everywhere.
+
+    Returns:
+        A new image of the same shape, dtype and range. Pixels that do not change are equal bit for
+        bit; all are when the change is none.
+
+    Raises:
+        ValueError: shapes or a strength that do not fit.
+    """
+    colours = change.colour.offset.shape[1]
+    if image.dim() != 3 or image.shape[0] not in (colours, colours + 1):
+        raise ValueError(
+            f"The image has shape {tuple(image.shape)}. Give (C, H, W) with {colours} channels, "
+            "or one more for alpha."
+        )
+    if len(change) != 1:
+        raise ValueError(f"The change is of {len(change)} items. Give that of one.")
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}. Use a number from 0 (no change) to 1.")
+    if mask is not None and tuple(mask.shape) != (1, *image.shape[1:]):
+        raise ValueError(
+            f"The mask has shape {tuple(mask.shape)}. Give {(1, *image.shape[1:])}, one value for "
+            "each pixel of the image."
+        )
+    result = image.clone()
+    height, width = image.shape[1:]
+    top, bottom = max(region.top, 0), min(region.top + region.height, height)
+    left, right = max(region.left, 0), min(region.left + region.width, width)
+    if strength == 0 or top >= bottom or left >= right:
+        return result
+    fields = _Fields(change, region, image)
+    rows = max(1, STRIP_PIXELS // (right - left))
+    for start in range(top, bottom, rows):
+        stop = min(start + rows, bottom)
+        weight = fields.weight(start, stop, left, right, (height, width)) * strength
+        if mask is not None:
+            weight = weight * mask[:, start:stop, left:right].to(weight)
+        strip = fields.edited(image, weight, start, stop, left, right)
+        result[:, start:stop, left:right] = strip
+    return result
+
+
+class _Fields:
+    """The maps of a change, enlarged to a region a strip of rows at a time."""
+
+    def __init__(self, change: Change, region: Region, image: Tensor) -> None:
+        device = image.device
+        self.region = region
+        self.colours = change.colour.offset.shape[1]
+        across = _enlarging(change.flow.shape[-1], region.width, device)
+        self.down = _enlarging(change.flow.shape[-1], region.height, device)
+        # (K, n, n) -> (K, n, W): across once, down for each strip
+        self.flow = change.flow[0].to(device) @ across.T if bool(change.flow.any()) else None
+        scale = torch.tensor([region.width, region.height], device=device).view(2, 1, 1)
+        if self.flow is not None:
+            self.flow = self.flow * scale
+        self.gain = change.colour.gain[0].flatten(0, 1).to(device) @ across.T
+        self.offset = change.colour.offset[0].to(device) @ across.T
+        self.added = None
+        if bool(change.added.any()):
+            side = change.added.shape[-1]
+            self.added_down = _enlarging(side, region.height, device)
+            self.added = change.added[0].to(device) @ _enlarging(side, region.width, device).T
+
+    def weight(self, start: int, stop: int, left: int, right: int, size: tuple[int, int]) -> Tensor:
+        """(1, R, W'): 1 inside, fading to 0 at the edges that lie within the image."""
+        region = self.region
+        down = _ramp(region.top, region.height, region.feather, size[0], self.down)
+        across = _ramp(region.left, region.width, region.feather, size[1], self.down)
+        rows = down[start - region.top : stop - region.top]
+        return (rows[:, None] * across[left - region.left : right - region.left])[None]
+
+    def edited(
+        self, image: Tensor, weight: Tensor, start: int, stop: int, left: int, right: int
+    ) -> Tensor:
+        """(C, R, W') of the image's dtype: the strip after the change."""
+        rows = slice(start - self.region.top, stop - self.region.top)
+        columns = slice(left - self.region.left, right - self.region.left)
+        down = self.down[rows]
+
+        def enlarged(across: Tensor, down: Tensor = down) -> Tensor:
+            return down @ across[..., columns]
+
+        own = image[:, start:stop, left:right]
+        moved = _values(own)
+        if self.flow is not None:
+            flow = enlarged(self.flow) * weight
+            if float(flow.abs().max()) > 1e-3:
+                moved = _moved(image, flow, start, left)
+        pixels = moved[: self.colours]
+        gain = enlarged(self.gain).unflatten(0, (self.colours, self.colours))
+        shift = enlarged(self.offset) + (gain * pixels).sum(1)
+        if self.added is not None:
+            shift = shift + enlarged(self.added, self.added_down[rows])
+        moved = torch.cat([pixels + weight * shift, moved[self.colours :]])
+        changed = _like(moved, own)
+        return torch.where((weight > 0) & torch.isfinite(moved), changed, own)
+
+
+def _enlarging(side: int, length: int, device: torch.device) -> Tensor:
+    """(length, side): enlarges one axis smoothly, by a cubic B-spline."""
+    places = (torch.arange(length, device=device) + 0.5) * (side / length) - 0.5
+    first = places.floor()
+    share = (places - first)[:, None]
+    weights = torch.cat(
+        [
+            (1 - share) ** 3 / 6,
+            (3 * share**3 - 6 * share**2 + 4) / 6,
+            (-3 * share**3 + 3 * share**2 + 3 * share + 1) / 6,
+            share**3 / 6,
+        ],
+        dim=1,
+    )
+    indices = (first[:, None] + torch.arange(-1, 3, device=device)).clamp(0, side - 1).long()
+    return torch.zeros(length, side, device=device).scatter_add_(1, indices, weights)
+
+
+def _ramp(start: int, length: int, feather: float, size: int, like: Tensor) -> Tensor:
+    """(length,): 1, and where the end lies inside of the image a smooth ramp from 0."""
+    places = torch.arange(length, device=like.device) + 0.5
+    ramp = torch.ones(length, device=like.device)
+    wide = max(feather * length, 1.0)
+    if start > 0:
+        ramp = ramp * (places / wide).clamp(0, 1)
+    if start + length < size:
+        ramp = ramp * ((length - places) / wide).clamp(0, 1)
+    return ramp * ramp * (3 - 2 * ramp)
+
+
+def _moved(image: Tensor, flow: Tensor, top: int, left: int) -> Tensor:
+    """(C, R, W') in image units, from where `flow` (2, R, W'), in pixels, points."""
+    height, width = image.shape[1:]
+    rows, columns = flow.shape[1:]
+    x = torch.arange(left, left + columns, device=flow.device) + flow[0]
+    y = torch.arange(top, top + rows, device=flow.device)[:, None] + flow[1]
+    first = int(y.min().floor().clamp(0, height - 1)) - 2
+    last = int(y.max().ceil().clamp(0, height - 1)) + 3
+    first, last = max(first, 0), min(last, height)
+    source = _values(image[:, first:last])[None]
+    places = torch.stack(
+        [(x + 0.5) * (2 / width) - 1, (y - first + 0.5) * (2 / (last - first)) - 1], dim=-1
+    )
+    return functional.grid_sample(
+        source, places[None], mode="bicubic", padding_mode="border", align_corners=False
+    )[0]
+
+
+def _values(image: Tensor) -> Tensor:
+    """In [-1, 1], as the change is."""
+    return image.float() / 127.5 - 1 if image.dtype == torch.uint8 else image.float() * 2 - 1
+
+
+def _like(values: Tensor, own: Tensor) -> Tensor:
+    if own.dtype == torch.uint8:
+        return values.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return values.add(1).div(2).clamp(0, 1).to(own.dtype)

@@ -1,0 +1,50 @@
+"""Means over windows, and sampling at moved places: what flow, colour and change are made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def window_mean(images: Tensor, radius: int) -> Tensor:
+    """Mean of (B, C, h, w) over windows of 2 * radius + 1 pixels, smaller ones at the edges."""
+    width = 2 * radius + 1
+    return functional.avg_pool2d(images, width, stride=1, padding=radius, count_include_pad=False)
+
+
+def shrink_to(images: Tensor, side: int) -> Tensor:
+    """(B, C, h, w) -> (B, C, side, side): means of pixels where smaller, bicubic where larger."""
+    if images.shape[-2:] == (side, side):
+        return images
+    if min(images.shape[-2:]) >= side:
+        return functional.interpolate(images, size=(side, side), mode="area")
+    return functional.interpolate(images, size=(side, side), mode="bicubic", align_corners=False)
+
+
+def warp(images: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
+    """Each pixel from where it lies `flow` away; beyond the edges, from the nearest edge pixel.
+
+    Args:
+        images: (B, C, h, w).
+        flow: (B, 2, h, w), x then y, in pixels: out(p) = images(p + flow(p)).
+        mode: "bilinear" or "bicubic".
+    """
+    height, width = flow.shape[-2:]
+    x = torch.arange(width, dtype=flow.dtype, device=flow.device)
+    y = torch.arange(height, dtype=flow.dtype, device=flow.device)[:, None]
+    places = torch.stack(
+        [(x + flow[:, 0] + 0.5) * (2 / width) - 1, (y + flow[:, 1] + 0.5) * (2 / height) - 1],
+        dim=-1,
+    )
+    return functional.grid_sample(
+        images, places, mode=mode, padding_mode="border", align_corners=False
+    )
+
+
+def resize_flow(flow: Tensor, side: int) -> Tensor:
+    """A flow (B, 2, n, n) in its pixels -> (B, 2, side, side) in those of `side`."""
+    if flow.shape[-1] == side:
+        return flow
+    resized = functional.interpolate(flow, size=(side, side), mode="bilinear", align_corners=False)
+    return resized * (side / flow.shape[-1])
