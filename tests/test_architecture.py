@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {part: set() for part in SHARED} | {
     "model": set(),
     "imaging": set(),
     "diffusion": {"model"},
-    "editing": {"model", "diffusion"},
+    "lifting": set(),
+    "editing": {"model", "diffusion", "lifting"},
     "directions": {"model", "diffusion", "editing", "imaging"},
     "checkpoint": {"model", "diffusion", "editing", "directions", "imaging", "__init__"},
     "api": {"model", "diffusion", "editing", "checkpoint", "imaging"},
@@ -55,7 +56,7 @@ TRAINER_ORDER = (
     "__main__",
 )
 # Foreign packages of the lower parts; the others may use any dependency.
-MAY_USE = {"model": {"torch"}, "diffusion": {"torch", "diffusers", "numpy"}}
+MAY_USE = {"model": {"torch"}, "lifting": {"torch"}, "diffusion": {"torch", "diffusers", "numpy"}}
 COMFYUI = ("comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "server")
 UNSAFE = {"subprocess", "pickle", "marshal", "shelve", "ctypes", "socket", "urllib", "requests"}
 MAY_PRINT = ("comfyui_cldis/cli/", "trainer/__main__.py", "benchmarks/")

@@ -1,4 +1,4 @@
-"""Images as people have them <-> the library's (B, C, H, W) in [-1, 1].
+"""Images as people have them <-> pixels (B, C, H, W), uint8 or in [0, 1].
 
     input                           layout                           values
     path, PIL image                 any size, any mode               as the file says
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -23,65 +24,86 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..editing.framing import Origin, frame, unframe
+from ..editing.framing import Box, Origin, frame
+from ..editing.render import SIZES
 from ..imaging.reading import convert_image, read_image
 from ..imaging.sheet import to_image
-from ..imaging.tensors import to_model_range, to_tensor
+from ..imaging.tensors import image_pixels, in_model_range, to_model_channels
 
 OneInput: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray | Tensor"
 ImageInput: TypeAlias = "OneInput | Sequence[OneInput]"
+MaskInput: TypeAlias = "OneInput"
 ImageOutput: TypeAlias = "list[Image.Image] | np.ndarray | Tensor"
 
 OUTPUTS = ("pil", "numpy", "torch")
-SIZES = ("original", "model")
 ROUNDING = 1e-3  # how far outside 0 to 1 a value is taken for a rounding error, and clipped
 
 
+@dataclass(frozen=True)
+class Framed:
+    """Images ready to be encoded, in order.
+
+    Attributes:
+        squares: (B, channels, size, size) float32 in [-1, 1], on the device of the first tensor
+            among the images or else the CPU.
+        origins: one for each.
+        originals: (channels, H, W) uint8, or float32 in [0, 1], each of its own size.
+    """
+
+    squares: Tensor
+    origins: tuple[Origin, ...]
+    originals: tuple[Tensor, ...]
+
+
 def read_framed(
-    images: ImageInput, size: int, channels: int, rule: str
-) -> tuple[Tensor, tuple[Origin, ...]]:
-    """All images at the model's size, in order.
+    images: ImageInput, size: int, channels: int, rule: str, box: Box | None = None
+) -> Framed:
+    """All images at the model's size.
 
     Args:
         images: see above.
         size, channels: of the model; channels is 3 or 1.
         rule: one of `framing.RESIZE_RULES`.
-
-    Returns:
-        (B, channels, size, size) float32 in [-1, 1], on the device of the first tensor among
-        `images` or else the CPU, and one Origin per item.
+        box: the part of each that is framed; None: the whole.
 
     Raises:
         TypeError: something that is no image.
         FileNotFoundError: a path that leads nowhere.
-        ValueError: none at all, a file that cannot be read, or a layout, dtype or values other
-            than those above.
+        ValueError: none at all, a file that cannot be read, a layout, dtype or values other than
+            those above, or a box that does not lie within each.
     """
     is_list = isinstance(images, list | tuple)
     items: Sequence[OneInput] = images if is_list else [images]  # type: ignore[assignment]
-    framed: list[Tensor] = []
+    squares: list[Tensor] = []
     origins: list[Origin] = []
+    originals: list[Tensor] = []
     for index, item in enumerate(items):
         # One by one: resizing keeps within the range of what it is given, and a batch must give
         # what its items give alone.
         where = f"Item {index} of the list" if is_list else ""
-        for image in _read(item, channels, where).contiguous().split(1):
-            square, origin = frame(image, size, rule)
-            framed.append(square)
+        for pixels in _read(item, channels, where).split(1):
+            square, origin = frame(in_model_range(pixels), size, rule, box)
+            squares.append(square)
             origins += origin
-    if not framed:
+            originals.append(pixels[0])
+    if not squares:
         raise ValueError("There are no images. Give at least one.")
     devices = [item.device for item in items if isinstance(item, Tensor)]
     device = devices[0] if devices else torch.device("cpu")
-    return torch.cat([square.to(device) for square in framed]), tuple(origins)
+    together = torch.cat([square.to(device) for square in squares])
+    return Framed(together, tuple(origins), tuple(originals))
 
 
 def _read(item: OneInput, channels: int, where: str) -> Tensor:
-    """One input as (B, channels, H, W) in [-1, 1]; `where` it stands in a list, for messages."""
+    """One input as (B, channels, H, W), uint8 or float32 in [0, 1].
+
+    Args:
+        where: it stands in a list, for messages.
+    """
     if isinstance(item, str | os.PathLike):
-        return to_tensor(read_image(item, channels).image)
+        return image_pixels(read_image(item, channels).image)
     if isinstance(item, Image.Image):
-        return to_tensor(convert_image(item, where or "The image", channels))
+        return image_pixels(convert_image(item, where or "The image", channels))
     if isinstance(item, np.ndarray):
         name = where or "The array"
         batch = _as_batch(item, name, "(H, W), (H, W, C) or (B, H, W, C)", channel_axis=-1)
@@ -125,10 +147,10 @@ def _check_dtype(dtype: object, is_bytes: bool, is_floating_point: bool, name: s
 
 
 def _from_bytes(batch: np.ndarray, channels: int) -> Tensor:
-    """uint8 (B, H, W, C) -> (B, channels, H, W), by the very rules of image files."""
+    """uint8 (B, H, W, C) -> uint8 (B, channels, H, W), by the very rules of image files."""
     pixels = batch[..., 0] if batch.shape[-1] == 1 else batch
     images = (convert_image(Image.fromarray(each), "The image", channels) for each in pixels)
-    return torch.cat([to_tensor(image) for image in images])
+    return torch.cat([image_pixels(image) for image in images])
 
 
 def _from_floats(batch: Tensor, channels: int, name: str) -> Tensor:
@@ -146,7 +168,7 @@ def _from_floats(batch: Tensor, channels: int, name: str) -> Tensor:
             f"{name} holds values from {low:.4g} to {high:.4g}; in floating point, 0 is black "
             f"and 1 is white. {remedy}"
         )
-    return to_model_range(batch.clamp(0, 1), channels)
+    return to_model_channels(batch.clamp(0, 1), channels)
 
 
 def check_output(output: str, size: str, origins: Sequence[Origin]) -> None:
@@ -164,17 +186,40 @@ def check_output(output: str, size: str, origins: Sequence[Origin]) -> None:
         )
 
 
-def write(images: Tensor, origins: Sequence[Origin], output: str, size: str) -> ImageOutput:
-    """(B, C, S, S) in [-1, 1] -> what `output` names, at the size that `size` names.
+def write(images: Sequence[Tensor], output: str) -> ImageOutput:
+    """(C, H, W) each, uint8 or float32 in [0, 1] -> what `output` names.
 
     Returns:
         "pil": a list of 8-bit images, "RGB", or "L" of a grey model; "numpy": float32
         (B, H, W, C) in [0, 1]; "torch": float32 (B, C, H, W) in [0, 1].
     """
-    parts = list(images.split(1))
-    if size == "original" and origins:
-        parts = [unframe(part, [origin]) for part, origin in zip(parts, origins, strict=True)]
     if output == "pil":
-        return [to_image(part[0]) for part in parts]
-    values = torch.cat(parts).add(1).div(2).clamp(0, 1)
+        return [to_image(in_model_range(image)) for image in images]
+    values = torch.stack(
+        [image.float() / 255 if image.dtype == torch.uint8 else image for image in images]
+    )
     return values if output == "torch" else values.movedim(1, -1).cpu().numpy()
+
+
+def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    """A mask as (1, H, W) float32 in [0, 1], of the size of the images.
+
+    Args:
+        mask: a path or PIL image (white: 1), or an array or tensor (H, W) as for images.
+        sizes: height and width of each image.
+
+    Raises:
+        TypeError, FileNotFoundError: as for images.
+        ValueError: as for images, or another size than theirs.
+    """
+    if isinstance(mask, np.ndarray | Tensor) and mask.ndim != 2:
+        raise ValueError(f"The mask has shape {tuple(mask.shape)}. Give (H, W).")
+    values = _read(mask, 1, "The mask")[0]
+    values = values.float() / 255 if values.dtype == torch.uint8 else values
+    for height, width in sizes:
+        if tuple(values.shape[1:]) != (height, width):
+            raise ValueError(
+                f"The mask has {values.shape[2]} x {values.shape[1]} pixels and the image "
+                f"{width} x {height}. Make the mask as large as the image."
+            )
+    return values

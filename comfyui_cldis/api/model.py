@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, SupportsIndex, overload
 
 import numpy as np
 import torch
@@ -17,13 +17,23 @@ from ..checkpoint.header import Header
 from ..checkpoint.summary import as_json
 from ..diffusion.samplers import OnStep
 from ..editing import pipeline
+from ..editing.changes import Method
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
+from ..editing.framing import Box
 from ..editing.latent import Latent
-from .images import ImageInput, ImageOutput, check_output, read_framed, write
+from ..editing.render import Size, TrackedPreview, enlarged, pixels_of, render
+from .images import (
+    ImageInput,
+    ImageOutput,
+    MaskInput,
+    as_mask,
+    check_output,
+    read_framed,
+    write,
+)
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-Size: TypeAlias = Literal["original", "model"]
 
 
 def load_model(
@@ -107,6 +117,7 @@ class Model:
         images: ImageInput,
         *,
         resize: str = "crop",
+        crop: tuple[int, int, int, int] | None = None,
         inversion_steps: int = 20,
         on_step: OnStep | None = None,
     ) -> Latent:
@@ -119,13 +130,15 @@ class Model:
                 the 4th of 4 being alpha. Any size.
             resize: how an image that is not square fits: "crop" takes its central square, "pad"
                 repeats its edge, "stretch" ignores the aspect ratio.
-            inversion_steps: steps towards the noise map that holds the details; 0: without, for
-                `preview`, or `decode` from a seed.
+            crop: (left, top, width, height) in pixels: the part of each image that is edited, as
+                if it were the image; None: the whole.
+            inversion_steps: steps towards the noise map from which the decoder draws just these
+                images; 0: without, and `decode` finds it where it needs one.
             on_step: called with each step (index, total, x0); what it raises cancels.
 
         Returns:
-            B items, on the device of the first tensor among `images` or else the CPU. It
-            remembers the sizes of the images.
+            B items, on the device of the first tensor among `images` or else the CPU. They keep
+            the images.
 
         Raises:
             TypeError: something that is no image.
@@ -138,12 +151,14 @@ class Model:
                 f"{self.name} works on image latents with {self.channels} channels, not on "
                 "images. Choose a model with 1 or 3 channels."
             )
-        framed, origins = read_framed(images, self.image_size, self.channels, resize)
+        box = None if crop is None else _box(crop)
+        framed = read_framed(images, self.image_size, self.channels, resize, box)
         return pipeline.encode(
             self.editable,
-            framed,
+            framed.squares,
             inversion_steps=inversion_steps,
-            origins=origins,
+            origins=framed.origins,
+            originals=framed.originals,
             on_step=on_step,
         )
 
@@ -181,6 +196,9 @@ class Model:
         *,
         output: Literal["pil"] = "pil",
         size: Size = "original",
+        method: Method = "auto",
+        strength: float = 1.0,
+        mask: MaskInput | None = None,
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
@@ -194,6 +212,9 @@ class Model:
         *,
         output: Literal["numpy"],
         size: Size = "original",
+        method: Method = "auto",
+        strength: float = 1.0,
+        mask: MaskInput | None = None,
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
@@ -207,6 +228,9 @@ class Model:
         *,
         output: Literal["torch"],
         size: Size = "original",
+        method: Method = "auto",
+        strength: float = 1.0,
+        mask: MaskInput | None = None,
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
@@ -219,41 +243,68 @@ class Model:
         *,
         output: str = "pil",
         size: str = "original",
+        method: str = "auto",
+        strength: float = 1.0,
+        mask: MaskInput | None = None,
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
         freedom: float = 1.0,
         on_step: OnStep | None = None,
     ) -> ImageOutput:
-        """Draw the images of a latent.
+        """The images of a latent.
+
+        What was encoded from images comes back as these images with the edit in them: all that
+        does not change keeps its pixels exactly.
 
         Args:
             output: "pil", a list of images; "numpy", float32 (B, H, W, C) from 0 to 1; "torch",
-                float32 (B, C, H, W) from 0 to 1 on the device of the latent.
-            size: "original", that of the encoded images (after "crop", of their central squares);
-                "model", `image_size`, as sharp as the model draws.
+                float32 (B, C, H, W) from 0 to 1.
+            size: "original", that of the encoded images; "model", the square of `image_size`.
+            method: "tracked" carries the edit that the co-pilot previews show to the images, at
+                once; "decoded" that which the diffusion decoder draws; "auto" is tracked, and
+                decoded where content appears or the previews cannot be trusted.
+            strength: 0 to 1, share of the edit; half of it moves content half as far.
+            mask: share of the edit at each pixel, white where it acts: a path, a PIL image, or an
+                array or tensor (H, W), as large as the images.
             sampler: one of `diffusion.samplers.SAMPLERS`.
-            num_steps: as many as `inversion_steps` gives the image back.
+            num_steps: of the decoder; as many as `inversion_steps` gives the image back.
             seed: None keeps the latent's own noise map, and gives the same image every time; a
-                number starts from fresh noise, item b from seed + b.
+                number draws all of the square anew from fresh noise, item b from seed + b.
             freedom: with a seed, how far to go from the own noise (0) to the fresh one (1).
             on_step: called with each step (index, total, x0); what it raises cancels.
 
         Raises:
-            ValueError: a latent of another model, or without a noise map and no seed is given;
-                bad options; images of several sizes where one array is wanted.
+            ValueError: a latent of another model, or without a noise map, a seed and images; bad
+                options; images of several sizes where one array is wanted.
         """
         check_output(output, size, _checked(latent).origins)
-        images = pipeline.decode(
+        images = render(
             self.editable,
             latent,
+            method=method,
+            size=size,
+            strength=strength,
+            mask=None if mask is None else as_mask(mask, _sizes(latent)),
             sampler=sampler,
             num_steps=num_steps,
             seed=seed,
             freedom=freedom,
             on_step=on_step,
         )
-        return write(images, latent.origins, output, size)
+        return write(images, output)
+
+    def tracked_preview(self, latent: Latent, longest: int | None = 1024) -> TrackedPreview:
+        """Something that draws edits of these images over and over, within milliseconds.
+
+        Args:
+            latent: as `encode` gave it, edited or not.
+            longest: pixels of the longer side that its images have at most; None: no limit.
+
+        Raises:
+            ValueError: a latent without its images, or of another model.
+        """
+        return TrackedPreview(self.editable, _checked(latent), longest)
 
     @overload
     def preview(
@@ -270,9 +321,11 @@ class Model:
     def preview(
         self, latent: Latent, *, output: str = "pil", size: str = "original"
     ) -> ImageOutput:
-        """Blurred images of the code, at once: what the co-pilot draws. Options as for `decode`."""
+        """Blurred images of the code alone, as the co-pilot draws them: the squares, without the
+        images they came from. Options as for `decode`."""
         check_output(output, size, _checked(latent).origins)
-        return write(pipeline.preview(self.editable, latent), latent.origins, output, size)
+        drawn = enlarged(pipeline.preview(self.editable, latent), latent.origins, size)
+        return write([pixels_of(image) for image in drawn], output)
 
 
 def _checked(latent: Latent) -> Latent:
@@ -281,6 +334,16 @@ def _checked(latent: Latent) -> Latent:
             f"The latent is a {type(latent).__name__}. Give one that `encode` returned."
         )
     return latent
+
+
+def _sizes(latent: Latent) -> list[tuple[int, int]]:
+    return [(source.pixels.shape[1], source.pixels.shape[2]) for source in latent.sources]
+
+
+def _box(crop: Sequence[int]) -> Box:
+    if len(crop) != 4 or not all(isinstance(value, SupportsIndex) for value in crop):
+        raise ValueError(f"crop is {crop!r}. Give (left, top, width, height) in whole pixels.")
+    return Box(*(int(value) for value in crop))
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -87,12 +87,21 @@ def rendered_changes(
     sampler: str = "ddim",
     num_steps: int = 20,
     seed: int | None = None,
+    freedom: float = 1.0,
     on_step: OnStep | None = None,
 ) -> list[Change]:
     """The change of each item of a latent with sources; options as for `render`."""
     if seed is not None:
+        if freedom < 1:
+            latent = _with_noise(model, latent, small_originals(model, latent), num_steps, on_step)
         drawn = decode(
-            model, latent, sampler=sampler, num_steps=num_steps, seed=seed, on_step=on_step
+            model,
+            latent,
+            sampler=sampler,
+            num_steps=num_steps,
+            seed=seed,
+            freedom=freedom,
+            on_step=on_step,
         )
         return _items(find_replacement(drawn))
     if method == "decoded" or (method == "auto" and not is_trackable(model)):
@@ -120,11 +129,19 @@ def _decoded(
     num_steps: int,
     on_step: OnStep | None,
 ) -> Tensor:
-    """The latent drawn by the diffusion decoder, its noise map found first where it has none."""
-    if latent.x_T is None:
-        plain = encode(model, small, inversion_steps=num_steps, on_step=on_step)
-        latent = Latent(latent.z, plain.x_T, latent.residual, latent.origins, latent.sources)
+    """The latent drawn by the diffusion decoder from its own noise map."""
+    latent = _with_noise(model, latent, small, num_steps, on_step)
     return decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
+
+
+def _with_noise(
+    model: EditableModel, latent: Latent, small: Tensor, num_steps: int, on_step: OnStep | None
+) -> Latent:
+    """The latent with its noise map, found by inversion where it has none."""
+    if latent.x_T is not None:
+        return latent
+    found = encode(model, small, inversion_steps=num_steps, on_step=on_step)
+    return replace(latent, x_T=found.x_T)
 
 
 def _items(change: Change) -> list[Change]:
@@ -135,14 +152,3 @@ def check_method(method: str) -> None:
     """Raises a ValueError unless it is one of METHODS."""
     if method not in METHODS:
         raise ValueError(f"method is {method!r}. Use one of {', '.join(METHODS)}.")
-
-
-__all__: Sequence[str] = (
-    "METHODS",
-    "check_method",
-    "is_edited",
-    "is_trackable",
-    "rendered_changes",
-    "small_originals",
-    "tracked_changes",
-)

@@ -38,6 +38,7 @@ def render(
     sampler: str = "ddim",
     num_steps: int = 20,
     seed: int | None = None,
+    freedom: float = 1.0,
     on_step: OnStep | None = None,
 ) -> list[Tensor]:
     """The images of a latent.
@@ -55,7 +56,8 @@ def render(
         mask: (B or 1, H, W) in [0, 1], of the originals' size: share of the edit at each pixel.
         sampler, num_steps: of the diffusion decoder, where it draws.
         seed: None: the latent's own noise map (found when needed); a number: fresh noise, item b
-            from seed + b, so that all details are new and nothing of the original is kept.
+            from seed + b, so that all details are new and the square is drawn in their place.
+        freedom: as in `pipeline.decode`.
         on_step: progress of the decoder; an exception raised in it cancels.
 
     Returns:
@@ -77,7 +79,13 @@ def render(
                 "edit with. Encode them, or leave out mask and strength."
             )
         drawn = decode(
-            model, latent, sampler=sampler, num_steps=num_steps, seed=seed, on_step=on_step
+            model,
+            latent,
+            sampler=sampler,
+            num_steps=num_steps,
+            seed=seed,
+            freedom=freedom,
+            on_step=on_step,
         )
         return [pixels_of(image) for image in enlarged(drawn, latent.origins, size)]
     _check_code(model, latent)
@@ -97,6 +105,7 @@ def render(
             sampler=sampler,
             num_steps=num_steps,
             seed=seed,
+            freedom=freedom,
             on_step=on_step,
         )
         changes = dict(zip(chosen, found, strict=True))

@@ -43,19 +43,23 @@ def to_eight_bits(image: Image.Image, channels: int, profile: bytes | None = Non
     elif image.mode == "LAB":
         return _transformed(image, ImageCms.createProfile("LAB")).convert(mode)
     if not image.has_transparency_data:
-        return _to_srgb(image, profile).convert(mode)
+        return to_srgb(image, profile).convert(mode)
     is_grey = image.mode in _GREY_WITH_ALPHA
     with_alpha = image.convert("RGBA")
     if profile:
         alpha = with_alpha.getchannel("A")
-        with_alpha = _to_srgb(with_alpha.convert("L" if is_grey else "RGB"), profile)
+        with_alpha = to_srgb(with_alpha.convert("L" if is_grey else "RGB"), profile)
         with_alpha = with_alpha.convert("RGB")
         with_alpha.putalpha(alpha)
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, with_alpha).convert(mode)
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The colours of an image, which are in an ICC profile, in sRGB.
+
+    The image itself where there is no profile, a damaged one or one of another kind of image.
+    """
     mode = _PROFILED.get(image.mode)
     if not profile or mode is None or profile[16:20] != _SPACES[mode]:
         return image
@@ -66,6 +70,15 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         return _transformed(image.convert(mode), ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError, ValueError):  # damaged, or no profile of an input
         return image
+
+
+def from_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """The way back for an "RGB" image whose profile `to_srgb` has applied."""
+    target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    srgb = ImageCms.createProfile("sRGB")
+    transformed = ImageCms.profileToProfile(image, srgb, target, outputMode="RGB")
+    assert transformed is not None  # only in place there is nothing to return
+    return transformed
 
 
 def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from PIL import (
     BmpImagePlugin,
@@ -31,6 +31,8 @@ from PIL import (
 from .colour import to_eight_bits
 from .limits import MAX_PIXELS, PROGRESSIVE_SHARE
 from .png import SIGNATURE, pixels_only
+
+T = TypeVar("T")
 
 # The classes are used themselves, not Image.open, whose limit of pixels belongs to the whole
 # process and holds before a JPEG file can be drafted.
@@ -74,6 +76,21 @@ class DecodedImage:
 
 
 @dataclass(frozen=True)
+class StoredImage:
+    """An image upright, in the mode and the colours of its file, and what else the file says."""
+
+    image: Image.Image
+    width: int  # of the upright original
+    height: int
+    kind: str  # Pillow's name of the format: JPEG, PNG, ...
+    profile: bytes | None  # ICC
+    exif: Image.Exif | None  # without the orientation, which the pixels have by now
+    dpi: tuple[float, float] | None
+    quantization: dict[int, list[int]] | None  # tables of a JPEG file
+    sampling: int  # of its colours, as Pillow numbers them; -1: unknown
+
+
+@dataclass(frozen=True)
 class OpenImage:
     """An image file whose header is read and whose pixels are not."""
 
@@ -94,11 +111,37 @@ class OpenImage:
             UnreadableImageError: damaged, cut off, or of values that fit no 8 or 16 bits.
         """
         with _explained():
-            return self._decode(channels, central_square)
+            mode = self._file.mode
+            image, width, height = self._upright()
+            if central_square:
+                side = min(image.size)
+                left, top = (image.width - side) // 2, (image.height - side) // 2
+                image = image.crop((left, top, left + side, top + side))
+                self._file.close()
+            eight_bits = to_eight_bits(image, channels, self._profile)
+            return DecodedImage(eight_bits, width, height, mode)
 
-    def _decode(self, channels: int, central_square: bool) -> DecodedImage:
+    def decode_as_stored(self) -> StoredImage:
+        """Decodes the pixels, once, in the mode and the colours of the file.
+
+        Raises:
+            UnreadableImageError: damaged, or cut off.
+        """
+        with _explained():
+            tables = getattr(self._file, "quantization", None)
+            sampling = JpegImagePlugin.get_sampling(self._file) if tables else -1
+            dpi = self._file.info.get("dpi")
+            kind = self._file.format or ""
+            image, width, height = self._upright()
+            exif = _readable_exif(self._file)
+            return StoredImage(
+                image, width, height, kind, self._profile, exif, dpi, tables, sampling
+            )
+
+    def _upright(self) -> tuple[Image.Image, int, int]:
+        """The pixels the right way up, and the size of the upright original."""
         image: Image.Image = self._file
-        mode, drafted_size = image.mode, image.size
+        drafted_size = image.size
         image.load()
         # Pillow turns TIFF files itself when it loads them.
         width, height = self._size if image.size == drafted_size else image.size
@@ -108,12 +151,7 @@ class OpenImage:
             self._file.close()  # frees its pixels
         if orientation in _SWAPPING:
             width, height = height, width
-        if central_square:
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            image = image.crop((left, top, left + side, top + side))
-            self._file.close()
-        return DecodedImage(to_eight_bits(image, channels, self._profile), width, height, mode)
+        return image, width, height
 
 
 @contextmanager
@@ -160,7 +198,21 @@ def read_image(source: str | os.PathLike[str] | bytes, channels: int = 3) -> Dec
         OSError: the file may not be read.
     """
     if isinstance(source, bytes):
-        return _read(io.BytesIO(source), "the image", channels)
+        return _read(io.BytesIO(source), "the image", lambda opened: opened.decode(channels))
+    path = checked_path(source)
+    with open(path, "rb") as file:
+        return _read(file, path.name, lambda opened: opened.decode(channels))
+
+
+def read_stored(path: str | os.PathLike[str]) -> StoredImage:
+    """Reads an image file whole, as it is stored; raises as `read_image` does."""
+    path = checked_path(path)
+    with open(path, "rb") as file:
+        return _read(file, path.name, OpenImage.decode_as_stored)
+
+
+def checked_path(source: str | os.PathLike[str]) -> Path:
+    """The path of a plain file; raises as `read_image` does for another."""
     path = Path(source)
     if path.is_dir():
         raise UnreadableImageError(f"{path} is a folder. Name an image file in it.")
@@ -168,8 +220,7 @@ def read_image(source: str | os.PathLike[str] | bytes, channels: int = 3) -> Dec
         raise FileNotFoundError(f"There is no image {path}. Check the name.")
     if not path.is_file():  # reading a pipe would wait for ever
         raise UnreadableImageError(f"{path} is not a plain file. Name an image file.")
-    with open(path, "rb") as file:
-        return _read(file, path.name, channels)
+    return path
 
 
 def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Image:
@@ -200,10 +251,10 @@ def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Ima
         ) from error
 
 
-def _read(file: BinaryIO, name: str, channels: int) -> DecodedImage:
+def _read(file: BinaryIO, name: str, decode: Callable[[OpenImage], T]) -> T:
     try:
         with open_image(file) as opened:
-            return opened.decode(channels)
+            return decode(opened)
     except UnreadableImageError as error:
         raise UnreadableImageError(
             f"{name} cannot be read as an image ({error}). "
@@ -269,6 +320,16 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # damaged metadata can raise anything
         return 1
     return found if isinstance(found, int) else 1
+
+
+def _readable_exif(image: Image.Image) -> Image.Exif | None:
+    """None where there is none, or none that can be read."""
+    try:
+        exif = image.getexif()
+        exif.pop(_ORIENTATION, None)
+        return exif if len(exif) and exif.tobytes() else None
+    except Exception:  # damaged metadata can raise anything
+        return None
 
 
 @contextmanager

@@ -6,31 +6,33 @@ import torch
 from torch import Tensor
 
 from ..diffusion.noise import MAXIMUM_SEED
-from ..editing.framing import unframe
 from ..editing.latent import Latent
-from ..editing.pipeline import decode
+from ..editing.render import render
 from . import host
-from .edits import check_latent, check_noise
-from .images import to_comfyui
+from .edits import check_latent, check_noise, check_sizes
+from .images import to_comfyui, to_mask
 from .packages import BASE, require
 from .sockets import (
     CATEGORY_SAMPLING,
     LoadedModel,
     freedom_input,
     latent_input,
+    mask_input,
+    method_input,
     model_input,
     noise_input,
     sampler_input,
     seed_input,
     size_input,
     steps_input,
+    strength_input,
 )
 
 
 class Decode:
     DESCRIPTION = (
-        "Draws the image of a latent and shows it while it forms. An unedited latent with "
-        "inverted noise gives the encoded image back."
+        "Puts the edits of a latent into the image it was encoded from, at its own size: what does "
+        "not change keeps its pixels. An unedited latent gives the encoded image back."
     )
     CATEGORY = CATEGORY_SAMPLING
     SEARCH_ALIASES = [
@@ -61,8 +63,11 @@ class Decode:
                 "freedom": freedom_input(
                     "With inverted noise: how far it moves towards the noise of the seed. "
                     "0 keeps the image's own noise and its details, and switches this "
-                    "off; 0.2 to 0.5 lets a large edit go further."
+                    "off; above 0 the whole square is drawn anew."
                 ),
+                "method": method_input(),
+                "strength": strength_input(),
+                "mask": mask_input(),
             },
         }
 
@@ -76,42 +81,85 @@ class Decode:
         seed: int,
         size: str,
         freedom: float = 0.0,
+        method: str = "auto",
+        strength: float = 1.0,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor]:
         require(BASE)
-        return (draw(model, latent, sampler, steps, noise, seed, size, freedom),)
+        is_seeded = noise == "seed" or freedom > 0
+        images = draw(
+            model,
+            latent,
+            sampler=sampler,
+            num_steps=steps,
+            seed=seed if is_seeded else None,
+            freedom=1.0 if noise == "seed" else freedom,
+            size=size,
+            method=method,
+            strength=strength,
+            mask=mask,
+        )
+        return (images,)
 
 
 def draw(
     model: LoadedModel,
     latent: Latent,
+    *,
     sampler: str,
-    steps: int,
-    noise: str,
-    seed: int,
-    size: str,
-    freedom: float = 0.0,
+    num_steps: int,
+    seed: int | None = None,
+    freedom: float = 1.0,
+    size: str = "original",
+    method: str = "auto",
+    strength: float = 1.0,
+    mask: Tensor | None = None,
 ) -> Tensor:
-    """Decodes a batch in parts that fit in memory.
+    """Renders a batch in parts that fit in memory; options as for `render`.
 
-    Returns: ComfyUI's (B, H, W, 3) in [0, 1]; item b is drawn from seed + b when noise is "seed".
+    Args:
+        mask: ComfyUI's, one for all images or one for each.
+    Returns: ComfyUI's (B, H, W, 3) in [0, 1].
     """
     check_latent(model, latent)
-    check_noise(latent, noise)
-    is_seeded = noise == "seed" or freedom > 0
+    check_noise(latent, "inverted" if seed is None or freedom < 1 else "seed")
+    check_sizes(latent, size)
+    masks = _masks(mask, latent)
 
     def draw_part(start, stop, on_step):
-        items = latent[start:stop]
-        pixels = decode(
+        host.raise_if_interrupted()
+        pixels = render(
             model.editable,
-            items,
+            latent[start:stop],
+            method=method,
+            size=size,
+            strength=strength,
+            mask=masks if masks is None or len(masks) == 1 else masks[start:stop],
             sampler=sampler,
-            num_steps=steps,
-            seed=(seed + start) % (MAXIMUM_SEED + 1) if is_seeded else None,
-            freedom=1.0 if noise == "seed" else freedom,
+            num_steps=num_steps,
+            seed=None if seed is None else (seed + start) % (MAXIMUM_SEED + 1),
+            freedom=freedom,
             on_step=on_step,
         )
-        if size == "original" and items.origins:
-            pixels = unframe(pixels, items.origins)
         return host.to_intermediate(to_comfyui(pixels))
 
-    return torch.cat(host.in_chunks(model, len(latent), steps, draw_part, use_preview=True))
+    return torch.cat(host.in_chunks(model, len(latent), num_steps, draw_part, use_preview=True))
+
+
+def _masks(mask: Tensor | None, latent: Latent) -> Tensor | None:
+    """(1 or B, H, W) of the size of the images."""
+    if mask is None:
+        return None
+    if not latent.sources:
+        raise ValueError(
+            "The latent does not keep its images, so a mask has nothing to keep. Disconnect the "
+            "mask, or connect a latent that comes from CLDis Encode."
+        )
+    height, width = latent.sources[0].pixels.shape[1:]
+    masks = to_mask(mask, (height, width))
+    if len(masks) not in (1, len(latent)):
+        raise ValueError(
+            f"There are {len(masks)} masks and {len(latent)} images. Connect one mask for all, or "
+            "one for each."
+        )
+    return masks

@@ -102,11 +102,23 @@ def check_latent(model: LoadedModel, latent: Latent) -> None:
 
 
 def check_noise(latent: Latent, noise: str) -> None:
-    """Raises ValueError when inverted noise is wanted and the latent has none."""
-    if noise == "inverted" and latent.x_T is None:
+    """Raises ValueError when inverted noise is wanted and the latent has no way to it."""
+    if noise == "inverted" and latent.x_T is None and not latent.sources:
         raise ValueError(
-            "The latent has no inverted noise, because it was encoded with inversion_steps 0. "
-            "Set noise to 'seed', or inversion_steps of CLDis Encode to 1 or more."
+            "The latent has neither inverted noise nor its images to find it from. Set noise to "
+            "'seed', or connect a latent that comes from CLDis Encode."
+        )
+
+
+def check_sizes(latent: Latent, size: str) -> None:
+    """Raises ValueError when images of several sizes would have to make one batch."""
+    sizes = {(source.pixels.shape[2], source.pixels.shape[1]) for source in latent.sources}
+    sizes |= set() if latent.sources else {(o.width, o.height) for o in latent.origins}
+    if size == "original" and len(sizes) > 1:
+        found = ", ".join(f"{width} x {height}" for width, height in sorted(sizes))
+        raise ValueError(
+            f"The images of this batch have different sizes ({found}), so they do not fit into one "
+            "batch. Set size to 'model', or decode them separately."
         )
 
 

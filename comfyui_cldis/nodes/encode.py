@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..editing.framing import RESIZE_RULES, frame
+from ..editing.framing import RESIZE_RULES, Box, check_box, frame
 from ..editing.latent import Latent
 from ..editing.pipeline import encode
+from ..imaging.tensors import in_model_range
 from . import host
-from .images import check_images, to_library
+from .images import check_images, to_pixels
 from .packages import BASE, require
 from .sockets import CATEGORY_SAMPLING, LATENT, MAXIMUM_STEPS, LoadedModel, model_input
 
@@ -53,8 +54,9 @@ class Encode:
                         "max": MAXIMUM_STEPS,
                         "step": 1,
                         "tooltip": (
-                            "Passes that search the image's noise. More reproduces details "
-                            "better; 0 skips the search, and CLDis Decode must then use a seed."
+                            "Passes that search the noise from which the decoder draws just this "
+                            "image. 0 skips the search; CLDis Decode then makes it when it needs "
+                            "the noise."
                         ),
                     },
                 ),
@@ -69,26 +71,53 @@ class Encode:
                         ),
                     },
                 ),
-            }
+            },
+            "optional": {
+                "crop_x": _crop_input("Left edge of the part to edit, in pixels of the image."),
+                "crop_y": _crop_input("Top edge of the part to edit, in pixels of the image."),
+                "crop_width": _crop_input("Width of the part to edit; 0: up to the right edge."),
+                "crop_height": _crop_input(
+                    "Height of the part to edit; 0: down to the lower edge."
+                ),
+            },
         }
 
     def execute(
-        self, model: LoadedModel, image: Tensor, inversion_steps: int, resize: str
+        self,
+        model: LoadedModel,
+        image: Tensor,
+        inversion_steps: int,
+        resize: str,
+        crop_x: int = 0,
+        crop_y: int = 0,
+        crop_width: int = 0,
+        crop_height: int = 0,
     ) -> tuple[Latent]:
         require(BASE)
         check_images(image)
         config = model.editable.networks.config
+        height, width = image.shape[1:3]
+        box = Box(crop_x, crop_y, crop_width or width - crop_x, crop_height or height - crop_y)
+        check_box(box, width, height)
+        whole = box == Box(0, 0, width, height)
 
         def encode_part(start, stop, on_step):
-            pixels = to_library(image[start:stop], config.in_channels, model.label)
-            framed, origins = frame(pixels, config.image_size, resize)
+            pixels = to_pixels(image[start:stop], config.in_channels, model.label)
+            framed, origins = frame(
+                in_model_range(pixels), config.image_size, resize, None if whole else box
+            )
             return encode(
                 model.editable,
                 framed,
                 inversion_steps=inversion_steps,
                 origins=origins,
+                originals=list(pixels),
                 on_step=on_step,
             )
 
         parts = host.in_chunks(model, len(image), inversion_steps, encode_part)
         return (Latent.cat(parts).map(host.to_intermediate),)
+
+
+def _crop_input(tooltip: str) -> tuple[str, dict]:
+    return ("INT", {"default": 0, "min": 0, "max": 1 << 16, "step": 1, "tooltip": tooltip})

@@ -1,4 +1,4 @@
-"""ComfyUI's images (B, H, W, C) in [0, 1] <-> the library's (B, C, H, W) in [-1, 1].
+"""ComfyUI's images (B, H, W, C) in [0, 1] <-> the library's pixels (B, C, H, W) in [0, 1].
 
 The only file that knows ComfyUI's layout. Rules for unusual channels:
 - grey (1 channel) counts as red = green = blue;
@@ -12,7 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..imaging.tensors import to_model_range
+from ..editing.framing import resize
+from ..imaging.tensors import in_model_range, to_model_channels
+
+MASK_TOLERANCE = 0.01  # share by which the aspect ratios of mask and image may differ
 
 
 def check_images(image: Tensor) -> None:
@@ -25,14 +28,14 @@ def check_images(image: Tensor) -> None:
         )
 
 
-def to_library(image: Tensor, channels: int, label: str) -> Tensor:
-    """ComfyUI's image as the library reads it; a new tensor on the same device.
+def to_pixels(image: Tensor, channels: int, label: str) -> Tensor:
+    """ComfyUI's image in the library's layout, on the same device; not copied where it fits.
 
     Args:
         image: (B, H, W, C), C from 1 to 4.
         channels: what the model wants, 1 or 3.
         label: the model's name for the message.
-    Returns: (B, channels, H, W) float32 in [-1, 1].
+    Returns: (B, channels, H, W) float32 in [0, 1].
     Raises: ValueError for NaN or infinity, odd shapes, or a model that does not work on images.
     """
     check_images(image)
@@ -46,14 +49,46 @@ def to_library(image: Tensor, channels: int, label: str) -> Tensor:
             "The image holds NaN or infinite values. Fix the node that made it; a VAE Decode in "
             "half precision is a common cause."
         )
-    pixels = image.float().clamp(0, 1).movedim(-1, 1)  # (B, H, W, C) -> (B, C, H, W)
-    return to_model_range(pixels, channels)
+    pixels = image.float().movedim(-1, 1)  # (B, H, W, C) -> (B, C, H, W)
+    if float(pixels.min()) < 0 or float(pixels.max()) > 1:
+        pixels = pixels.clamp(0, 1)
+    return to_model_channels(pixels, channels)
 
 
-def to_comfyui(pixels: Tensor) -> Tensor:
-    """(B, 1 or 3, H, W) in [-1, 1] -> (B, H, W, 3) float32 in [0, 1], clipped."""
-    image = pixels.float().add(1).div(2).clamp(0, 1).movedim(1, -1)
+def to_library(image: Tensor, channels: int, label: str) -> Tensor:
+    """The same as `to_pixels`, in [-1, 1]; a new tensor."""
+    return in_model_range(to_pixels(image, channels, label))
+
+
+def to_comfyui(pixels: list[Tensor]) -> Tensor:
+    """(1 or 3, H, W) in [0, 1] each, all of one size -> (B, H, W, 3) float32 in [0, 1]."""
+    image = torch.stack(pixels).float().clamp(0, 1).movedim(1, -1)
     return image.expand(*image.shape[:-1], 3).contiguous()
+
+
+def to_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """ComfyUI's MASK as shares of an edit.
+
+    Args:
+        mask: (B, H, W) or (H, W).
+        size: height and width of the images; a mask of the same shape is resized to it.
+    Returns: (B, H, W) float32 in [0, 1] at that size.
+    Raises: ValueError for NaN, odd shapes, or another shape than that of the images.
+    """
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim != 3 or 0 in mask.shape or not bool(torch.isfinite(mask).all()):
+        raise ValueError(
+            f"The mask has shape {tuple(mask.shape)}, or holds NaN; expected (batch, height, "
+            "width) with values from 0 to 1. Connect the MASK output of a node that makes masks."
+        )
+    height, width = mask.shape[1:]
+    if abs(height * size[1] - width * size[0]) > MASK_TOLERANCE * width * size[0]:
+        raise ValueError(
+            f"The mask has {width} x {height} pixels and the image {size[1]} x {size[0]}, which "
+            "is another shape. Draw the mask on this image."
+        )
+    return resize(mask[:, None].float().clamp(0, 1), *size)[:, 0]
 
 
 def grid(image: Tensor, num_columns: int, gap: int = 2) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..diffusion.noise import MAXIMUM_SEED
 from ..diffusion.samplers import SAMPLERS
+from ..editing.changes import METHODS
 from ..editing.editable import EditableModel
 
 MODEL = "CLDIS_MODEL"  # carries a LoadedModel
@@ -71,8 +72,8 @@ def steps_input() -> tuple[str, dict[str, Any]]:
 
 def noise_input() -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "inverted: the noise found by CLDis Encode, which keeps details of the image. "
-        "seed: fresh noise, so details are redrawn and only the coded factors stay."
+        "inverted: the noise found by CLDis Encode, so the edit changes the image itself. "
+        "seed: fresh noise, so the square is drawn anew and only the coded factors stay."
     )
     return (NOISES, {"default": "inverted", "tooltip": tooltip})
 
@@ -92,7 +93,30 @@ def freedom_input(tooltip: str) -> tuple[str, dict[str, Any]]:
 
 def size_input(default: str) -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "original: back to the size of the encoded image (resize 'crop' gives the central "
-        "square, 'pad' and 'stretch' the whole image). model: the model's own square size."
+        "original: the encoded image at its own size and sharpness, with the edit in it. model: "
+        "the square that the model sees, at the model's size."
     )
     return (SIZES, {"default": default, "tooltip": tooltip})
+
+
+def method_input() -> tuple[list[str], dict[str, Any]]:
+    tooltip = (
+        "How the edit gets into the image. tracked: motion and colour of a quick preview are "
+        "carried over, at once. decoded: the diffusion decoder draws it. auto: tracked, and "
+        "decoded where something appears or the model's previews are too coarse."
+    )
+    return (list(METHODS), {"default": METHODS[0], "tooltip": tooltip})
+
+
+def strength_input() -> tuple[str, dict[str, Any]]:
+    tooltip = "Share of the edit; half of it moves things half as far. 0 is the original image."
+    limits = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}
+    return ("FLOAT", {**limits, "tooltip": tooltip})
+
+
+def mask_input() -> tuple[str, dict[str, Any]]:
+    tooltip = (
+        "Where the edit may act: 1 (white) fully, 0 (black) not at all. Soft edges blend. One for "
+        "all images, or one for each."
+    )
+    return ("MASK", {"tooltip": tooltip})

@@ -7,6 +7,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ..diffusion.noise import gaussian_noise
+from ..editing.framing import resize
 from ..editing.latent import Latent, slerp
 from ..editing.pipeline import traverse
 from .decode import draw
@@ -19,6 +20,7 @@ from .sockets import (
     direction_input,
     freedom_input,
     latent_input,
+    method_input,
     model_input,
     noise_input,
     sampler_input,
@@ -28,6 +30,7 @@ from .sockets import (
 )
 
 MODES = ["grid", "batch"]
+LARGEST_TILE = 512  # pixels of the longer side of a frame on a sheet
 
 
 class Traverse:
@@ -77,8 +80,9 @@ class Traverse:
                     {
                         "default": "grid",
                         "tooltip": (
-                            "grid: all frames on one sheet, a row for each image. batch: one "
-                            "image for each frame, such as for a video node."
+                            "grid: all frames on one sheet, a row for each image, each of at "
+                            "most 512 pixels. batch: one image for each frame, such as for a "
+                            "video node."
                         ),
                     },
                 ),
@@ -86,14 +90,15 @@ class Traverse:
                 "steps": steps_input(),
                 "noise": noise_input(),
                 "seed": seed_input(),
-                "size": size_input("model"),
+                "size": size_input("original"),
             },
             "optional": {
                 "freedom": freedom_input(
                     "With inverted noise: how far it moves towards the noise of the seed, "
                     "the same for all frames. 0 keeps the image's own noise and its "
-                    "details; 0.2 to 0.5 lets large amounts go further."
+                    "details; above 0 the squares are drawn anew."
                 ),
+                "method": method_input(),
             },
         }
 
@@ -112,6 +117,7 @@ class Traverse:
         seed: int,
         size: str,
         freedom: float = 0.0,
+        method: str = "auto",
     ) -> tuple[Tensor]:
         require(BASE)
         name = direction.strip()
@@ -126,8 +132,8 @@ class Traverse:
         if noise == "seed" or freedom > 0:
             latent = _with_noise(model, latent, seed, 1.0 if noise == "seed" else freedom)
         walk = traverse(model.editable, latent, name, amounts)
-        image = draw(model, walk, sampler, steps, "inverted", 0, size)
-        return (grid(image, frames) if mode == "grid" else image,)
+        image = draw(model, walk, sampler=sampler, num_steps=steps, size=size, method=method)
+        return (grid(_for_grid(image), frames) if mode == "grid" else image,)
 
 
 def spaced(first: float, last: float, count: int) -> list[float]:
@@ -138,13 +144,26 @@ def spaced(first: float, last: float, count: int) -> list[float]:
 
 
 def _with_noise(model: LoadedModel, latent: Latent, seed: int, freedom: float) -> Latent:
-    """Moves each image's noise (1: all the way) before it is repeated, so all frames share it."""
+    """Moves each image's noise (1: all the way) before it is repeated, so all frames share it.
+
+    The squares are then drawn from it, without the images they came from.
+    """
     config = model.editable.networks.config
     shape = (len(latent.z), config.in_channels, config.image_size, config.image_size)
     fresh = gaussian_noise(shape, seed, latent.z.device)
     if freedom == 1 or latent.x_T is None:
-        return replace(latent, x_T=fresh)
-    return replace(latent, x_T=slerp(latent.x_T.float(), fresh, freedom))
+        return replace(latent, x_T=fresh, sources=())
+    return replace(latent, x_T=slerp(latent.x_T.float(), fresh, freedom), sources=())
+
+
+def _for_grid(image: Tensor) -> Tensor:
+    """Frames (B, H, W, C), made smaller where a sheet of them would be huge."""
+    height, width = image.shape[1:3]
+    scale = LARGEST_TILE / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return resize(image.movedim(-1, 1), *size).movedim(1, -1)
 
 
 def _amount_input(default: float, which: str) -> tuple[str, dict]:
