@@ -24,7 +24,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..editing.framing import Box, Origin, frame
+from ..editing.framing import Box, Origin
+from ..editing.original import frame_original
 from ..editing.render import SIZES
 from ..imaging.reading import convert_image, read_image
 from ..imaging.sheet import to_image
@@ -78,13 +79,11 @@ def read_framed(
     origins: list[Origin] = []
     originals: list[Tensor] = []
     for index, item in enumerate(items):
-        # One by one: resizing keeps within the range of what it is given, and a batch must give
-        # what its items give alone.
         where = f"Item {index} of the list" if is_list else ""
         for pixels in _read(item, channels, where).split(1):
-            square, origin = frame(in_model_range(pixels), size, rule, box)
+            square, origin = frame_original(pixels[0], channels, size, rule, box)
             squares.append(square)
-            origins += origin
+            origins.append(origin)
             originals.append(pixels[0])
     if not squares:
         raise ValueError("There are no images. Give at least one.")

@@ -7,6 +7,8 @@ import math
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from ..editing.framing import Box
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -43,6 +45,19 @@ def parse_seed(text: str) -> int:
     if not 0 <= value < 2**64:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 2^64-1")
     return value
+
+
+def parse_crop(text: str) -> Box:
+    """X,Y,W,H in whole pixels."""
+    from ..editing.framing import Box
+
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not X,Y,W,H in whole pixels: left, top, width and height, such as "
+            "800,200,600,600"
+        )
+    return Box(*map(int, parts))
 
 
 def _number(text: str) -> float:

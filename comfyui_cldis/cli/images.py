@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..editing.framing import RESIZE_RULES
 from ..typed_path import typed_path
-from .arguments import add_device, parse_seed, parse_share, parse_steps
-from .loading import framed, load_model
+from .arguments import add_device, parse_crop, parse_seed, parse_share, parse_steps
+from .loading import encoded, load_model, open_photograph
 from .terminal import complain, progress_bar, progress_lines, report
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 DEFAULT_STEPS = 20
 NUM_DEMO_ROWS = 6
-SAMPLERS = ("ddim", "dpmpp_2m", "unipc")  # a test compares them with the library's
+LONGEST_TILE, LONGEST_FRAME = 256, 512  # pixels of an image on a sheet, and in an animation
+# A test compares these with the library's, which would load PyTorch.
+SAMPLERS = ("ddim", "dpmpp_2m", "unipc")
+METHODS = ("auto", "tracked", "decoded")
+SIZES = ("original", "model")
 
 
 def add_commands(commands: Commands) -> None:
@@ -39,11 +43,35 @@ def add_commands(commands: Commands) -> None:
         metavar="NAME=AMOUNT",
         help="direction and amount in standard deviations; may be given again",
     )
+    edit.add_argument(
+        "--mask",
+        type=typed_path,
+        metavar="FILE",
+        help="image that is white where the edit may act and black where not",
+    )
+    edit.add_argument(
+        "--strength",
+        type=parse_share,
+        default=1.0,
+        metavar="S",
+        help="0 to 1: share of the edit (default: 1)",
+    )
+    edit.add_argument(
+        "--size",
+        choices=SIZES,
+        default="original",
+        help="original: the whole image with the edit in it; model: the model's small square",
+    )
     edit.add_argument("--sampler", choices=SAMPLERS, default="ddim", help="how the image is drawn")
     edit.set_defaults(run=_edit)
 
     traverse = commands.add_parser("traverse", help="draw an image along one direction")
     traverse.add_argument("--direction", required=True, metavar="NAME")
+    traverse.add_argument(
+        "--animate",
+        action="store_true",
+        help="write the slider as a looping animation, .webp (the default) or .gif",
+    )
     traverse.set_defaults(run=_traverse)
 
     for command in (edit, traverse):
@@ -65,14 +93,14 @@ def add_commands(commands: Commands) -> None:
             "--seed",
             type=parse_seed,
             metavar="N",
-            help="draw fresh noise from this seed instead of keeping the image's own",
+            help="draw the square anew, from fresh noise of this seed",
         )
         command.add_argument(
             "--freedom",
             type=parse_share,
             metavar="F",
             help="0 to 1: how far the image's own noise moves towards that of --seed; 0 (the "
-            "default) keeps its details, 0.2 to 0.5 lets a large edit go further",
+            "default) edits the image itself, above 0 its square is drawn anew",
         )
         command.add_argument(
             "--steps", type=parse_steps, default=DEFAULT_STEPS, metavar="N", help="diffusion steps"
@@ -82,6 +110,19 @@ def add_commands(commands: Commands) -> None:
             choices=RESIZE_RULES,
             default="crop",
             help="how an image that is not square fits the model",
+        )
+        command.add_argument(
+            "--crop",
+            type=parse_crop,
+            metavar="X,Y,W,H",
+            help="edit this part of the image, in pixels from its upper left corner",
+        )
+        command.add_argument(
+            "--method",
+            choices=METHODS,
+            default="auto",
+            help="how the edit gets into the image: tracked in a quick preview, decoded by the "
+            "diffusion decoder, or auto, whichever can be trusted where",
         )
     add_device(demo, edit, traverse)
 
@@ -95,16 +136,17 @@ def _demo(options: argparse.Namespace) -> int:
     check_output(options.output)
     progress = progress_bar if sys.stderr.isatty() else progress_lines
     model = load_model(demo_model_path(), options.device)
-    images = [framed(model, path, "crop")[0] for path in demo_image_paths()[:NUM_DEMO_ROWS]]
-    sheet = demo_sheet(model, images, progress, num_steps=DEFAULT_STEPS)
+    originals = [open_photograph(model, path).pixels for path in demo_image_paths()[:NUM_DEMO_ROWS]]
+    sheet = demo_sheet(model, originals, progress, num_steps=DEFAULT_STEPS)
     write_image(options.output, sheet)
     report(options.output, sheet.size, start)
     return 0
 
 
 def _edit(options: argparse.Namespace) -> int:
-    from ..editing.framing import unframe, unframed_size
-    from ..editing.pipeline import decode, edit, encode
+    from ..editing.pipeline import edit
+    from ..editing.render import render
+    from ..imaging.mask import read_mask
     from ..imaging.sheet import to_image
     from ..imaging.writing import check_size, write_image
 
@@ -113,53 +155,65 @@ def _edit(options: argparse.Namespace) -> int:
     output = _output(options, "edited")
     model = load_model(options.model, options.device)
     edits = {name: _limited(model.direction(name), amount) for name, amount in edits.items()}
-    images, origins = framed(model, options.image, options.resize)
-    height, width = unframed_size(origins[0])
-    check_size(output, width, height)
+    photograph = open_photograph(model, options.image)
+    height, width = photograph.pixels.shape[1:]
+    if options.size == "original":
+        check_size(output, width, height)
+    mask = None if options.mask is None else read_mask(options.mask, width, height)
+    latent = encoded(model, photograph.pixels, options.resize, options.crop)
     seed, freedom = _noise(options)
-    inversion_steps = 0 if freedom == 1 else options.steps
-    with progress_bar("encode") as on_step:
-        latent = encode(
-            model, images, inversion_steps=inversion_steps, origins=origins, on_step=on_step
-        )
-    latent = edit(model, latent, edits)
-    with progress_bar("decode") as on_step:
-        edited = decode(
+    with progress_bar("draw") as on_step:
+        (result,) = render(
             model,
-            latent,
+            edit(model, latent, edits),
+            method=options.method,
+            size=options.size,
+            strength=options.strength,
+            mask=mask,
             sampler=options.sampler,
             num_steps=options.steps,
             seed=seed,
             freedom=freedom,
             on_step=on_step,
         )
-    result = to_image(unframe(edited, latent.origins)[0])
-    write_image(output, result)
-    report(output, result.size, start)
+    if options.size == "original":
+        photograph.save(output, result)
+    else:
+        write_image(output, to_image(result * 2 - 1))
+    report(output, (result.shape[2], result.shape[1]), start)
     return 0
 
 
 def _traverse(options: argparse.Namespace) -> int:
+    from ..imaging.animation import write_animation
     from ..imaging.writing import write_image
-    from .sheets import traverse_sheet
+    from .sheets import traverse_frames, traverse_sheet
 
     start = time.perf_counter()
     output = _output(options, "traverse")
     model = load_model(options.model, options.device)
     model.direction(options.direction)  # refuse an unknown name before the image is read
-    image, _ = framed(model, options.image, options.resize)
+    photograph = open_photograph(model, options.image)
     seed, freedom = _noise(options)
-    sheet = traverse_sheet(
+    longest = LONGEST_FRAME if options.animate else LONGEST_TILE
+    latent = encoded(model, photograph.pixels, options.resize, options.crop, longest)
+    draw = traverse_frames if options.animate else traverse_sheet
+    drawn = draw(
         model,
-        image,
+        latent,
         options.direction,
         progress_bar,
+        method=options.method,
         num_steps=options.steps,
-        seed=seed or 0,
-        freedom=0.0 if seed is None else freedom,
+        seed=seed,
+        freedom=freedom,
     )
-    write_image(output, sheet)
-    report(output, sheet.size, start)
+    if isinstance(drawn, list):
+        write_animation(output, drawn)
+        report(output, drawn[0].size, start)
+    else:
+        write_image(output, drawn)
+        report(output, drawn.size, start)
     return 0
 
 
@@ -193,12 +247,19 @@ def _output(options: argparse.Namespace, kind: str) -> Path:
 
     Raises: ValueError and FileNotFoundError for a place that cannot be used.
     """
-    from ..imaging.writing import check_output, free_name
+    from ..imaging.animation import ANIMATION_FORMATS
+    from ..imaging.writing import OUTPUT_FORMATS, check_output, free_name
 
-    output = options.output or Path(f"{options.image.stem}_{kind}.png")
+    ending = ".png"
+    if kind == "edited" and options.image.suffix.lower() in OUTPUT_FORMATS:
+        ending = options.image.suffix  # a photograph stays what it is
+    is_animation = getattr(options, "animate", False)
+    if is_animation:
+        ending = ".webp"
+    output = options.output or Path(f"{options.image.stem}_{kind}{ending}")
     if options.output is None and not options.force:
         output = free_name(output)
-    check_output(output, options.image)
+    check_output(output, options.image, ANIMATION_FORMATS if is_animation else OUTPUT_FORMATS)
     if output.exists() and not options.force:
         raise ValueError(
             f"The output {output} is there already. Choose another --output, or add --force to "
@@ -208,11 +269,11 @@ def _output(options: argparse.Namespace, kind: str) -> Path:
 
 
 def _noise(options: argparse.Namespace) -> tuple[int | None, float]:
-    """Seed and freedom of `decode`: a seed alone means fresh noise, no seed that of 0."""
+    """Seed and freedom of `render`: a seed alone means fresh noise, no seed that of 0."""
     if options.freedom is None:
-        return options.seed, 1.0 if options.seed is not None else 0.0
+        return options.seed, 1.0
     if options.freedom == 0:
-        return None, 0.0
+        return None, 1.0
     return options.seed or 0, options.freedom
 
 

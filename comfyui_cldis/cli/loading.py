@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..editing.editable import EditableModel
-    from ..editing.framing import Origin
+    from ..editing.framing import Box
+    from ..editing.latent import Latent
+    from ..imaging.photograph import Photograph
 
 
 def load_model(path: Path | None, device: str) -> EditableModel:
@@ -29,15 +32,9 @@ def load_model(path: Path | None, device: str) -> EditableModel:
     return model
 
 
-def framed(model: EditableModel, path: Path, rule: str) -> tuple[Tensor, tuple[Origin, ...]]:
-    """Reads an image at the model's size, (1, C, S, S), with what brings it back.
-
-    One that is too large to be read at its own size comes back smaller, which a line on stderr
-    says.
-    """
-    from ..editing.framing import frame
-    from ..imaging.reading import read_image
-    from ..imaging.tensors import to_tensor
+def open_photograph(model: EditableModel, path: Path) -> Photograph:
+    """Reads an image to be edited; what of it cannot be kept, a line on stderr says."""
+    from ..imaging.photograph import read_photograph
 
     config = model.networks.config
     if config.in_channels not in (1, 3):
@@ -47,10 +44,47 @@ def framed(model: EditableModel, path: Path, rule: str) -> tuple[Tensor, tuple[O
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which do not count
-        read = read_image(path, config.in_channels)
-    if read.image.size != (read.width, read.height):
+        photograph = read_photograph(path, config.in_channels)
+    height, width = photograph.pixels.shape[1:]
+    if (width, height) != (photograph.width, photograph.height):
         complain(
-            f"Note: {path.name} has {read.width} x {read.height} pixels; it is read, and results "
-            f"are written, at {read.image.width} x {read.image.height}."
+            f"Note: {path.name} has {photograph.width} x {photograph.height} pixels; it is read, "
+            f"and results are written, at {width} x {height}."
         )
-    return frame(to_tensor(read.image), config.image_size, rule)
+    if photograph.lost:
+        complain(f"Note: of {path.name}, this is not kept: {photograph.lost}.")
+    return photograph
+
+
+def framed(model: EditableModel, path: Path) -> Tensor:
+    """Reads an image at the model's size, (1, C, S, S) in [-1, 1]: its central square."""
+    from ..editing.original import frame_original
+
+    config = model.networks.config
+    pixels = open_photograph(model, path).pixels
+    return frame_original(pixels, config.in_channels, config.image_size, "crop")[0]
+
+
+def encoded(
+    model: EditableModel, pixels: Tensor, rule: str, box: Box | None, longest: int | None = None
+) -> Latent:
+    """The latent, without a noise map, of one original.
+
+    Args:
+        pixels: (C, H, W) uint8, as `Photograph.pixels`.
+        longest: side in pixels of the square that takes the original's place where it is larger;
+            None: the original itself.
+    """
+    import torch
+
+    from ..editing.original import frame_original
+    from ..editing.pipeline import encode
+
+    config = model.networks.config
+    square, origin = frame_original(pixels, config.in_channels, config.image_size, rule, box)
+    if longest is not None:
+        side = min(longest, max(origin.square.width, origin.square.height, config.image_size))
+        smaller, _ = frame_original(pixels, config.in_channels, side, rule, box)
+        pixels = smaller[0].add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+        origin = replace(origin, height=side, width=side, rule="crop", box=None)
+    return encode(model, square, inversion_steps=0, origins=(origin,), originals=(pixels,))

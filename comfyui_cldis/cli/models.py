@@ -111,7 +111,7 @@ def _directions(options: argparse.Namespace) -> int:
             check_size(options.sheet, *command.directions_sheet_size(header, num_images))
         model = load_model(path, options.device)
         latent = command.base_latent(
-            model, [framed(model, each, "crop")[0] for each in options.image], options.steps
+            model, [framed(model, each) for each in options.image], options.steps
         )
         if options.measure:
             model, measured = command.measure(model, latent, progress_bar, num_steps=options.steps)

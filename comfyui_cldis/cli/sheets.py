@@ -11,84 +11,121 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion.noise import gaussian_noise
 from ..directions.naming import describe_ends
+from ..editing.changes import small_originals
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
-from ..editing.latent import Latent, slerp
-from ..editing.pipeline import decode, encode, traverse
-from ..imaging.sheet import Row, contact_sheet
+from ..editing.latent import Latent
+from ..editing.pipeline import encode, renoised, traverse
+from ..editing.render import render
+from ..imaging.animation import forth_and_back
+from ..imaging.sheet import Row, contact_sheet, to_image
+from ..imaging.tensors import in_model_range
+from .loading import encoded
 
-TILE = 128  # about how many pixels wide an image is drawn
+TILE = 128  # about how many pixels wide an image is drawn at least
+DEMO_TILE = 256  # pixels of an image on the demo's sheet
+NUM_FRAMES = 12  # of an animation from one end to the other
 Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]
 
 
 def demo_sheet(
-    model: EditableModel, images: Sequence[Tensor], progress: Progress, *, num_steps: int
+    model: EditableModel, originals: Sequence[Tensor], progress: Progress, *, num_steps: int
 ) -> Image.Image:
-    """Draws one row per direction, strongest first: original, reconstruction, - and + edits.
+    """Draws one row per direction, strongest first: the original, two - and two + edits.
 
     Each row shows another image; there are as many rows as images, or directions if fewer.
 
     Args:
-        images: (1, C, S, S) in [-1, 1] each, at the model's size.
+        originals: (C, H, W) uint8 each.
         progress: opens a progress bar of the given name and yields its `on_step`.
     """
-    directions = model.directions[: len(images)]
-    originals = torch.cat(list(images[: max(1, len(directions))]))  # (R, C, S, S)
-    with progress("encode") as on_step:
-        latent = encode(model, originals, inversion_steps=num_steps, on_step=on_step)
+    directions = model.directions[: len(originals)]
+    latents = [
+        encoded(model, pixels, "crop", None, DEMO_TILE)
+        for pixels in originals[: max(1, len(directions))]
+    ]
+    if not directions:
+        image = _images(render(model, latents[0]))
+        return contact_sheet([Row(model.facts.name, image)], ["original"], scale=_scale(image))
     all_amounts = [amounts_over_range(direction, 2) for direction in directions]
     parts = [
-        traverse(model, latent[row : row + 1], directions[row].name, amounts)
-        for row, amounts in enumerate(all_amounts)
-    ] or [latent]
-    with progress("decode") as on_step:  # one batch: R rows of the amount 0 and four others
-        drawn = decode(model, Latent.cat(parts), num_steps=num_steps, on_step=on_step)
-    scale = max(1, TILE // originals.shape[-1])
-    if not directions:
-        row = Row(model.facts.name, torch.cat([originals, drawn]))
-        return contact_sheet([row], ["original", "reconstruction"], scale=scale)
+        traverse(model, latent, direction.name, amounts)
+        for latent, direction, amounts in zip(latents, directions, all_amounts, strict=True)
+    ]
     rows = []
-    for index, tiles in enumerate(drawn.split([len(part.z) for part in parts])):
-        order = [2, 0, 1, 3, 4]  # the amount 0, which is the reconstruction, comes first
-        captions = ["", "", *(_caption(all_amounts[index][at]) for at in order[1:])]
-        tiles = torch.cat([originals[index : index + 1], tiles[order]])
-        rows.append(Row(direction_label(directions[index]), tiles, tuple(captions)))
-    return contact_sheet(rows, ["original", "reconstruction", "- -", "-", "+", "+ +"], scale=scale)
+    with progress("draw") as on_step:  # one batch
+        drawn = render(model, Latent.cat(parts), num_steps=num_steps, on_step=on_step)
+    tiles = _images(drawn).split([len(part) for part in parts])
+    for direction, amounts, images in zip(directions, all_amounts, tiles, strict=True):
+        captions = [_caption(amount) if amount else "original" for amount in amounts]
+        rows.append(Row(direction_label(direction), images, tuple(captions)))
+    return contact_sheet(rows, scale=_scale(rows[0].images))
 
 
 def traverse_sheet(
-    model: EditableModel,
-    image: Tensor,
-    name: str,
-    progress: Progress,
-    *,
-    num_steps: int,
-    seed: int = 0,
-    freedom: float = 0.0,
+    model: EditableModel, latent: Latent, name: str, progress: Progress, **options: Any
 ) -> Image.Image:
-    """Draws (1, C, S, S) in [-1, 1], then its edits over the range of the direction `name`.
+    """Draws the edits of an image over the range of the direction `name`, the original among them.
 
     Args:
-        seed, freedom: how far (0 to 1) the inverted x_T moves towards that of the seed; all
-            edits share the result.
+        latent: one item, with its source.
+        options: `method`, `num_steps`, `seed` and `freedom` of `render`; all edits share the noise
+            of a seed.
 
     Raises: ValueError for an unknown direction.
     """
     direction = model.direction(name)
-    with progress("encode") as on_step:
-        latent = encode(model, image, inversion_steps=num_steps, on_step=on_step)
-    if freedom > 0 and latent.x_T is not None:
-        fresh = gaussian_noise(latent.x_T.shape, seed, latent.x_T.device)
-        latent = replace(latent, x_T=slerp(latent.x_T.float(), fresh, freedom))
     amounts = amounts_over_range(direction, 3)
-    with progress("decode") as on_step:
-        variants = traverse(model, latent, name, amounts)
-        drawn = decode(model, variants, num_steps=num_steps, on_step=on_step)
-    row = Row(direction_label(direction), torch.cat([image, drawn]))
-    columns = ["original", *(_caption(amount) for amount in amounts)]
-    return contact_sheet([row], columns, scale=max(1, TILE // image.shape[-1]))
+    images = _images(_variants(model, latent, name, amounts, progress, **options))
+    captions = tuple(_caption(amount) if amount else "original" for amount in amounts)
+    row = Row(direction_label(direction), images, captions)
+    return contact_sheet([row], scale=_scale(images))
+
+
+def traverse_frames(
+    model: EditableModel, latent: Latent, name: str, progress: Progress, **options: Any
+) -> list[Image.Image]:
+    """The frames of a loop over the range of the direction and back; options as for the sheet."""
+    direction = model.direction(name)
+    low, high = direction.minimum, direction.maximum
+    amounts = [low + (high - low) * step / (NUM_FRAMES - 1) for step in range(NUM_FRAMES)]
+    images = _images(_variants(model, latent, name, amounts, progress, **options))
+    return forth_and_back([to_image(image) for image in images])
+
+
+def _variants(
+    model: EditableModel,
+    latent: Latent,
+    name: str,
+    amounts: Sequence[float],
+    progress: Progress,
+    *,
+    method: str,
+    num_steps: int,
+    seed: int | None,
+    freedom: float,
+) -> list[Tensor]:
+    """The image at each of the amounts."""
+    if seed is not None:
+        if freedom < 1:
+            small = small_originals(model, latent)
+            with progress("encode") as on_step:
+                found = encode(model, small, inversion_steps=num_steps, on_step=on_step)
+            latent = replace(latent, x_T=found.x_T)
+        latent = renoised(model, latent, seed, freedom)
+    variants = traverse(model, latent, name, amounts)
+    with progress("draw") as on_step:
+        return render(model, variants, method=method, num_steps=num_steps, on_step=on_step)
+
+
+def _images(pixels: Sequence[Tensor]) -> Tensor:
+    """Pixels of one size as (n, C, H, W) in [-1, 1]."""
+    return in_model_range(torch.stack(list(pixels)))
+
+
+def _scale(images: Tensor) -> int:
+    return max(1, TILE // images.shape[-1])
 
 
 def amounts_over_range(direction: Direction, num_steps: int) -> list[float]:

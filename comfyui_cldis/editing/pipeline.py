@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import SupportsFloat, SupportsIndex
 
 import torch
@@ -266,6 +267,24 @@ def decode(
         on_step=on_step,
     )
     return images.clamp(-1, 1).to(device)
+
+
+def renoised(model: EditableModel, latent: Latent, seed: int, freedom: float = 1.0) -> Latent:
+    """The same codes with other noise maps, for variants of an item that share their noise.
+
+    Args:
+        latent: one without noise maps gets those of the seed.
+        seed, freedom: as for `decode`.
+
+    Returns:
+        A latent without sources: its squares are drawn anew.
+    """
+    config = model.networks.config
+    shape = (len(latent), config.in_channels, config.image_size, config.image_size)
+    fresh = gaussian_noise(shape, seed, latent.z.device)
+    if freedom < 1 and latent.x_T is not None:
+        fresh = slerp(latent.x_T.float(), fresh, freedom)
+    return replace(latent, x_T=fresh, sources=())
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from PIL import Image
@@ -28,12 +29,17 @@ def write_image(path: str | os.PathLike[str], image: Image.Image) -> None:
     write_bytes(path, encoded.getvalue())
 
 
-def check_output(path: Path, source: Path | None = None) -> None:
+def check_output(
+    path: Path, source: Path | None = None, formats: Collection[str] = tuple(OUTPUT_FORMATS)
+) -> None:
     """Refuses a place where no image can be written, or that is the source itself.
+
+    Args:
+        formats: endings that are written.
 
     Raises: ValueError and FileNotFoundError.
     """
-    _check_ending(path)
+    _check_ending(path, formats)
     if path.is_dir():
         raise ValueError(f"The output {path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
@@ -66,7 +72,7 @@ def free_name(path: Path) -> Path:
     return found
 
 
-def _check_ending(path: Path) -> None:
-    if path.suffix.lower() not in OUTPUT_FORMATS:
-        allowed = ", ".join(OUTPUT_FORMATS)
+def _check_ending(path: Path, formats: Collection[str] = tuple(OUTPUT_FORMATS)) -> None:
+    if path.suffix.lower() not in formats:
+        allowed = ", ".join(formats)
         raise ValueError(f"The output {path} has no image ending. Use one of {allowed}.")

@@ -1,9 +1,9 @@
 """What an edit changes, measured between small images: motion, colour, and what appeared.
 
 A change can be explained by colours that change in place or by content that moves, and flow alone
-finds motion everywhere: a darker cheek looks like a moved shadow. So motion is believed only where
-it explains far more than a local colour map does, over the image (does this edit move anything?)
-and then at each place. What neither explains has appeared, and is drawn.
+finds motion everywhere: a darker cheek looks like a moved shadow. So motion is believed only if it
+explains far more of the image than a local colour map does. (Asked at each place, the answers tear
+faces apart.) What neither explains has appeared, and is drawn.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ SIDE = 64  # pixels at which changes are measured; small, because small images a
 RADIUS, RIDGE = 3, 1.2e-3  # of the colour map that is applied
 # Of the colour maps that compare the two explanations: a strong ridge, or motion passes for colour.
 TEST_RADIUS, TEST_RIDGE = 2, 0.12
-# How many times more motion must leave unexplained without it: over the image, and at each place.
-MOVES_RATIO, MOVES_SOFTNESS = 3.3, 0.1
-PLACE_RATIO, PLACE_NOISE, PLACE_SMOOTHNESS = 2.0, 1e-3, 5e-3
-PLACE_RADIUS, PLACE_SWEEPS = 2, 40
+# How many times more must be left unexplained without motion, of the whole change or of its steps.
+MOVES_RATIO, STEP_RATIO, MOVES_SOFTNESS = 2.4, 4.5, 0.1
+# Deviation over mean of the lengths of a flow in which all moves alike, and how much more must be
+# explained, in powers of the ratio to that, where things move unlike each other.
+SAME_SPREAD, WHOLE_DOUBT, STEP_DOUBT = 0.6, 2.0, 4.0
 TINY = 1e-6  # energy per pixel below which there is nothing to explain
 APPEARED, APPEARED_RANGE, APPEARED_RADIUS = 0.15, 0.06, 3  # unexplained, in image units
 
@@ -81,7 +82,8 @@ def find_change(frames: Tensor) -> Change:
     count = frames.shape[1]
     small = shrink_to(frames.float().flatten(0, 1), SIDE).unflatten(0, (-1, count))
     before, after = small[:, 0], small[:, -1]
-    flow = _believed(follow(small), before, after)
+    flow, steps = follow(small)
+    flow = flow * _does_move(flow, steps, small).view(-1, 1, 1, 1)
     moved = warp(before, flow, "bicubic")
     colour = fit_colour(moved, after, radius=RADIUS, ridge=RIDGE)
     unexplained = after - colour.apply(moved)
@@ -118,20 +120,31 @@ def find_replacement(after: Tensor) -> Change:
     return Change(flow, ColourMap(gain, none), after, everywhere)
 
 
-def _believed(flow: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """The flow where it pays, fading to none where colours alone explain the change."""
-    stayed = _unexplained(before, after)
-    moved = _unexplained(warp(before, flow, "bicubic"), after)
-    ratio = (stayed.mean((1, 2, 3)) + TINY) / (moved.mean((1, 2, 3)) + TINY)
-    does_move = torch.sigmoid((ratio / MOVES_RATIO).log() / MOVES_SOFTNESS)
-    pays = window_mean(stayed, PLACE_RADIUS) - PLACE_RATIO * window_mean(moved, PLACE_RADIUS)
-    pays = pays - PLACE_NOISE
-    pro, contra = pays.clamp(min=0), (-pays).clamp(min=0)
-    weight = pro + contra + PLACE_SMOOTHNESS
-    solved = flow * pro / (pro + contra + TINY)
-    for _ in range(PLACE_SWEEPS):
-        solved = (pro * flow + PLACE_SMOOTHNESS * window_mean(solved, 1)) / weight
-    return solved * does_move.view(-1, 1, 1, 1)
+def _does_move(flow: Tensor, steps: Tensor, frames: Tensor) -> Tensor:
+    """(B,) in [0, 1]: whether motion explains what colours in place cannot.
+
+    Asked of the whole change, and of its steps where all of the image moves alike: a long way is
+    easier to see in small steps, a short one as a whole, and steps alone take a receding edge for
+    motion.
+    """
+    count = frames.shape[1] - 1
+    whole = _gain(flow, frames[:, 0], frames[:, -1], 1)
+    stepwise = _gain(
+        steps.flatten(0, 1), frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1), count
+    )
+    length = flow.norm(dim=1).flatten(1)
+    spread = length.std(1) / (length.mean(1) + TINY)
+    whole, stepwise = (whole / MOVES_RATIO).log(), (stepwise / STEP_RATIO).log()
+    doubt = (spread / SAME_SPREAD).log().clamp(min=0)
+    score = torch.maximum(whole - WHOLE_DOUBT * doubt, stepwise - STEP_DOUBT * doubt)
+    return torch.sigmoid(score / MOVES_SOFTNESS)
+
+
+def _gain(flow: Tensor, before: Tensor, after: Tensor, count: int) -> Tensor:
+    """(B,): how many times less motion leaves unexplained, over `count` pairs of each item."""
+    stayed = _unexplained(before, after).mean((1, 2, 3)).view(-1, count).sum(1)
+    moved = _unexplained(warp(before, flow, "bicubic"), after).mean((1, 2, 3))
+    return (stayed + TINY) / (moved.view(-1, count).sum(1) + TINY)
 
 
 def _unexplained(before: Tensor, after: Tensor) -> Tensor:

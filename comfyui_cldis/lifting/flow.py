@@ -23,14 +23,15 @@ ROUNDING = 0.03  # of the Charbonnier weights, in image units of [-1, 1]
 LONGEST_STEP = 2.0  # pixels of a level between two warps
 
 
-def follow(frames: Tensor) -> Tensor:
+def follow(frames: Tensor) -> tuple[Tensor, Tensor]:
     """Flow from the last of several frames back to the first, over those between.
 
     Args:
         frames: (B, K, C, n, n) in [-1, 1], K >= 2, in the order of the change.
 
     Returns:
-        (B, 2, n, n), x then y, in pixels: last(p) ~ first(p + flow(p)).
+        The flow (B, 2, n, n), x then y, in pixels: last(p) ~ first(p + flow(p)); and its steps
+        (B, K - 1, 2, n, n), each from a frame to the one before.
     """
     batch, count = frames.shape[:2]
     later, earlier = frames[:, 1:].flatten(0, 1), frames[:, :-1].flatten(0, 1)
@@ -39,7 +40,10 @@ def follow(frames: Tensor) -> Tensor:
     for index in range(1, count - 1):
         step = steps[:, index]
         flow = step + warp(flow, step)
-    return flow
+    if count > 2:  # the steps led to the right place; what they blurred is found once more
+        for _ in range(WARPS):
+            flow = _improved(flow, frames[:, -1], frames[:, 0])
+    return flow, steps
 
 
 def find_flow(after: Tensor, before: Tensor) -> Tensor:

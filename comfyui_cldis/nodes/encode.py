@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from ..editing.framing import RESIZE_RULES, Box, check_box, frame
+from ..editing.framing import RESIZE_RULES, Box, check_box
 from ..editing.latent import Latent
+from ..editing.original import frame_original
 from ..editing.pipeline import encode
-from ..imaging.tensors import in_model_range
 from . import host
 from .images import check_images, to_pixels
 from .packages import BASE, require
@@ -103,14 +104,17 @@ class Encode:
 
         def encode_part(start, stop, on_step):
             pixels = to_pixels(image[start:stop], config.in_channels, model.label)
-            framed, origins = frame(
-                in_model_range(pixels), config.image_size, resize, None if whole else box
-            )
+            framed = [
+                frame_original(
+                    each, config.in_channels, config.image_size, resize, None if whole else box
+                )
+                for each in pixels
+            ]
             return encode(
                 model.editable,
-                framed,
+                torch.cat([square for square, _ in framed]),
                 inversion_steps=inversion_steps,
-                origins=origins,
+                origins=tuple(origin for _, origin in framed),
                 originals=list(pixels),
                 on_step=on_step,
             )

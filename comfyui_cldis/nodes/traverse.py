@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from torch import Tensor
 
-from ..diffusion.noise import gaussian_noise
 from ..editing.framing import resize
-from ..editing.latent import Latent, slerp
-from ..editing.pipeline import traverse
+from ..editing.latent import Latent
+from ..editing.pipeline import renoised, traverse
 from .decode import draw
 from .edits import check_directions, check_latent, check_noise, finite_amount, limited_amount
 from .images import grid
@@ -130,7 +127,8 @@ class Traverse:
         )
         amounts = spaced(first, last, frames)
         if noise == "seed" or freedom > 0:
-            latent = _with_noise(model, latent, seed, 1.0 if noise == "seed" else freedom)
+            share = 1.0 if noise == "seed" else freedom
+            latent = renoised(model.editable, latent, seed, share)
         walk = traverse(model.editable, latent, name, amounts)
         image = draw(model, walk, sampler=sampler, num_steps=steps, size=size, method=method)
         return (grid(_for_grid(image), frames) if mode == "grid" else image,)
@@ -141,19 +139,6 @@ def spaced(first: float, last: float, count: int) -> list[float]:
     if count == 1:
         return [first]
     return [(first * (count - 1 - index) + last * index) / (count - 1) for index in range(count)]
-
-
-def _with_noise(model: LoadedModel, latent: Latent, seed: int, freedom: float) -> Latent:
-    """Moves each image's noise (1: all the way) before it is repeated, so all frames share it.
-
-    The squares are then drawn from it, without the images they came from.
-    """
-    config = model.editable.networks.config
-    shape = (len(latent.z), config.in_channels, config.image_size, config.image_size)
-    fresh = gaussian_noise(shape, seed, latent.z.device)
-    if freedom == 1 or latent.x_T is None:
-        return replace(latent, x_T=fresh, sources=())
-    return replace(latent, x_T=slerp(latent.x_T.float(), fresh, freedom), sources=())
 
 
 def _for_grid(image: Tensor) -> Tensor:

@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         images = render_heads(sample_factors(options.count, options.seed), options.size)
         options.output.mkdir(parents=True, exist_ok=True)
         for index, image in enumerate(images):
-            Image.fromarray(image).save(options.output / f"head_{index + 1:02d}.png")
+            path = options.output / f"head_{index + 1:02d}.png"
+            Image.fromarray(image).save(path, optimize=True)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
