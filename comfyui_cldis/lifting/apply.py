@@ -107,8 +107,8 @@ class _Fields:
         self.added = None
         if bool(change.added.any()):
             side = change.added.shape[-1]
-            self.added_down = _enlarging(side, region.height, device)
-            self.added = change.added[0].to(device) @ _enlarging(side, region.width, device).T
+            self.added_down = _resizing(side, region.height, device)
+            self.added = change.added[0].to(device) @ _resizing(side, region.width, device).T
 
     def weight(self, start: int, stop: int, left: int, right: int, size: tuple[int, int]) -> Tensor:
         """(1, R, W'): 1 inside, fading to 0 at the edges that lie within the image."""
@@ -161,6 +161,16 @@ def _enlarging(side: int, length: int, device: torch.device) -> Tensor:
     )
     indices = (first[:, None] + torch.arange(-1, 3, device=device)).clamp(0, side - 1).long()
     return torch.zeros(length, side, device=device).scatter_add_(1, indices, weights)
+
+
+def _resizing(side: int, length: int, device: torch.device) -> Tensor:
+    """(length, side): resizes one axis as images are, by antialiased bicubic interpolation."""
+    identity = torch.eye(side, device=device)[None, None]
+    if length == side:
+        return identity[0, 0]
+    return functional.interpolate(
+        identity, size=(length, side), mode="bicubic", align_corners=False, antialias=True
+    )[0, 0]
 
 
 def _ramp(start: int, length: int, feather: float, size: int, like: Tensor) -> Tensor:

@@ -89,6 +89,7 @@ def in_chunks(
         try:
             _load(model, stop - start)
             results.append(work(start, stop, progress.steps(start, stop - start)))
+            progress.reach(stop)
         except _out_of_memory():
             is_full = True
         # Outside the except block, because the traceback would keep the tensors alive.
@@ -138,8 +139,16 @@ class Progress:
         self._total = num_items * self._num_steps
         self._use_preview = use_preview and _wants_previews()
         self._next_preview_sec = 0.0
+        self._value = 0
         utils = sys.modules.get("comfy.utils")
         self._bar = None if utils is None else utils.ProgressBar(self._total)
+
+    def reach(self, num_done: int) -> None:
+        """Move to where `num_done` finished images are, for work that took fewer steps."""
+        value = num_done * self._num_steps
+        if self._bar is not None and value > self._value:
+            self._value = value
+            self._bar.update_absolute(value, self._total, None)
 
     def steps(self, num_done: int, num_items: int) -> Callable[[Step], None]:
         """The `on_step` for a part of `num_items` images after `num_done` finished ones."""
@@ -150,6 +159,7 @@ class Progress:
                 return
             share = (step.index + 1) / step.total
             value = num_done * self._num_steps + round(share * num_items * self._num_steps)
+            self._value = value
             self._bar.update_absolute(value, self._total, self._preview(step.x0))
 
         return on_step

@@ -101,6 +101,7 @@ def test_progress_reaches_the_end_and_shows_x0(managed, comfyui, run, images) ->
     assert values == [8, 16, 20, 24] and comfyui.updates[-1][1] == 24
     assert all(preview is None for _, _, preview in comfyui.updates)
     comfyui.updates.clear()
+    latent = run("CLDIS_EditSliders", model=managed, latent=latent, edits='{"yaw": 1}')
     run("CLDIS_Decode", model=managed, latent=latent, steps=2)
     kind, shown, largest = comfyui.updates[0][2]
     assert (kind, shown.mode, shown.size, largest) == ("JPEG", "RGB", (256, 256), 512)
@@ -116,8 +117,9 @@ def test_no_preview_when_the_user_has_them_off(managed, comfyui, run, images) ->
 
 def test_cancel_takes_effect_within_one_step(managed, comfyui, run, images) -> None:
     latent = run("CLDIS_Encode", model=managed, image=images, inversion_steps=1)
+    latent = run("CLDIS_EditSliders", model=managed, latent=latent, edits='{"yaw": 1}')
     comfyui.updates.clear()
-    comfyui.interrupt_after = comfyui.checks + 2
+    comfyui.interrupt_after = comfyui.checks + 3  # one before the first step
     with pytest.raises(Interrupted):
         run("CLDIS_Decode", model=managed, latent=latent, steps=20)
     assert len(comfyui.updates) == 2

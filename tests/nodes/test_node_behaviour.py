@@ -8,6 +8,7 @@ import json
 import pytest
 import torch
 
+from comfyui_cldis.editing.changes import METHODS
 from comfyui_cldis.nodes.sockets import LoadedModel
 from comfyui_cldis.nodes.traverse import spaced
 
@@ -99,7 +100,7 @@ def test_inputs_are_not_changed(loaded, run, images) -> None:
 @pytest.mark.parametrize(
     ("resize", "size", "expected"),
     [
-        ("crop", "original", (24, 24)),
+        ("crop", "original", (24, 40)),
         ("pad", "original", (24, 40)),
         ("stretch", "original", (24, 40)),
         ("pad", "model", (32, 32)),
@@ -117,14 +118,14 @@ def test_size_rules(loaded, run, images, resize, size, expected) -> None:
 def test_images_of_any_shape(loaded, run, shape) -> None:
     latent = run("CLDIS_Encode", model=loaded, image=torch.rand(shape), inversion_steps=1)
     image = run("CLDIS_Decode", model=loaded, latent=latent, steps=1)
-    assert image.shape == (1, min(shape[1:3]), min(shape[1:3]), 3)
+    assert image.shape == (1, *shape[1:3], 3)
 
 
 def test_a_grey_model(make_model, run, images) -> None:
     model = LoadedModel("grey.safetensors", make_model(in_channels=1))
     latent = run("CLDIS_Encode", model=model, image=images, inversion_steps=1)
     assert latent.x_T.shape == (3, 1, 32, 32)
-    assert run("CLDIS_Decode", model=model, latent=latent, steps=1).shape == (3, 24, 24, 3)
+    assert run("CLDIS_Decode", model=model, latent=latent, steps=1).shape == (3, 24, 40, 3)
 
 
 def test_traverse_batch_equals_single_edits(loaded, run, latent) -> None:
@@ -138,6 +139,7 @@ def test_traverse_batch_equals_single_edits(loaded, run, latent) -> None:
         frames=3,
         mode="batch",
         steps=2,
+        size="model",
     )
     assert walk.shape == (6, 32, 32, 3)
     for index, amount in enumerate((-1.0, 0.0, 1.0)):
@@ -152,6 +154,7 @@ def test_traverse_with_a_seed_shares_the_noise(loaded, run, latent) -> None:
     """All frames of an image share their noise, or the noise would hide the direction."""
     bare = dataclasses.replace(latent, x_T=None)
     settings = {"direction": "yaw", "mode": "batch", "steps": 2, "noise": "seed", "seed": 4}
+    settings["size"] = "model"
     walk = run(
         "CLDIS_Traverse",
         model=loaded,
@@ -170,7 +173,7 @@ def test_traverse_with_a_seed_shares_the_noise(loaded, run, latent) -> None:
 
 
 def test_traverse_with_freedom_equals_decode(loaded, run, latent) -> None:
-    settings = {"direction": "yaw", "mode": "batch", "steps": 2, "seed": 4}
+    settings = {"direction": "yaw", "mode": "batch", "steps": 2, "seed": 4, "size": "model"}
     ends = {"from_amount": 1.0, "to_amount": 1.0, "frames": 2}
     walk = run("CLDIS_Traverse", model=loaded, latent=latent, freedom=0.3, **ends, **settings)
     assert torch.allclose(walk[0], walk[1], atol=1e-5)
@@ -185,7 +188,68 @@ def test_traverse_with_freedom_equals_decode(loaded, run, latent) -> None:
 
 def test_traverse_grid(loaded, run, latent) -> None:
     sheet = run("CLDIS_Traverse", model=loaded, latent=latent, direction="yaw", frames=4, steps=1)
-    assert sheet.shape == (1, 3 * 32 + 2 * 2, 4 * 32 + 3 * 2, 3)
+    assert sheet.shape == (1, 3 * 24 + 2 * 2, 4 * 40 + 3 * 2, 3)
+
+
+def test_large_images_are_made_smaller_for_a_grid_only(loaded, run) -> None:
+    latent = run("CLDIS_Encode", model=loaded, image=torch.rand(1, 600, 1200, 3), inversion_steps=0)
+    settings = {"direction": "yaw", "frames": 2, "steps": 1, "method": "tracked"}
+    sheet = run("CLDIS_Traverse", model=loaded, latent=latent, **settings)
+    assert sheet.shape == (1, 256, 512 * 2 + 2, 3)
+    frames = run("CLDIS_Traverse", model=loaded, latent=latent, mode="batch", **settings)
+    assert frames.shape == (2, 600, 1200, 3)
+
+
+def test_no_edit_is_the_original_bit_for_bit(loaded, run, images) -> None:
+    latent = run("CLDIS_Encode", model=loaded, image=images, inversion_steps=0)
+    zero = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 0}')
+    for method in METHODS:
+        image = run("CLDIS_Decode", model=loaded, latent=zero, steps=1, method=method)
+        assert torch.equal(image, images)
+    edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1}')
+    assert torch.equal(
+        run("CLDIS_Decode", model=loaded, latent=edited, steps=1, strength=0.0), images
+    )
+
+
+def test_a_crop_and_a_mask_leave_the_rest_alone(loaded, run) -> None:
+    image = torch.rand(2, 60, 90, 3)
+    crop = {"crop_x": 30, "crop_y": 10, "crop_width": 40, "crop_height": 40}
+    latent = run("CLDIS_Encode", model=loaded, image=image, inversion_steps=0, **crop)
+    edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1.5}')
+    drawn = run("CLDIS_Decode", model=loaded, latent=edited, steps=1)
+    is_changed = (drawn != image).any(-1)
+    assert is_changed[:, 10:50, 30:70].float().mean() > 0.5
+    is_changed[:, 10:50, 30:70] = False
+    assert not is_changed.any()
+    mask = torch.zeros(1, 120, 180)  # of twice the size, as a mask may be
+    mask[:, :, 100:] = 1
+    masked = run("CLDIS_Decode", model=loaded, latent=edited, steps=1, mask=mask)
+    assert torch.equal(masked[:, :, :49], image[:, :, :49])
+    assert torch.allclose(masked[:, :, 52:], drawn[:, :, 52:], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("crop", "sentence"),
+    [
+        ({"crop_x": 90}, "does not lie within the image of 90 x 60"),
+        ({"crop_x": 80, "crop_width": 20}, "The crop of 20 x 60 pixels at 80, 0"),
+    ],
+)
+def test_a_crop_outside_of_the_image_is_refused(loaded, run, crop, sentence) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        run("CLDIS_Encode", model=loaded, image=torch.rand(1, 60, 90, 3), **crop)
+
+
+def test_masks_that_do_not_fit_are_refused(loaded, run, latent) -> None:
+    edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1}')
+    for mask, sentence in (
+        (torch.ones(1, 24, 24), "The mask has 24 x 24 pixels and the image 40 x 24"),
+        (torch.ones(2, 24, 40), "There are 2 masks and 3 images"),
+        (torch.full((1, 24, 40), float("nan")), "or holds NaN"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            run("CLDIS_Decode", model=loaded, latent=edited, steps=1, mask=mask)
 
 
 def test_spaced_amounts() -> None:
