@@ -14,6 +14,7 @@ from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_che
 from comfyui_cldis.checkpoint.demo import ASSETS
 from comfyui_cldis.checkpoint.summary import as_json, as_text
 from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.pipeline import decode, edit, encode
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import to_tensor
@@ -30,7 +31,9 @@ def model() -> EditableModel:
 
 @pytest.fixture(scope="module")
 def heads() -> torch.Tensor:
-    return torch.cat([to_tensor(read_image(path, 3).image) for path in demo_image_paths()])
+    """At the model's size."""
+    images = [to_tensor(read_image(path, 3).image) for path in demo_image_paths()]
+    return torch.cat([frame(image, 64, "crop")[0] for image in images])
 
 
 def test_inverted_noise_gives_the_image_back(model, heads):

@@ -231,13 +231,7 @@ def decode(
             f"{config.latent_dim}. Encode and decode with the same model."
         )
     device = latent.z.device
-    if not 0 <= freedom <= 1:
-        raise ValueError(f"freedom is {freedom}. Use 0 (keep the noise) to 1 (fresh noise).")
-    if seed is None and 0 < freedom < 1:
-        raise ValueError(
-            f"freedom is {freedom}, but there is no seed to draw fresh noise from. Give a seed, or "
-            "leave freedom out."
-        )
+    check_freedom(seed, freedom)
     shape = (len(latent), config.in_channels, config.image_size, config.image_size)
     if seed is not None and freedom == 1:
         x_T = gaussian_noise(shape, seed)
@@ -267,6 +261,17 @@ def decode(
         on_step=on_step,
     )
     return images.clamp(-1, 1).to(device)
+
+
+def check_freedom(seed: int | None, freedom: float) -> None:
+    """Raises a ValueError for a share of the noise that is none, or has no seed to come from."""
+    if not 0 <= freedom <= 1:
+        raise ValueError(f"freedom is {freedom}. Use 0 (keep the noise) to 1 (fresh noise).")
+    if seed is None and 0 < freedom < 1:
+        raise ValueError(
+            f"freedom is {freedom}, but there is no seed to draw fresh noise from. Give a seed, or "
+            "leave freedom out."
+        )
 
 
 def renoised(model: EditableModel, latent: Latent, seed: int, freedom: float = 1.0) -> Latent:

@@ -20,7 +20,7 @@ from .changes import (
 from .editable import EditableModel
 from .framing import Box, Origin, frame, resize, unframe
 from .latent import Latent
-from .pipeline import decode, edit, preview
+from .pipeline import check_freedom, decode, edit, preview
 
 Size = Literal["original", "model"]
 SIZES: tuple[str, ...] = get_args(Size)
@@ -72,6 +72,7 @@ def render(
         raise ValueError(f"size is {size!r}. Use one of {', '.join(SIZES)}.")
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}. Use a number from 0 (no change) to 1.")
+    check_freedom(seed, freedom)
     if not latent.sources:
         if strength != 1 or mask is not None:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from comfyui_cldis.api.images import read_framed
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
-from comfyui_cldis.editing.pipeline import decode, encode
+from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.editing.render import render
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import to_tensor
 
@@ -59,7 +61,7 @@ def code(model: cldis.Model, images: Any, **options: Any) -> torch.Tensor:
 
 def off_by(first: Any, second: Any, channels: int) -> float:
     """The largest difference of two inputs as a model gets them."""
-    (a, _), (b, _) = (read_framed(each, 32, channels, "crop") for each in (first, second))
+    a, b = (read_framed(each, 32, channels, "crop").squares for each in (first, second))
     return float((a - b).abs().max())
 
 
@@ -119,9 +121,8 @@ def test_a_list_of_mixed_forms_keeps_its_order_and_equals_its_items(
         assert single.x_T is not None
         torch.testing.assert_close(latent.z[index], single.z[0], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(latent.x_T[index], single.x_T[0], atol=1e-4, rtol=1e-3)
-    assert [image.size for image in model.decode(latent, num_steps=1)] == [(40, 40)] * 3 + [
-        (20, 20)
-    ]
+    sizes = [image.size for image in model.decode(latent, num_steps=1)]
+    assert sizes == [(50, 40)] * 3 + [(50, 20)]
 
 
 def test_alpha_lies_over_white_and_grey_is_three_equal_channels(model: cldis.Model) -> None:
@@ -163,8 +164,8 @@ def test_the_size_comes_back_by_the_rule(
 
 
 def test_outputs_are_the_pipeline_s_in_three_forms(model: cldis.Model, path: Path) -> None:
-    latent = model.encode([path, path], inversion_steps=STEPS)
-    wanted = decode(model.editable, latent, num_steps=STEPS).add(1).div(2)
+    latent = model.edit(model.encode([path, path], inversion_steps=STEPS), {"yaw": 1})
+    wanted = torch.stack(render(model.editable, latent, num_steps=STEPS, size="model"))
     tensor = model.decode(latent, num_steps=STEPS, output="torch", size="model")
     torch.testing.assert_close(tensor, wanted)
     array = model.decode(latent, num_steps=STEPS, output="numpy", size="model")
@@ -176,6 +177,48 @@ def test_outputs_are_the_pipeline_s_in_three_forms(model: cldis.Model, path: Pat
         assert np.abs(np.asarray(image) / 255 - each).max() <= 0.5 / 255 + 1e-6
     for given in (tensor, array):  # what comes out may go in again
         assert len(code(model, given)) == 2
+
+
+def test_without_an_edit_every_form_comes_back_exactly(
+    model: cldis.Model, path: Path, pixels: np.ndarray
+) -> None:
+    floats = np.random.default_rng(1).random((33, 47, 3)).astype(np.float32)
+    latent = model.encode([path, floats], inversion_steps=0)
+    first, second = model.decode(latent)
+    assert np.array_equal(np.asarray(first), pixels)
+    assert np.array_equal(model.decode(latent[1:], output="numpy")[0], floats)
+    assert np.abs(np.asarray(second) / 255 - floats).max() <= 0.51 / 255
+
+
+def test_an_edit_stays_within_its_crop_and_its_mask(model: cldis.Model, pixels: np.ndarray) -> None:
+    latent = model.encode(pixels, crop=(10, 5, 30, 30), inversion_steps=0)
+    edited = model.edit(latent, {"yaw": 1.5})
+    mask = np.zeros((40, 50))
+    mask[:, 25:] = 1
+    for options, columns in (({}, slice(10, 40)), ({"mask": mask}, slice(25, 40))):
+        (image,) = model.decode(edited, num_steps=1, **options)
+        is_changed = (np.asarray(image) != pixels).any(-1)
+        assert is_changed[5:35, columns].mean() > 0.5
+        is_changed[5:35, columns] = False
+        assert not is_changed.any()
+    with pytest.raises(ValueError, match="The mask has 25 x 20 pixels and the image 50 x 40"):
+        model.decode(edited, mask=np.zeros((20, 25)))
+    with pytest.raises(ValueError, match=r"crop is \(1, 2, 3\). Give \(left, top, width, height"):
+        model.encode(pixels, crop=(1, 2, 3))  # type: ignore[arg-type]
+    for options in ({"method": "guess"}, {"size": "big"}, {"strength": 2}, {"output": "jpg"}):
+        with pytest.raises(ValueError, match=f"^{next(iter(options))} is "):
+            model.decode(edited, **options)  # type: ignore[call-overload]
+
+
+def test_a_tracked_preview_equals_the_tracked_edit(model: cldis.Model, pixels: np.ndarray) -> None:
+    latent = model.encode(pixels, inversion_steps=0)
+    live = model.tracked_preview(latent)
+    assert torch.equal(live.draw({"yaw": 0})[0], live.images[0])
+    drawn = live.draw({"yaw": 1})[0]
+    wanted = model.decode(model.edit(latent, {"yaw": 1}), method="tracked", output="numpy")[0]
+    np.testing.assert_allclose(drawn.permute(1, 2, 0).numpy() / 255, wanted, atol=1e-6)
+    small = model.tracked_preview(latent, longest=20)
+    assert tuple(small.draw({"yaw": 1})[0].shape) == (3, 16, 20)
 
 
 def test_a_zero_edit_is_the_identity_and_edits_add_up(model: cldis.Model, path: Path) -> None:
@@ -236,7 +279,7 @@ def test_the_bundled_model_and_its_heads() -> None:
     latent = model.encode(heads[:2], inversion_steps=2)
     changed = model.preview(model.edit(latent, {"skin": -1}), output="numpy")
     assert np.abs(changed - model.preview(latent, output="numpy")).mean() > 0.01
-    assert len(heads) == 8 and changed.shape == (2, 64, 64, 3)
+    assert len(heads) == 8 and changed.shape == (2, 512, 512, 3)
 
 
 def test_short_dtypes_are_taken_by_both_names(tiny_checkpoint: Path, path: Path) -> None:
@@ -327,7 +370,7 @@ def test_other_bad_input(model: cldis.Model, path: Path, pixels: np.ndarray) -> 
         model.decode(latent, seed=0, output="numpy")
     assert model.decode(latent, seed=0, num_steps=1, output="numpy", size="model").shape[0] == 2
     with pytest.raises(ValueError, match="decode from a seed"):
-        model.decode(latent)
+        model.decode(dataclasses.replace(latent, sources=()))
     with pytest.raises(TypeError, match="The latent is a str. Give one that `encode` returned."):
         model.decode(str(path))
     for steps in (1.5, "2"):
