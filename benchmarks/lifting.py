@@ -18,9 +18,11 @@ DIS: tracked with OpenCV's flow. truth: tracked between small drawings of the tr
 from __future__ import annotations
 
 import argparse
+import importlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,8 +95,7 @@ def with_dis(model: EditableModel, latent: Latent, moved: Latent) -> list[Tensor
 
 def dis_follow(frames: Tensor) -> tuple[Tensor, Tensor]:
     """`flow.follow` with OpenCV's DIS on enlarged grey images, as good as it gets there."""
-    import cv2
-
+    cv2: Any = importlib.import_module("cv2")
     finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     side = frames.shape[-1]
 
@@ -104,7 +105,7 @@ def dis_follow(frames: Tensor) -> tuple[Tensor, Tensor]:
         return cv2.resize(large, (256, 256), interpolation=cv2.INTER_CUBIC)
 
     def find(after: Tensor, before: Tensor) -> Tensor:
-        found = finder.calc(grey(after), grey(before), None)  # type: ignore[call-overload]
+        found = finder.calc(grey(after), grey(before), None)
         small = cv2.resize(found, (side, side), interpolation=cv2.INTER_LINEAR) * (side / 256)
         return torch.from_numpy(small).permute(2, 0, 1)
 
@@ -342,7 +343,7 @@ def main() -> None:
         columns = SHOWN
     if options.picture:
         sheet: Image.Image = contact_sheet(rows, columns, scale=1)
-        sheet.save(options.picture, optimize=True)
+        sheet.save(options.picture, optimize=True, quality=88)
         print(f"\nwrote {options.picture} ({sheet.width} x {sheet.height})")
 
 
