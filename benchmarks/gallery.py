@@ -163,7 +163,6 @@ def main() -> None:
         method="auto",
         num_steps=steps,
         seed=None,
-        freedom=1.0,
     )
     write_animation(options.output / "slider.webp", frames)
     print(f"wrote {options.output / 'slider.webp'} ({len(frames)} frames)")

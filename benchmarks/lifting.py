@@ -9,10 +9,11 @@ for each factor and method, and inside and outside of the region that changes, i
 The second has no truth: it prints what is lost of the originals' detail where nothing changes, how
 sharp what changes is, and how much of the edit is found when the result is encoded again.
 
-Methods. enlarged: the diffusion decoder's square enlarged, without the original. freedom .3: the
-same with looser noise. in place: previews, colours alone. tracked, decoded, auto: as `render` has
-them. refined: tracked at the model's size, encoded again, decoded with the moved code, and lifted.
-DIS: tracked with OpenCV's flow. truth: tracked between small drawings of the truth itself.
+Methods. enlarged: the diffusion decoder's square enlarged, without the original. looser noise: the
+same, with the noise map 30 % of the way to another. in place: previews, colours alone. tracked,
+decoded, auto: as `render` has them. refined: tracked at the model's size, encoded again, decoded
+with the moved code, and lifted. DIS: tracked with OpenCV's flow. truth: tracked between small
+drawings of the truth itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import argparse
 import importlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,11 @@ from torch import Tensor
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
 from comfyui_cldis.datasets.heads.factors import FACTORS, sample_factors
 from comfyui_cldis.datasets.heads.generator import render_heads
+from comfyui_cldis.diffusion.noise import gaussian_noise
 from comfyui_cldis.editing.changes import tracked_changes
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import resize
-from comfyui_cldis.editing.latent import Latent
+from comfyui_cldis.editing.latent import Latent, slerp
 from comfyui_cldis.editing.original import frame_original
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview
 from comfyui_cldis.editing.render import render
@@ -68,15 +71,18 @@ SHOWN = ("original", "truth", "enlarged", "in place", "tracked", "decoded", "aut
 Method = Callable[[EditableModel, Latent, Latent], list[Tensor]]
 
 
-def enlarged(model: EditableModel, latent: Latent, moved: Latent, **options: float) -> list[Tensor]:
+def enlarged(model: EditableModel, latent: Latent, moved: Latent) -> list[Tensor]:
     """What was given before there was anything else: the square, enlarged to the original."""
-    drawn = decode(model, moved, num_steps=STEPS, **options)  # type: ignore[arg-type]
+    drawn = decode(model, moved, num_steps=STEPS)
     size = moved.sources[0].pixels.shape[1:]
     return list((resize(drawn, *size) + 1) / 2)
 
 
 def loosened(model: EditableModel, latent: Latent, moved: Latent) -> list[Tensor]:
-    return enlarged(model, latent, moved, seed=0, freedom=0.3)
+    """The same from noise that has gone 30 % of the way to another."""
+    assert moved.x_T is not None
+    other = gaussian_noise(moved.x_T.shape, seed=0)
+    return enlarged(model, latent, replace(moved, x_T=slerp(moved.x_T, other, 0.3)))
 
 
 def in_place(model: EditableModel, latent: Latent, moved: Latent) -> list[Tensor]:
@@ -134,7 +140,7 @@ def rendered(method: str) -> Method:
 
 METHODS: dict[str, Method] = {
     "enlarged": enlarged,
-    "freedom .3": loosened,
+    "looser noise": loosened,
     "in place": in_place,
     "tracked": rendered("tracked"),
     "DIS": with_dis,

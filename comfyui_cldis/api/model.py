@@ -202,7 +202,6 @@ class Model:
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
-        freedom: float = 1.0,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]: ...
     @overload
@@ -218,7 +217,6 @@ class Model:
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
-        freedom: float = 1.0,
         on_step: OnStep | None = None,
     ) -> np.ndarray: ...
     @overload
@@ -234,7 +232,6 @@ class Model:
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
-        freedom: float = 1.0,
         on_step: OnStep | None = None,
     ) -> Tensor: ...
     def decode(
@@ -249,7 +246,6 @@ class Model:
         sampler: str = "ddim",
         num_steps: int = 20,
         seed: int | None = None,
-        freedom: float = 1.0,
         on_step: OnStep | None = None,
     ) -> ImageOutput:
         """The images of a latent.
@@ -271,7 +267,6 @@ class Model:
             num_steps: of the decoder; as many as `inversion_steps` gives the image back.
             seed: None keeps the latent's own noise map, and gives the same image every time; a
                 number draws all of the square anew from fresh noise, item b from seed + b.
-            freedom: with a seed, how far to go from the own noise (0) to the fresh one (1).
             on_step: called with each step (index, total, x0); what it raises cancels.
 
         Raises:
@@ -289,7 +284,6 @@ class Model:
             sampler=sampler,
             num_steps=num_steps,
             seed=seed,
-            freedom=freedom,
             on_step=on_step,
         )
         return write(images, output)

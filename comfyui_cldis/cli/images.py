@@ -96,13 +96,6 @@ def add_commands(commands: Commands) -> None:
             help="draw the square anew, from fresh noise of this seed",
         )
         command.add_argument(
-            "--freedom",
-            type=parse_share,
-            metavar="F",
-            help="0 to 1: how far the image's own noise moves towards that of --seed; 0 (the "
-            "default) edits the image itself, above 0 its square is drawn anew",
-        )
-        command.add_argument(
             "--steps", type=parse_steps, default=DEFAULT_STEPS, metavar="N", help="diffusion steps"
         )
         command.add_argument(
@@ -161,7 +154,6 @@ def _edit(options: argparse.Namespace) -> int:
         check_size(output, width, height)
     mask = None if options.mask is None else read_mask(options.mask, width, height)
     latent = encoded(model, photograph.pixels, options.resize, options.crop)
-    seed, freedom = _noise(options)
     with progress_bar("draw") as on_step:
         (result,) = render(
             model,
@@ -172,8 +164,7 @@ def _edit(options: argparse.Namespace) -> int:
             mask=mask,
             sampler=options.sampler,
             num_steps=options.steps,
-            seed=seed,
-            freedom=freedom,
+            seed=options.seed,
             on_step=on_step,
         )
     if options.size == "original":
@@ -194,7 +185,6 @@ def _traverse(options: argparse.Namespace) -> int:
     model = load_model(options.model, options.device)
     model.direction(options.direction)  # refuse an unknown name before the image is read
     photograph = open_photograph(model, options.image)
-    seed, freedom = _noise(options)
     longest = LONGEST_FRAME if options.animate else LONGEST_TILE
     latent = encoded(model, photograph.pixels, options.resize, options.crop, longest)
     draw = traverse_frames if options.animate else traverse_sheet
@@ -205,8 +195,7 @@ def _traverse(options: argparse.Namespace) -> int:
         progress_bar,
         method=options.method,
         num_steps=options.steps,
-        seed=seed,
-        freedom=freedom,
+        seed=options.seed,
     )
     if isinstance(drawn, list):
         write_animation(output, drawn)
@@ -266,15 +255,6 @@ def _output(options: argparse.Namespace, kind: str) -> Path:
             "replace it."
         )
     return output
-
-
-def _noise(options: argparse.Namespace) -> tuple[int | None, float]:
-    """Seed and freedom of `render`: a seed alone means fresh noise, no seed that of 0."""
-    if options.freedom is None:
-        return options.seed, 1.0
-    if options.freedom == 0:
-        return None, 1.0
-    return options.seed or 0, options.freedom
 
 
 def _limited(direction: Direction, amount: float) -> float:

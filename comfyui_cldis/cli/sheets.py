@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,11 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..directions.naming import describe_ends
-from ..editing.changes import small_originals
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
-from ..editing.pipeline import encode, renoised, traverse
+from ..editing.pipeline import renoised, traverse
 from ..editing.render import render
 from ..imaging.animation import forth_and_back
 from ..imaging.sheet import Row, contact_sheet, to_image
@@ -70,8 +68,7 @@ def traverse_sheet(
 
     Args:
         latent: one item, with its source.
-        options: `method`, `num_steps`, `seed` and `freedom` of `render`; all edits share the noise
-            of a seed.
+        options: `method`, `num_steps` and `seed` of `render`; all edits share the noise of a seed.
 
     Raises: ValueError for an unknown direction.
     """
@@ -104,16 +101,10 @@ def _variants(
     method: str,
     num_steps: int,
     seed: int | None,
-    freedom: float,
 ) -> list[Tensor]:
     """The image at each of the amounts."""
     if seed is not None:
-        if freedom < 1:
-            small = small_originals(model, latent)
-            with progress("encode") as on_step:
-                found = encode(model, small, inversion_steps=num_steps, on_step=on_step)
-            latent = replace(latent, x_T=found.x_T)
-        latent = renoised(model, latent, seed, freedom)
+        latent = renoised(model, latent, seed)
     variants = traverse(model, latent, name, amounts)
     with progress("draw") as on_step:
         return render(model, variants, method=method, num_steps=num_steps, on_step=on_step)

@@ -86,21 +86,12 @@ def rendered_changes(
     sampler: str = "ddim",
     num_steps: int = 20,
     seed: int | None = None,
-    freedom: float = 1.0,
     on_step: OnStep | None = None,
 ) -> list[Change]:
     """The change of each item of a latent with sources; options as for `render`."""
     if seed is not None:
-        if freedom < 1:
-            latent = _with_noise(model, latent, small_originals(model, latent), num_steps, on_step)
         drawn = decode(
-            model,
-            latent,
-            sampler=sampler,
-            num_steps=num_steps,
-            seed=seed,
-            freedom=freedom,
-            on_step=on_step,
+            model, latent, sampler=sampler, num_steps=num_steps, seed=seed, on_step=on_step
         )
         return _items(find_replacement(drawn))
     if method == "decoded" or (method == "auto" and not is_trackable(model)):
@@ -128,19 +119,11 @@ def _decoded(
     num_steps: int,
     on_step: OnStep | None,
 ) -> Tensor:
-    """The latent drawn by the diffusion decoder from its own noise map."""
-    latent = _with_noise(model, latent, small, num_steps, on_step)
+    """The latent drawn by the diffusion decoder, its noise map found first where it has none."""
+    if latent.x_T is None:
+        found = encode(model, small, inversion_steps=num_steps, on_step=on_step)
+        latent = replace(latent, x_T=found.x_T)
     return decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
-
-
-def _with_noise(
-    model: EditableModel, latent: Latent, small: Tensor, num_steps: int, on_step: OnStep | None
-) -> Latent:
-    """The latent with its noise map, found by inversion where it has none."""
-    if latent.x_T is not None:
-        return latent
-    found = encode(model, small, inversion_steps=num_steps, on_step=on_step)
-    return replace(latent, x_T=found.x_T)
 
 
 def _items(change: Change) -> list[Change]:

@@ -201,7 +201,6 @@ def decode(
     sampler: str = "ddim",
     num_steps: int = 20,
     seed: int | None = None,
-    freedom: float = 1.0,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Draw the images of a latent.
@@ -211,9 +210,6 @@ def decode(
         num_steps: sampling steps; use the number of inversion steps to get the image back.
         seed: None starts from the latent's own x_T; a number starts from fresh noise, item b
             from seed + b.
-        freedom: with a seed, how far to go from the latent's own x_T (0) to the fresh noise (1),
-            on the sphere. A large edit may need some: the inverted x_T holds on to the details
-            of the image it came from.
         on_step: progress; an exception raised in it cancels.
 
     Returns:
@@ -222,7 +218,7 @@ def decode(
     Raises:
         TypeError: a seed or a number of steps that is no whole number.
         ValueError: the latent has no x_T and no seed is given, its code does not fit the model,
-            freedom without a seed, or bad sampler settings.
+            or bad sampler settings.
     """
     config = model.networks.config
     if latent.z.shape[1] != config.latent_dim:
@@ -231,9 +227,8 @@ def decode(
             f"{config.latent_dim}. Encode and decode with the same model."
         )
     device = latent.z.device
-    check_freedom(seed, freedom)
     shape = (len(latent), config.in_channels, config.image_size, config.image_size)
-    if seed is not None and freedom == 1:
+    if seed is not None:
         x_T = gaussian_noise(shape, seed)
     elif latent.x_T is not None:
         x_T = latent.x_T
@@ -242,8 +237,6 @@ def decode(
                 f"The noise map has shape {tuple(x_T.shape)}, which does not fit {model.name}. "
                 "Encode and decode with the same model."
             )
-        if seed is not None:
-            x_T = slerp(x_T.float(), gaussian_noise(shape, seed, x_T.device), freedom)
     else:
         raise ValueError(
             "The latent has no inverted x_T. Encode with inversion steps above 0, "
@@ -263,33 +256,15 @@ def decode(
     return images.clamp(-1, 1).to(device)
 
 
-def check_freedom(seed: int | None, freedom: float) -> None:
-    """Raises a ValueError for a share of the noise that is none, or has no seed to come from."""
-    if not 0 <= freedom <= 1:
-        raise ValueError(f"freedom is {freedom}. Use 0 (keep the noise) to 1 (fresh noise).")
-    if seed is None and 0 < freedom < 1:
-        raise ValueError(
-            f"freedom is {freedom}, but there is no seed to draw fresh noise from. Give a seed, or "
-            "leave freedom out."
-        )
-
-
-def renoised(model: EditableModel, latent: Latent, seed: int, freedom: float = 1.0) -> Latent:
-    """The same codes with other noise maps, for variants of an item that share their noise.
-
-    Args:
-        latent: one without noise maps gets those of the seed.
-        seed, freedom: as for `decode`.
+def renoised(model: EditableModel, latent: Latent, seed: int) -> Latent:
+    """The same codes with the noise of a seed, for variants of an item that share their noise.
 
     Returns:
         A latent without sources: its squares are drawn anew.
     """
     config = model.networks.config
     shape = (len(latent), config.in_channels, config.image_size, config.image_size)
-    fresh = gaussian_noise(shape, seed, latent.z.device)
-    if freedom < 1 and latent.x_T is not None:
-        fresh = slerp(latent.x_T.float(), fresh, freedom)
-    return replace(latent, x_T=fresh, sources=())
+    return replace(latent, x_T=gaussian_noise(shape, seed, latent.z.device), sources=())
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from .changes import (
 from .editable import EditableModel
 from .framing import Box, Origin, frame, resize, unframe
 from .latent import Latent
-from .pipeline import check_freedom, decode, edit, preview
+from .pipeline import decode, edit, preview
 
 Size = Literal["original", "model"]
 SIZES: tuple[str, ...] = get_args(Size)
@@ -38,7 +38,6 @@ def render(
     sampler: str = "ddim",
     num_steps: int = 20,
     seed: int | None = None,
-    freedom: float = 1.0,
     on_step: OnStep | None = None,
 ) -> list[Tensor]:
     """The images of a latent.
@@ -57,7 +56,6 @@ def render(
         sampler, num_steps: of the diffusion decoder, where it draws.
         seed: None: the latent's own noise map (found when needed); a number: fresh noise, item b
             from seed + b, so that all details are new and the square is drawn in their place.
-        freedom: as in `pipeline.decode`.
         on_step: progress of the decoder; an exception raised in it cancels.
 
     Returns:
@@ -72,7 +70,6 @@ def render(
         raise ValueError(f"size is {size!r}. Use one of {', '.join(SIZES)}.")
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}. Use a number from 0 (no change) to 1.")
-    check_freedom(seed, freedom)
     if not latent.sources:
         if strength != 1 or mask is not None:
             raise ValueError(
@@ -85,7 +82,6 @@ def render(
             sampler=sampler,
             num_steps=num_steps,
             seed=seed,
-            freedom=freedom,
             on_step=on_step,
         )
         return [pixels_of(image) for image in enlarged(drawn, latent.origins, size)]
@@ -106,7 +102,6 @@ def render(
             sampler=sampler,
             num_steps=num_steps,
             seed=seed,
-            freedom=freedom,
             on_step=on_step,
         )
         changes = dict(zip(chosen, found, strict=True))

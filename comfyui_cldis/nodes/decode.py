@@ -15,7 +15,6 @@ from .packages import BASE, require
 from .sockets import (
     CATEGORY_SAMPLING,
     LoadedModel,
-    freedom_input,
     latent_input,
     mask_input,
     method_input,
@@ -60,11 +59,6 @@ class Decode:
                 "size": size_input("original"),
             },
             "optional": {
-                "freedom": freedom_input(
-                    "With inverted noise: how far it moves towards the noise of the seed. "
-                    "0 keeps the image's own noise and its details, and switches this "
-                    "off; above 0 the whole square is drawn anew."
-                ),
                 "method": method_input(),
                 "strength": strength_input(),
                 "mask": mask_input(),
@@ -80,20 +74,17 @@ class Decode:
         noise: str,
         seed: int,
         size: str,
-        freedom: float = 0.0,
         method: str = "auto",
         strength: float = 1.0,
         mask: Tensor | None = None,
     ) -> tuple[Tensor]:
         require(BASE)
-        is_seeded = noise == "seed" or freedom > 0
         images = draw(
             model,
             latent,
             sampler=sampler,
             num_steps=steps,
-            seed=seed if is_seeded else None,
-            freedom=1.0 if noise == "seed" else freedom,
+            seed=seed if noise == "seed" else None,
             size=size,
             method=method,
             strength=strength,
@@ -109,7 +100,6 @@ def draw(
     sampler: str,
     num_steps: int,
     seed: int | None = None,
-    freedom: float = 1.0,
     size: str = "original",
     method: str = "auto",
     strength: float = 1.0,
@@ -122,7 +112,7 @@ def draw(
     Returns: ComfyUI's (B, H, W, 3) in [0, 1].
     """
     check_latent(model, latent)
-    check_noise(latent, "inverted" if seed is None or freedom < 1 else "seed")
+    check_noise(latent, "inverted" if seed is None else "seed")
     check_sizes(latent, size)
     masks = _masks(mask, latent)
 
@@ -138,7 +128,6 @@ def draw(
             sampler=sampler,
             num_steps=num_steps,
             seed=None if seed is None else (seed + start) % (MAXIMUM_SEED + 1),
-            freedom=freedom,
             on_step=on_step,
         )
         return host.to_intermediate(to_comfyui(pixels))

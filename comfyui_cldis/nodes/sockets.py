@@ -81,14 +81,9 @@ def noise_input() -> tuple[list[str], dict[str, Any]]:
 def seed_input() -> tuple[str, dict[str, Any]]:
     tooltip = (
         "Seed of the fresh noise; image b of a batch uses seed + b. With noise 'inverted' it "
-        "matters only where freedom is above 0."
+        "does nothing."
     )
     return ("INT", {"default": 0, "min": 0, "max": MAXIMUM_SEED, "tooltip": tooltip})
-
-
-def freedom_input(tooltip: str) -> tuple[str, dict[str, Any]]:
-    limits = {"default": 0.0, "min": 0.0, "max": 1.0, "step": 0.05}
-    return ("FLOAT", {**limits, "tooltip": tooltip})
 
 
 def size_input(default: str) -> tuple[list[str], dict[str, Any]]:

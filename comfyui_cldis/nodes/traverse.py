@@ -15,7 +15,6 @@ from .sockets import (
     CATEGORY_EDIT,
     LoadedModel,
     direction_input,
-    freedom_input,
     latent_input,
     method_input,
     model_input,
@@ -90,11 +89,6 @@ class Traverse:
                 "size": size_input("original"),
             },
             "optional": {
-                "freedom": freedom_input(
-                    "With inverted noise: how far it moves towards the noise of the seed, "
-                    "the same for all frames. 0 keeps the image's own noise and its "
-                    "details; above 0 the squares are drawn anew."
-                ),
                 "method": method_input(),
             },
         }
@@ -113,7 +107,6 @@ class Traverse:
         noise: str,
         seed: int,
         size: str,
-        freedom: float = 0.0,
         method: str = "auto",
     ) -> tuple[Tensor]:
         require(BASE)
@@ -126,9 +119,8 @@ class Traverse:
             for amount in (from_amount, to_amount)
         )
         amounts = spaced(first, last, frames)
-        if noise == "seed" or freedom > 0:
-            share = 1.0 if noise == "seed" else freedom
-            latent = renoised(model.editable, latent, seed, share)
+        if noise == "seed":
+            latent = renoised(model.editable, latent, seed)
         walk = traverse(model.editable, latent, name, amounts)
         image = draw(model, walk, sampler=sampler, num_steps=steps, size=size, method=method)
         return (grid(_for_grid(image), frames) if mode == "grid" else image,)

@@ -386,10 +386,6 @@ def test_other_bad_input(model: cldis.Model, path: Path, pixels: np.ndarray) -> 
     for amounts in (3, np.float32(1), torch.tensor(1.0)):
         with pytest.raises(TypeError, match="The amounts are .* Give a list of numbers."):
             model.traverse(latent, "yaw", amounts)  # type: ignore[arg-type]
-    inverted = model.encode(path, inversion_steps=1)
-    with pytest.raises(ValueError, match="freedom is 0.3, but there is no seed"):
-        model.decode(inverted, num_steps=1, freedom=0.3)
-    assert model.decode(inverted, num_steps=1, freedom=0)  # keeps the noise, as it is kept anyway
 
 
 def test_a_model_of_latents_takes_no_images(

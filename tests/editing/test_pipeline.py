@@ -16,6 +16,7 @@ from comfyui_cldis.editing.pipeline import (
     encode,
     interpolate,
     preview,
+    renoised,
     traverse,
 )
 from comfyui_cldis.warning import AmountWarning
@@ -86,16 +87,12 @@ def test_same_seed_same_image_and_global_state_untouched(tiny_model, latent):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_freedom_goes_from_the_own_noise_to_the_seed(tiny_model, latent):
+def test_a_seed_draws_other_noise(tiny_model, latent):
     own = decode(tiny_model, latent, num_steps=2)
     fresh = decode(tiny_model, latent, num_steps=2, seed=3)
-    assert torch.equal(decode(tiny_model, latent, num_steps=2, seed=3, freedom=0.0), own)
-    assert torch.equal(decode(tiny_model, latent, num_steps=2, seed=3, freedom=1.0), fresh)
-    between = decode(tiny_model, latent, num_steps=2, seed=3, freedom=0.3)
-    assert not torch.equal(between, own) and not torch.equal(between, fresh)
-    for wrong in (-0.1, 1.5, float("nan")):
-        with pytest.raises(ValueError, match="freedom is"):
-            decode(tiny_model, latent, num_steps=2, seed=3, freedom=wrong)
+    assert not torch.equal(own, fresh)
+    other = renoised(tiny_model, latent, 3)
+    assert torch.equal(decode(tiny_model, other, num_steps=2), fresh) and not other.sources
 
 
 def test_traverse_is_item_major(tiny_model, latent):
@@ -261,9 +258,8 @@ def test_bad_inputs(tiny_model, latent):
         with pytest.raises(ValueError, match="batch of images is empty. Give at least one"):
             encode(tiny_model, torch.zeros(0, 3, 32, 32), inversion_steps=steps)
     for x_T in (latent.x_T[:, :, :16], latent.x_T[:, :1], latent.x_T.flatten(1), latent.x_T[:0]):
-        for freedom in (0.0, 0.5):
-            with pytest.raises(ValueError, match="noise map has shape .* does not fit tiny"):
-                decode(tiny_model, Latent(latent.z, x_T), seed=0, freedom=freedom)
+        with pytest.raises(ValueError, match="noise map has shape .* does not fit tiny"):
+            decode(tiny_model, Latent(latent.z, x_T))
     with pytest.raises(ValueError, match="no inverted x_T"):
         decode(tiny_model, Latent(latent.z))
     with pytest.raises(ValueError, match="7 scalars but tiny has 4"):

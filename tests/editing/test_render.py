@@ -152,8 +152,6 @@ def test_a_seed_draws_the_square_anew_in_its_place(tiny_model) -> None:
     wanted = (resize(drawn, 40, 40)[0] + 1) / 2
     torch.testing.assert_close(result[:, 20:40, 30:50], wanted[:, 10:30, 10:30], atol=1e-3, rtol=0)
     assert torch.equal(result[:, :10], pixels[:, :10])
-    (mixed,) = render(tiny_model, latent, seed=1, freedom=0.5, num_steps=2)
-    assert not torch.equal(mixed, result)
 
 
 def test_without_sources_the_square_is_enlarged(tiny_model) -> None:
@@ -180,7 +178,6 @@ def test_without_sources_the_square_is_enlarged(tiny_model) -> None:
         ({"mask": torch.ones(1, 5, 5)}, "The mask has 5 x 5 pixels and the image 50 x 40"),
         ({"mask": torch.ones(3, 40, 50)}, "The mask has shape"),
         ({"mask": torch.full((1, 40, 50), float("nan"))}, "The mask holds NaN"),
-        ({"freedom": 0.5}, "freedom is 0.5, but there is no seed"),
     ],
 )
 def test_bad_options(tiny_model, options, sentence) -> None:

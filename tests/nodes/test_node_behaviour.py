@@ -172,20 +172,6 @@ def test_traverse_with_a_seed_shares_the_noise(loaded, run, latent) -> None:
     assert torch.allclose(walk[::2], image, atol=1e-4)
 
 
-def test_traverse_with_freedom_equals_decode(loaded, run, latent) -> None:
-    settings = {"direction": "yaw", "mode": "batch", "steps": 2, "seed": 4, "size": "model"}
-    ends = {"from_amount": 1.0, "to_amount": 1.0, "frames": 2}
-    walk = run("CLDIS_Traverse", model=loaded, latent=latent, freedom=0.3, **ends, **settings)
-    assert torch.allclose(walk[0], walk[1], atol=1e-5)
-    edited = run("CLDIS_EditDirection", model=loaded, latent=latent, direction="yaw", amount=1.0)
-    image = run(
-        "CLDIS_Decode", model=loaded, latent=edited, steps=2, seed=4, freedom=0.3, size="model"
-    )
-    assert torch.allclose(walk[::2], image, atol=1e-4)
-    kept = run("CLDIS_Traverse", model=loaded, latent=latent, **ends, **settings)
-    assert not torch.allclose(walk, kept, atol=1e-3)
-
-
 def test_traverse_grid(loaded, run, latent) -> None:
     sheet = run("CLDIS_Traverse", model=loaded, latent=latent, direction="yaw", frames=4, steps=1)
     assert sheet.shape == (1, 3 * 24 + 2 * 2, 4 * 40 + 3 * 2, 3)
