@@ -1,20 +1,21 @@
 """A photograph that is edited in place: what the edit does not touch stays as it is in the file.
 
-    in the file             as it is edited and written
-    RGB, RGB with alpha     in its own colours; only edited pixels go to sRGB and back
-    palette                 RGB, in the colours of its profile
-    grey, CMYK, Lab, 16 bit 8-bit sRGB: `lost` says so
+    in the file                  as it is edited and written
+    RGB, palette                 in its own colours; only edited pixels go to sRGB and back
+    grey                         RGB, or grey for a grey model
+    CMYK, Lab, 16 bits, frames   one image in 8-bit sRGB: `lost` says so
 
-EXIF data (the orientation and the small preview in it left out), colour profile and resolution go
-into the written file. A JPEG file written from one is compressed with the same tables, so that
-blocks which did not change come out the same but for rounding.
+Transparency stays where the written format has it. EXIF data, colour profile and resolution go into
+the written file; see `metadata.exif_for_copy` for what is left out. A JPEG file written from one is
+compressed with the same tables, so that blocks which did not change come out the same but for
+rounding. WebP files are lossless if the file was.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,13 @@ from torch import Tensor
 
 from ..atomic_write import write_bytes
 from .colour import from_srgb, to_eight_bits, to_srgb
-from .reading import StoredImage, read_stored
+from .reading import StoredImage, naming, read_stored
 from .writing import OUTPUT_FORMATS, check_size
 
-QUALITY = 95  # of JPEG files that come from none, and of WebP files
+QUALITY = 95  # of JPEG files that come from none, and of lossy WebP files
+STRIP = 256  # rows that are copied at a time, so that few copies of the pixels are held
+_PROFILE = "its colour profile"
+MAX_JPEG_EXIF = 65533  # bytes; those of other formats may be longer
 
 
 @dataclass(frozen=True)
@@ -38,59 +42,83 @@ class Photograph:
     Attributes:
         pixels: (C, H, W) uint8, sRGB: C is 3 or 1 as the model has it, one more with alpha.
         lost: what cannot be written back as it was, in words; "" when all can.
+        width, height: of the upright original; larger than `pixels` where a JPEG file had to be
+            read smaller.
     """
 
     pixels: Tensor
     lost: str
-    width: int  # of the upright original; larger than `pixels` where a JPEG had to be read smaller
+    width: int
     height: int
-    _own: Image.Image  # "RGB" or "RGBA" in the colours of the file, or "L"
-    _profile: bytes | None  # to write; None: none
-    _is_srgb: bool  # whether its colours are taken for sRGB
-    _stored: StoredImage
+    _own: Tensor  # `pixels` in the colours of the file
+    _way_back: bytes | None  # profile of those colours; None: they are sRGB
+    _profile: bytes | None  # to write
+    _stored: StoredImage  # without its image
 
     def save(self, path: str | os.PathLike[str], edited: Tensor) -> None:
         """Writes the photograph with `edited`, which has the shape of `pixels`, in its place.
 
         Raises:
-            ValueError: the ending, or the size, is not one of the format's.
+            ValueError: `edited` is of another shape or dtype; or the ending, or the size, is not
+                one of the format's.
             OSError: the folder cannot be written, or the disk is full; an older file is whole.
         """
         path = Path(path)
-        image = self.merged(edited)
-        check_size(path, image.width, image.height)
+        check_size(path, *self.pixels.shape[:0:-1])
         kind = OUTPUT_FORMATS[path.suffix.lower()]
-        if kind == "JPEG" and image.mode == "RGBA":
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image).convert("RGB")
+        image = self.merged(edited)
+        if kind == "JPEG" and image.mode in ("LA", "RGBA"):
+            image = to_eight_bits(image, 1 if image.mode == "LA" else 3)  # over white
         encoded = io.BytesIO()
         image.save(encoded, kind, **self._options(kind))
         write_bytes(path, encoded.getvalue())
 
+    def lost_in(self, path: str | os.PathLike[str]) -> str:
+        """`lost`, and what a file that ends like `path` cannot hold, in words."""
+        what = [self.lost] if self.lost else []
+        if OUTPUT_FORMATS.get(Path(path).suffix.lower()) == "JPEG":
+            if len(self.pixels) in (2, 4) and int(self.pixels[-1].min()) < 255:
+                what.append("its transparency, which is laid over white")
+            if len(self._stored.exif) > MAX_JPEG_EXIF:
+                what.append("its EXIF data, which are too long for a JPEG file")
+        return " and ".join(what)
+
     def merged(self, edited: Tensor) -> Image.Image:
-        """The image in the file's own colours: those of `edited` where it differs."""
-        is_changed = (edited != self.pixels).any(0).numpy()
-        values = edited.permute(1, 2, 0).numpy()
-        image = Image.fromarray(
-            np.ascontiguousarray(values[..., 0] if len(edited) == 1 else values)
-        )
-        if self._profile and not self._is_srgb:
-            alpha = image.getchannel("A") if image.mode == "RGBA" else None
-            image = from_srgb(image.convert("RGB"), self._profile)
-            if alpha is not None:
-                image.putalpha(alpha)
-        mask = Image.fromarray(is_changed.astype(np.uint8) * 255)
-        return Image.composite(image, self._own, mask)
+        """The image in the file's own colours: those of `edited` where it differs.
+
+        Raises: ValueError for another shape or dtype than those of `pixels`.
+        """
+        if edited.shape != self.pixels.shape or edited.dtype != torch.uint8:
+            raise ValueError(
+                f"The edited image is {edited.dtype} of shape {tuple(edited.shape)}; expected "
+                f"torch.uint8 of shape {tuple(self.pixels.shape)}. Edit the photograph's pixels."
+            )
+        merged = self._own.permute(1, 2, 0).numpy().copy()
+        for top in range(0, len(merged), STRIP):
+            rows = slice(top, top + STRIP)
+            is_changed = (edited[:, rows] != self.pixels[:, rows]).any(0).numpy()
+            if is_changed.any():
+                values = self._in_own_colours(edited[:, rows].permute(1, 2, 0).numpy())
+                merged[rows][is_changed] = values[is_changed]
+        return Image.fromarray(merged[..., 0] if merged.shape[-1] == 1 else merged)
+
+    def _in_own_colours(self, values: np.ndarray) -> np.ndarray:
+        """(H, W, C) uint8, sRGB -> the same in the colours of the file."""
+        if self._way_back is None:
+            return values
+        colours = Image.fromarray(np.ascontiguousarray(values[..., :3]))
+        brought_back = np.asarray(from_srgb(colours, self._way_back))
+        return np.concatenate([brought_back, values[..., 3:]], axis=-1)
 
     def _options(self, kind: str) -> dict[str, Any]:
         stored = self._stored
         options: dict[str, Any] = {"quality": QUALITY}
-        if kind == "JPEG" and stored.quantization and self._own.mode == stored.image.mode:
-            options = {"qtables": stored.quantization}
-            if stored.sampling >= 0:
-                options["subsampling"] = stored.sampling
-        if stored.exif is not None:
-            options["exif"] = stored.exif.tobytes()
+        if kind == "JPEG" and stored.tables:
+            options = {"qtables": list(stored.tables), "subsampling": stored.sampling}
+        if kind == "WEBP" and stored.is_lossless:
+            options = {"lossless": True, "exact": True}  # colours of transparent pixels too
+        if stored.exif and not (kind == "JPEG" and len(stored.exif) > MAX_JPEG_EXIF):
+            options["exif"] = stored.exif
         if self._profile:
             options["icc_profile"] = self._profile
         if stored.dpi and kind != "WEBP":
@@ -110,23 +138,37 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> Photogra
         OSError: the file may not be read.
     """
     stored = read_stored(path)
-    size = (stored.width, stored.height)
-    image, profile = stored.image, stored.profile
-    if image.mode == "P" and (not profile or profile[16:20] == b"RGB "):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    elif image.mode == "RGB" and image.has_transparency_data:  # one colour of it is transparent
-        image = image.convert("RGBA")
-    if channels == 3 and image.mode in ("RGB", "RGBA"):
-        colours = image if image.mode == "RGB" else image.convert("RGB")
-        seen = to_srgb(colours, profile)
-        is_srgb = seen is colours
-        if is_srgb or (profile and _has_way_back(profile)):
-            if image.mode == "RGBA":
-                seen.putalpha(image.getchannel("A"))
-            return Photograph(_tensor(seen), "", *size, image, profile, is_srgb, stored)
-    own = to_eight_bits(stored.image, channels, profile)
+    profile, size = stored.profile, (stored.width, stored.height)
     lost = _lost(stored, channels)
-    return Photograph(_tensor(own), lost, *size, own, None, True, stored)
+    with naming(Path(path).name):
+        colours, alpha = _without_alpha(stored.image)
+        stored = replace(stored, image=Image.new("L", (1, 1)))  # `colours` alone holds the pixels
+        if colours.mode == "P" and (not profile or profile[16:20] == b"RGB "):
+            colours = colours.convert("RGB")
+        if colours.mode == "RGB" and channels == 3:
+            seen = to_srgb(colours, profile)
+            if seen is colours:
+                own = _tensor(colours, alpha)
+                return Photograph(own, lost, *size, own, None, profile, stored)
+            if profile and _has_way_back(profile):
+                own = _tensor(colours, alpha)
+                del colours
+                return Photograph(_tensor(seen, alpha), lost, *size, own, profile, profile, stored)
+        own = _tensor(to_eight_bits(colours, channels, profile), alpha)
+    if profile:
+        lost = " and ".join([lost, _PROFILE] if lost else [_PROFILE])
+    if colours.mode not in ("L", "1", "RGB", "P"):  # the tables were for other channels
+        stored = replace(stored, tables=())
+    return Photograph(own, lost, *size, own, None, None, stored)
+
+
+def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Its colours, and its transparency as mode "L"; None without one."""
+    if not image.has_transparency_data or image.mode.startswith("I"):
+        return image, None
+    is_grey = image.mode in ("1", "L", "LA", "La")
+    image = image.convert("LA" if is_grey else "RGBA")
+    return image.convert("L" if is_grey else "RGB"), image.getchannel("A")
 
 
 def _has_way_back(profile: bytes) -> bool:
@@ -138,20 +180,32 @@ def _has_way_back(profile: bytes) -> bool:
     return True
 
 
-def _tensor(image: Image.Image) -> Tensor:
-    values = np.array(image, dtype=np.uint8).reshape(image.height, image.width, -1)
+def _tensor(colours: Image.Image, alpha: Image.Image | None) -> Tensor:
+    """(C, H, W) uint8, in memory pixel by pixel."""
+    width, height = colours.size
+    channels = len(colours.getbands())
+    values = np.empty((height, width, channels + (alpha is not None)), np.uint8)
+    for top in range(0, height, STRIP):  # Pillow copies what NumPy reads
+        rows = values[top : top + STRIP]
+        box = (0, top, width, top + len(rows))
+        rows[..., :channels] = np.asarray(colours.crop(box)).reshape(len(rows), width, channels)
+        if alpha is not None:
+            rows[..., channels] = np.asarray(alpha.crop(box))
     return torch.from_numpy(values).permute(2, 0, 1)
 
 
 def _lost(stored: StoredImage, channels: int) -> str:
-    """Of an image that is written as 8-bit sRGB or grey."""
-    what = []
-    if stored.image.mode not in ("L", "1", "RGB", "RGBA", "P", "LA"):
-        what.append(f"its mode {stored.image.mode}")
-    if stored.profile:
-        what.append("its colour profile")
-    if channels == 1 and stored.image.mode not in ("L", "1", "I", "I;16", "F"):
+    """What an 8-bit image in RGB or grey does not have, its profile aside."""
+    mode, what = stored.image.mode, []
+    is_grey = mode in ("1", "L", "LA", "La", "F") or mode.startswith("I")
+    if stored.is_deep:
+        what.append("its depth of more than 8 bits per channel")
+    if mode in ("CMYK", "LAB", "YCbCr", "HSV"):
+        what.append(f"its colours as {mode}, which become RGB")
+    if channels == 1 and not is_grey:
         what.append("its colours, because the model is grey")
-    if stored.image.has_transparency_data:
+    if mode.startswith("I") and stored.image.has_transparency_data:
         what.append("its transparency, which is laid over white")
+    if stored.is_animated:
+        what.append("all of its frames but the first")
     return " and ".join(what)

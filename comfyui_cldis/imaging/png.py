@@ -22,12 +22,14 @@ _ANCILLARY = 0x20  # a small first letter: the image can be shown without this c
 _TRANSPARENCY = b"tRNS"
 _PROFILE = b"iCCP"
 _EXIF = b"eXIf"
+_DENSITY = b"pHYs"
+_DENSITY_BYTES = 9
 _PLAIN_TEXTS = (b"tEXt", b"iTXt")
 _TURNING_TEXTS = (b"XML:com.adobe.xmp\0\0", b"Raw profile type exif\0")  # not packed
 
 
 def pixels_only(file: BinaryIO) -> tuple[BinaryIO, bytes | None]:
-    """The same image without texts, times, densities and further frames; and its colour profile.
+    """The same image without texts, times and further frames; and its colour profile.
 
     A damaged or cut off file stays as it is from the damage on.
 
@@ -43,6 +45,7 @@ def pixels_only(file: BinaryIO) -> tuple[BinaryIO, bytes | None]:
     pixels: list[bytes] = []
     notes: list[bytes] = []
     profile: bytes | None = None
+    density = b""
     while header := file.read(8):
         if len(header) < 8:
             pixels.append(header)
@@ -56,6 +59,9 @@ def pixels_only(file: BinaryIO) -> tuple[BinaryIO, bytes | None]:
         elif name == _PROFILE:
             profile = _unpacked(file.read(size)) or profile
             file.seek(4, io.SEEK_CUR)
+        elif name == _DENSITY and size == _DENSITY_BYTES:
+            density = _chunk(name, file.read(size))
+            file.seek(4, io.SEEK_CUR)
         elif name == _EXIF or (name in _PLAIN_TEXTS and size <= MAX_TEXT_BYTES):
             content = file.read(size)
             file.seek(4, io.SEEK_CUR)
@@ -64,7 +70,8 @@ def pixels_only(file: BinaryIO) -> tuple[BinaryIO, bytes | None]:
         else:
             file.seek(size + 4, io.SEEK_CUR)
     # The first chunk is the header with the size; Pillow wants to know the rest before the pixels.
-    return io.BytesIO(b"".join([SIGNATURE, *pixels[:2], *notes[:4], *pixels[2:]])), profile
+    parts = [SIGNATURE, *pixels[:2], density, *notes[:4], *pixels[2:]]
+    return io.BytesIO(b"".join(parts)), profile
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,17 @@ from PIL import (
 
 from .colour import to_eight_bits
 from .limits import MAX_PIXELS, PROGRESSIVE_SHARE
+from .metadata import (
+    SWAPPING,
+    exif_data,
+    exif_for_copy,
+    is_animated,
+    is_deep,
+    is_lossless,
+    jpeg_tables,
+    orientation,
+    resolution,
+)
 from .png import SIGNATURE, pixels_only
 
 T = TypeVar("T")
@@ -48,7 +59,6 @@ _BY_FIRST_BYTES: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     ),
 )
 _LONGEST_FILE_TYPE = 256  # bytes of an ISO media file's first box, which lists what it is
-_ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,7 +68,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SWAPPING = (5, 6, 7, 8)
 
 
 class UnreadableImageError(ValueError):
@@ -82,12 +91,14 @@ class StoredImage:
     image: Image.Image
     width: int  # of the upright original
     height: int
-    kind: str  # Pillow's name of the format: JPEG, PNG, ...
-    profile: bytes | None  # ICC
-    exif: Image.Exif | None  # without the orientation, which the pixels have by now
-    dpi: tuple[float, float] | None
-    quantization: dict[int, list[int]] | None  # tables of a JPEG file
-    sampling: int  # of its colours, as Pillow numbers them; -1: unknown
+    profile: bytes | None = None  # ICC
+    exif: bytes = b""  # of an upright copy, see `metadata.exif_for_copy`
+    dpi: tuple[float, float] | None = None
+    tables: Sequence[list[int]] = ()  # quantization of a JPEG file, upright: luma, colour
+    sampling: int = 0  # of its colours, as Pillow numbers it
+    is_lossless: bool = False
+    is_deep: bool = False  # more than 8 bits per channel
+    is_animated: bool = False  # the image is the first of several
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,7 @@ class OpenImage:
     _file: ImageFile.ImageFile
     _size: tuple[int, int]  # as stored, before it is drafted or turned
     _profile: bytes | None
+    _source: BinaryIO  # the whole file
 
     def decode(self, channels: int = 3, *, central_square: bool = False) -> DecodedImage:
         """Decodes the pixels, once.
@@ -128,14 +140,24 @@ class OpenImage:
             UnreadableImageError: damaged, or cut off.
         """
         with _explained():
-            tables = getattr(self._file, "quantization", None)
-            sampling = JpegImagePlugin.get_sampling(self._file) if tables else -1
-            dpi = self._file.info.get("dpi")
-            kind = self._file.format or ""
+            file = self._file
+            animated = is_animated(file, self._source)
+            lossless, deep, dpi = is_lossless(file, self._source), is_deep(file), resolution(file)
+            tables, sampling = jpeg_tables(file, orientation(file) in SWAPPING) or ((), 0)
+            exif = exif_data(file)
             image, width, height = self._upright()
-            exif = _readable_exif(self._file)
             return StoredImage(
-                image, width, height, kind, self._profile, exif, dpi, tables, sampling
+                image,
+                width,
+                height,
+                profile=self._profile,
+                exif=exif_for_copy(exif, *image.size),
+                dpi=dpi,
+                tables=tables,
+                sampling=sampling,
+                is_lossless=lossless,
+                is_deep=deep,
+                is_animated=animated,
             )
 
     def _upright(self) -> tuple[Image.Image, int, int]:
@@ -145,11 +167,11 @@ class OpenImage:
         image.load()
         # Pillow turns TIFF files itself when it loads them.
         width, height = self._size if image.size == drafted_size else image.size
-        orientation = _orientation(image)
-        if orientation in _TURNS:
-            image = image.transpose(_TURNS[orientation])
+        turn = orientation(image)
+        if turn in _TURNS:
+            image = image.transpose(_TURNS[turn])
             self._file.close()  # frees its pixels
-        if orientation in _SWAPPING:
+        if turn in SWAPPING:
             width, height = height, width
         return image, width, height
 
@@ -169,8 +191,9 @@ def open_image(
     Raises:
         UnreadableImageError: not an image of an accepted format, damaged, or too large.
     """
+    whole = io.BytesIO(source) if isinstance(source, bytes) else source
     with _explained():
-        file, profile = _opened(io.BytesIO(source) if isinstance(source, bytes) else source)
+        file, profile = _opened(whole)
     with file:
         with _explained():
             size = width, height = file.size
@@ -180,7 +203,8 @@ def open_image(
                 num_pixels = max(num_pixels, width * height // PROGRESSIVE_SHARE)
             if num_pixels > max_pixels:
                 raise UnreadableImageError(_too_large(width, height, max_pixels))
-            opened = OpenImage(num_pixels, file, size, profile or file.info.get("icc_profile"))
+            profile = profile or file.info.get("icc_profile")
+            opened = OpenImage(num_pixels, file, size, profile, whole)
         yield opened
 
 
@@ -241,9 +265,9 @@ def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Ima
                 )
             image.load()
             profile = image.info.get("icc_profile")
-            orientation = _orientation(image)
-            if orientation in _TURNS:
-                image = image.transpose(_TURNS[orientation])
+            turn = orientation(image)
+            if turn in _TURNS:
+                image = image.transpose(_TURNS[turn])
             return to_eight_bits(image, channels, profile)
     except UnreadableImageError as error:
         raise UnreadableImageError(
@@ -252,9 +276,16 @@ def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Ima
 
 
 def _read(file: BinaryIO, name: str, decode: Callable[[OpenImage], T]) -> T:
+    with naming(name), open_image(file) as opened:
+        return decode(opened)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Turns what decoding or converting an image raises into a sentence about the file."""
     try:
-        with open_image(file) as opened:
-            return decode(opened)
+        with _explained():
+            yield
     except UnreadableImageError as error:
         raise UnreadableImageError(
             f"{name} cannot be read as an image ({error}). "
@@ -311,25 +342,6 @@ def _draft(file: ImageFile.ImageFile, enough: int | None, max_pixels: int) -> No
     fitting = (s for s in (1, 2, 4) if -(-width // s) * -(-height // s) <= max_pixels)
     scale = max(wanted, next(fitting, 8))
     file.draft(None, (max(1, width // scale), max(1, height // scale)))
-
-
-def _orientation(image: Image.Image) -> int:
-    """1 to 8 as EXIF has it; 1 where nothing readable says so."""
-    try:
-        found = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # damaged metadata can raise anything
-        return 1
-    return found if isinstance(found, int) else 1
-
-
-def _readable_exif(image: Image.Image) -> Image.Exif | None:
-    """None where there is none, or none that can be read."""
-    try:
-        exif = image.getexif()
-        exif.pop(_ORIENTATION, None)
-        return exif if len(exif) and exif.tobytes() else None
-    except Exception:  # damaged metadata can raise anything
-        return None
 
 
 @contextmanager

@@ -268,7 +268,7 @@ def test_an_image_that_is_read_smaller_is_announced(
     tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = Image.new("RGB", (80, 60), "teal")
-    read = StoredImage(image, 160, 120, "JPEG", None, None, None, None, -1)
+    read = StoredImage(image, 160, 120)
     monkeypatch.setattr("comfyui_cldis.imaging.photograph.read_stored", lambda *_: read)
     arguments = ("--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint)
     assert run("edit", "large.jpg", *arguments, "--output", "out.png") == 0
