@@ -55,6 +55,18 @@ def to_eight_bits(image: Image.Image, channels: int, profile: bytes | None = Non
     return Image.alpha_composite(white, with_alpha).convert(mode)
 
 
+def without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The colours of an image, and its transparency as mode "L"; None where it has none.
+
+    Grey of 16 bits stays as it is: `to_eight_bits` lays it over white.
+    """
+    if not image.has_transparency_data or image.mode.startswith("I"):
+        return image, None
+    is_grey = image.mode in _GREY_WITH_ALPHA
+    image = image.convert("LA" if is_grey else "RGBA")
+    return image.convert("L" if is_grey else "RGB"), image.getchannel("A")
+
+
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """The colours of an image, which are in an ICC profile, in sRGB.
 

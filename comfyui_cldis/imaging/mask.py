@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .colour import to_eight_bits
-from .reading import read_stored
+from .colour import to_eight_bits, without_alpha
+from .reading import naming, read_stored
 
 TOLERANCE = 0.01  # share by which the aspect ratios of mask and image may differ
 
@@ -19,8 +19,8 @@ TOLERANCE = 0.01  # share by which the aspect ratios of mask and image may diffe
 def read_mask(path: str | os.PathLike[str], width: int, height: int) -> Tensor:
     """Reads a mask and brings it to the size of an image.
 
-    Grey counts; where the file has transparency, its share too, and that alone when the colours
-    are all one, as painting programs write masks.
+    Grey counts, and transparency as black does. Where all colours are one, as painting programs
+    write masks, the transparency alone counts, unless it is all one too.
 
     Returns:
         (1, height, width) float32 in [0, 1].
@@ -30,23 +30,27 @@ def read_mask(path: str | os.PathLike[str], width: int, height: int) -> Tensor:
         ValueError: no usable image, or another aspect ratio than the image's.
         OSError: the file may not be read.
     """
-    image = read_stored(path).image
+    image, name = read_stored(path).image, Path(path).name
     if abs(image.width * height - image.height * width) > TOLERANCE * image.height * width:
         raise ValueError(
-            f"The mask {Path(path).name} has {image.width} x {image.height} pixels and the image "
+            f"The mask {name} has {image.width} x {image.height} pixels and the image "
             f"{width} x {height}, which is another shape. Draw the mask on a copy of the image."
         )
-    alpha = None
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        alpha, image = with_alpha.getchannel("A"), with_alpha.convert("RGB")
-    grey = to_eight_bits(image, 1)
+    with naming(name):
+        colours, alpha = without_alpha(image)
+        grey = to_eight_bits(colours, 1)
     values = _values(grey, width, height)
     if alpha is not None:
-        low, high = grey.getextrema()
         share = _values(alpha, width, height)
-        values = share if low == high else values * share
+        is_painted_in_alpha = _is_blank(grey) and not _is_blank(alpha)
+        values = share if is_painted_in_alpha else values * share
     return torch.from_numpy(values)[None]
+
+
+def _is_blank(image: Image.Image) -> bool:
+    """Whether its pixels, in mode "L", are all alike."""
+    low, high = image.getextrema()
+    return low == high
 
 
 def _values(image: Image.Image, width: int, height: int) -> np.ndarray:

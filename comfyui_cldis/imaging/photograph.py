@@ -25,7 +25,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from ..atomic_write import write_bytes
-from .colour import from_srgb, to_eight_bits, to_srgb
+from .colour import from_srgb, to_eight_bits, to_srgb, without_alpha
 from .reading import StoredImage, naming, read_stored
 from .writing import OUTPUT_FORMATS, check_size
 
@@ -141,7 +141,7 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> Photogra
     profile, size = stored.profile, (stored.width, stored.height)
     lost = _lost(stored, channels)
     with naming(Path(path).name):
-        colours, alpha = _without_alpha(stored.image)
+        colours, alpha = without_alpha(stored.image)
         stored = replace(stored, image=Image.new("L", (1, 1)))  # `colours` alone holds the pixels
         if colours.mode == "P" and (not profile or profile[16:20] == b"RGB "):
             colours = colours.convert("RGB")
@@ -160,15 +160,6 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> Photogra
     if colours.mode not in ("L", "1", "RGB", "P"):  # the tables were for other channels
         stored = replace(stored, tables=())
     return Photograph(own, lost, *size, own, None, None, stored)
-
-
-def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Its colours, and its transparency as mode "L"; None without one."""
-    if not image.has_transparency_data or image.mode.startswith("I"):
-        return image, None
-    is_grey = image.mode in ("1", "L", "LA", "La")
-    image = image.convert("LA" if is_grey else "RGBA")
-    return image.convert("L" if is_grey else "RGB"), image.getchannel("A")
 
 
 def _has_way_back(profile: bytes) -> bool:
