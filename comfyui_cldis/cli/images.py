@@ -148,7 +148,8 @@ def _edit(options: argparse.Namespace) -> int:
     output = _output(options, "edited")
     model = load_model(options.model, options.device)
     edits = {name: _limited(model.direction(name), amount) for name, amount in edits.items()}
-    photograph = open_photograph(model, options.image)
+    kept_in = output if options.size == "original" else None
+    photograph = open_photograph(model, options.image, kept_in)
     height, width = photograph.pixels.shape[1:]
     if options.size == "original":
         check_size(output, width, height)

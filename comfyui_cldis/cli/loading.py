@@ -32,8 +32,12 @@ def load_model(path: Path | None, device: str) -> EditableModel:
     return model
 
 
-def open_photograph(model: EditableModel, path: Path) -> Photograph:
-    """Reads an image to be edited; what of it cannot be kept, a line on stderr says."""
+def open_photograph(model: EditableModel, path: Path, output: Path | None = None) -> Photograph:
+    """Reads an image to be edited.
+
+    Args:
+        output: where it will be written; what of it cannot be kept there, a line on stderr says.
+    """
     from ..imaging.photograph import read_photograph
 
     config = model.networks.config
@@ -51,8 +55,9 @@ def open_photograph(model: EditableModel, path: Path) -> Photograph:
             f"Note: {path.name} has {photograph.width} x {photograph.height} pixels; it is read, "
             f"and results are written, at {width} x {height}."
         )
-    if photograph.lost:
-        complain(f"Note: of {path.name}, this is not kept: {photograph.lost}.")
+    lost = "" if output is None else photograph.lost_in(output)
+    if lost:
+        complain(f"Note: of {path.name}, this is not kept: {lost}.")
     return photograph
 
 
