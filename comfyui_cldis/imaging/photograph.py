@@ -31,6 +31,7 @@ from .writing import OUTPUT_FORMATS, check_size
 
 QUALITY = 95  # of JPEG files that come from none, and of lossy WebP files
 STRIP = 256  # rows that are copied at a time, so that few copies of the pixels are held
+FADE = 32  # levels of change from which on a pixel has no more colours than sRGB
 _PROFILE = "its colour profile"
 MAX_JPEG_EXIF = 65533  # bytes; those of other formats may be longer
 
@@ -98,17 +99,27 @@ class Photograph:
             rows = slice(top, top + STRIP)
             is_changed = (edited[:, rows] != self.pixels[:, rows]).any(0).numpy()
             if is_changed.any():
-                values = self._in_own_colours(edited[:, rows].permute(1, 2, 0).numpy())
+                values = self._in_own_colours(rows, edited[:, rows].permute(1, 2, 0).numpy())
                 merged[rows][is_changed] = values[is_changed]
         return Image.fromarray(merged[..., 0] if merged.shape[-1] == 1 else merged)
 
-    def _in_own_colours(self, values: np.ndarray) -> np.ndarray:
-        """(H, W, C) uint8, sRGB -> the same in the colours of the file."""
+    def _in_own_colours(self, rows: slice, edited: np.ndarray) -> np.ndarray:
+        """Edited rows, (h, W, C) uint8 in sRGB, in the colours of the file.
+
+        What of the file's colours sRGB cannot show is kept where little changed. If it went all at
+        once, saturated colours would have a seam where the edit fades out.
+        """
         if self._way_back is None:
-            return values
-        colours = Image.fromarray(np.ascontiguousarray(values[..., :3]))
-        brought_back = np.asarray(from_srgb(colours, self._way_back))
-        return np.concatenate([brought_back, values[..., 3:]], axis=-1)
+            return edited
+        own, before = (
+            pixels[:3, rows].permute(1, 2, 0).numpy() for pixels in (self._own, self.pixels)
+        )
+        after = edited[..., :3]
+        distance = np.abs(after.astype(np.int16) - before).max(axis=-1, keepdims=True)
+        kept = np.clip(1 - distance / np.float32(FADE), 0, 1)
+        hidden = own.astype(np.int16) - _in_profile(before, self._way_back)
+        colours = np.round(_in_profile(after, self._way_back) + hidden * kept).clip(0, 255)
+        return np.concatenate([colours.astype(np.uint8), edited[..., 3:]], axis=-1)
 
     def _options(self, kind: str) -> dict[str, Any]:
         stored = self._stored
@@ -160,6 +171,11 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> Photogra
     if colours.mode not in ("L", "1", "RGB", "P"):  # the tables were for other channels
         stored = replace(stored, tables=())
     return Photograph(own, lost, *size, own, None, None, stored)
+
+
+def _in_profile(values: np.ndarray, profile: bytes) -> np.ndarray:
+    """(H, W, 3) uint8 in sRGB -> in the colours of the profile."""
+    return np.asarray(from_srgb(Image.fromarray(np.ascontiguousarray(values)), profile))
 
 
 def _has_way_back(profile: bytes) -> bool:

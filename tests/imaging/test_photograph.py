@@ -37,6 +37,22 @@ def wide_profile() -> bytes:
     return bytes(swapped)
 
 
+def display_p3() -> bytes:
+    """The profile of telephones: sRGB's with the wider primaries of SMPTE EG 432-1, as in D50."""
+    primaries = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+    }
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for entry in range(struct.unpack_from(">I", profile, 128)[0]):
+        name, place = struct.unpack_from(">4sI", profile, 132 + 12 * entry)
+        if name in primaries:
+            numbers = (round(value * 65536) for value in primaries[name])
+            struct.pack_into(">3i", profile, place + 8, *numbers)
+    return bytes(profile)
+
+
 def edited_corner(pixels: torch.Tensor) -> torch.Tensor:
     edited = pixels.clone()
     edited[:3, :16, :16] = 255 - edited[:3, :16, :16]
@@ -80,6 +96,21 @@ def test_colours_of_a_profile_come_back(noise: np.ndarray, tmp_path: Path) -> No
     photograph.save(tmp_path / "out.png", edited)
     again = read_photograph(tmp_path / "out.png").pixels.int()
     assert int((again - edited.int()).abs().max()) <= 3
+
+
+def test_colours_beyond_srgb_have_no_seam_where_an_edit_fades_out(tmp_path: Path) -> None:
+    """A telephone's saturated red, which sRGB cannot show, goes as the edit grows, not at once."""
+    own = np.full((4, 256, 3), (250, 20, 30), np.uint8)
+    Image.fromarray(own).save(tmp_path / "in.png", icc_profile=display_p3())
+    photograph = read_photograph(tmp_path / "in.png")
+    edited = photograph.pixels.clone()
+    edited[1] = torch.arange(256) // 2  # green, from none to half
+    merged = np.asarray(photograph.merged(edited)).astype(int)
+    assert np.array_equal(merged[:, :2], own[:, :2])
+    assert np.abs(np.diff(merged, axis=1)).max() <= 4
+    photograph.save(tmp_path / "out.png", edited)
+    again = read_photograph(tmp_path / "out.png").pixels[:, :, 128:].int()
+    assert int((again - edited[:, :, 128:].int()).abs().max()) <= 2
 
 
 def test_a_jpeg_is_written_with_its_own_tables(noise: np.ndarray, tmp_path: Path) -> None:
