@@ -42,9 +42,15 @@ def read_mask(path: str | os.PathLike[str], width: int, height: int) -> Tensor:
     values = _values(grey, width, height)
     if alpha is not None:
         share = _values(alpha, width, height)
-        is_painted_in_alpha = _is_blank(grey) and not _is_blank(alpha)
+        is_painted_in_alpha = _is_one_grey(grey, alpha) and not _is_blank(alpha)
         values = share if is_painted_in_alpha else values * share
     return torch.from_numpy(values)[None]
+
+
+def _is_one_grey(grey: Image.Image, alpha: Image.Image) -> bool:
+    """Whether what is not all transparent is alike; below the rest, programs leave any colour."""
+    shown = alpha.point(lambda level: 255 if level else 0)
+    return sum(map(bool, grey.histogram(shown))) <= 1
 
 
 def _is_blank(image: Image.Image) -> bool:

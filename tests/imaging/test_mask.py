@@ -48,6 +48,16 @@ def test_alpha_counts_alone_where_the_colours_are_one(
     assert np.array_equal(mask[0].numpy(), RAMP.astype(np.float32) / 255)
 
 
+@pytest.mark.parametrize(("stroke", "hidden"), [(0, 255), (255, 0), (90, 7)])
+def test_colours_below_what_is_all_transparent_do_not_count(
+    stroke: int, hidden: int, tmp_path: Path
+) -> None:
+    grey = np.where(RAMP > 0, stroke, hidden).astype(np.uint8)
+    image = Image.fromarray(np.dstack([grey, RAMP]))
+    mask = read_mask(saved(image, tmp_path / "m.png"), 60, 40)
+    assert np.array_equal(mask[0].numpy(), RAMP.astype(np.float32) / 255)
+
+
 @pytest.mark.parametrize(
     ("grey", "alpha", "expected"), [(0, 255, 0), (255, 255, 1), (255, 0, 0), (0, 0, 0)]
 )
