@@ -2,12 +2,15 @@
 
     python -m benchmarks.lifting [--heads N] [--sizes 256,512] [--picture FILE]
     python -m benchmarks.lifting --model MODEL --photographs FOLDER [--picture FILE]
+    python -m benchmarks.lifting --times
 
 The first form knows the truth: the renderer draws the same head with one factor changed, and the
 slider is moved as far as the codes of both drawings say. It prints PSNR and SSIM against the truth
 for each factor and method, and inside and outside of the region that changes, in Markdown.
 The second has no truth: it prints what is lost of the originals' detail where nothing changes, how
 sharp what changes is, and how much of the edit is found when the result is encoded again.
+The third prints milliseconds of `TrackedPreview.draw`, and seconds and memory of an edit of 12
+megapixels.
 
 Methods. enlarged: the diffusion decoder's square enlarged, without the original. looser noise: the
 same, with the noise map 30 % of the way to another. in place: previews, colours alone. tracked,
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -42,7 +46,7 @@ from comfyui_cldis.editing.framing import resize
 from comfyui_cldis.editing.latent import Latent, slerp
 from comfyui_cldis.editing.original import frame_original
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview
-from comfyui_cldis.editing.render import render
+from comfyui_cldis.editing.render import TrackedPreview, render
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.sheet import Row, contact_sheet
 from comfyui_cldis.imaging.tensors import image_pixels
@@ -321,6 +325,40 @@ def photographs(model: EditableModel, folder: Path, count: int) -> list[Row]:
     return rows
 
 
+def times(model: EditableModel) -> None:
+    """Prints how long previews and a large edit take, the median of several."""
+    head = pixels_of(render_heads(sample_factors(1, SEED), 512))[0]
+    print("| side | skin | head turn |\n|---|---|---|")
+    for side in (512, 1024, 2048):
+        live = TrackedPreview(model, encoded(model, [resized(head, side, side)]))
+        spent = []
+        for name in ("skin", "head turn"):
+            live.draw({name: 1.0})
+            spans = []
+            for step in range(9):
+                began = time.perf_counter()
+                live.draw({name: 0.5 + step / 10})
+                spans.append(time.perf_counter() - began)
+            spent.append(f"{1000 * float(np.median(spans)):.0f} ms")
+        print(f"| {side} | {' | '.join(spent)} |")
+    photograph = torch.zeros(3, 3000, 4000, dtype=torch.uint8)
+    photograph[:, :, 500:3500] = resized(head, 3000, 3000)
+    latent = encoded(model, [photograph])
+    for name in ("skin", "head turn"):
+        moved = edit(model, latent, {name: 1.0})
+        for method in ("tracked", "auto"):
+            began = time.perf_counter()
+            render(model, moved, method=method)
+            print(f"4000 x 3000, {name}, {method}: {time.perf_counter() - began:.2f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"memory of the whole process at most: {peak} MiB")
+
+
+def resized(pixels: Tensor, height: int, width: int) -> Tensor:
+    large = resize(pixels[None].float(), height, width)[0]
+    return large.round().clamp(0, 255).to(torch.uint8)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -329,10 +367,14 @@ def main() -> None:
     parser.add_argument("--sizes", default="256,512")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--photographs", type=Path, metavar="FOLDER")
+    parser.add_argument("--times", action="store_true")
     parser.add_argument("--picture", type=Path, metavar="FILE")
     options = parser.parse_args()
     model = load_checkpoint(options.model or demo_model_path())
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, seed {SEED}")
+    if options.times:
+        times(model)
+        return
     if options.photographs:
         rows = photographs(model, options.photographs, 8)
         columns = ("original", "enlarged", "tracked", "decoded", "auto")
