@@ -154,7 +154,7 @@ def test_the_python_example_of_the_readme_runs(
     monkeypatch.chdir(tmp_path)
     runpy.run_path("example.py")
     with Image.open("edited.png") as image:
-        assert image.size == (64, 64)
+        assert image.size == (512, 512)
 
 
 def test_the_format_page_documents_all_that_a_file_holds() -> None:

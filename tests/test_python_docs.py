@@ -43,5 +43,5 @@ def test_every_block_of_the_guide_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Direction 'beard' is not in" in done.stdout
     with Image.open(folder / "edited.png") as image:
-        assert image.size == (64, 64)
+        assert image.size == (512, 512)
     assert (folder / "run" / "model.safetensors").is_file()
