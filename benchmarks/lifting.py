@@ -193,7 +193,9 @@ def detail(images: Tensor, weights: Tensor) -> Tensor:
     return ((across + down) * inner).sum((1, 2, 3)) / inner.sum((1, 2, 3)).clamp(min=1)
 
 
-def encoded(model: EditableModel, originals: Sequence[Tensor]) -> Latent:
+def encoded(
+    model: EditableModel, originals: Sequence[Tensor], inversion_steps: int = STEPS
+) -> Latent:
     config = model.networks.config
     framed = [
         frame_original(pixels, config.in_channels, config.image_size, "crop")
@@ -202,7 +204,7 @@ def encoded(model: EditableModel, originals: Sequence[Tensor]) -> Latent:
     return encode(
         model,
         torch.cat([square for square, _ in framed]),
-        inversion_steps=STEPS,
+        inversion_steps=inversion_steps,
         origins=tuple(origin for _, origin in framed),
         originals=tuple(originals),
     )
@@ -311,7 +313,7 @@ def photographs(model: EditableModel, folder: Path, count: int) -> list[Row]:
                         kept[name].append(detail(image, outside) / detail(before, outside))
                     if bool(inside.any()):
                         sharp[name].append(detail(image, inside) / detail(before, inside))
-                    found = encoded(model, [(image[0] * 255).round().to(torch.uint8)]).z[0]
+                    found = encoded(model, [(image[0] * 255).round().to(torch.uint8)], 0).z[0]
                     step = found - latent.z[index]
                     arrived[name].append((step @ wanted / wanted.square().sum())[None])
             tiles = [as_floats([originals[0]]), *(as_floats(drawn[name][:1]) for name in kinds)]
