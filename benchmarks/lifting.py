@@ -42,7 +42,7 @@ from comfyui_cldis.datasets.heads.generator import render_heads
 from comfyui_cldis.diffusion.noise import gaussian_noise
 from comfyui_cldis.editing.changes import tracked_changes
 from comfyui_cldis.editing.editable import EditableModel
-from comfyui_cldis.editing.framing import resize
+from comfyui_cldis.editing.framing import Origin, resize
 from comfyui_cldis.editing.latent import Latent, slerp
 from comfyui_cldis.editing.original import frame_original
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview
@@ -70,6 +70,7 @@ EDITS = (
 )
 CHANGED = 0.06  # of [0, 1]: what differs by more counts as changed, with REACH of the side around
 REACH = 0.03
+TILE = 256  # pixels of an image on a sheet of photographs
 SHOWN = ("original", "truth", "enlarged", "in place", "tracked", "decoded", "auto")
 
 Method = Callable[[EditableModel, Latent, Latent], list[Tensor]]
@@ -291,7 +292,7 @@ def photographs(model: EditableModel, folder: Path, count: int) -> list[Row]:
     """Prints a table of the strongest directions at 70 % of their ranges, and gives a sheet."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
     chosen = [paths[round(at)] for at in np.linspace(0, len(paths) - 1, count)]
-    originals = [image_pixels(read_image(path, 3).image)[0] for path in chosen]
+    originals = [central_square(image_pixels(read_image(path, 3).image)[0]) for path in chosen]
     latent = encoded(model, originals)
     kinds = ("enlarged", "tracked", "decoded", "auto")
     kept: dict[str, list[Tensor]] = {name: [] for name in kinds}
@@ -317,7 +318,9 @@ def photographs(model: EditableModel, folder: Path, count: int) -> list[Row]:
                     step = found - latent.z[index]
                     arrived[name].append((step @ wanted / wanted.square().sum())[None])
             tiles = [as_floats([originals[0]]), *(as_floats(drawn[name][:1]) for name in kinds)]
-            rows.append(Row(f"{direction.name} {amount:+.1f}", torch.cat(tiles) * 2 - 1))
+            side = min(TILE, tiles[0].shape[-1])
+            shown = resize(torch.cat(tiles), side, side) * 2 - 1
+            rows.append(Row(f"{direction.name} {amount:+.1f}", shown))
     print(f"{model.name}, {count} images, the six strongest directions at 70 % of their ranges\n")
     print("| method | detail kept outside | detail inside, of the original's | edit found again |")
     print("|---|---|---|---|")
@@ -325,6 +328,12 @@ def photographs(model: EditableModel, folder: Path, count: int) -> list[Row]:
         means = (float(torch.cat(each[name]).mean()) for each in (kept, sharp, arrived))
         print(f"| {name} | {' | '.join(f'{mean:.2f}' for mean in means)} |")
     return rows
+
+
+def central_square(pixels: Tensor) -> Tensor:
+    square = Origin(pixels.shape[1], pixels.shape[2], "crop").square
+    rows = pixels[:, square.top : square.top + square.height]
+    return rows[:, :, square.left : square.left + square.width].contiguous()
 
 
 def times(model: EditableModel) -> None:
