@@ -70,7 +70,7 @@ EDITS = (
 )
 CHANGED = 0.06  # of [0, 1]: what differs by more counts as changed, with REACH of the side around
 REACH = 0.03
-TILE = 256  # pixels of an image on a sheet of photographs
+TILE, ROWS = 192, 6  # pixels of an image on a sheet of photographs, and its rows
 SHOWN = ("original", "truth", "enlarged", "in place", "tracked", "decoded", "auto")
 
 Method = Callable[[EditableModel, Latent, Latent], list[Tensor]]
@@ -387,7 +387,7 @@ def main() -> None:
         times(model)
         return
     if options.photographs:
-        rows = photographs(model, options.photographs, 8)
+        rows = photographs(model, options.photographs, 8)[:ROWS]
         columns = ("original", "enlarged", "tracked", "decoded", "auto")
     else:
         shown: dict[str, list[Tensor]] = {}
