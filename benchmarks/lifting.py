@@ -32,10 +32,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from kornia.metrics import ssim
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.fidelity import Fidelity, fidelity
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
 from comfyui_cldis.datasets.heads.factors import FACTORS, sample_factors
 from comfyui_cldis.datasets.heads.generator import render_heads
@@ -52,6 +52,7 @@ from comfyui_cldis.imaging.sheet import Row, contact_sheet
 from comfyui_cldis.imaging.tensors import image_pixels
 from comfyui_cldis.lifting import Change, Region, apply_change, fill, find_change, find_difference
 from comfyui_cldis.lifting import change as changes
+from comfyui_cldis.metrics.detail import detail_kept
 
 SEED = 777
 STEPS = 20
@@ -71,6 +72,14 @@ EDITS = (
 CHANGED = 0.06  # of [0, 1]: what differs by more counts as changed, with REACH of the side around
 REACH = 0.03
 TILE, ROWS = 192, 6  # pixels of an image on a sheet of photographs, and its rows
+FIGURES = (  # as `Fidelity` has them
+    "PSNR, dB",
+    "SSIM",
+    "PSNR inside, dB",
+    "PSNR outside, dB",
+    "SSIM inside",
+    "SSIM outside",
+)
 SHOWN = ("original", "truth", "enlarged", "in place", "tracked", "decoded", "auto")
 
 Method = Callable[[EditableModel, Latent, Latent], list[Tensor]]
@@ -170,28 +179,11 @@ def as_floats(images: Sequence[Tensor]) -> Tensor:
     return torch.stack(floats).clamp(0, 1)
 
 
-def psnr(images: Tensor, truth: Tensor, weights: Tensor | None = None) -> float:
-    """In dB, mean over the images; of the pixels whose weights (n, 1, H, W) are 1."""
-    error = (images - truth).square().mean(1, keepdim=True)
-    weights = torch.ones_like(error) if weights is None else weights
-    counted = weights.sum((1, 2, 3)) > 0
-    means = (error * weights).sum((1, 2, 3))[counted] / weights.sum((1, 2, 3))[counted]
-    return float((-10 * torch.log10(means + 1e-10)).mean())
-
-
 def changed_region(first: Tensor, second: Tensor) -> Tensor:
     """(n, 1, H, W) of 0 and 1: where two images differ, and a little around."""
     differs = ((first - second).abs().amax(1, keepdim=True) > CHANGED).float()
     reach = max(1, round(REACH * first.shape[-1]))
     return torch.nn.functional.max_pool2d(differs, 2 * reach + 1, stride=1, padding=reach)
-
-
-def detail(images: Tensor, weights: Tensor) -> Tensor:
-    """(n,): mean energy of the differences between neighbouring pixels."""
-    across = (images[..., :-1, 1:] - images[..., :-1, :-1]).square().mean(1, keepdim=True)
-    down = (images[..., 1:, :-1] - images[..., :-1, :-1]).square().mean(1, keepdim=True)
-    inner = weights[..., :-1, :-1]
-    return ((across + down) * inner).sum((1, 2, 3)) / inner.sum((1, 2, 3)).clamp(min=1)
 
 
 def encoded(
@@ -224,7 +216,7 @@ def heads(model: EditableModel, count: int, size: int, shown: dict[str, list[Ten
     latent = encoded(model, originals)
     names = [factor.name for factor in FACTORS]
     sliders = [each.name for each in model.directions]
-    table: dict[str, list[tuple[float, ...]]] = {name: [] for name in [*METHODS, "truth"]}
+    table: dict[str, list[Fidelity]] = {name: [] for name in [*METHODS, "truth"]}
     seconds = dict.fromkeys(METHODS, 0.0)
     for factor, by, slider in EDITS:
         column = names.index(factor)
@@ -248,26 +240,19 @@ def heads(model: EditableModel, count: int, size: int, shown: dict[str, list[Ten
             seconds[name] += time.perf_counter() - began
         drawn["truth"] = as_floats(applied(truth_change(model, latent, wanted), moved))
         for name, images in drawn.items():
-            table[name].append(
-                (
-                    psnr(images, truth),
-                    float(ssim(images, truth, 11).mean()),
-                    psnr(images, truth, region),
-                    psnr(images, truth, 1 - region),
-                )
-            )
+            table[name].append(fidelity(images, truth, region))
         if factor in ("skin", "hair_color", "face_width", "hair_length") or by == 0.15:
             drawn |= {"original": before, "truth": truth}
             row = torch.stack([drawn[name][0] for name in SHOWN]) * 2 - 1
             shown.setdefault(f"{slider}\n{size} pixels", []).append(row)
     heading = " | ".join(f"{factor} {by:g}" for factor, by, _ in EDITS)
-    for index, figure in enumerate(("PSNR, dB", "SSIM", "PSNR inside, dB", "PSNR outside, dB")):
+    for index, figure in enumerate(FIGURES):
         print(f"\n{figure}, {count} heads, 64 -> {size} pixels\n")
         print(f"| method | {heading} | mean of 8 | mean |\n|---|{'---|' * (len(EDITS) + 2)}")
         for name, figures in table.items():
             values = [each[index] for each in figures]
             values += [float(np.mean(values[:8])), float(np.mean(values))]
-            form = "{:.3f}" if figure == "SSIM" else "{:.1f}"
+            form = "{:.1f}" if "dB" in figure else "{:.3f}"
             print(f"| {name} | {' | '.join(form.format(value) for value in values)} |")
     per_image = 1000 / (count * len(EDITS))
     times = ", ".join(f"{name} {spent * per_image:.0f}" for name, spent in seconds.items())
@@ -309,11 +294,9 @@ def photographs(model: EditableModel, folder: Path, count: int) -> list[Row]:
                 region = changed_region(images["decoded"], before)
                 wanted = moved.z[index] - latent.z[index]
                 for name, image in images.items():
-                    outside, inside = 1 - region, region
-                    if bool(outside.any()):
-                        kept[name].append(detail(image, outside) / detail(before, outside))
-                    if bool(inside.any()):
-                        sharp[name].append(detail(image, inside) / detail(before, inside))
+                    for shares, weights in ((kept, 1 - region), (sharp, region)):
+                        share = detail_kept(image.numpy(), before.numpy(), weights.numpy())
+                        shares[name].append(torch.from_numpy(share))
                     found = encoded(model, [(image[0] * 255).round().to(torch.uint8)], 0).z[0]
                     step = found - latent.z[index]
                     arrived[name].append((step @ wanted / wanted.square().sum())[None])
@@ -325,7 +308,7 @@ def photographs(model: EditableModel, folder: Path, count: int) -> list[Row]:
     print("| method | detail kept outside | detail inside, of the original's | edit found again |")
     print("|---|---|---|---|")
     for name in kinds:
-        means = (float(torch.cat(each[name]).mean()) for each in (kept, sharp, arrived))
+        means = (float(torch.cat(each[name]).nanmean()) for each in (kept, sharp, arrived))
         print(f"| {name} | {' | '.join(f'{mean:.2f}' for mean in means)} |")
     return rows
 
