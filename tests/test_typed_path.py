@@ -75,6 +75,7 @@ PATHS = {"model", "image", "output", "sheet", "data", "json", "dataset", "repres
     "folder",
     "file",
     "preset",
+    "mask",
 }
 
 

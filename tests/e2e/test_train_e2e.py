@@ -93,7 +93,7 @@ def trained(comfy, images) -> SimpleNamespace:
 
 def test_a_folder_becomes_a_model_that_edits_in_the_same_graph(comfy, trained) -> None:
     (image,) = trained.run.images()
-    assert image.size == (60, 60)
+    assert image.size == (90, 60)
     assert image.convert("L").getextrema()[0] != image.convert("L").getextrema()[1]
     assert any("first.safetensors" in text and "32 x 32" in text for text in trained.run.texts())
     header = read_header(comfy.base / "models" / "cldis" / "first.safetensors")
