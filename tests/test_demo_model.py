@@ -42,6 +42,15 @@ def test_inverted_noise_gives_the_image_back(model, heads):
     assert float((10 * torch.log10(4 / error)).min()) >= 26
 
 
+def test_a_sample_means_the_same_at_every_size(model, heads):
+    """Framed from 512 pixels, a head has the code that it has drawn at the model's own size."""
+    generator = pytest.importorskip("comfyui_cldis.datasets.heads", reason="needs numba")
+    small = generator.render_heads(generator.sample_factors(len(heads), 2026), 64)
+    drawn = torch.from_numpy(small).permute(0, 3, 1, 2) / 127.5 - 1
+    framed, own = (encode(model, images, inversion_steps=0).z for images in (heads, drawn))
+    assert float(((framed - own) / model.statistics.std).abs().max()) < 0.1
+
+
 def test_the_strongest_sliders_change_the_image_visibly(model, heads):
     latent = encode(model, heads[:2], inversion_steps=10)
     plain = decode(model, latent, num_steps=10)

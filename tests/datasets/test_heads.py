@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("numba", reason="the heads are rendered with numba (extra: train)")
 
+from comfyui_cldis.checkpoint import demo_image_paths
 from comfyui_cldis.datasets.heads import FACTORS, render_dataset, render_heads, sample_factors
+from comfyui_cldis.datasets.heads.__main__ import main
 from trainer.data import open_images
 
 # Of 16 heads of seed 0 at 64 px.
@@ -63,6 +66,18 @@ def test_size_changes_detail_but_not_the_image():
     large = render_heads(rows, 128).astype(float)
     halved = large.reshape(2, 64, 2, 64, 2, 3).mean(axis=(2, 4))
     assert np.abs(halved - render_heads(rows, 64)).mean() < 2.0
+
+
+def test_the_sample_images_are_what_the_command_writes(tmp_path):
+    """`python -m comfyui_cldis.datasets.heads --output DIR --size 512`"""
+    samples = demo_image_paths()
+    assert len(samples) == 8 and sum(path.stat().st_size for path in samples) <= 1.5e6
+    assert main(["--output", str(tmp_path), "--size", "512", "--count", "2"]) == 0
+    for path in samples[:2]:
+        with Image.open(path) as kept, Image.open(tmp_path / path.name) as drawn:
+            assert kept.size == (512, 512) and kept.mode == "RGB"
+            difference = np.abs(np.asarray(kept).astype(int) - np.asarray(drawn))
+        assert difference.mean() < 0.1
 
 
 @pytest.mark.parametrize("bad", [np.nan, 7.0])
