@@ -119,16 +119,12 @@ def render(
             )
             for index, image in enumerate(images)
         ]
-    device = model.networks.device
-    results = []
-    for index, (source, origin) in enumerate(zip(latent.sources, latent.origins, strict=True)):
-        pixels, change = source.pixels, changes.get(index)
-        if change is not None:
-            pixels = _applied(
-                pixels.to(device), change, region_of(origin.square), strength, masks[index]
-            ).to(source.pixels.device)
-        results.append(pixels)
-    return results
+    return [
+        _applied(source.pixels, changes.get(index), region_of(origin.square), strength, mask)
+        for index, (source, origin, mask) in enumerate(
+            zip(latent.sources, latent.origins, masks, strict=True)
+        )
+    ]
 
 
 def enlarged(images: Tensor, origins: Sequence[Origin], size: str) -> list[Tensor]:
