@@ -39,7 +39,7 @@ def train(arguments: Namespace) -> int:
     config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
     from .run import RunSettings
     from .run import train as run
-    from .training.distributed import choose_device, is_first_process
+    from .training.distributed import choose_device, close_processes, is_first_process
 
     settings = RunSettings(
         data=arguments.data,
@@ -57,7 +57,10 @@ def train(arguments: Namespace) -> int:
             log("Counting what the run needs and timing a few steps; large presets take a minute.")
         print(describe_plan(settings))
         return 0
-    outcome = run(settings, log, events=sys.stdout if arguments.events else None)
+    try:
+        outcome = run(settings, log, events=sys.stdout if arguments.events else None)
+    finally:
+        close_processes()
     if outcome.finished:
         if is_main:
             log(f"Finished: {outcome.model}")

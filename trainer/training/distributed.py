@@ -48,6 +48,12 @@ def open_processes(device: str) -> PartialState:
     return PartialState(cpu=device == "cpu", timeout=PROCESS_TIMEOUT)
 
 
+def close_processes() -> None:
+    """Ends the group of processes, if there is one; its threads would abort a process that ends."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def memory_format(device: torch.device | str) -> torch.memory_format:
     """How weights, images and noise lie in memory: on a CPU channel by channel, on a GPU not.
 
