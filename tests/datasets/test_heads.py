@@ -68,6 +68,20 @@ def test_size_changes_detail_but_not_the_image():
     assert np.abs(halved - render_heads(rows, 64)).mean() < 2.0
 
 
+def test_hair_has_strands_where_pixels_are_small_enough_for_them():
+    """Fair hair down to the brows: how often brightness turns along a row of the forehead."""
+    rows = MIDDLE[None].copy()
+    names = [factor.name for factor in FACTORS]
+    rows[0, [names.index("fringe"), names.index("hair_color")]] = 1.0, 0.8
+    turns = {}
+    for size in (80, 512):
+        top, bottom, left, right = np.array([30, 90, 190, 320]) * size // 512
+        hair = render_heads(rows, size)[0, top:bottom, left:right].astype(float).mean(axis=2)
+        slopes = np.diff(hair, axis=1)
+        turns[size] = (slopes[:, 1:] * slopes[:, :-1] < 0).sum(axis=1).mean()
+    assert turns[80] < 4 and turns[512] > 8
+
+
 def test_the_sample_images_are_what_the_command_writes(tmp_path):
     """`python -m comfyui_cldis.datasets.heads --output DIR --size 512`"""
     samples = demo_image_paths()
