@@ -162,14 +162,19 @@ class Model:
             on_step=on_step,
         )
 
-    def edit(self, latent: Latent, edits: Mapping[str, float]) -> Latent:
+    def edit(
+        self, latent: Latent, edits: Mapping[str, float] | Sequence[Mapping[str, float]]
+    ) -> Latent:
         """Move every item along the directions named, by amounts in standard deviations.
 
         Amounts add up over several edits (not along a direction with a `path`); 0 changes nothing.
 
+        Args:
+            edits: name -> amount, for all items, or a list of such mappings, one for each.
+
         Raises:
-            ValueError: a name that is no direction of this model, or an amount that is no finite
-                number.
+            ValueError: a name that is no direction of this model, an amount that is no finite
+                number, or a list of another length than the latent.
         """
         return pipeline.edit(self.editable, _checked(latent), edits)
 

@@ -97,20 +97,49 @@ def encode(
     )
 
 
-def edit(model: EditableModel, latent: Latent, edits: Mapping[str, SupportsFloat]) -> Latent:
+def edit(
+    model: EditableModel,
+    latent: Latent,
+    edits: Mapping[str, SupportsFloat] | Sequence[Mapping[str, SupportsFloat]],
+) -> Latent:
     """Move along named directions; amounts in latent standard deviations, 0 changes nothing.
 
     Amounts are numbers of Python, NumPy or torch. One beyond `LIMIT` times the range of its
     direction is applied as that limit, with an `AmountWarning`.
 
+    Args:
+        edits: direction name -> amount, for all items; or a sequence of such mappings, one for
+            each item.
+
     Raises:
-        TypeError: edits that are no mapping.
-        ValueError: unknown direction, or an amount that is not a finite number.
+        TypeError: edits that are no mapping, or no sequence of mappings.
+        ValueError: unknown direction, an amount that is not a finite number, or another number of
+            mappings than of items.
     """
-    if not isinstance(edits, Mapping):
-        raise TypeError(
-            f"The edits are a {type(edits).__name__}. Give a mapping such as {{'name': 1.5}}."
+    if isinstance(edits, Mapping):
+        amounts = _limited(model, edits)
+        return latent.with_z(
+            apply_directions(latent.z, model.statistics.std, model.directions, amounts)
         )
+    if not isinstance(edits, Sequence) or not all(isinstance(each, Mapping) for each in edits):
+        raise TypeError(
+            f"The edits are a {type(edits).__name__}. Give a mapping such as {{'name': 1.5}}, or "
+            "a list with one for each image."
+        )
+    if len(edits) != len(latent):
+        raise ValueError(
+            f"There are edits for {len(edits)} images and {len(latent)} in the latent. Give one "
+            "mapping for all, or one for each."
+        )
+    moved = [latent.z[:0]]
+    for z, each in zip(latent.z.split(1), edits, strict=True):
+        amounts = _limited(model, each)
+        moved.append(apply_directions(z, model.statistics.std, model.directions, amounts))
+    return latent.with_z(torch.cat(moved))
+
+
+def _limited(model: EditableModel, edits: Mapping[str, SupportsFloat]) -> dict[str, float]:
+    """The amounts as they are applied, with an `AmountWarning` for each that is limited."""
     amounts = {}
     for name, given in edits.items():
         direction, amount = model.direction(name), check_amount(name, given)
@@ -121,10 +150,9 @@ def edit(model: EditableModel, latent: Latent, edits: Mapping[str, SupportsFloat
                 f"of {direction.minimum:.2f} to {direction.maximum:.2f}; {amounts[name]:.2f} is "
                 "applied.",
                 AmountWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-    z = apply_directions(latent.z, model.statistics.std, model.directions, amounts)
-    return latent.with_z(z)
+    return amounts
 
 
 def traverse(

@@ -68,6 +68,29 @@ def test_edits_add_up(tiny_model, latent):
     assert torch.allclose(twice.z, once.z, atol=1e-6)
 
 
+def test_each_item_may_have_edits_of_its_own(tiny_model, latent):
+    own = [{"yaw": 1.0}, {"hair length": -1, "yaw": 0.5}]
+    moved = edit(tiny_model, latent, own)
+    for index, edits in enumerate(own):
+        at = slice(index, index + 1)
+        assert torch.equal(moved.z[at], edit(tiny_model, latent[at], edits).z)
+        assert torch.equal(moved.x_T[at], latent.x_T[at])
+    assert torch.equal(edit(tiny_model, latent, [{}, {"yaw": 0}]).z, latent.z)
+    assert torch.equal(edit(tiny_model, latent, ({}, own[1])).z[0], latent.z[0])
+    with pytest.raises(ValueError, match="edits for 3 images and 2 in the latent. Give one"):
+        edit(tiny_model, latent, [{}, {}, {}])
+    with pytest.raises(ValueError, match="'smlie' is not in tiny"):
+        edit(tiny_model, latent, [{}, {"smlie": 1}])
+    with pytest.warns(AmountWarning):
+        edit(tiny_model, latent, [{}, {"yaw": 1e9}])
+
+
+@pytest.mark.parametrize("edits", ["yaw", 3, [1.0, 2.0], [{}, None]])
+def test_edits_are_mappings(tiny_model, latent, edits):
+    with pytest.raises(TypeError, match="Give a mapping such as .* or a list with one for each"):
+        edit(tiny_model, latent, edits)
+
+
 def test_batch_equals_singles(tiny_model, latent):
     for seed in (None, 11):
         together = decode(tiny_model, latent, num_steps=3, seed=seed)
