@@ -31,6 +31,7 @@ NODES = (
         ("IMAGE", "FLOAT", "STRING"),
     ),
     ("CLDIS_Train", "train", "Train", "CLDis Train Model", ("CLDIS_MODEL",)),
+    ("CLDIS_SampleImage", "sample_image", "SampleImage", "CLDis Sample Image", ("IMAGE",)),
 )
 
 
