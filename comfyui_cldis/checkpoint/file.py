@@ -33,6 +33,7 @@ from .header import (
     read_facts,
     to_metadata,
 )
+from .slider_names import with_names
 
 WEIGHTS = "networks."
 STATISTICS = ("mean", "std", "low", "high")
@@ -56,7 +57,7 @@ def load_checkpoint(
         dtype: float32, float16 or bfloat16, whatever the file stores.
     Raises:
         CheckpointError: the file is no CL-Dis model, damaged, of another version, or does not fit
-            its own description.
+            its own description; or the names beside it are damaged (`slider_names`).
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
@@ -183,7 +184,9 @@ class _Reader:
             format_version=self.version,
             config=self.config,
             schedule=self.schedule,
-            directions=read_directions(self.entries, vectors, added, shares, name),
+            directions=with_names(
+                self.path, read_directions(self.entries, vectors, added, shares, name)
+            ),
             facts=facts,
             parameters=sum(torch.Size(weight.get_shape()).numel() for weight in weights),
             stored_dtype=", ".join(sorted(_STORED[found] for found in dtypes)),

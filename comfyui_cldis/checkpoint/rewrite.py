@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ..editing.editable import EditableModel
 from .file import read_header, save_checkpoint
+from .slider_names import store_names
 
 
 def write_model(path: Path, model: EditableModel, output: Path) -> None:
-    """Writes `model`, which came from `path`, with weights stored as they were there."""
+    """Writes `model`, which came from `path`, with weights stored as they were there.
+
+    Names that stand beside the file (`slider_names`) stay beside it.
+    """
     stored = getattr(torch, read_header(path).stored_dtype, torch.float32)
-    save_checkpoint(output, model, dtype=stored)
+    in_file = tuple(each.as_in_file() for each in model.directions)
+    save_checkpoint(output, replace(model, directions=in_file), dtype=stored)
+    store_names(output, model.directions)
 
 
 def check_new_file(path: Path, output: Path | None) -> None:

@@ -33,6 +33,9 @@ class Direction:
             approximation. Amounts along a path do not add up over several edits.
         thumbnails: uint8 (3, S, S, 3), sRGB: one image at the negative end, at 0 and at the
             positive end, 8 <= S <= 128; left out when directions are compared.
+        file_name: what the model file calls it, where a person has given it another name; "" else.
+        file_labels: its ends in the model file, then.
+        is_flipped: turned round against `file_name`, whose amounts keep their meaning.
     """
 
     name: str
@@ -45,6 +48,9 @@ class Direction:
     quality: DirectionQuality = field(default_factory=DirectionQuality)
     path: CodePath | None = None
     thumbnails: Tensor | None = field(default=None, compare=False, repr=False)
+    file_name: str = ""
+    file_labels: tuple[str, str] = ("", "")
+    is_flipped: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.strip():
@@ -81,6 +87,39 @@ class Direction:
         overflows: the image would be NaN.
         """
         return min(max(amount, LIMIT * self.minimum), LIMIT * self.maximum)
+
+    def as_in_file(self) -> Direction:
+        """The direction under the name, and in the sense, that the model file gives it."""
+        if not self.file_name:
+            return self
+        negative, positive = self.file_labels
+        return replace(
+            self.reversed() if self.is_flipped else self,
+            name=self.file_name,
+            negative_label=negative,
+            positive_label=positive,
+            file_name="",
+            file_labels=("", ""),
+            is_flipped=False,
+        )
+
+    def called(self, name: str, labels: tuple[str, str], *, is_flipped: bool = False) -> Direction:
+        """The direction of a model file as a person calls it; `as_in_file` is the way back.
+
+        Args:
+            labels: of the negative and the positive end, as they are afterwards.
+            is_flipped: turn it round.
+        """
+        own = self.as_in_file()
+        return replace(
+            own.reversed() if is_flipped else own,
+            name=name,
+            negative_label=labels[0],
+            positive_label=labels[1],
+            file_name=own.name,
+            file_labels=(own.negative_label, own.positive_label),
+            is_flipped=is_flipped,
+        )
 
     def reversed(self) -> Direction:
         """The same slider turned round: what an amount did, its negative does now."""
@@ -126,7 +165,10 @@ def _check_thumbnails(name: str, thumbnails: Tensor) -> None:
 
 
 def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Direction:
-    """The direction called `name`.
+    """The direction called `name`, or the one that the model file calls so, as it is there.
+
+    So what was written down before a slider got another name, or was turned round, means the same
+    afterwards.
 
     Raises:
         ValueError: none has that name; the message lists those there are.
@@ -134,6 +176,9 @@ def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Di
     for direction in directions:
         if direction.name == name:
             return direction
+    for direction in directions:
+        if direction.file_name == name:
+            return direction.as_in_file()
     names = ", ".join(direction.name for direction in directions) or "none"
     raise ValueError(f"Direction '{name}' is not in {owner}. It has: {names}.")
 

@@ -79,8 +79,19 @@ class EditableModel:
         return self.facts.name or "the model"
 
     def direction(self, name: str) -> Direction:
-        """The direction called `name`. Raises: ValueError naming the model's directions."""
+        """The direction called `name`, also by its name in the file (`find_direction`).
+
+        Raises: ValueError naming the model's directions.
+        """
         return find_direction(self.directions, name, self.name)
+
+    def slider(self, name: str) -> Direction:
+        """The one of `directions` that `name` belongs to; errors as of `direction`."""
+        found = self.direction(name)
+        for each in self.directions:
+            if found.name in (each.name, each.file_name):
+                return each
+        raise AssertionError(name)
 
     def renamed(
         self, old: str, new: str, labels: tuple[str, str] | None = None, *, reverse: bool = False
@@ -94,8 +105,9 @@ class EditableModel:
         Raises:
             ValueError: no direction `old`, or another one is called `new` already.
         """
-        direction = self.direction(old)
-        if new != old and any(other.name == new for other in self.directions):
+        direction = self.slider(old)
+        others = [other for other in self.directions if other is not direction]
+        if any(new in (other.name, other.file_name) for other in others):
             raise ValueError(f"Another direction of {self.name} is called '{new}'. Choose another.")
         turned = direction.reversed() if reverse else direction
         negative, positive = labels or (turned.negative_label, turned.positive_label)
@@ -110,7 +122,7 @@ class EditableModel:
         Raises:
             ValueError: a name that no direction has, or no direction would be left.
         """
-        dropped = {self.direction(name).name for name in names}
+        dropped = {self.slider(name).name for name in names}
         left = tuple(each for each in self.directions if each.name not in dropped)
         if self.directions and not left:
             raise ValueError(f"That would leave {self.name} without directions. Keep at least one.")

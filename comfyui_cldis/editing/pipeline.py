@@ -17,7 +17,7 @@ from torch import Tensor
 from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import SAMPLERS, Denoiser, OnStep, Step, invert, sample
 from ..warning import AmountWarning
-from .direction import LIMIT, apply_directions, as_number, check_amount
+from .direction import LIMIT, Direction, apply_directions, as_number, check_amount
 from .editable import EditableModel
 from .framing import Origin
 from .latent import Latent, Source, slerp
@@ -117,10 +117,7 @@ def edit(
             mappings than of items.
     """
     if isinstance(edits, Mapping):
-        amounts = _limited(model, edits)
-        return latent.with_z(
-            apply_directions(latent.z, model.statistics.std, model.directions, amounts)
-        )
+        return latent.with_z(_moved(model, latent.z, edits))
     if not isinstance(edits, Sequence) or not all(isinstance(each, Mapping) for each in edits):
         raise TypeError(
             f"The edits are a {type(edits).__name__}. Give a mapping such as {{'name': 1.5}}, or "
@@ -133,26 +130,34 @@ def edit(
         )
     moved = [latent.z[:0]]
     for z, each in zip(latent.z.split(1), edits, strict=True):
-        amounts = _limited(model, each)
-        moved.append(apply_directions(z, model.statistics.std, model.directions, amounts))
+        moved.append(_moved(model, z, each))
     return latent.with_z(torch.cat(moved))
 
 
-def _limited(model: EditableModel, edits: Mapping[str, SupportsFloat]) -> dict[str, float]:
-    """The amounts as they are applied, with an `AmountWarning` for each that is limited."""
-    amounts = {}
+def _moved(model: EditableModel, z: Tensor, edits: Mapping[str, SupportsFloat]) -> Tensor:
+    """Codes (B, N) with edits, and an `AmountWarning` for each amount that is limited."""
+    chosen: dict[str, Direction] = {}  # by the name of the slider that is moved
+    amounts: dict[str, float] = {}
     for name, given in edits.items():
         direction, amount = model.direction(name), check_amount(name, given)
-        amounts[name] = direction.limited(amount)
-        if amounts[name] != amount:
+        limited = direction.limited(amount)
+        if limited != amount:
             warnings.warn(
                 f"The amount {amount:g} of direction '{name}' is more than {LIMIT} times its range "
-                f"of {direction.minimum:.2f} to {direction.maximum:.2f}; {amounts[name]:.2f} is "
+                f"of {direction.minimum:.2f} to {direction.maximum:.2f}; {limited:.2f} is "
                 "applied.",
                 AmountWarning,
                 stacklevel=3,
             )
-    return amounts
+        slider = model.slider(name).name
+        if slider in chosen:
+            raise ValueError(
+                f"The direction '{slider}' is given twice, once as '{chosen[slider].name}' and "
+                f"once as '{direction.name}'. Keep one of them."
+            )
+        chosen[slider], amounts[direction.name] = direction, limited
+    ordered = [chosen[each.name] for each in model.directions if each.name in chosen]
+    return apply_directions(z, model.statistics.std, ordered, amounts)
 
 
 def traverse(

@@ -75,9 +75,11 @@ def limited_amount(model: LoadedModel, name: str, amount: float) -> float:
 
 def check_directions(model: LoadedModel, names: Mapping[str, Any] | tuple[str, ...]) -> None:
     """Raises ValueError naming the first direction that the model lacks, and those it has."""
-    known = [direction.name for direction in model.editable.directions]
+    directions = model.editable.directions
+    known = [direction.name for direction in directions]
+    accepted = {name for each in directions for name in (each.name, each.file_name)}
     for name in names:
-        if name not in known:
+        if name not in accepted:
             has = f"it has: {', '.join(known)}" if known else "it has no directions"
             raise ValueError(
                 f"Direction '{name}' is not in {model.label}; {has}. Use one of the model's names."
