@@ -177,7 +177,7 @@ def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Di
         if direction.name == name:
             return direction
     for direction in directions:
-        if direction.file_name == name:
+        if name and direction.file_name == name:
             return direction.as_in_file()
     names = ", ".join(direction.name for direction in directions) or "none"
     raise ValueError(f"Direction '{name}' is not in {owner}. It has: {names}.")

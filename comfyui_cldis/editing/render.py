@@ -19,7 +19,7 @@ from .changes import (
 )
 from .editable import EditableModel
 from .framing import Box, Origin, frame, resize, unframe
-from .latent import Latent
+from .latent import Latent, Source
 from .pipeline import decode, edit, preview
 
 Size = Literal["original", "model"]
@@ -149,11 +149,12 @@ def pixels_of(image: Tensor) -> Tensor:
 class TrackedPreview:
     """Edits of the same images over and over, at once: for sliders.
 
-    All that does not depend on the edit is done when it is made. Only the co-pilot draws, so
-    content that appears is blurred; `render` draws it sharp.
+    All that does not depend on the edit is done when it is made, and what it keeps is small: of the
+    originals only what it shows. Only the co-pilot draws, so content that appears is blurred;
+    `render` draws it sharp.
 
     Args:
-        latent: with sources.
+        latent: with sources; what it is edited already is shown too.
         longest: the longer side in pixels that previews have at most; None: the originals' own.
 
     Raises:
@@ -165,11 +166,15 @@ class TrackedPreview:
             raise ValueError("The latent does not keep its original images. Encode them anew.")
         _check_code(model, latent)
         self._model = model
-        codes = torch.stack([source.code for source in latent.sources])
-        self._latent = latent.with_z(codes.to(latent.z))
-        with torch.no_grad():
-            self._before = preview(model, self._latent)
         self._images = [_scaled(source.pixels, longest) for source in latent.sources]
+        codes = [source.code for source in latent.sources]
+        self._latent = Latent(
+            latent.z,
+            origins=latent.origins,
+            sources=tuple(map(Source, self._images, codes)),
+        )
+        with torch.no_grad():
+            self._before = preview(model, Latent(torch.stack(codes).to(latent.z)))
         self._regions = [
             _scaled_region(origin, image)
             for origin, image in zip(latent.origins, self._images, strict=True)
@@ -180,7 +185,12 @@ class TrackedPreview:
         """The unedited images at the size of the previews, one (C, H, W) each."""
         return self._images
 
-    def draw(self, edits: Mapping[str, SupportsFloat], *, strength: float = 1.0) -> list[Tensor]:
+    def draw(
+        self,
+        edits: Mapping[str, SupportsFloat] | Sequence[Mapping[str, SupportsFloat]],
+        *,
+        strength: float = 1.0,
+    ) -> list[Tensor]:
         """The images with edits as `pipeline.edit` takes them: one (C, H, W) each."""
         latent = edit(self._model, self._latent, edits)
         if not any(is_edited(latent)):

@@ -9,8 +9,19 @@ from torch.nn import functional
 
 def window_mean(images: Tensor, radius: int) -> Tensor:
     """Mean of (B, C, h, w) over windows of 2 * radius + 1 pixels, smaller ones at the edges."""
-    width = 2 * radius + 1
-    return functional.avg_pool2d(images, width, stride=1, padding=radius, count_include_pad=False)
+    return _mean_along(_mean_along(images, radius, -1), radius, -2)
+
+
+def _mean_along(images: Tensor, radius: int, dim: int) -> Tensor:
+    """Sums written out: on a CPU, pooling of 64 x 64 pixels takes several times as long."""
+    size = images.shape[dim]
+    total = images.clone()
+    for away in range(1, min(radius, size - 1) + 1):
+        total.narrow(dim, away, size - away).add_(images.narrow(dim, 0, size - away))
+        total.narrow(dim, 0, size - away).add_(images.narrow(dim, away, size - away))
+    place = torch.arange(size, dtype=images.dtype, device=images.device)
+    count = place.clamp(max=radius) + place.flip(0).clamp(max=radius) + 1
+    return total.div_(count if dim == -1 else count[:, None])
 
 
 def shrink_to(images: Tensor, side: int) -> Tensor:

@@ -77,7 +77,7 @@ def check_directions(model: LoadedModel, names: Mapping[str, Any] | tuple[str, .
     """Raises ValueError naming the first direction that the model lacks, and those it has."""
     directions = model.editable.directions
     known = [direction.name for direction in directions]
-    accepted = {name for each in directions for name in (each.name, each.file_name)}
+    accepted = {*known, *(each.file_name for each in directions if each.file_name)}
     for name in names:
         if name not in accepted:
             has = f"it has: {', '.join(known)}" if known else "it has no directions"
