@@ -29,6 +29,15 @@ def names_path(model: str | os.PathLike[str]) -> Path:
     return path.with_name(path.stem + ENDING)
 
 
+def names_fingerprint(model: str | os.PathLike[str]) -> str:
+    """A text that changes when the names beside a model file do; "" where there are none."""
+    try:
+        facts = names_path(model).stat()
+    except OSError:
+        return ""
+    return f"{facts.st_mtime_ns}-{facts.st_size}"
+
+
 def with_names(
     model: str | os.PathLike[str], directions: Sequence[Direction]
 ) -> tuple[Direction, ...]:

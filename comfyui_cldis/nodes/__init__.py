@@ -32,6 +32,7 @@ NODES = (
     ),
     ("CLDIS_Train", "train", "Train", "CLDis Train Model", ("CLDIS_MODEL",)),
     ("CLDIS_SampleImage", "sample_image", "SampleImage", "CLDis Sample Image", ("IMAGE",)),
+    ("CLDIS_LoadPreset", "preset", "LoadPreset", "CLDis Load Preset", ("STRING",)),
 )
 
 
@@ -45,9 +46,21 @@ def _node(file: str, name: str, outputs: tuple[str, ...]) -> Any:
         return stand_in(outputs, error)
 
 
+def _register_routes() -> None:
+    """Tells ComfyUI's server what the sliders ask for; without it the node shows text."""
+    try:
+        from .routes import register
+
+        register()
+    except (ImportError, OSError) as error:
+        if not missing(BASE):
+            logger.warning("CLDis Edit Sliders will show text, not sliders: %s", error)
+
+
 NODE_CLASS_MAPPINGS = {
     node_id: _node(file, name, outputs) for node_id, file, name, _, outputs in NODES
 }
 NODE_DISPLAY_NAME_MAPPINGS = {node_id: title for node_id, _, _, title, _ in NODES}
 
 log_missing()
+_register_routes()

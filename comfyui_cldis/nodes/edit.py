@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..editing.latent import Latent
 from ..editing.pipeline import edit
-from .edits import check_directions, check_latent, finite_amount, limited_amount, parse_edits
+from . import host
+from .edits import (
+    Amounts,
+    check_directions,
+    check_latent,
+    finite_amount,
+    limited_amount,
+    parse_edits,
+)
+from .live import LIVE
 from .packages import BASE, require
 from .sockets import (
     CATEGORY_EDIT,
@@ -70,7 +81,8 @@ class EditDirection:
 class EditSliders:
     DESCRIPTION = (
         "Moves a latent along many directions of the model at once. The amounts are one JSON "
-        "object, so the node works the same from the browser and over the API."
+        "object, so the node works the same from the browser, where it shows sliders, and over "
+        "the API."
     )
     CATEGORY = CATEGORY_EDIT
     SEARCH_ALIASES = [
@@ -100,11 +112,13 @@ class EditSliders:
                         "tooltip": (
                             'A JSON object {"direction": amount}, amounts in standard deviations, '
                             'such as {"skin": 1.5, "light": -1}. {} is no edit. CLDis Model Info '
-                            "lists the directions."
+                            "lists the directions. A list of such objects edits each image of a "
+                            "batch in its own way."
                         ),
                     },
                 ),
-            }
+            },
+            "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
     @classmethod
@@ -117,13 +131,23 @@ class EditSliders:
             return str(error)
         return True
 
-    def execute(self, model: LoadedModel, latent: Latent, edits: str) -> tuple[Latent]:
+    def execute(
+        self, model: LoadedModel, latent: Latent, edits: str, unique_id: str | None = None
+    ) -> Any:
         require(BASE)
-        return (_apply(model, latent, parse_edits(edits)),)
+        edited = _apply(model, latent, parse_edits(edits))
+        if unique_id is None or not host.has_listener():
+            return (edited,)
+        shown = {"token": LIVE.offer(model, latent), "model": model.label, "images": len(latent)}
+        return {"ui": {"cldis": [shown]}, "result": (edited,)}
 
 
-def _apply(model: LoadedModel, latent: Latent, amounts: dict[str, float]) -> Latent:
+def _apply(model: LoadedModel, latent: Latent, edits: Amounts | list[Amounts]) -> Latent:
     check_latent(model, latent)
+    limited = [_limited(model, each) for each in ([edits] if isinstance(edits, dict) else edits)]
+    return edit(model.editable, latent, limited[0] if isinstance(edits, dict) else limited)
+
+
+def _limited(model: LoadedModel, amounts: Amounts) -> Amounts:
     check_directions(model, amounts)
-    limited = {name: limited_amount(model, name, amount) for name, amount in amounts.items()}
-    return edit(model.editable, latent, limited)
+    return {name: limited_amount(model, name, amount) for name, amount in amounts.items()}

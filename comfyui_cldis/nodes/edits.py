@@ -17,11 +17,14 @@ EXAMPLE = '{"name": 1.5}'
 logger = logging.getLogger(__name__)
 
 
-def parse_edits(text: str) -> dict[str, float]:
-    """Reads the JSON object {direction: amount} of CLDis Edit Sliders; empty text is no edit.
+Amounts = dict[str, float]
 
-    Raises: ValueError for text that is no JSON object, a name given twice, or an amount that is
-        not a finite number.
+
+def parse_edits(text: str) -> Amounts | list[Amounts]:
+    """Reads the edits of CLDis Edit Sliders: a JSON object {direction: amount} for all images, or a
+    list with one for each; empty text is no edit.
+
+    Raises: ValueError for other text, a name given twice, or an amount that is not a finite number.
     """
     if not text.strip():
         return {}
@@ -32,10 +35,17 @@ def parse_edits(text: str) -> dict[str, float]:
             f"edits is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
             f"Write an object such as {EXAMPLE}."
         ) from None
+    if isinstance(found, list) and all(isinstance(each, dict) for each in found) and found:
+        return [_amounts(each) for each in found]
     if not isinstance(found, dict):
         raise ValueError(
-            f"edits is {_kind(found)}; expected a JSON object. Write it such as {EXAMPLE}."
+            f"edits is {_kind(found)}; expected a JSON object, or a list of one for each image. "
+            f"Write it such as {EXAMPLE}."
         )
+    return _amounts(found)
+
+
+def _amounts(found: dict[str, Any]) -> Amounts:
     return {name: finite_amount(name, amount) for name, amount in found.items()}
 
 

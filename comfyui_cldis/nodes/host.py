@@ -182,6 +182,12 @@ def raise_if_interrupted() -> None:
         management.throw_exception_if_processing_interrupted()
 
 
+def has_listener() -> bool:
+    """Whether a browser, or a script that listens, has queued what is running."""
+    server = getattr(sys.modules.get("server"), "PromptServer", None)
+    return getattr(getattr(server, "instance", None), "client_id", None) is not None
+
+
 def to_intermediate(tensor: Tensor) -> Tensor:
     """Moves a result to where ComfyUI keeps what travels between nodes."""
     management = sys.modules.get("comfy.model_management")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ..checkpoint.demo import demo_model_path
+from ..checkpoint.slider_names import names_fingerprint
 
 FOLDER = "cldis"
 EXTENSION = ".safetensors"
@@ -39,12 +40,14 @@ def find_model(name: str) -> Path:
 
 
 def fingerprint(name: str) -> str:
-    """A text that changes when the file does: modification time and size; 'missing' without one."""
+    """A text that changes when the file, or the names of its sliders beside it, do: modification
+    times and sizes; 'missing' without one."""
     try:
-        facts = os.stat(find_model(name))
+        path = find_model(name)
+        facts = os.stat(path)
     except OSError:
         return "missing"
-    return f"{facts.st_mtime_ns}-{facts.st_size}"
+    return f"{facts.st_mtime_ns}-{facts.st_size} {names_fingerprint(path)}".strip()
 
 
 def _folder_paths():
@@ -69,8 +72,11 @@ def _file_names() -> list[str]:
     return [name for name in names if name.lower().endswith(EXTENSION)]
 
 
-def _folders_text() -> str:
+def model_folders() -> list[str]:
+    """ComfyUI's folders of models, the first being models/cldis; none without ComfyUI."""
     folder_paths = _folder_paths()
-    if folder_paths is None:
-        return f"models/{FOLDER}"
-    return " or ".join(folder_paths.get_folder_paths(FOLDER))
+    return [] if folder_paths is None else list(folder_paths.get_folder_paths(FOLDER))
+
+
+def _folders_text() -> str:
+    return " or ".join(model_folders()) or f"models/{FOLDER}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..diffusion.noise import MAXIMUM_SEED
 from ..diffusion.samplers import SAMPLERS
 from ..editing.changes import METHODS
 from ..editing.editable import EditableModel
+from ..editing.render import TrackedPreview
 
 MODEL = "CLDIS_MODEL"  # carries a LoadedModel
 LATENT = "CLDIS_LATENT"  # carries a Latent, its tensors on ComfyUI's intermediate device
@@ -31,11 +32,13 @@ class LoadedModel:
         label: what the user chose in the loader; error messages call the model by it.
         editable: networks, schedule, statistics and directions.
         patcher: ComfyUI's handle for moving the networks between devices; None without ComfyUI.
+        previews: what `live` draws edits with, by token, so that it goes when the model goes.
     """
 
     label: str
     editable: EditableModel
     patcher: Any | None = None
+    previews: dict[str, TrackedPreview] = field(default_factory=dict, repr=False)
 
 
 def model_input() -> tuple[str, dict[str, Any]]:

@@ -248,3 +248,14 @@ def test_model_info_lists_all(loaded, run) -> None:
     for part in ("tiny.safetensors", "32 x 32", "yaw: -1.50 to +1.50", "left / right", "CC0"):
         assert part in text
     assert "psnr_db: 12.5" in text
+
+
+def test_each_image_of_a_batch_can_have_its_own_edits(loaded, latent, run) -> None:
+    edits = '[{"yaw": 1}, {}, {"yaw": -2}]'
+    together = run("CLDIS_EditSliders", model=loaded, latent=latent, edits=edits)
+    for index, each in enumerate(['{"yaw": 1}', "{}", '{"yaw": -2}']):
+        one = latent[index : index + 1]
+        alone = run("CLDIS_EditSliders", model=loaded, latent=one, edits=each)
+        assert torch.equal(together.z[index : index + 1], alone.z)
+    with pytest.raises(ValueError, match="edits for 2 images and 3 in the latent"):
+        run("CLDIS_EditSliders", model=loaded, latent=latent, edits="[{}, {}]")

@@ -27,8 +27,8 @@ EDITS = [
     ('{"yaw": 1, "yaw": 2}', "Direction 'yaw' stands twice in edits."),
     ("{yaw: 1}", "edits is not valid JSON: "),
     ("{'yaw': 1}", "edits is not valid JSON: "),
-    ("[1]", "edits is a list; expected a JSON object."),
-    ("3", "edits is 3; expected a JSON object."),
+    ("[1]", "edits is a list; expected a JSON object, or"),
+    ("3", "edits is 3; expected a JSON object, or"),
 ]
 
 

@@ -22,7 +22,7 @@ IDS = list(NODE_CLASS_MAPPINGS)
 
 def inputs_of(node: Any) -> dict[str, Any]:
     types = node.INPUT_TYPES()
-    assert set(types) <= {"required", "optional"}
+    assert set(types) <= {"required", "optional", "hidden"}
     return {**types["required"], **types.get("optional", {})}
 
 

@@ -1,0 +1,136 @@
+"""Edits drawn while a slider moves: of what the graph encoded last, without running it again.
+
+A run of CLDis Edit Sliders offers its latent and tells the browser a token that nobody can guess;
+the browser sends it back with amounts. Nothing here keeps a model: the previews are kept with the
+`LoadedModel` that they need, and go when ComfyUI drops it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..editing.latent import Latent
+from ..editing.render import TrackedPreview
+from .edits import check_directions
+from .sockets import LoadedModel
+
+LONGEST = 512  # pixels of the longer side
+MOST = 32  # offers kept; the oldest goes first
+
+
+class GoneError(LookupError):
+    """There is no such offer, or no longer."""
+
+
+class SupersededError(Exception):
+    """A newer request for the same picture has come meanwhile."""
+
+
+@dataclass
+class _Offer:
+    model: weakref.ref[LoadedModel]
+    latent: weakref.ref[Latent]
+    newest: int = 0
+
+
+class LivePreviews:
+    """The pictures that browsers may draw edits of; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._offers: dict[str, _Offer] = {}
+        self._lock = threading.Lock()
+        self._drawing = threading.Lock()  # one at a time: two would only share the processor
+
+    def __len__(self) -> int:
+        return len(self._offers)
+
+    def offer(self, model: LoadedModel, latent: Latent) -> str | None:
+        """Makes the first image of a latent available.
+
+        Returns: the token to ask for it, the same one for the same latent; None for a latent that
+            does not keep its images.
+        """
+        if not latent.sources:
+            return None
+        with self._lock:
+            for token, offer in self._offers.items():
+                if offer.latent() is latent and offer.model() is model:
+                    return token
+        token = secrets.token_urlsafe(16)
+        model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]), LONGEST)
+        with self._lock:
+            self._offers[token] = _Offer(weakref.ref(model), weakref.ref(latent))
+            gone = [key for key, each in self._offers.items() if each.model() is None]
+            for old in gone + list(self._offers)[: max(0, len(self._offers) - MOST)]:
+                self._drop(old)
+        return token
+
+    def num_requests(self, token: str) -> int:
+        """How many requests for a picture have come so far."""
+        return self._offers[token].newest
+
+    def draw(
+        self, token: str, edits: Mapping[str, float] | Sequence[Mapping[str, float]]
+    ) -> Tensor:
+        """The offered image with edits, (C, H, W), uint8 or float32 in [0, 1].
+
+        Args:
+            edits: as `parse_edits` gives them; of a list, the first image's.
+
+        Raises:
+            GoneError: nothing was offered under that token, or ComfyUI has freed its model.
+            SupersededError: another request came while this one waited.
+            ValueError: an unknown direction.
+        """
+        with self._lock:
+            offer = self._offers.pop(token, None)
+            if offer is not None:
+                self._offers[token] = offer  # used last, dropped last
+        model = None if offer is None else offer.model()
+        preview = None if model is None else model.previews.get(token)
+        if offer is None or model is None or preview is None:
+            with self._lock:
+                self._drop(token)
+            raise GoneError("The picture is no longer in memory. Run the workflow once more.")
+        amounts = edits if isinstance(edits, Mapping) else (edits[0] if edits else {})
+        check_directions(model, amounts)
+        limited = {
+            name: model.editable.direction(name).limited(amount) for name, amount in amounts.items()
+        }
+        with self._lock:
+            offer.newest += 1
+            ticket = offer.newest
+        with self._drawing:
+            if ticket != offer.newest:
+                raise SupersededError
+            with torch.inference_mode():
+                return preview.draw(limited)[0].cpu()
+
+    def _drop(self, token: str) -> None:
+        offer = self._offers.pop(token, None)
+        model = None if offer is None else offer.model()
+        if model is not None:
+            model.previews.pop(token, None)
+
+
+def _light(latent: Latent) -> Latent:
+    """The same latent with images of a byte for each value, which screens show anyway."""
+    return replace(
+        latent,
+        sources=tuple(
+            source
+            if source.pixels.dtype == torch.uint8
+            else replace(source, pixels=source.pixels.mul(255).round().to(torch.uint8))
+            for source in latent.sources
+        ),
+    )
+
+
+LIVE = LivePreviews()

@@ -1,0 +1,120 @@
+"""Presets: edits under a name, in `models/cldis/presets/MODEL/NAME.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..atomic_write import write_bytes
+from ..checkpoint.slider_names import checked
+from .edits import parse_edits
+from .model_files import BUNDLED, EXTENSION, find_model, model_folders
+
+FOLDER, ENDING = "presets", ".json"
+FORMAT, VERSION = "cldis_preset", 1
+FORBIDDEN = '<>:"/\\|?*'
+MAX_BYTES = 1 << 20
+
+
+def preset_names() -> list[str]:
+    """`MODEL/NAME` of all presets there are, sorted; reads no file."""
+    names = {
+        path.relative_to(root).with_suffix("").as_posix()
+        for root in _roots()
+        for path in root.glob(f"**/*{ENDING}")
+    }
+    return sorted(names, key=str.casefold)
+
+
+def presets_of(model_name: str) -> dict[str, Any]:
+    """The presets of one model: name -> edits. Those that cannot be read are passed over.
+
+    Raises: FileNotFoundError for a model that is not listed.
+    """
+    find_model(model_name)
+    prefix = _stem(model_name) + "/"
+    found = {}
+    for name in preset_names():
+        if name.startswith(prefix):
+            try:
+                found[name.removeprefix(prefix)] = json.loads(read_preset(name))
+            except ValueError:
+                continue
+    return found
+
+
+def read_preset(name: str) -> str:
+    """The edits of a preset that `preset_names` lists, as CLDis Edit Sliders takes them.
+
+    Raises: FileNotFoundError when there is none of that name, ValueError when it is damaged.
+    """
+    if name not in preset_names():  # so that no name leads out of the folders
+        known = ", ".join(preset_names()) or "none"
+        raise FileNotFoundError(
+            f"Preset '{name}' is not in models/cldis/{FOLDER}; there are: {known}. Choose one of "
+            "them, or save it in CLDis Edit Sliders."
+        )
+    path = next(found for root in _roots() if (found := root / f"{name}{ENDING}").is_file())
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"Preset '{name}' is larger than 1 MiB. Save it anew.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT or content["version"] != VERSION:
+            raise ValueError("format")
+        edits = json.dumps(content["edits"], ensure_ascii=False)
+        parse_edits(edits)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Preset '{name}' holds no edits that this release reads. Save it anew, or delete "
+            f"{path.name}."
+        ) from error
+    return edits
+
+
+def save_preset(model_name: str, name: str, edits: str) -> dict[str, Any]:
+    """Writes edits under a name, in place of a preset that has it.
+
+    Returns: as `presets_of`.
+    Raises: ValueError for a name or edits that cannot be, FileNotFoundError for a model that is not
+        listed, RuntimeError without a models folder, OSError when it cannot be written.
+    """
+    find_model(model_name)
+    name = checked(name)
+    if name.startswith(".") or name.endswith(".") or any(each in FORBIDDEN for each in name):
+        raise ValueError(
+            f"A preset cannot be called '{name}'. Leave out dots at the ends and {FORBIDDEN}"
+        )
+    parse_edits(edits)
+    roots = _roots(only_existing=False)
+    if not roots:
+        raise RuntimeError("There is no models folder to keep presets in. Start ComfyUI.")
+    path = roots[0] / f"{_stem(model_name)}/{name}{ENDING}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT, "version": VERSION, "edits": json.loads(edits or "{}")}
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    return presets_of(model_name)
+
+
+def fingerprint(name: str) -> str:
+    """A text that changes when the preset does; 'missing' without one."""
+    for root in _roots():
+        try:
+            facts = os.stat(root / f"{name}{ENDING}")
+        except (OSError, ValueError):
+            continue
+        return f"{facts.st_mtime_ns}-{facts.st_size}"
+    return "missing"
+
+
+def _stem(model_name: str) -> str:
+    """Presets of a model lie in a folder called like it, without its ending."""
+    if model_name == BUNDLED:
+        return "cldis_demo"
+    return model_name.replace("\\", "/").removesuffix(EXTENSION)
+
+
+def _roots(only_existing: bool = True) -> list[Path]:
+    roots = [Path(folder) / FOLDER for folder in model_folders()]
+    return [root for root in roots if root.is_dir()] if only_existing else roots

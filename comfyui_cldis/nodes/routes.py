@@ -1,0 +1,128 @@
+"""What the browser asks ComfyUI's server for: sliders, presets, and the picture while one moves.
+
+| route | gives |
+|---|---|
+| `GET /cldis/sliders?model=` | the sliders of a model (`slider_list`) |
+| `POST /cldis/sliders` | the same, after one got another name |
+| `GET /cldis/presets?model=` | the presets of a model (`preset_files`) |
+| `POST /cldis/presets` | the same, after one was saved |
+| `POST /cldis/preview` | a JPEG of the picture of a token with edits (`live`) |
+
+What is wrong comes back as JSON {"error": sentence} with 400 (the request), 404 (no such model),
+409 (a newer request came), 410 (the picture has gone) or 500.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from .edits import parse_edits
+from .live import LIVE, GoneError, SupersededError
+from .preset_files import presets_of, save_preset
+from .slider_list import name_slider, sliders_of
+
+logger = logging.getLogger(__name__)
+
+QUALITY = 92  # of the JPEG
+MAX_BYTES = 1 << 18  # of a request
+
+# Two: one draws, and one may find out meanwhile that it has been superseded.
+_workers = ThreadPoolExecutor(2, thread_name_prefix="cldis")
+
+
+def register() -> None:
+    """Adds the routes to ComfyUI's server; does nothing where there is none."""
+    server = getattr(sys.modules.get("server"), "PromptServer", None)
+    instance = getattr(server, "instance", None)
+    if instance is None:
+        return
+    from aiohttp import web
+
+    def answering(work: Callable[[dict[str, Any]], Any]):
+        async def handler(request: web.Request) -> web.Response:
+            try:
+                if (request.content_length or 0) > MAX_BYTES:
+                    raise ValueError("The request is larger than 256 kB. Send less.")
+                given = dict(request.query) if request.method == "GET" else await request.json()
+                loop = asyncio.get_running_loop()
+                result = await loop.run_in_executor(_workers, work, given)
+            except Exception as error:
+                return web.json_response({"error": str(error)}, status=_status(error))
+            if isinstance(result, bytes):
+                return web.Response(body=result, content_type="image/jpeg")
+            return web.json_response(result)
+
+        return handler
+
+    routes = instance.routes
+    routes.get("/cldis/sliders")(answering(_sliders))
+    routes.post("/cldis/sliders")(answering(_name))
+    routes.get("/cldis/presets")(answering(_presets))
+    routes.post("/cldis/presets")(answering(_save))
+    routes.post("/cldis/preview")(answering(_preview))
+
+
+def _status(error: Exception) -> int:
+    for kind, status in (
+        (FileNotFoundError, 404),
+        (ValueError, 400),
+        (SupersededError, 409),
+        (GoneError, 410),
+    ):
+        if isinstance(error, kind):
+            return status
+    logger.error("CL-Dis: a request failed.", exc_info=error)
+    return 500
+
+
+def _sliders(given: dict[str, Any]) -> dict[str, Any]:
+    return sliders_of(_text(given, "model"))
+
+
+def _name(given: dict[str, Any]) -> dict[str, Any]:
+    labels = (_text(given, "low", ""), _text(given, "high", ""))
+    return name_slider(
+        _text(given, "model"),
+        _text(given, "slider"),
+        _text(given, "name", ""),
+        labels,
+        given.get("flipped") is True,
+    )
+
+
+def _presets(given: dict[str, Any]) -> dict[str, Any]:
+    return presets_of(_text(given, "model"))
+
+
+def _save(given: dict[str, Any]) -> dict[str, Any]:
+    return save_preset(_text(given, "model"), _text(given, "name"), _text(given, "edits"))
+
+
+def _preview(given: dict[str, Any]) -> bytes:
+    return jpeg(LIVE.draw(_text(given, "token"), parse_edits(_text(given, "edits", "{}"))))
+
+
+def _text(given: Any, key: str, default: str | None = None) -> str:
+    value = given.get(key, default) if isinstance(given, dict) else None
+    if not isinstance(value, str):
+        raise ValueError(f"The request has no text '{key}'. Send a JSON object with one.")
+    return value
+
+
+def jpeg(pixels: Tensor) -> bytes:
+    """(1 or 3, H, W), uint8 or in [0, 1], as the bytes of a JPEG."""
+    if pixels.is_floating_point():
+        pixels = pixels.mul(255).round().clamp(0, 255).byte()
+    array = pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "JPEG", quality=QUALITY, subsampling=0)
+    return buffer.getvalue()

@@ -1,0 +1,123 @@
+"""Pictures that follow a slider: they look like the run, keep no model, and the newest wins."""
+
+from __future__ import annotations
+
+import gc
+import io
+import threading
+import weakref
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from comfyui_cldis.nodes import live as live_module
+from comfyui_cldis.nodes.live import GoneError, LivePreviews, SupersededError
+from comfyui_cldis.nodes.routes import jpeg
+from comfyui_cldis.nodes.sockets import LoadedModel
+
+
+@pytest.fixture
+def fresh(loaded: LoadedModel) -> LoadedModel:
+    return LoadedModel(loaded.label, loaded.editable)
+
+
+def test_the_picture_is_the_tracked_edit_that_a_run_gives(fresh, latent, run) -> None:
+    live = LivePreviews()
+    token = live.offer(fresh, latent)
+    edited = run("CLDIS_EditSliders", model=fresh, latent=latent, edits='{"yaw": 1.5}')
+    expected = run("CLDIS_Decode", model=fresh, latent=edited, method="tracked")[0]
+    found = live.draw(token, {"yaw": 1.5}).movedim(0, -1).float() / 255
+    assert (found - expected).abs().max() < 2.5 / 255  # bytes, not floats
+    original = live.draw(token, {}).movedim(0, -1).float() / 255
+    assert (original - expected).abs().max() > 0.02
+
+
+def test_an_earlier_edit_is_in_the_picture(fresh, latent, run) -> None:
+    live = LivePreviews()
+    moved = run("CLDIS_EditDirection", model=fresh, latent=latent, direction="yaw", amount=1.5)
+    chained = live.draw(live.offer(fresh, moved), {})
+    assert torch.equal(chained, live.draw(live.offer(fresh, latent), {"yaw": 1.5}))
+
+
+def test_the_same_latent_keeps_its_token_and_another_gets_its_own(fresh, latent) -> None:
+    live = LivePreviews()
+    token, other = live.offer(fresh, latent), latent[1:]
+    assert live.offer(fresh, latent) == token != live.offer(fresh, other)
+
+
+def test_no_model_is_kept(loaded, latent) -> None:
+    live = LivePreviews()
+    model = LoadedModel(loaded.label, loaded.editable)
+    token, there = live.offer(model, latent), weakref.ref(model)
+    live.draw(token, {"yaw": 1})
+    del model
+    gc.collect()
+    assert there() is None
+    with pytest.raises(GoneError, match="Run the workflow once more"):
+        live.draw(token, {"yaw": 1})
+    assert len(live) == 0
+
+
+def test_what_was_never_offered_is_gone_and_what_is_wrong_is_said(fresh, latent) -> None:
+    live = LivePreviews()
+    with pytest.raises(GoneError):
+        live.draw("guess", {})
+    with pytest.raises(ValueError, match="'smile' is not in tiny"):
+        live.draw(live.offer(fresh, latent), {"smile": 1})
+    assert live.offer(fresh, SimpleNamespace(sources=())) is None  # nothing to draw
+
+
+def test_offers_are_bounded_and_the_one_used_last_stays(fresh, latent) -> None:
+    live = LivePreviews()
+    kept = [latent[:1] for _ in range(live_module.MOST + 3)]
+    first = live.offer(fresh, kept[0])
+    for each in kept[1:]:
+        live.draw(first, {})
+        live.offer(fresh, each)
+    assert len(live) == len(fresh.previews) == live_module.MOST
+    live.draw(first, {})
+
+
+def test_the_newest_request_wins(fresh, latent) -> None:
+    live = LivePreviews()
+    token = live.offer(fresh, latent)
+    started, go_on, results = threading.Event(), threading.Event(), []
+    drawing = fresh.previews[token]
+
+    class Slow:
+        def draw(self, edits):
+            started.set()
+            assert go_on.wait(10)
+            return drawing.draw(edits)
+
+    fresh.previews[token] = Slow()
+
+    def ask(amount: float) -> None:
+        try:
+            live.draw(token, {"yaw": amount})
+            results.append(amount)
+        except SupersededError:
+            results.append(None)
+
+    threads = [threading.Thread(target=ask, args=(amount,)) for amount in (1.0, 2.0, 3.0)]
+    threads[0].start()
+    assert started.wait(10)
+    for number, thread in enumerate(threads[1:], start=2):
+        thread.start()
+        while live.num_requests(token) < number:  # it has taken its place in the queue
+            pass
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(results, key=str) == [1.0, 3.0, None]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_pictures_become_jpegs(channels: int, kind: torch.dtype) -> None:
+    pixels = torch.full((channels, 9, 17), 200 if kind == torch.uint8 else 200 / 255, dtype=kind)
+    image = Image.open(io.BytesIO(jpeg(pixels)))
+    assert (image.format, image.size, image.mode) == ("JPEG", (17, 9), "RGB")
+    assert image.getpixel((3, 3)) == (200, 200, 200)

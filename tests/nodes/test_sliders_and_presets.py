@@ -1,0 +1,104 @@
+"""What the browser is told of sliders and presets, and what it may change."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from comfyui_cldis.checkpoint import demo_model_path, read_header
+from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
+from comfyui_cldis.nodes.preset_files import presets_of, read_preset, save_preset
+from comfyui_cldis.nodes.slider_list import name_slider, sliders_of
+
+MODEL = "heads.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, make_folder_paths, monkeypatch) -> Path:
+    """models/cldis with a copy of the bundled model."""
+    models = tmp_path / "models"
+    (models / "cldis").mkdir(parents=True)
+    shutil.copy(demo_model_path(), models / "cldis" / MODEL)
+    paths = make_folder_paths(models_dir=str(models), folder_names_and_paths={}, base=tmp_path)
+    monkeypatch.setitem(sys.modules, "folder_paths", paths)
+    return models / "cldis"
+
+
+def test_sliders_come_in_the_order_of_the_model_with_pictures() -> None:
+    directions = read_header(demo_model_path()).directions
+    found = sliders_of(MODEL)["sliders"]
+    assert [each["id"] for each in found] == [each.name for each in directions]
+    for each, direction in zip(found, directions, strict=True):
+        assert (each["min"], each["max"]) == (direction.minimum, direction.maximum)
+        start, _, data = each["strip"].partition(",")
+        assert start == "data:image/png;base64"
+        strip = Image.open(io.BytesIO(base64.b64decode(data)))
+        side = direction.thumbnails.shape[1]
+        assert strip.size == (3 * side, side)
+
+
+def test_a_name_given_in_the_browser_is_shown_and_edits_keep_the_name_of_the_file(folder) -> None:
+    own = sliders_of(MODEL)["sliders"][0]
+    changed = name_slider(MODEL, own["id"], "glow", ("dull", "bright"), True)["sliders"][0]
+    assert (changed["id"], changed["name"]) == (own["id"], "glow")
+    assert (changed["low"], changed["high"], changed["flipped"]) == ("dull", "bright", True)
+    assert (changed["min"], changed["max"]) == (-own["max"], -own["min"])
+    before = NODE_CLASS_MAPPINGS["CLDIS_LoadModel"].IS_CHANGED(MODEL, "auto")
+    assert name_slider(MODEL, own["id"], "", ("", ""), False)["sliders"][0] == own
+    assert NODE_CLASS_MAPPINGS["CLDIS_LoadModel"].IS_CHANGED(MODEL, "auto") != before
+
+
+@pytest.mark.parametrize("model", ["none.safetensors", "../heads.safetensors", "", "/etc/passwd"])
+def test_only_models_that_are_listed_are_read(model: str) -> None:
+    for call in (sliders_of, presets_of, lambda name: save_preset(name, "a", "{}")):
+        with pytest.raises(FileNotFoundError, match="is not in"):
+            call(model)
+
+
+def test_presets_are_saved_listed_read_and_scaled(folder: Path) -> None:
+    found = save_preset(MODEL, "Évening glow", '{"light": -1.5, "skin": 1}')
+    assert found == {"Évening glow": {"light": -1.5, "skin": 1}} == presets_of(MODEL)
+    assert (folder / "presets" / "heads" / "Évening glow.json").is_file()
+    node = NODE_CLASS_MAPPINGS["CLDIS_LoadPreset"]
+    assert node.INPUT_TYPES()["required"]["preset"][0] == ["none", "heads/Évening glow"]
+    assert node.VALIDATE_INPUTS("heads/Évening glow") is True
+    assert json.loads(node().execute("heads/Évening glow", 2.0)[0]) == {"light": -3.0, "skin": 2.0}
+    assert node().execute("none", 1.0) == ("{}",)
+    each = save_preset(MODEL, "each", '[{"light": 1}, {}]')
+    assert each["each"] == [{"light": 1}, {}]
+    assert json.loads(node().execute("heads/each", 0.5)[0]) == [{"light": 0.5}, {}]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".a", "a\\b", "a:b", "a\nb", "x" * 61, "a."])
+def test_names_that_no_file_should_have_are_refused(name: str, folder: Path) -> None:
+    with pytest.raises(ValueError):
+        save_preset(MODEL, name, "{}")
+    assert not (folder / "presets").exists()
+
+
+def test_edits_that_are_none_are_not_saved() -> None:
+    with pytest.raises(ValueError, match="not valid JSON"):
+        save_preset(MODEL, "a", "{")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": "cldis_preset", "version": 1}'])
+def test_a_damaged_preset_is_named_and_the_others_stay(folder: Path, content: str) -> None:
+    save_preset(MODEL, "good", "{}")
+    (folder / "presets" / "heads" / "bad.json").write_text(content)
+    assert presets_of(MODEL) == {"good": {}}
+    sentence = NODE_CLASS_MAPPINGS["CLDIS_LoadPreset"].VALIDATE_INPUTS("heads/bad")
+    assert "heads/bad" in sentence and "bad.json" in sentence
+
+
+def test_no_name_leads_out_of_the_folder(folder: Path) -> None:
+    (folder / "secret.json").write_text('{"format": "cldis_preset", "version": 1, "edits": {}}')
+    (folder / "presets").mkdir()
+    with pytest.raises(FileNotFoundError, match="Choose one of"):
+        read_preset("../secret")
