@@ -12,6 +12,7 @@ from ..editing.direction import LIMIT, as_number
 from ..editing.latent import Latent
 from .sockets import LoadedModel
 
+PARKED = "#"
 EXAMPLE = '{"name": 1.5}'
 
 logger = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ Amounts = dict[str, float]
 
 def parse_edits(text: str) -> Amounts | list[Amounts]:
     """Reads the edits of CLDis Edit Sliders: a JSON object {direction: amount} for all images, or a
-    list with one for each; empty text is no edit.
+    list with one for each; empty text is no edit. "#direction" is passed over: so the sliders keep
+    the amounts of directions that the model at hand lacks.
 
     Raises: ValueError for other text, a name given twice, or an amount that is not a finite number.
     """
@@ -46,7 +48,11 @@ def parse_edits(text: str) -> Amounts | list[Amounts]:
 
 
 def _amounts(found: dict[str, Any]) -> Amounts:
-    return {name: finite_amount(name, amount) for name, amount in found.items()}
+    return {
+        name: finite_amount(name, amount)
+        for name, amount in found.items()
+        if not name.startswith(PARKED)
+    }
 
 
 def finite_amount(name: str, amount: Any) -> float:
