@@ -33,6 +33,13 @@ NODES = (
     ("CLDIS_Train", "train", "Train", "CLDis Train Model", ("CLDIS_MODEL",)),
     ("CLDIS_SampleImage", "sample_image", "SampleImage", "CLDis Sample Image", ("IMAGE",)),
     ("CLDIS_LoadPreset", "preset", "LoadPreset", "CLDis Load Preset", ("STRING",)),
+    (
+        "CLDIS_TransferFactors",
+        "transfer",
+        "TransferFactors",
+        "CLDis Transfer Factors",
+        ("CLDIS_LATENT",),
+    ),
 )
 
 
