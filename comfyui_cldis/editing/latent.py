@@ -19,10 +19,26 @@ class Source:
         pixels: (C, H, W) uint8, or float32 in [0, 1], as they were given; C is that of the model,
             or one more with alpha last. Never changed, and copied nowhere.
         code: (N,), z of the item before any edit.
+        between: of a frame between two images, those two; pixels and code are of the first.
     """
 
     pixels: Tensor
     code: Tensor
+    between: Between | None = None
+
+
+@dataclass(frozen=True)
+class Between:
+    """The two images that a frame lies between, see `morph`.
+
+    Attributes:
+        first, second: latents of one item each, with sources.
+        share: in [0, 1], of the second in the pixels of the frame.
+    """
+
+    first: Latent
+    second: Latent
+    share: float
 
 
 @dataclass(frozen=True)

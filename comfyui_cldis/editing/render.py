@@ -20,6 +20,7 @@ from .changes import (
 from .editable import EditableModel
 from .framing import Box, Origin, frame, resize, unframe
 from .latent import Latent, Source
+from .morph import blended, ends
 from .pipeline import decode, edit, preview
 
 Size = Literal["original", "model"]
@@ -44,7 +45,8 @@ def render(
 
     An item with a source comes back as its original with the edit in it: what does not change
     keeps its pixels bit for bit, as does all outside of the square that the model saw. An item
-    without one is drawn at the model's size, and enlarged to that of its origin.
+    without one is drawn at the model's size, and enlarged to that of its origin. A frame between
+    two images is both of them, edited to its code, one faded into the other.
 
     Args:
         method: how an edit is found. "tracked": in the co-pilot's previews, at once; "decoded":
@@ -86,6 +88,21 @@ def render(
         )
         return [pixels_of(image) for image in enlarged(drawn, latent.origins, size)]
     _check_code(model, latent)
+    if any(source.between for source in latent.sources):
+        both, rows = ends(latent)
+        images = render(
+            model,
+            both,
+            method=method,
+            size=size,
+            strength=strength,
+            mask=mask if mask is None or len(mask) == 1 else mask[rows],
+            sampler=sampler,
+            num_steps=num_steps,
+            seed=seed,
+            on_step=on_step,
+        )
+        return blended(latent, images, rows, fit=size == "original")
     masks = _masks(mask, latent)
     chosen = [
         index

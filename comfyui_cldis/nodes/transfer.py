@@ -43,7 +43,8 @@ class TransferFactors:
                         "default": "",
                         "tooltip": (
                             "Names of directions with commas between them, such as: skin, light. "
-                            "Empty: all of the model's; a few look better. CLDis Model Info lists them."
+                            "Empty: all of the model's; a few look better. CLDis Model Info lists "
+                            "them."
                         ),
                     },
                 ),
