@@ -40,6 +40,7 @@ NODES = (
         "CLDis Transfer Factors",
         ("CLDIS_LATENT",),
     ),
+    ("CLDIS_Interpolate", "interpolate", "Interpolate", "CLDis Interpolate", ("CLDIS_LATENT",)),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..diffusion.noise import MAXIMUM_SEED
 from ..diffusion.samplers import SAMPLERS
 from ..editing.changes import METHODS
+from ..editing.easing import EASINGS
 from ..editing.editable import EditableModel
 from ..editing.render import TrackedPreview
 
@@ -104,6 +105,11 @@ def method_input() -> tuple[list[str], dict[str, Any]]:
         "decoded where something appears or the model's previews are too coarse."
     )
     return (list(METHODS), {"default": METHODS[0], "tooltip": tooltip})
+
+
+def easing_input() -> tuple[list[str], dict[str, Any]]:
+    tooltip = "How the movement runs. linear: at one speed. smooth: it starts and ends slowly."
+    return (list(EASINGS), {"default": EASINGS[0], "tooltip": tooltip})
 
 
 def strength_input() -> tuple[str, dict[str, Any]]:
