@@ -41,6 +41,7 @@ NODES = (
         ("CLDIS_LATENT",),
     ),
     ("CLDIS_Interpolate", "interpolate", "Interpolate", "CLDis Interpolate", ("CLDIS_LATENT",)),
+    ("CLDIS_Animate", "animate", "Animate", "CLDis Animate", ("IMAGE",)),
 )
 
 
