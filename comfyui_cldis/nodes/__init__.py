@@ -43,6 +43,7 @@ NODES = (
     ("CLDIS_Interpolate", "interpolate", "Interpolate", "CLDis Interpolate", ("CLDIS_LATENT",)),
     ("CLDIS_Animate", "animate", "Animate", "CLDis Animate", ("IMAGE",)),
     ("CLDIS_Sample", "sample", "Sample", "CLDis Sample", ("CLDIS_LATENT", "IMAGE")),
+    ("CLDIS_Compare", "compare", "Compare", "CLDis Compare", ("IMAGE",)),
 )
 
 
