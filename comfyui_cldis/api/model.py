@@ -18,11 +18,17 @@ from ..checkpoint.summary import as_json
 from ..diffusion.samplers import OnStep
 from ..editing import pipeline
 from ..editing.changes import Method
-from ..editing.direction import Direction
+from ..editing.direction import Direction, as_number
+from ..editing.easing import Easing
 from ..editing.editable import EditableModel
 from ..editing.framing import Box
+from ..editing.keyframes import amounts_at_frames, keyframes_from
 from ..editing.latent import Latent
+from ..editing.morph import morph
 from ..editing.render import Size, TrackedPreview, enlarged, pixels_of, render
+from ..editing.sampling import NUM_STEPS, SAMPLER, TRUNCATION
+from ..editing.sampling import sample_images as draw_samples
+from ..editing.transfer import transfer
 from .images import (
     ImageInput,
     ImageOutput,
@@ -186,13 +192,110 @@ class Model:
         """
         return pipeline.traverse(self.editable, _checked(latent), name, amounts)
 
-    def interpolate(self, first: Latent, second: Latent, fraction: float) -> Latent:
-        """Between two latents of as many items: 0 gives `first`, 1 gives `second`.
+    def interpolate(
+        self, first: Latent, second: Latent, fraction: float | Sequence[float]
+    ) -> Latent:
+        """Between two latents: 0 gives `first`, 1 gives `second`.
+
+        Where both keep their images, `decode` morphs them at the first one's size: both are edited
+        to the code between them, and one fades into the other.
+
+        Args:
+            first, second: of as many items, or one of them of a single one.
+            fraction: from 0 to 1, or K of them.
+
+        Returns:
+            As many items, or K for each, those of the first item first.
 
         Raises:
             ValueError: latents that do not fit each other, or a fraction not from 0 to 1.
         """
-        return pipeline.interpolate(_checked(first), _checked(second), fraction)
+        given: Any = fraction
+        is_one = isinstance(given, str) or as_number(given) is not None
+        return morph(_checked(first), _checked(second), [given] if is_one else list(given))
+
+    def transfer(
+        self,
+        latent: Latent,
+        reference: Latent,
+        names: Sequence[str] = (),
+        *,
+        strength: float = 1.0,
+    ) -> Latent:
+        """Moves items along directions until they lie where the reference does on them.
+
+        Args:
+            reference: one item for all, or one for each.
+            names: of directions, solved together by least squares; none: all of the model.
+            strength: 0 to 2, share of the way; 0 changes nothing.
+
+        Raises:
+            ValueError: a name that is no direction of this model, latents that do not fit each
+                other, or a strength out of range.
+        """
+        return transfer(self.editable, _checked(latent), _checked(reference), names, strength)
+
+    def animate(
+        self,
+        latent: Latent,
+        keyframes: Mapping[int, Mapping[str, float]],
+        *,
+        frames: int = 0,
+        easing: Easing = "linear",
+        loop: bool = False,
+    ) -> Latent:
+        """Each item at each frame of an animation, on top of the edits it has.
+
+        Args:
+            keyframes: number of a frame, from 0 -> the edits there, as `edit` takes them; a
+                direction that one does not name is 0 there.
+            frames: how many there are; 0: until the last keyframe, and in a loop back again.
+            easing: from keyframe to keyframe: "linear", or "smooth", which starts and ends slowly.
+            loop: go back from the last keyframe to the first, which comes again after the end.
+
+        Returns:
+            All frames of the first item, then those of the next.
+
+        Raises:
+            ValueError: as `edit`, no keyframes, or a frame out of range.
+        """
+        found = keyframes_from(
+            [{"frame": frame, "edits": edits} for frame, edits in keyframes.items()]
+        )
+        amounts = amounts_at_frames(found, frames, easing=easing, loop=loop)
+        walk = _checked(latent).repeat(len(amounts))
+        return pipeline.edit(self.editable, walk, amounts * len(latent))
+
+    def sample(
+        self,
+        count: int = 1,
+        *,
+        seed: int = 0,
+        truncation: float = TRUNCATION,
+        sampler: str = SAMPLER,
+        num_steps: int = NUM_STEPS,
+        on_step: OnStep | None = None,
+    ) -> Latent:
+        """New images at the model's size, which can be edited like encoded ones.
+
+        Args:
+            count: how many; item b depends on seed + b alone.
+            truncation: 0 to 1.5; 0: all of the mean code; 1: as varied as in training.
+            sampler, num_steps: of the decoder.
+            on_step: called with each step (index, total, x0); what it raises cancels.
+
+        Raises:
+            ValueError: a number out of range, or bad sampler settings.
+        """
+        return draw_samples(
+            self.editable,
+            count,
+            seed,
+            truncation=truncation,
+            sampler=sampler,
+            num_steps=num_steps,
+            on_step=on_step,
+        )
 
     @overload
     def decode(

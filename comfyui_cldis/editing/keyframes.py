@@ -6,7 +6,8 @@ import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex
 
 from .direction import check_amount
 from .easing import eased
@@ -139,6 +140,8 @@ def _keyframe(item: Any) -> Keyframe:
     frame, edits = item["frame"], item["edits"]
     if isinstance(frame, float) and frame.is_integer():
         frame = int(frame)
+    if isinstance(frame, SupportsIndex) and not isinstance(frame, bool):
+        frame = index(frame)
     if type(frame) is not int or not 0 <= frame < MAXIMUM_FRAMES:
         raise ValueError(
             f"A keyframe is at frame {json.dumps(frame, default=repr)[:40]}. Use whole numbers "

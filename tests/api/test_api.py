@@ -251,6 +251,40 @@ def test_traverse_and_interpolate(model: cldis.Model, path: Path, pixels: np.nda
     first, second = latent[0:1], latent[1:2]
     assert torch.equal(model.interpolate(first, second, 0).z, first.z)
     assert torch.equal(model.interpolate(first, second, 1).z, second.z)
+    frames = model.interpolate(first, latent, np.linspace(0, 1, 3))
+    assert len(frames) == 6 and torch.equal(frames.z[5], second.z[0])
+    images = model.decode(frames, output="numpy", method="tracked")
+    assert np.array_equal(images[0] * 255, np.asarray(Image.open(path), np.float32))
+    assert np.array_equal(np.rint(images[5] * 255), pixels // 4)
+    with pytest.raises(ValueError, match="The fraction is 'half'"):
+        model.interpolate(first, second, "half")  # type: ignore[arg-type]
+
+
+def test_transfer(model: cldis.Model, path: Path, pixels: np.ndarray) -> None:
+    latent = model.encode([path, pixels // 4], inversion_steps=0)
+    moved = model.transfer(latent[:1], latent[1:], ["yaw"])
+    torch.testing.assert_close(moved.z[:, 0], latent.z[1:, 0])
+    assert torch.equal(moved.z[:, 1:], latent.z[:1, 1:])
+    assert torch.equal(model.transfer(latent, latent[:1], strength=0).z, latent.z)
+
+
+def test_animate(model: cldis.Model, path: Path) -> None:
+    latent = model.encode([path, path], inversion_steps=0)
+    walk = model.animate(latent, {np.int64(0): {}, 2: {"yaw": 1.0}}, loop=True)
+    assert len(walk) == 8
+    for index, amount in enumerate((0, 0.5, 1, 0.5)):
+        assert torch.equal(walk.z[4 + index], model.edit(latent, {"yaw": amount}).z[1])
+    with pytest.raises(ValueError, match="There are no keyframes"):
+        model.animate(latent, {})
+
+
+def test_sample(model: cldis.Model) -> None:
+    latent = model.sample(2, seed=3, num_steps=STEPS)
+    first, second = model.decode(latent)
+    assert first.size == (32, 32) and first.tobytes() != second.tobytes()
+    assert model.decode(model.sample(seed=4, num_steps=STEPS))[0].size == (32, 32)
+    moved = model.decode(model.edit(latent, {"yaw": 1.0}), method="tracked")
+    assert moved[0].tobytes() != first.tobytes()
 
 
 def test_a_seed_draws_the_same_again_and_counts_up_along_the_batch(
