@@ -16,15 +16,17 @@ from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = "train_model.api.json"
 # The one that trains for minutes is in test_train_e2e.py.
-WORKFLOWS = sorted(set((ROOT / "workflows").glob("*.api.json")) - {ROOT / "workflows" / TRAINING})
-EDIT = json.loads((ROOT / "workflows" / "edit_image.api.json").read_text(encoding="utf-8"))
+WORKFLOWS = sorted(
+    set((ROOT / "workflows" / "api").glob("*.json")) - {ROOT / "workflows" / "api" / TRAINING}
+)
+EDIT = json.loads((ROOT / "workflows" / "api" / "edit_image.api.json").read_text(encoding="utf-8"))
 LOAD_IMAGE, LOAD_MODEL, ENCODE, SLIDERS, DECODE, SAVE = "123456"
 
 
 def tiny_graph(edits: Any = '{"yaw": 1}', model: str = "tiny.safetensors", steps: int = 3) -> Any:
     """The shipped workflow with the tiny model and few steps."""
     graph = copy.deepcopy(EDIT)
-    graph[LOAD_IMAGE]["inputs"]["image"] = "wide.png"
+    graph[LOAD_IMAGE] = {"class_type": "LoadImage", "inputs": {"image": "wide.png"}}
     graph[LOAD_MODEL]["inputs"]["model_name"] = model
     graph[ENCODE]["inputs"]["inversion_steps"] = steps
     graph[SLIDERS]["inputs"]["edits"] = edits

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-EDIT = json.loads((ROOT / "workflows" / "edit_image.api.json").read_text(encoding="utf-8"))
+EDIT = json.loads((ROOT / "workflows" / "api" / "edit_image.api.json").read_text(encoding="utf-8"))
 LOAD_IMAGE, LOAD_MODEL, ENCODE, SLIDERS, DECODE, SAVE = "123456"
 MORE = "7"  # and following: nodes that a test adds
 WIDTH, HEIGHT = 512, 384
@@ -22,7 +22,7 @@ SQUARE = (slice(None), slice(64, 448))  # the central one
 def edit_graph(edits: str = '{"yaw": 1.5}', **decode: Any) -> Any:
     """The shipped workflow with the large image, the tiny model, few steps and a strong edit."""
     graph = copy.deepcopy(EDIT)
-    graph[LOAD_IMAGE]["inputs"]["image"] = "large.png"
+    graph[LOAD_IMAGE] = {"class_type": "LoadImage", "inputs": {"image": "large.png"}}
     graph[LOAD_MODEL]["inputs"]["model_name"] = "tiny.safetensors"
     graph[ENCODE]["inputs"]["inversion_steps"] = 3
     graph[SLIDERS]["inputs"]["edits"] = edits

@@ -16,8 +16,10 @@ from PIL import Image
 from comfyui_cldis.checkpoint import read_header
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOW = json.loads((ROOT / "workflows" / "train_model.api.json").read_text(encoding="utf-8"))
-TRAIN, INFO, TEXT, LOAD_IMAGE, ENCODE, DECODE, SAVE = "1234567"
+WORKFLOW = json.loads(
+    (ROOT / "workflows" / "api" / "train_model.api.json").read_text(encoding="utf-8")
+)
+TRAIN, INFO, TEXT, LOAD_IMAGE, ENCODE, SLIDERS, DECODE, SAVE = "12345678"
 TRAIN_SEC = 900
 STEPS = 8
 NUM_IMAGES = 5
@@ -27,7 +29,7 @@ def training_graph(**inputs: Any) -> Any:
     """The shipped workflow with few steps on few images."""
     graph = copy.deepcopy(WORKFLOW)
     graph[TRAIN]["inputs"] |= {"folder": "few", "steps": STEPS} | inputs
-    graph[LOAD_IMAGE]["inputs"]["image"] = "wide.png"
+    graph[LOAD_IMAGE] = {"class_type": "LoadImage", "inputs": {"image": "wide.png"}}
     graph[ENCODE]["inputs"]["inversion_steps"] = 3
     graph[DECODE]["inputs"]["steps"] = 3
     return graph
