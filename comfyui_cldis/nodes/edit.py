@@ -15,6 +15,7 @@ from .edits import (
     limited_amount,
     parse_edits,
 )
+from .graph_key import upstream_key
 from .live import LIVE
 from .packages import BASE, require
 from .sockets import (
@@ -25,6 +26,8 @@ from .sockets import (
     latent_input,
     model_input,
 )
+
+SHOWN = ("model", "latent")  # the inputs of CLDis Edit Sliders that its picture depends on
 
 
 class EditDirection:
@@ -118,7 +121,7 @@ class EditSliders:
                     },
                 ),
             },
-            "hidden": {"unique_id": "UNIQUE_ID"},
+            "hidden": {"unique_id": "UNIQUE_ID", "prompt": "PROMPT"},
         }
 
     @classmethod
@@ -132,14 +135,18 @@ class EditSliders:
         return True
 
     def execute(
-        self, model: LoadedModel, latent: Latent, edits: str, unique_id: str | None = None
-    ) -> Any:
+        self,
+        model: LoadedModel,
+        latent: Latent,
+        edits: str,
+        unique_id: str | None = None,
+        prompt: Any = None,
+    ) -> tuple[Latent]:
         require(BASE)
         edited = _apply(model, latent, parse_edits(edits))
-        if unique_id is None or not host.has_listener():
-            return (edited,)
-        shown = {"token": LIVE.offer(model, latent), "model": model.label, "images": len(latent)}
-        return {"ui": {"cldis": [shown]}, "result": (edited,)}
+        if unique_id is not None and unique_id in (prompt or {}) and host.has_listener():
+            LIVE.offer(upstream_key(prompt, unique_id, SHOWN), model, latent)
+        return (edited,)
 
 
 def _apply(model: LoadedModel, latent: Latent, edits: Amounts | list[Amounts]) -> Latent:

@@ -188,6 +188,16 @@ def has_listener() -> bool:
     return getattr(getattr(server, "instance", None), "client_id", None) is not None
 
 
+def graph_of(server: Any, prompt_id: str) -> dict[str, Any]:
+    """The graph of a prompt that ComfyUI runs or has run; {} for another."""
+    queue = server.prompt_queue
+    for _, running_id, graph, *_ in queue.get_current_queue_volatile()[0]:
+        if running_id == prompt_id:
+            return graph
+    found = queue.get_history(prompt_id, map_function=lambda entry: entry["prompt"][2])
+    return found.get(prompt_id, {})
+
+
 def to_intermediate(tensor: Tensor) -> Tensor:
     """Moves a result to where ComfyUI keeps what travels between nodes."""
     management = sys.modules.get("comfy.model_management")

@@ -1,8 +1,9 @@
 """Edits drawn while a slider moves: of what the graph encoded last, without running it again.
 
-A run of CLDis Edit Sliders offers its latent and tells the browser a token that nobody can guess;
-the browser sends it back with amounts. Nothing here keeps a model: the previews are kept with the
-`LoadedModel` that they need, and go when ComfyUI drops it.
+A run of CLDis Edit Sliders offers its latent under the key of the graph that led to it. The browser
+names a run of its own, whose id nobody can guess, gets a token for it, and sends that with amounts.
+Nothing here keeps a model: the previews are kept with the `LoadedModel` that they need, and go when
+ComfyUI drops it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from .edits import check_directions
 from .sockets import LoadedModel
 
 LONGEST = 512  # pixels of the longer side
+GONE = "There is no picture of this in memory. Run the workflow once more."
 MOST = 32  # offers kept; the oldest goes first
 
 
@@ -35,8 +38,10 @@ class SupersededError(Exception):
 
 @dataclass
 class _Offer:
+    key: str
     model: weakref.ref[LoadedModel]
     latent: weakref.ref[Latent]
+    num_images: int
     newest: int = 0
 
 
@@ -51,26 +56,40 @@ class LivePreviews:
     def __len__(self) -> int:
         return len(self._offers)
 
-    def offer(self, model: LoadedModel, latent: Latent) -> str | None:
-        """Makes the first image of a latent available.
-
-        Returns: the token to ask for it, the same one for the same latent; None for a latent that
-            does not keep its images.
-        """
+    def offer(self, key: str, model: LoadedModel, latent: Latent) -> None:
+        """Makes the first image of a latent available, if it keeps its images."""
         if not latent.sources:
-            return None
+            return
         with self._lock:
-            for token, offer in self._offers.items():
+            for offer in self._offers.values():
                 if offer.latent() is latent and offer.model() is model:
-                    return token
+                    offer.key = key
+                    return
         token = secrets.token_urlsafe(16)
         model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]), LONGEST)
         with self._lock:
-            self._offers[token] = _Offer(weakref.ref(model), weakref.ref(latent))
-            gone = [key for key, each in self._offers.items() if each.model() is None]
-            for old in gone + list(self._offers)[: max(0, len(self._offers) - MOST)]:
-                self._drop(old)
-        return token
+            gone = [
+                other
+                for other, each in self._offers.items()
+                if each.model() is None or each.key == key
+            ]
+            for other in gone:
+                self._drop(other)
+            self._offers[token] = _Offer(key, weakref.ref(model), weakref.ref(latent), len(latent))
+            while len(self._offers) > MOST:
+                self._drop(next(iter(self._offers)))
+
+    def find(self, key: str) -> dict[str, Any]:
+        """The offer under a key: its token, the model's name, and how many images there are.
+
+        Raises: GoneError when there is none.
+        """
+        with self._lock:
+            for token, offer in self._offers.items():
+                model = offer.model()
+                if offer.key == key and model is not None:
+                    return {"token": token, "model": model.label, "images": offer.num_images}
+        raise GoneError(GONE)
 
     def num_requests(self, token: str) -> int:
         """How many requests for a picture have come so far."""
@@ -98,7 +117,7 @@ class LivePreviews:
         if offer is None or model is None or preview is None:
             with self._lock:
                 self._drop(token)
-            raise GoneError("The picture is no longer in memory. Run the workflow once more.")
+            raise GoneError(GONE)
         amounts = edits if isinstance(edits, Mapping) else (edits[0] if edits else {})
         check_directions(model, amounts)
         limited = {

@@ -6,6 +6,7 @@
 | `POST /cldis/sliders` | the same, after one got another name |
 | `GET /cldis/presets?model=` | the presets of a model (`preset_files`) |
 | `POST /cldis/presets` | the same, after one was saved |
+| `GET /cldis/picture?prompt=&node=` | the token of what a node was given in a run |
 | `POST /cldis/preview` | a JPEG of the picture of a token with edits (`live`) |
 
 What is wrong comes back as JSON {"error": sentence} with 400 (the request), 404 (no such model),
@@ -25,8 +26,11 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from . import host
+from .edit import SHOWN
 from .edits import parse_edits
-from .live import LIVE, GoneError, SupersededError
+from .graph_key import upstream_key
+from .live import GONE, LIVE, GoneError, SupersededError
 from .preset_files import presets_of, save_preset
 from .slider_list import name_slider, sliders_of
 
@@ -68,6 +72,7 @@ def register() -> None:
     routes.post("/cldis/sliders")(answering(_name))
     routes.get("/cldis/presets")(answering(_presets))
     routes.post("/cldis/presets")(answering(_save))
+    routes.get("/cldis/picture")(answering(lambda given: _picture(given, instance)))
     routes.post("/cldis/preview")(answering(_preview))
 
 
@@ -105,6 +110,15 @@ def _presets(given: dict[str, Any]) -> dict[str, Any]:
 
 def _save(given: dict[str, Any]) -> dict[str, Any]:
     return save_preset(_text(given, "model"), _text(given, "name"), _text(given, "edits"))
+
+
+def _picture(given: dict[str, Any], server: Any) -> dict[str, Any]:
+    graph = host.graph_of(server, _text(given, "prompt"))
+    try:
+        key = upstream_key(graph, _text(given, "node"), SHOWN)
+    except KeyError:
+        raise GoneError(GONE) from None
+    return LIVE.find(key)
 
 
 def _preview(given: dict[str, Any]) -> bytes:

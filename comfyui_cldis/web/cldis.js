@@ -1,19 +1,22 @@
 // The pack's part in the browser. Without it, or where it fails, the nodes keep their plain inputs.
-
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { SliderNode } from "./slider_node.js";
 
+const shown = new Set();
+const comfy = {
+  fetchApi: (path, options) => api.fetchApi(path, options),
+  root: () => app.rootGraph ?? app.graph?.rootGraph ?? app.graph,
+  isModern: () => globalThis.LiteGraph?.vueNodesMode === true,
+  closed: (each) => shown.delete(each),
+};
+api.addEventListener("execution_success", ({ detail }) => shown.forEach((each) => each.ran(detail.prompt_id)));
 app.registerExtension({
   name: "cldis.sliders",
   nodeCreated(node) {
     if (node.comfyClass !== "CLDIS_EditSliders") return;
     try {
-      new SliderNode(node, {
-        fetchApi: (path, options) => api.fetchApi(path, options),
-        root: () => app.rootGraph ?? app.graph?.rootGraph ?? app.graph,
-        isModern: () => globalThis.LiteGraph?.vueNodesMode === true,
-      });
+      shown.add(new SliderNode(node, comfy));
     } catch (error) {
       console.warn("CL-Dis: the sliders cannot be shown; edit the text instead.", error);
     }

@@ -3,7 +3,6 @@
 // Edits are written with the names, and in the sense, of the model file (`id`), so that a workflow
 // means the same to everybody; `flipped` sliders show the negative. Directions that the connected
 // model lacks are kept as "#name", which Python passes over, until a model that has them is back.
-
 const PARKED = "#";
 
 /** {amounts: {id: number}, parked: {name: number}}, or null for text that sliders cannot show. */
@@ -34,34 +33,27 @@ export function writeEdits({ amounts, parked }) {
   return JSON.stringify(Object.fromEntries([...kept, ...away]));
 }
 
-/** An amount as a slider shows it, or back: rounded, close to 0 it is 0. */
-export function turned(slider, amount) {
-  const near = (slider.max - slider.min) / 100;
-  const rounded = Math.abs(amount) < near ? 0 : Math.round(amount * 1000) / 1000;
-  return slider.flipped && rounded !== 0 ? -rounded : rounded;
-}
+/** An amount as a slider shows it -> as it is written, or back. */
+export const turned = (slider, amount) => (slider.flipped && amount !== 0 ? -amount : amount);
+
+/** Rounded, and 0 when it is close to it. */
+export const snapped = ({ min, max }, amount) =>
+  Math.abs(amount) < (max - min) / 100 ? 0 : Math.round(amount * 1000) / 1000;
 
 /** Amounts within the safe ranges of the sliders, most of them small. */
 export function randomAmounts(sliders, random = Math.random) {
-  const draw = ({ min, max }) => {
-    const share = random() + random() - 1;
-    return share < 0 ? -share * min : share * max;
-  };
-  return Object.fromEntries(sliders.map((each) => [each.id, turned(each, draw(each))]));
+  const draw = ({ min, max }, share) => (share < 0 ? -share * min : share * max);
+  return Object.fromEntries(sliders.map((each) =>
+    [each.id, turned(each, snapped(each, draw(each, random() + random() - 1)))]));
 }
 
 /** "light: dark ... bright", or the name alone where the ends are not known. */
-export function labelOf({ name, low, high }) {
-  return low || high ? `${name}: ${low} … ${high}` : name;
-}
+export const labelOf = ({ name, low, high }) => (low || high ? `${name}: ${low} … ${high}` : name);
 
-/** The stops of a track that is lightest at zero. */
+/** The stops of a track that is brightest at zero. */
 export function gradientOf({ min, max }) {
-  const zero = -min / (max - min);
-  const at = (offset, ...color) => ({ offset: Math.min(1, Math.max(0, offset)), color });
-  const dark = [58, 62, 70], mark = [235, 235, 235];
-  return [
-    at(0, 72, 110, 168), at(zero - 0.012, ...dark), at(zero - 0.011, ...mark),
-    at(zero + 0.011, ...mark), at(zero + 0.012, ...dark), at(1, 190, 120, 70),
-  ];
+  const zero = -min / (max - min), dark = [58, 62, 70], mark = [235, 235, 235];
+  const at = (offset, color) => ({ offset: Math.min(1, Math.max(0, offset)), color });
+  return [at(0, [72, 110, 168]), at(zero - 0.012, dark), at(zero - 0.011, mark), at(zero + 0.011, mark),
+    at(zero + 0.012, dark), at(1, [190, 120, 70])];
 }

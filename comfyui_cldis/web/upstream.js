@@ -1,46 +1,43 @@
-// Which model file the input `model` of a node comes from, through reroutes and subgraphs.
-
+// Where a node stands: which model file its input `model` comes from, and its id in a run.
 const SUBGRAPH_INPUTS = -10; // the id that links from a subgraph's own inputs have
 
-const linkOf = (graph, id) =>
-  graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] ?? null;
+const linkOf = (graph, id) => graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] ?? null;
 
 /** The node that stands for `graph` in another graph, looked for from the root. */
 function hostOf(root, graph) {
   for (const node of root?.nodes ?? root?._nodes ?? []) {
-    if (!node.subgraph) continue;
-    if (node.subgraph === graph) return node;
-    const found = hostOf(node.subgraph, graph);
+    const found = node.subgraph === graph ? node : node.subgraph && hostOf(node.subgraph, graph);
     if (found) return found;
   }
   return null;
 }
 
-/** The name chosen in the loader, or null where none can be found. */
+/** The node's id in the graph that is run, such as "3", or "7:3" within a subgraph. */
+export function executionId(node, root) {
+  const host = node.graph === root ? null : hostOf(root, node.graph);
+  return host ? `${executionId(host, root)}:${node.id}` : String(node.id);
+}
+
+/** The name chosen in the loader, through reroutes and subgraphs, or null where there is none. */
 export function modelName(node, root) {
-  let graph = node.graph;
-  let input = node.inputs?.find((each) => each.name === "model");
+  let graph = node.graph, input = node.inputs?.find((each) => each.name === "model");
   for (let hops = 0; graph && input && hops < 100; hops++) {
     const link = input.link == null ? null : linkOf(graph, input.link);
     if (!link) return null;
     if (link.origin_id === SUBGRAPH_INPUTS) {
       const host = hostOf(root, graph);
-      input = host?.inputs?.[link.origin_slot];
-      graph = host?.graph;
+      [input, graph] = [host?.inputs?.[link.origin_slot], host?.graph];
       continue;
     }
-    let source = graph.getNodeById(link.origin_id);
-    for (let slot = link.origin_slot; source?.subgraph; ) {
-      const inner = source.subgraph; // its output leads to a node inside
-      const inside = linkOf(inner, inner.outputs?.[slot]?.linkIds?.[0]);
-      source = inside ? inner.getNodeById(inside.origin_id) : null;
-      slot = inside?.origin_slot;
+    let source = graph.getNodeById(link.origin_id), slot = link.origin_slot;
+    while (source?.subgraph) { // its output leads to a node inside
+      const inside = linkOf(source.subgraph, source.subgraph.outputs?.[slot]?.linkIds?.[0]);
+      [source, slot] = [inside && source.subgraph.getNodeById(inside.origin_id), inside?.origin_slot];
     }
-    if (!source) return null;
-    const widget = source.widgets?.find((each) => each.name === "model_name");
+    const widget = source?.widgets?.find((each) => each.name === "model_name");
     if (widget) return promoted(source, root) ?? widget.value;
-    input = source.inputs?.find((each) => each.type === "CLDIS_MODEL" || each.type === "*");
-    graph = source.graph;
+    input = source?.inputs?.find((each) => each.type === "CLDIS_MODEL" || each.type === "*");
+    graph = source?.graph;
   }
   return null;
 }
@@ -50,7 +47,6 @@ function promoted(loader, root) {
   const input = loader.inputs?.find((each) => each.widget?.name === "model_name");
   const link = input?.link == null ? null : linkOf(loader.graph, input.link);
   if (link?.origin_id !== SUBGRAPH_INPUTS) return null;
-  const host = hostOf(root, loader.graph);
-  const name = host?.inputs?.[link.origin_slot]?.name;
+  const host = hostOf(root, loader.graph), name = host?.inputs?.[link.origin_slot]?.name;
   return host?.widgets?.find((each) => each.name === name)?.value ?? null;
 }

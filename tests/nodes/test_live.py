@@ -18,14 +18,22 @@ from comfyui_cldis.nodes.routes import jpeg
 from comfyui_cldis.nodes.sockets import LoadedModel
 
 
+class Previews(LivePreviews):
+    """Offers under a key of their own."""
+
+    def show(self, model, latent) -> str:
+        self.offer(str(id(latent)), model, latent)
+        return self.find(str(id(latent)))["token"]
+
+
 @pytest.fixture
 def fresh(loaded: LoadedModel) -> LoadedModel:
     return LoadedModel(loaded.label, loaded.editable)
 
 
 def test_the_picture_is_the_tracked_edit_that_a_run_gives(fresh, latent, run) -> None:
-    live = LivePreviews()
-    token = live.offer(fresh, latent)
+    live = Previews()
+    token = live.show(fresh, latent)
     edited = run("CLDIS_EditSliders", model=fresh, latent=latent, edits='{"yaw": 1.5}')
     expected = run("CLDIS_Decode", model=fresh, latent=edited, method="tracked")[0]
     found = live.draw(token, {"yaw": 1.5}).movedim(0, -1).float() / 255
@@ -35,22 +43,22 @@ def test_the_picture_is_the_tracked_edit_that_a_run_gives(fresh, latent, run) ->
 
 
 def test_an_earlier_edit_is_in_the_picture(fresh, latent, run) -> None:
-    live = LivePreviews()
+    live = Previews()
     moved = run("CLDIS_EditDirection", model=fresh, latent=latent, direction="yaw", amount=1.5)
-    chained = live.draw(live.offer(fresh, moved), {})
-    assert torch.equal(chained, live.draw(live.offer(fresh, latent), {"yaw": 1.5}))
+    chained = live.draw(live.show(fresh, moved), {})
+    assert torch.equal(chained, live.draw(live.show(fresh, latent), {"yaw": 1.5}))
 
 
 def test_the_same_latent_keeps_its_token_and_another_gets_its_own(fresh, latent) -> None:
-    live = LivePreviews()
-    token, other = live.offer(fresh, latent), latent[1:]
-    assert live.offer(fresh, latent) == token != live.offer(fresh, other)
+    live = Previews()
+    token, other = live.show(fresh, latent), latent[1:]
+    assert live.show(fresh, latent) == token != live.show(fresh, other)
 
 
 def test_no_model_is_kept(loaded, latent) -> None:
-    live = LivePreviews()
+    live = Previews()
     model = LoadedModel(loaded.label, loaded.editable)
-    token, there = live.offer(model, latent), weakref.ref(model)
+    token, there = live.show(model, latent), weakref.ref(model)
     live.draw(token, {"yaw": 1})
     del model
     gc.collect()
@@ -61,28 +69,52 @@ def test_no_model_is_kept(loaded, latent) -> None:
 
 
 def test_what_was_never_offered_is_gone_and_what_is_wrong_is_said(fresh, latent) -> None:
-    live = LivePreviews()
+    live = Previews()
     with pytest.raises(GoneError):
         live.draw("guess", {})
     with pytest.raises(ValueError, match="'smile' is not in tiny"):
-        live.draw(live.offer(fresh, latent), {"smile": 1})
-    assert live.offer(fresh, SimpleNamespace(sources=())) is None  # nothing to draw
+        live.draw(live.show(fresh, latent), {"smile": 1})
+    bare = SimpleNamespace(sources=())  # it has nothing to draw
+    with pytest.raises(GoneError):
+        live.show(fresh, bare)
+
+
+def test_a_new_latent_under_a_key_takes_the_place_of_the_old_one(fresh, latent) -> None:
+    live = Previews()
+    live.offer("key", fresh, latent)
+    first = live.find("key")
+    assert first == {"token": first["token"], "model": fresh.label, "images": 3}
+    live.offer("key", fresh, latent[:1])
+    second = live.find("key")
+    assert second["token"] != first["token"] and second["images"] == 1 and len(live) == 1
+    with pytest.raises(GoneError):
+        live.draw(first["token"], {})
+
+
+def test_the_same_latent_may_get_another_key(fresh, latent) -> None:
+    live = Previews()
+    live.offer("key", fresh, latent)
+    token = live.find("key")["token"]
+    live.offer("other", fresh, latent)
+    assert live.find("other")["token"] == token
+    with pytest.raises(GoneError):
+        live.find("key")
 
 
 def test_offers_are_bounded_and_the_one_used_last_stays(fresh, latent) -> None:
-    live = LivePreviews()
+    live = Previews()
     kept = [latent[:1] for _ in range(live_module.MOST + 3)]
-    first = live.offer(fresh, kept[0])
+    first = live.show(fresh, kept[0])
     for each in kept[1:]:
         live.draw(first, {})
-        live.offer(fresh, each)
+        live.show(fresh, each)
     assert len(live) == len(fresh.previews) == live_module.MOST
     live.draw(first, {})
 
 
 def test_the_newest_request_wins(fresh, latent) -> None:
-    live = LivePreviews()
-    token = live.offer(fresh, latent)
+    live = Previews()
+    token = live.show(fresh, latent)
     started, go_on, results = threading.Event(), threading.Event(), []
     drawing = fresh.previews[token]
 

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, writeEdits }
+  from "../../comfyui_cldis/web/edits.js";
+import { SLIDERS } from "./fake.mjs";
+
+test("text is read and written without loss", () => {
+  const text = '{"light":1.5,"#smile":2}';
+  assert.equal(writeEdits(readEdits(text, SLIDERS)), text);
+  assert.deepEqual(readEdits("  ", SLIDERS), { amounts: {}, parked: {} });
+  assert.equal(writeEdits(readEdits('{"light": 0}', SLIDERS)), "{}");
+});
+
+test("unknown directions are parked, and come back with a model that has them", () => {
+  assert.equal(writeEdits(readEdits('{"smile": 2}', SLIDERS)), '{"#smile":2}');
+  const smile = { id: "smile", name: "smile", min: -1, max: 1 };
+  assert.equal(writeEdits(readEdits('{"#smile":2}', [smile])), '{"smile":2}');
+});
+
+test("a name of one's own means the same as what is written, turned where it is flipped", () => {
+  assert.deepEqual(readEdits('{"sleeve": 1}', SLIDERS).amounts, { "shape 3": -1 });
+  assert.deepEqual(readEdits('{"shape 3": 1}', SLIDERS).amounts, { "shape 3": 1 });
+  assert.equal(turned(SLIDERS[1], 1), -1);
+  assert.equal(Object.is(turned(SLIDERS[1], 0), 0), true);
+});
+
+test("text that sliders cannot show is left alone", () => {
+  for (const text of ["{", "[]", "3", "null", '{"light": "1"}', '[{"light": 1}]']) {
+    assert.equal(readEdits(text, SLIDERS), null, text);
+  }
+});
+
+test("amounts near zero are zero, all others rounded", () => {
+  assert.equal(snapped(SLIDERS[0], 0.04), 0);
+  assert.equal(snapped(SLIDERS[0], -1.23456), -1.235);
+});
+
+test("chance stays within the safe ranges", () => {
+  for (const chance of [0, 0.25, 0.5, 0.75, 1]) {
+    const amounts = randomAmounts(SLIDERS, () => chance);
+    for (const slider of SLIDERS) {
+      const shown = turned(slider, amounts[slider.id]);
+      assert.ok(shown >= slider.min && shown <= slider.max, `${slider.id} ${shown}`);
+    }
+  }
+  assert.deepEqual(randomAmounts(SLIDERS, () => 1), { light: 3, "shape 3": -2 });
+  assert.deepEqual(randomAmounts(SLIDERS, () => 0), { light: -2, "shape 3": 1 });
+});
+
+test("labels have both ends, tracks a mark at zero", () => {
+  assert.equal(labelOf(SLIDERS[0]), "light: left … right");
+  assert.equal(labelOf({ name: "x", low: "", high: "" }), "x");
+  const stops = gradientOf(SLIDERS[0]);
+  assert.ok(stops.every(({ offset }, i) => offset >= 0 && offset <= 1 && (!i || offset >= stops[i - 1].offset)));
+  assert.ok(Math.abs((stops[2].offset + stops[3].offset) / 2 - 0.4) < 1e-9);
+});

@@ -1,0 +1,80 @@
+// Just enough of a page and of ComfyUI for the sliders: elements, a node, a graph, a server.
+class Element {
+  constructor(tag) {
+    Object.assign(this, { tag, style: {}, children: [], listeners: {}, textContent: "", src: "" });
+    this.scrollHeight = 100;
+  }
+  append(...children) { this.children.push(...children); }
+  replaceChildren(...children) { this.children = children; }
+  addEventListener(type, listener) { this.listeners[type] = listener; }
+  closest() { return null; }
+  matches() { return false; }
+  focus() {}
+}
+globalThis.document = { createElement: (tag) => new Element(tag) };
+const stored = new Map();
+globalThis.sessionStorage = {
+  getItem: (key) => stored.get(key) ?? null,
+  setItem: (key, value) => stored.set(key, value),
+  clear: () => stored.clear(),
+};
+URL.createObjectURL = (blob) => `blob:${blob}`;
+URL.revokeObjectURL = () => {};
+
+/** A graph with a loader and a slider node, linked as ComfyUI links them. */
+export function graphWith(edits = "{}", model = "heads") {
+  const graph = { id: "graph", nodes: [], links: {}, getNodeById(id) { return this.nodes.find((n) => n.id === id); } };
+  graph.links[1] = { origin_id: 1, origin_slot: 0 };
+  const loader = { id: 1, graph, inputs: [], widgets: [{ name: "model_name", value: model }] };
+  const node = {
+    id: 2, graph, size: [300, 100], inputs: [{ name: "model", link: 1 }, { name: "edits", link: null }],
+    widgets: [{ name: "edits", value: edits, options: {} }],
+    addWidget(type, name, value, callback, options) {
+      const widget = { type, name, value, callback, options };
+      this.widgets.push(widget);
+      return widget;
+    },
+    addDOMWidget(name, type, element, options) { return this.addWidget(type, name, "", null, options); },
+    removeWidget(widget) { this.widgets.splice(this.widgets.indexOf(widget), 1); },
+    computeSize: () => [200, 400],
+    setSize(size) { this.size = size; },
+  };
+  graph.nodes.push(loader, node);
+  return { graph, loader, node };
+}
+
+export const SLIDERS = [
+  { id: "light", name: "light", low: "left", high: "right", min: -2, max: 3, flipped: false, note: "", strip: "data:" },
+  { id: "shape 3", name: "sleeve", low: "long", high: "short", min: -1, max: 2, flipped: true, note: "weak", strip: null },
+];
+
+/** ComfyUI's part; `calls` notes what is asked of the server, `answer(path, body)` may change it. */
+export function comfyWith(graph, answer = () => undefined) {
+  const calls = [];
+  const body = (path, sent) => {
+    const own = answer(path, sent);
+    if (own !== undefined) return own;
+    if (path.startsWith("/cldis/sliders")) return { model: "heads", sliders: SLIDERS };
+    if (path.startsWith("/cldis/presets")) return { evening: { light: 1.5 } };
+    if (path.startsWith("/cldis/picture")) return { token: "token", model: "heads", images: 1 };
+    return "picture";
+  };
+  return {
+    calls,
+    root: () => graph,
+    isModern: () => false,
+    closed() { this.isClosed = true; },
+    async fetchApi(path, options) {
+      const sent = options?.body ? JSON.parse(options.body) : null;
+      calls.push([path, sent]);
+      const found = body(path, sent), status = found?.status ?? 200;
+      return {
+        ok: status === 200, status,
+        headers: { get: () => (typeof found === "string" ? "image/jpeg" : "application/json") },
+        json: async () => found, blob: async () => found,
+      };
+    },
+  };
+}
+
+export const settled = () => new Promise((done) => setTimeout(done, 5));

@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { comfyWith, graphWith, settled } from "./fake.mjs";
+import { SliderNode } from "../../comfyui_cldis/web/slider_node.js";
+
+let open = [];
+beforeEach(() => sessionStorage.clear());
+afterEach(() => open.splice(0).forEach((each) => each.close()));
+
+async function shown(edits, answer) {
+  const made = graphWith(edits), comfy = comfyWith(made.graph, answer);
+  const sliders = new SliderNode(made.node, comfy);
+  open.push(sliders);
+  await sliders.look();
+  await settled();
+  const widget = (name) => made.node.widgets.find((each) => each.name === name);
+  return { ...made, comfy, sliders, widget, move(name, value) { widget(name).value = value; widget(name).callback(value); } };
+}
+const previews = (comfy) => comfy.calls.filter(([path]) => path === "/cldis/preview").map(([, sent]) => sent);
+
+test("a slider for each direction, after all declared widgets and never saved", async () => {
+  const { node, widget } = await shown('{"light": 1.5}');
+  assert.deepEqual(node.widgets.map(({ name }) => name), ["edits", "cldis_panel", "dir:light", "dir:shape 3"]);
+  assert.equal(widget("dir:light").value, 1.5);
+  assert.equal(widget("dir:light").label, "light: left … right");
+  for (const each of node.widgets.slice(1)) {
+    assert.equal(each.serialize, false);
+    assert.equal(each.options.serialize, false);
+  }
+  assert.equal(widget("edits").hidden, true);
+  assert.equal(widget("edits").options.hidden, true);
+});
+
+test("a slider writes the text, flipped ones the negative", async () => {
+  const { widget, move } = await shown('{"shape 3": 0.5}');
+  assert.equal(widget("dir:shape 3").value, -0.5);
+  move("dir:shape 3", 1.25);
+  move("dir:light", -1);
+  assert.equal(widget("edits").value, '{"shape 3":-1.25,"light":-1}');
+  move("dir:light", 0.01);
+  assert.equal(widget("edits").value, '{"shape 3":-1.25}');
+});
+
+test("text that changes elsewhere moves the sliders", async () => {
+  const { widget, sliders } = await shown("{}");
+  widget("edits").value = '{"light": 9}';
+  await sliders.look();
+  assert.equal(widget("dir:light").value, 3); // as far as it goes
+  assert.equal(widget("edits").value, '{"light": 9}'); // and kept
+  widget("edits").value = '[{"light": 1}]';
+  await sliders.look();
+  assert.equal(widget("dir:light").disabled, true);
+  assert.match(sliders.panel.status.textContent, /cannot show/);
+});
+
+test("connected edits decide, and the sliders rest", async () => {
+  const { node, sliders, widget, move } = await shown("{}");
+  node.inputs[1].link = 5;
+  await sliders.look();
+  assert.equal(widget("dir:light").disabled, true);
+  move("dir:light", 1);
+  assert.equal(widget("edits").value, "{}");
+});
+
+test("another model: unknown directions are kept, named, and come back", async () => {
+  let known = true;
+  const answer = (path) => (path.startsWith("/cldis/sliders") && !known
+    ? { sliders: [{ id: "smile", name: "smile", low: "", high: "", min: -1, max: 1, flipped: false, note: "", strip: null }] }
+    : undefined);
+  const { loader, sliders, widget, node } = await shown('{"light":1.5}', answer);
+  known = false;
+  loader.widgets[0].value = "cars";
+  await sliders.look();
+  assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:smile"]);
+  assert.equal(widget("edits").value, '{"#light":1.5}');
+  assert.match(sliders.panel.unknown.textContent, /light/);
+  known = true;
+  loader.widgets[0].value = "heads";
+  await sliders.look();
+  assert.equal(widget("edits").value, '{"light":1.5}');
+  assert.equal(widget("dir:light").value, 1.5);
+});
+
+test("the picture is asked for after a run, of the newest amounts, and shown", async () => {
+  const { comfy, sliders, move } = await shown("{}");
+  move("dir:light", 1);
+  assert.equal(previews(comfy).length, 0);
+  await sliders.ran("run");
+  await settled();
+  for (const amount of [1.1, 1.2, 1.3]) move("dir:light", amount);
+  await settled();
+  const edits = previews(comfy).map((sent) => sent.edits);
+  assert.deepEqual([edits[0], edits.at(-1)], ['{"light":1}', '{"light":1.3}']);
+  assert.ok(edits.length < 4);
+  assert.equal(sliders.panel.picture.src, "blob:picture");
+});
+
+test("a picture that has gone says what to do, and the next run brings it back", async () => {
+  let isGone = false;
+  const answer = (path) => (path === "/cldis/preview" && isGone ? { status: 410, error: "Run the workflow once more." } : undefined);
+  const { comfy, sliders, move } = await shown("{}", answer);
+  await sliders.ran("run");
+  await settled();
+  isGone = true;
+  move("dir:light", 1);
+  await settled();
+  assert.equal(sliders.panel.status.textContent, "Run the workflow once more.");
+  const before = previews(comfy).length;
+  move("dir:light", 2);
+  await settled();
+  assert.equal(previews(comfy).length, before);
+  isGone = false;
+  await sliders.ran("next");
+  await settled();
+  assert.equal(previews(comfy).length, before + 1);
+});
+
+test("a node made anew, by undo or a reload, finds its picture again", async () => {
+  const first = await shown("{}");
+  await first.sliders.ran("run");
+  const second = await shown('{"light": 1}');
+  assert.deepEqual(second.comfy.calls.at(-2)[0], "/cldis/picture?prompt=run&node=2");
+  assert.deepEqual(previews(second.comfy), [{ token: "token", edits: '{"light": 1}' }]);
+});
+
+test("buttons: reset, chance, presets, their own text", async () => {
+  const { sliders, widget, comfy } = await shown('{"light": 1, "#smile": 2}');
+  const { actions, presets } = sliders.panel;
+  actions.reset();
+  assert.equal(widget("edits").value, '{"#smile":2}');
+  presets.value = "evening";
+  presets.onchange();
+  assert.equal(widget("edits").value, '{"light":1.5}');
+  assert.equal(widget("dir:light").value, 1.5);
+  actions.randomise();
+  assert.notEqual(widget("edits").value, '{"light":1.5}');
+  await actions.savePreset("mine");
+  assert.deepEqual(comfy.calls.at(-1)[1].name, "mine");
+  actions.toggleText();
+  assert.equal(widget("edits").hidden, false);
+});
+
+test("a slider is named and turned round where it is", async () => {
+  const { sliders, comfy } = await shown("{}");
+  sliders.rename(sliders.sliders[1]);
+  const [name, low, high, turn] = sliders.panel.form.children.filter((each) => each.tag === "input");
+  Object.assign(name, { value: "cut" });
+  turn.checked = true;
+  sliders.panel.form.onkeydown({ key: "Enter" });
+  await settled();
+  assert.deepEqual(comfy.calls.find(([path, sent]) => path === "/cldis/sliders" && sent)[1],
+    { model: "heads", slider: "shape 3", name: "cut", low: high.value, high: low.value, flipped: false });
+});
+
+test("a server that knows nothing of us leaves the text", async () => {
+  const { node, widget, sliders } = await shown('{"light": 1}', (path) => (path.startsWith("/cldis/sliders") ? { status: 404, error: "No model." } : undefined));
+  assert.deepEqual(node.widgets.map(({ name }) => name), ["edits", "cldis_panel"]);
+  assert.notEqual(widget("edits").hidden, true);
+  assert.equal(widget("edits").value, '{"light": 1}');
+  assert.equal(sliders.panel.status.textContent, "No model.");
+});
+
+test("a removed node asks no more", async () => {
+  const { node, comfy } = await shown("{}");
+  node.onRemoved();
+  assert.equal(comfy.isClosed, true);
+});

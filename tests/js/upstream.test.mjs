@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { executionId, modelName } from "../../comfyui_cldis/web/upstream.js";
+import { graphWith } from "./fake.mjs";
+
+const graphOf = (nodes, links) => {
+  const graph = { nodes, links, getNodeById: (id) => nodes.find((node) => node.id === id) };
+  nodes.forEach((node) => (node.graph = graph));
+  return graph;
+};
+const loader = (id) => ({ id, inputs: [], widgets: [{ name: "model_name", value: "heads" }] });
+const sliders = (id, link) => ({ id, inputs: [{ name: "model", link }] });
+
+test("the loader is found, and nothing where there is none", () => {
+  const { graph, node } = graphWith();
+  assert.equal(modelName(node, graph), "heads");
+  assert.equal(executionId(node, graph), "2");
+  node.inputs[0].link = null;
+  assert.equal(modelName(node, graph), null);
+  node.inputs[0].link = 99;
+  assert.equal(modelName(node, graph), null);
+});
+
+test("through a reroute, and a loop does not hang", () => {
+  const reroute = { id: 2, inputs: [{ name: "", type: "*", link: 1 }] };
+  const node = sliders(3, 2);
+  const graph = graphOf([loader(1), reroute, node], { 1: { origin_id: 1, origin_slot: 0 }, 2: { origin_id: 2, origin_slot: 0 } });
+  assert.equal(modelName(node, graph), "heads");
+  graph.links[1].origin_id = 2;
+  assert.equal(modelName(node, graph), null);
+});
+
+test("from inside a subgraph to a loader outside", () => {
+  const node = sliders(5, 7);
+  const inner = graphOf([node], { 7: { origin_id: -10, origin_slot: 1 } });
+  const host = { id: 9, subgraph: inner, inputs: [{ name: "image", link: null }, { name: "model", link: 1 }] };
+  const root = graphOf([loader(1), host], { 1: { origin_id: 1, origin_slot: 0 } });
+  assert.equal(modelName(node, root), "heads");
+  assert.equal(executionId(node, root), "9:5");
+});
+
+test("from outside to a loader within a subgraph, whose choice the subgraph may show", () => {
+  const inside = loader(4);
+  const inner = graphOf([inside], { 3: { origin_id: 4, origin_slot: 0 }, 8: { origin_id: -10, origin_slot: 0 } });
+  inner.outputs = [{ linkIds: [3] }];
+  const host = { id: 9, subgraph: inner, inputs: [{ name: "model_name" }], widgets: [{ name: "model_name", value: "cars" }] };
+  const node = sliders(5, 1);
+  const root = graphOf([host, node], { 1: { origin_id: 9, origin_slot: 0 } });
+  assert.equal(modelName(node, root), "heads");
+  inside.inputs = [{ name: "model_name", widget: { name: "model_name" }, link: 8 }];
+  assert.equal(modelName(node, root), "cars");
+});
