@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 
 import comfyui_cldis
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_COMMAND = 'python -m pip install -e ".[test]" && python -m pytest'
+# All that the registry understands.
+CLASSIFIERS = {
+    *("Operating System :: OS Independent", "Operating System :: Microsoft :: Windows"),
+    *("Operating System :: POSIX :: Linux", "Operating System :: MacOS"),
+    *("Environment :: GPU :: NVIDIA CUDA", "Environment :: GPU :: AMD ROCm"),
+    *("Environment :: GPU :: Intel Arc", "Environment :: GPU :: Apple Metal"),
+    "Environment :: NPU :: Huawei Ascend",
+}
 DEMO_COMMAND = 'python -m pip install -e ".[standalone]" && cldis demo'
 
 
@@ -68,7 +77,25 @@ def test_registry_fields(project: dict[str, Any]) -> None:
     comfy = project["tool"]["comfy"]
     assert comfy["PublisherId"] and comfy["DisplayName"]
     assert re.fullmatch(r">=\d+\.\d+\.\d+", comfy["requires-comfyui"])
-    assert project["project"]["urls"]["Repository"].startswith("https://")
+    urls = project["project"]["urls"]
+    assert {"Repository", "Documentation", "Issues"} <= urls.keys()
+    assert all(url.startswith(urls["Repository"]) for url in urls.values())
+    assert project["project"]["classifiers"] and {*project["project"]["classifiers"]} <= CLASSIFIERS
+
+
+def test_icon_and_banner_are_as_the_registry_wants_them(project: dict[str, Any]) -> None:
+    sizes = {}
+    for key in ("Icon", "Banner"):
+        url = project["tool"]["comfy"][key]
+        repository = project["project"]["urls"]["Repository"].removeprefix("https://github.com/")
+        start = f"https://raw.githubusercontent.com/{repository}/main/"
+        assert url.startswith(start)
+        with Image.open(ROOT / url.removeprefix(start)) as image:
+            sizes[key] = image.size
+    width, height = sizes["Icon"]
+    assert width == height <= 400
+    width, height = sizes["Banner"]
+    assert width * 9 == height * 21
 
 
 def test_readme_names_the_two_commands_and_ci_runs_one_of_them() -> None:
