@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from PIL import Image
 
 import comfyui_cldis
+from comfyui_cldis.checkpoint import demo_model_path
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_COMMAND = 'python -m pip install -e ".[test]" && python -m pytest'
@@ -127,3 +129,22 @@ def test_what_the_registry_gets() -> None:
     lines = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
     assert {"tests/", ".ci/", ".github/", "benchmarks/"} <= set(lines)
     assert not any(line.startswith(("comfyui_cldis", "trainer", "workflows")) for line in lines)
+
+
+def test_the_sum_of_the_bundled_model_is_written_down() -> None:
+    model = demo_model_path()
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(model.read_bytes()).hexdigest() in text
+    assert f"{model.stat().st_size:,} bytes" in text
+
+
+def test_the_form_for_reports_asks_for_the_versions(project: dict[str, Any]) -> None:
+    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
+    form = yaml.safe_load((folder / "fault.yml").read_text(encoding="utf-8"))
+    fields = {field["id"]: field for field in form["body"]}
+    for name in ("what", "pack", "core", "frontend", "renderer"):
+        assert fields[name]["validations"]["required"]
+    assert fields["pack"]["attributes"]["placeholder"] == project["project"]["version"]
+    contact = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
+    repository = project["project"]["urls"]["Repository"]
+    assert contact["contact_links"][0]["url"] == f"{repository}/security/policy"
