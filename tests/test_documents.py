@@ -24,7 +24,7 @@ from trainer.__main__ import main as trainer
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     [
-        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
         *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("comfyui_cldis/**/*.md"),
     ]
