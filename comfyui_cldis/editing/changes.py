@@ -11,6 +11,7 @@ from torch import Tensor
 from ..diffusion.samplers import OnStep
 from ..lifting import Change, fill, find_change, find_difference, find_replacement
 from .editable import EditableModel
+from .framing import Origin
 from .latent import Latent
 from .original import frame_original
 from .pipeline import decode, encode, preview
@@ -44,10 +45,12 @@ def small_originals(model: EditableModel, latent: Latent) -> Tensor:
     """The sources of a latent at the model's size: (B, C, S, S) in [-1, 1], on its device."""
     config = model.networks.config
     framed: list[Tensor] = []
-    for index, (source, origin) in enumerate(zip(latent.sources, latent.origins, strict=True)):
-        if index and source.pixels is latent.sources[index - 1].pixels:
+    seen: tuple[Tensor, Origin] | None = None
+    for source, origin in zip(latent.sources, latent.origins, strict=True):
+        if seen is not None and source.pixels is seen[0] and origin == seen[1]:
             framed.append(framed[-1])  # the frames of one image
             continue
+        seen = source.pixels, origin
         framed.append(
             frame_original(
                 source.pixels, config.in_channels, config.image_size, origin.rule, origin.box
