@@ -137,7 +137,7 @@ def render(
             for index, image in enumerate(images)
         ]
     return [
-        _applied(source.pixels, changes.get(index), region_of(origin.square), strength, mask)
+        _applied(source.pixels, changes.get(index), region_of(origin), strength, mask)
         for index, (source, origin, mask) in enumerate(
             zip(latent.sources, latent.origins, masks, strict=True)
         )
@@ -153,9 +153,19 @@ def enlarged(images: Tensor, origins: Sequence[Origin], size: str) -> list[Tenso
     ]
 
 
-def region_of(square: Box) -> Region:
-    """Where a change of the model's square acts."""
-    return Region(square.left, square.top, square.width, square.height)
+def region_of(origin: Origin, across: float = 1.0, down: float = 1.0) -> Region:
+    """Where a change of the model's square acts, in an image resized by these factors.
+
+    Only what was framed may change: of a box that was padded, nothing around it.
+    """
+
+    def resized(box: Box) -> tuple[int, int, int, int]:
+        left, right = round(box.left * across), round((box.left + box.width) * across)
+        top, bottom = round(box.top * down), round((box.top + box.height) * down)
+        return left, top, max(1, right - left), max(1, bottom - top)
+
+    within = None if origin.box is None else resized(origin.box)
+    return Region(*resized(origin.square), within=within)
 
 
 def pixels_of(image: Tensor) -> Tensor:
@@ -193,7 +203,7 @@ class TrackedPreview:
         with torch.no_grad():
             self._before = preview(model, Latent(torch.stack(codes).to(latent.z)))
         self._regions = [
-            _scaled_region(origin, image)
+            region_of(origin, image.shape[2] / origin.width, image.shape[1] / origin.height)
             for origin, image in zip(latent.origins, self._images, strict=True)
         ]
 
@@ -273,14 +283,3 @@ def _scaled(pixels: Tensor, longest: int | None) -> Tensor:
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     smaller = resize(pixels[None].float(), *size)[0]
     return smaller.round().to(torch.uint8) if pixels.dtype == torch.uint8 else smaller
-
-
-def _scaled_region(origin: Origin, image: Tensor) -> Region:
-    square = origin.square
-    across, down = image.shape[2] / origin.width, image.shape[1] / origin.height
-    return Region(
-        round(square.left * across),
-        round(square.top * down),
-        max(1, round(square.width * across)),
-        max(1, round(square.height * down)),
-    )

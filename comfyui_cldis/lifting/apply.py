@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 from .change import Change
 
 STRIP_PIXELS = 1 << 18  # that are worked on at once
+REACH = 2 / 3  # of the way to an edge at which the change fades
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class Region:
 
     Attributes:
         left, top, width, height: the rectangle that the square of the change is laid over.
-        feather: share of its sides over which the change fades in, at the rectangle's edges that
-            lie inside of the image.
+        feather: share of its sides over which the change fades in, at edges inside of the image.
+        within: left, top, width and height of the part of the image that may change, in pixels;
+            None: all of it.
     """
 
     left: int
@@ -28,6 +31,17 @@ class Region:
     width: int
     height: int
     feather: float = 0.08
+    within: tuple[int, int, int, int] | None = None
+
+    def rows(self, height: int) -> tuple[int, int]:
+        """The first row of an image that changes, and the first one after those that do."""
+        first, count = (0, height) if self.within is None else self.within[1::2]
+        return max(self.top, first, 0), min(self.top + self.height, first + count, height)
+
+    def columns(self, width: int) -> tuple[int, int]:
+        """As `rows`, for columns."""
+        first, count = (0, width) if self.within is None else self.within[0::2]
+        return max(self.left, first, 0), min(self.left + self.width, first + count, width)
 
 
 def apply_change(
@@ -71,19 +85,17 @@ def apply_change(
             "each pixel of the image."
         )
     result = image.clone()
-    height, width = image.shape[1:]
-    top, bottom = max(region.top, 0), min(region.top + region.height, height)
-    left, right = max(region.left, 0), min(region.left + region.width, width)
+    (top, bottom), (left, right) = region.rows(image.shape[1]), region.columns(image.shape[2])
     if strength == 0 or top >= bottom or left >= right:
         return result
     fields = _Fields(change, region, image)
     rows = max(1, STRIP_PIXELS // (right - left))
     for start in range(top, bottom, rows):
         stop = min(start + rows, bottom)
-        weight = fields.weight(start, stop, left, right, (height, width)) * strength
+        weight = fields.weight(start, stop) * strength
         if mask is not None:
             weight = weight * mask[:, start:stop, left:right].to(weight)
-        strip = fields.edited(image, weight, start, stop, left, right)
+        strip = fields.edited(image, weight, start, stop)
         result[:, start:stop, left:right] = strip
     return result
 
@@ -94,6 +106,10 @@ class _Fields:
     def __init__(self, change: Change, region: Region, image: Tensor) -> None:
         device = image.device
         self.region = region
+        self.rows, self.columns = region.rows(image.shape[1]), region.columns(image.shape[2])
+        wide_down, wide_across = region.feather * region.height, region.feather * region.width
+        self.fade_down = _ramp(self.rows, image.shape[1], wide_down, device)
+        self.fade_across = _ramp(self.columns, image.shape[2], wide_across, device)
         self.colours = change.colour.offset.shape[1]
         across = _enlarging(change.flow.shape[-1], region.width, device)
         self.down = _enlarging(change.flow.shape[-1], region.height, device)
@@ -110,18 +126,14 @@ class _Fields:
             self.added_down = _resizing(side, region.height, device)
             self.added = change.added[0].to(device) @ _resizing(side, region.width, device).T
 
-    def weight(self, start: int, stop: int, left: int, right: int, size: tuple[int, int]) -> Tensor:
+    def weight(self, start: int, stop: int) -> Tensor:
         """(1, R, W'): 1 inside, fading to 0 at the edges that lie within the image."""
-        region = self.region
-        down = _ramp(region.top, region.height, region.feather, size[0], self.down)
-        across = _ramp(region.left, region.width, region.feather, size[1], self.down)
-        rows = down[start - region.top : stop - region.top]
-        return (rows[:, None] * across[left - region.left : right - region.left])[None]
+        rows = self.fade_down[start - self.rows[0] : stop - self.rows[0]]
+        return (rows[:, None] * self.fade_across)[None]
 
-    def edited(
-        self, image: Tensor, weight: Tensor, start: int, stop: int, left: int, right: int
-    ) -> Tensor:
+    def edited(self, image: Tensor, weight: Tensor, start: int, stop: int) -> Tensor:
         """(C, R, W') of the image's dtype: the strip after the change."""
+        left, right = self.columns
         rows = slice(start - self.region.top, stop - self.region.top)
         columns = slice(left - self.region.left, right - self.region.left)
         down = self.down[rows]
@@ -134,7 +146,7 @@ class _Fields:
         if self.flow is not None:
             flow = enlarged(self.flow) * weight
             if float(flow.abs().max()) > 1e-3:
-                moved = _moved(image, flow, start, left)
+                moved = _moved(image, self.within_reach(flow, start, image), start, left)
         pixels = moved[: self.colours]
         gain = enlarged(self.gain).unflatten(0, (self.colours, self.colours))
         shift = enlarged(self.offset) + (gain * pixels).sum(1)
@@ -143,6 +155,22 @@ class _Fields:
         moved = torch.cat([pixels + weight * shift, moved[self.colours :]])
         changed = _like(moved, own)
         return torch.where((weight > 0) & torch.isfinite(moved), changed, own)
+
+    def within_reach(self, flow: Tensor, start: int, image: Tensor) -> Tensor:
+        """The flow (2, R, W') of rows from `start` on, shorter where it leads out over an edge.
+
+        Where the motion fades faster than it is long, content would come twice, once mirrored.
+        """
+        rows = torch.arange(start, start + flow.shape[1], device=flow.device) + 0.5
+        columns = torch.arange(*self.columns, device=flow.device) + 0.5
+        across = _reach(columns, self.columns, image.shape[2])
+        down = _reach(rows, self.rows, image.shape[1])
+        return torch.stack(
+            [
+                flow[0].clamp(-across[0], across[1]),
+                flow[1].clamp(-down[0][:, None], down[1][:, None]),
+            ]
+        )
 
 
 def _enlarging(side: int, length: int, device: torch.device) -> Tensor:
@@ -173,16 +201,28 @@ def _resizing(side: int, length: int, device: torch.device) -> Tensor:
     )[0, 0]
 
 
-def _ramp(start: int, length: int, feather: float, size: int, like: Tensor) -> Tensor:
-    """(length,): 1, and where the end lies inside of the image a smooth ramp from 0."""
-    places = torch.arange(length, device=like.device) + 0.5
-    ramp = torch.ones(length, device=like.device)
-    wide = max(feather * length, 1.0)
+def _ramp(edges: tuple[int, int], size: int, wide: float, device: torch.device) -> Tensor:
+    """A value for each pixel from one edge to the other: 1, and at an edge that lies inside of the
+    `size` pixels of the image a smooth ramp from 0, over `wide` pixels."""
+    start, stop = edges
+    places = torch.arange(stop - start, device=device) + 0.5
+    ramp = torch.ones(stop - start, device=device)
+    wide = max(wide, 1.0)
     if start > 0:
         ramp = ramp * (places / wide).clamp(0, 1)
-    if start + length < size:
-        ramp = ramp * ((length - places) / wide).clamp(0, 1)
+    if stop < size:
+        ramp = ramp * ((stop - start - places) / wide).clamp(0, 1)
     return ramp * ramp * (3 - 2 * ramp)
+
+
+def _reach(places: Tensor, edges: tuple[int, int], size: int) -> tuple[Tensor, Tensor]:
+    """How far towards either edge a place may be drawn from: REACH of the way, or any distance
+    where the edge is that of the image."""
+    far = torch.full_like(places, math.inf)
+    start, stop = edges
+    before = (places - start) * REACH if start > 0 else far
+    after = (stop - places) * REACH if stop < size else far
+    return before, after
 
 
 def _moved(image: Tensor, flow: Tensor, top: int, left: int) -> Tensor:

@@ -101,6 +101,26 @@ def test_pad_and_stretch_edit_the_whole_image(demo, photograph) -> None:
         assert bool((result != photograph).any(0)[:, :20].any())
 
 
+@pytest.mark.parametrize("rule", ["crop", "pad", "stretch"])
+def test_nothing_around_the_chosen_part_changes(demo, photograph, rule) -> None:
+    part = Box(120, 60, 160, 100)
+    latent = edit(demo, encoded(demo, [photograph], rule, part), {"background": 2.0})
+    (result,) = render(demo, latent, method="tracked")
+    live = TrackedPreview(demo, latent).draw({})[0]
+    for image in (result, live):
+        is_changed = (image != photograph).any(0)
+        assert is_changed[60:160, 120:280].any()
+        is_changed[60:160, 120:280] = False
+        assert not is_changed.any()
+
+
+def test_one_image_under_two_crops(demo, photograph) -> None:
+    parts = [encoded(demo, [photograph], box=box) for box in (FACE, Box(0, 0, 90, 90))]
+    together = small_originals(demo, Latent.cat(parts))
+    for index, part in enumerate(parts):
+        assert torch.equal(together[index : index + 1], small_originals(demo, part))
+
+
 def test_the_model_s_size(demo, photograph) -> None:
     latent = encoded(demo, [photograph], box=FACE)
     (plain,) = render(demo, latent, size="model")

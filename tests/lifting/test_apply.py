@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import subprocess
 import sys
@@ -167,3 +168,30 @@ def test_memory_stays_small(height: int, width: int, side: int, most: int) -> No
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < most
+
+
+def test_content_is_not_mirrored_where_motion_fades(image: Tensor, smooth_noise) -> None:
+    """A way longer than the band over which it fades, out of each edge in turn."""
+    small = smooth_noise(1)
+    still = find_change(torch.stack([small, small], dim=1))
+    region = Region(100, 100, 200, 200)
+    ramp = torch.arange(400.0).expand(3, 400, 400) / 400
+    for axis, way in ((0, 0.15), (0, -0.15), (1, 0.15), (1, -0.15)):
+        flow = torch.zeros_like(still.flow)
+        flow[:, axis] = way
+        picture = ramp if axis == 0 else ramp.transpose(1, 2)
+        moved = apply_change(picture, dataclasses.replace(still, flow=flow), region)
+        steps = moved[0].diff(dim=1 - axis)
+        assert float((moved - picture).abs().max()) > 0.07  # content did move
+        assert float(steps.min()) > -0.0025  # and stayed in its order, to a pixel
+
+
+def test_only_the_part_within_changes(image: Tensor, moving: Change) -> None:
+    region = Region(20, 0, 90, 90, within=(30, 40, 60, 20))
+    result = apply_change(image, moving, region)
+    changed = (result != image).any(0)
+    assert float(changed[44:56, 36:84].float().mean()) > 0.9
+    changed[40:60, 30:90] = False
+    assert not changed.any()
+    whole = apply_change(image, moving, Region(20, 0, 90, 90))
+    torch.testing.assert_close(result[:, 49:51, 58:62], whole[:, 49:51, 58:62])
