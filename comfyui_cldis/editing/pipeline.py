@@ -84,14 +84,13 @@ def encode(
         denoiser = denoiser_for(model, posterior.mu, posterior.residual)
         x_T = invert(denoiser, x0, model.schedule, num_steps=inversion_steps, on_step=on_step)
         x_T = x_T.to(device)
+    z = posterior.mu.to(device)
     return Latent(
-        z=posterior.mu.to(device),
+        z=z,
         x_T=x_T,
         residual=None if posterior.residual is None else posterior.residual.to(device),
         origins=origins,
-        sources=tuple(
-            Source(pixels, code) for pixels, code in zip(originals, posterior.mu, strict=True)
-        )
+        sources=tuple(Source(pixels, code) for pixels, code in zip(originals, z, strict=True))
         if originals
         else (),
     )
