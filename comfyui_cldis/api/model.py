@@ -404,7 +404,7 @@ class Model:
             longest: pixels of the longer side that its images have at most; None: no limit.
 
         Raises:
-            ValueError: a latent without its images, or of another model.
+            ValueError: a latent without its images, or of another model; or `longest` below 1.
         """
         return TrackedPreview(self.editable, _checked(latent), longest)
 

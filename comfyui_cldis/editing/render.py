@@ -61,17 +61,18 @@ def render(
         on_step: progress of the decoder; an exception raised in it cancels.
 
     Returns:
-        One tensor (C, H, W) per item: of the source's dtype and channels, or float32 in [0, 1].
+        One tensor (C, H, W) per item: of the source's dtype and channels, or float32 in [0, 1]. For
+        an item that is not edited it is the pixels of the source themselves; do not write into it.
 
     Raises:
-        ValueError: bad options, a latent of another model, or a mask or strength for a latent
-            without sources.
+        ValueError: bad options, a latent without items or of another model, or a mask or strength
+            for a latent without sources.
     """
     check_method(method)
     if size not in SIZES:
         raise ValueError(f"size is {size!r}. Use one of {', '.join(SIZES)}.")
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}. Use a number from 0 (no change) to 1.")
+    _check_strength(strength)
+    _check_items(latent)
     if not latent.sources:
         if strength != 1 or mask is not None:
             raise ValueError(
@@ -185,10 +186,13 @@ class TrackedPreview:
         longest: the longer side in pixels that previews have at most; None: the originals' own.
 
     Raises:
-        ValueError: a latent without sources, or of another model.
+        ValueError: a latent without items or sources, or of another model; or `longest` below 1.
     """
 
     def __init__(self, model: EditableModel, latent: Latent, longest: int | None = None) -> None:
+        if longest is not None and longest < 1:
+            raise ValueError(f"longest is {longest}. Use at least 1 pixel, or None for no limit.")
+        _check_items(latent)
         if not latent.sources:
             raise ValueError("The latent does not keep its original images. Encode them anew.")
         _check_code(model, latent)
@@ -218,14 +222,24 @@ class TrackedPreview:
         *,
         strength: float = 1.0,
     ) -> list[Tensor]:
-        """The images with edits as `pipeline.edit` takes them: one (C, H, W) each."""
+        """The images with edits as `pipeline.edit` takes them: one new (C, H, W) each.
+
+        Raises:
+            TypeError, ValueError: as `pipeline.edit`, or a strength outside of [0, 1].
+        """
+        _check_strength(strength)
         latent = edit(self._model, self._latent, edits)
-        if not any(is_edited(latent)):
-            return self._images
+        are_edited = is_edited(latent)
+        if not any(are_edited):
+            return [image.clone() for image in self._images]
         changes = tracked_changes(self._model, latent, self._before)
         return [
             apply_change(image, changes.item(index), region, strength=strength)
-            for index, (image, region) in enumerate(zip(self._images, self._regions, strict=True))
+            if edited
+            else image.clone()
+            for index, (image, region, edited) in enumerate(
+                zip(self._images, self._regions, are_edited, strict=True)
+            )
         ]
 
 
@@ -264,6 +278,16 @@ def _framed(mask: Tensor | None, latent: Latent, index: int, side: int) -> Tenso
         return None
     origin = latent.origins[index]
     return frame(mask[None].float(), side, origin.rule, origin.box)[0][0].clamp(0, 1)
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}. Use a number from 0 (no change) to 1.")
+
+
+def _check_items(latent: Latent) -> None:
+    if not len(latent):
+        raise ValueError("The latent is empty. Give one with at least one item.")
 
 
 def _check_code(model: EditableModel, latent: Latent) -> None:

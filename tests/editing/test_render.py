@@ -121,6 +121,32 @@ def test_one_image_under_two_crops(demo, photograph) -> None:
         assert torch.equal(together[index : index + 1], small_originals(demo, part))
 
 
+def test_what_a_preview_draws_may_be_written_into(demo, photograph) -> None:
+    latent = encoded(demo, [photograph, photograph.flip(2)], box=FACE)
+    live, before = TrackedPreview(demo, latent), photograph.clone()
+    for drawn in (live.draw({}), live.draw([{}, {"skin": 1}])):
+        assert torch.equal(drawn[0], before)
+        for each in drawn:
+            each.zero_()
+        assert torch.equal(live.images[0], before) and torch.equal(photograph, before)
+
+
+def test_bad_options_of_a_preview(tiny_model) -> None:
+    latent = encoded(tiny_model, [torch.rand(3, 40, 50)])
+    for longest in (0, -5):
+        with pytest.raises(ValueError, match=f"longest is {longest}. Use at least 1 pixel"):
+            TrackedPreview(tiny_model, latent, longest)
+    with pytest.raises(ValueError, match="strength is 2. Use a number from 0"):
+        TrackedPreview(tiny_model, latent).draw({}, strength=2)
+
+
+def test_an_empty_latent_is_refused(tiny_model) -> None:
+    none = encoded(tiny_model, [torch.rand(3, 40, 50)])[:0]
+    for call in (lambda: render(tiny_model, none), lambda: TrackedPreview(tiny_model, none)):
+        with pytest.raises(ValueError, match="The latent is empty"):
+            call()
+
+
 def test_the_model_s_size(demo, photograph) -> None:
     latent = encoded(demo, [photograph], box=FACE)
     (plain,) = render(demo, latent, size="model")
