@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..diffusion.samplers import OnStep
+from ..diffusion.samplers import OnStep, Step
 from ..lifting import Change, fill, find_change, find_difference, find_replacement
 from .editable import EditableModel
 from .framing import Origin
@@ -124,9 +124,20 @@ def _decoded(
 ) -> Tensor:
     """The latent drawn by the diffusion decoder, its noise map found first where it has none."""
     if latent.x_T is None:
-        found = encode(model, small, inversion_steps=num_steps, on_step=on_step)
-        latent = replace(latent, x_T=found.x_T)
+        first, second = _halves(on_step, num_steps)
+        found = encode(model, small, inversion_steps=num_steps, on_step=first)
+        latent, on_step = replace(latent, x_T=found.x_T), second
     return decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
+
+
+def _halves(on_step: OnStep | None, num_steps: int) -> tuple[OnStep | None, OnStep | None]:
+    """What to call with the steps of two runs, so that they count as those of one."""
+    if on_step is None:
+        return None, None
+    return (
+        lambda step: on_step(Step(step.index, step.total + num_steps, step.x0)),
+        lambda step: on_step(Step(step.index + num_steps, step.total + num_steps, step.x0)),
+    )
 
 
 def _items(change: Change) -> list[Change]:

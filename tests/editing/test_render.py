@@ -182,6 +182,29 @@ def test_the_decoder_draws_only_where_something_appears(demo, photograph) -> Non
     assert not drawn[0] and any(drawn[1:])
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "unipc"])
+def test_search_for_noise_and_drawing_count_as_one(tiny_model, sampler) -> None:
+    latent = edit(tiny_model, encoded(tiny_model, [torch.rand(3, 40, 40)]), {"yaw": 1})
+    steps = []
+    options = {"method": "decoded", "num_steps": 3, "sampler": sampler}
+    render(tiny_model, latent, on_step=steps.append, **options)
+    assert [(step.index, step.total) for step in steps] == [(index, 6) for index in range(6)]
+    noise = encode(tiny_model, small_originals(tiny_model, latent), inversion_steps=3).x_T
+    steps.clear()
+    render(tiny_model, dataclasses.replace(latent, x_T=noise), on_step=steps.append, **options)
+    assert [(step.index, step.total) for step in steps] == [(index, 3) for index in range(3)]
+
+
+def test_a_search_for_noise_can_be_cancelled(tiny_model) -> None:
+    latent = edit(tiny_model, encoded(tiny_model, [torch.rand(3, 40, 40)]), {"yaw": 1})
+
+    def cancel(step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render(tiny_model, latent, method="decoded", num_steps=2, on_step=cancel)
+
+
 def test_edits_add_up(demo, photograph) -> None:
     latent = encoded(demo, [photograph], box=FACE)
     once = edit(demo, latent, {"skin": 0.5, "background": 1})
