@@ -204,7 +204,8 @@ def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
     """A mask as (1, H, W) float32 in [0, 1], of the size of the images.
 
     Args:
-        mask: a path or PIL image (white: 1), or an array or tensor (H, W) as for images.
+        mask: a path or PIL image (white: 1), or an array or tensor (H, W) as for images, or of
+            bool.
         sizes: height and width of each image.
 
     Raises:
@@ -213,6 +214,10 @@ def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
     """
     if isinstance(mask, np.ndarray | Tensor) and mask.ndim != 2:
         raise ValueError(f"The mask has shape {tuple(mask.shape)}. Give (H, W).")
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
+        mask = mask.astype(np.float32)
+    elif isinstance(mask, Tensor) and mask.dtype == torch.bool:
+        mask = mask.float()
     values = _read(mask, 1, "The mask")[0]
     values = values.float() / 255 if values.dtype == torch.uint8 else values
     for height, width in sizes:

@@ -370,7 +370,7 @@ class Model:
                 decoded where content appears or the previews cannot be trusted.
             strength: 0 to 1, share of the edit; half of it moves content half as far.
             mask: share of the edit at each pixel, white where it acts: a path, a PIL image, or an
-                array or tensor (H, W), as large as the images.
+                array or tensor (H, W), of bool too, as large as the images.
             sampler: one of `diffusion.samplers.SAMPLERS`.
             num_steps: of the decoder; as many as `inversion_steps` gives the image back.
             seed: None keeps the latent's own noise map, and gives the same image every time; a

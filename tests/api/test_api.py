@@ -210,6 +210,16 @@ def test_an_edit_stays_within_its_crop_and_its_mask(model: cldis.Model, pixels: 
             model.decode(edited, **options)  # type: ignore[call-overload]
 
 
+def test_a_mask_of_bool_is_one_of_zero_and_one(model: cldis.Model, pixels: np.ndarray) -> None:
+    edited = model.edit(model.encode(pixels, inversion_steps=0), {"yaw": 1})
+    mask = np.zeros(pixels.shape[:2], bool)
+    mask[:, :20] = True
+    wanted = model.decode(edited, mask=mask.astype(np.float32), method="tracked", output="numpy")
+    for each in (mask, torch.from_numpy(mask)):
+        drawn = model.decode(edited, mask=each, method="tracked", output="numpy")
+        assert np.array_equal(drawn, wanted)
+
+
 def test_a_tracked_preview_equals_the_tracked_edit(model: cldis.Model, pixels: np.ndarray) -> None:
     latent = model.encode(pixels, inversion_steps=0)
     live = model.tracked_preview(latent)
