@@ -98,7 +98,8 @@ class Encode:
         check_images(image)
         config = model.editable.networks.config
         height, width = image.shape[1:3]
-        box = Box(crop_x, crop_y, crop_width or width - crop_x, crop_height or height - crop_y)
+        rest = max(1, width - crop_x), max(1, height - crop_y)
+        box = Box(crop_x, crop_y, crop_width or rest[0], crop_height or rest[1])
         check_box(box, width, height)
         whole = box == Box(0, 0, width, height)
 

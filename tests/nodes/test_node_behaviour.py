@@ -219,6 +219,7 @@ def test_a_crop_and_a_mask_leave_the_rest_alone(loaded, run) -> None:
     ("crop", "sentence"),
     [
         ({"crop_x": 90}, "does not lie within the image of 90 x 60"),
+        ({"crop_x": 120}, "The crop of 1 x 60 pixels at 120, 0"),
         ({"crop_x": 80, "crop_width": 20}, "The crop of 20 x 60 pixels at 80, 0"),
     ],
 )
