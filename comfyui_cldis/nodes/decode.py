@@ -132,7 +132,8 @@ def draw(
         )
         return host.to_intermediate(to_comfyui(pixels))
 
-    return torch.cat(host.in_chunks(model, len(latent), num_steps, draw_part, use_preview=True))
+    parts = host.in_chunks(model, len(latent), num_steps, draw_part, use_preview=True)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _masks(mask: Tensor | None, latent: Latent) -> Tensor | None:

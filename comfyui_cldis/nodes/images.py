@@ -61,9 +61,17 @@ def to_library(image: Tensor, channels: int, label: str) -> Tensor:
 
 
 def to_comfyui(pixels: list[Tensor]) -> Tensor:
-    """(1 or 3, H, W) in [0, 1] each, all of one size -> (B, H, W, 3) float32 in [0, 1]."""
-    image = torch.stack(pixels).float().clamp(0, 1).movedim(1, -1)
-    return image.expand(*image.shape[:-1], 3).contiguous()
+    """(1 or 3, H, W) in [0, 1] each, all of one size -> (B, H, W, 3) float32 in [0, 1].
+
+    Beside the result no copy of the batch is made: photographs are large.
+    """
+    first = pixels[0]
+    result = torch.empty(len(pixels), *first.shape[1:], 3, device=first.device)
+    for own, image in zip(result, pixels, strict=True):
+        if image.shape[1:] != first.shape[1:]:
+            raise ValueError("The images differ in size. Give images of one size.")
+        own.copy_(image.movedim(0, -1))
+    return result.clamp_(0, 1)
 
 
 def to_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:

@@ -23,6 +23,17 @@ def test_grey_becomes_colour_and_back() -> None:
     assert to_comfyui([torch.zeros(1, 4, 4)]).shape == (1, 4, 4, 3)
 
 
+def test_results_are_a_batch_of_their_own() -> None:
+    colour, grey = torch.rand(3, 4, 5) * 3 - 1, torch.rand(1, 4, 5)
+    before = colour.clone()
+    batch = to_comfyui([colour, grey])
+    assert batch.dtype == torch.float32 and batch.is_contiguous()
+    assert torch.equal(batch[0], before.clamp(0, 1).movedim(0, -1))
+    assert torch.equal(batch[1, ..., 2], grey[0]) and torch.equal(colour, before)
+    with pytest.raises(ValueError, match="The images differ in size"):
+        to_comfyui([colour, torch.rand(3, 1, 1)])
+
+
 def test_a_grey_model_reads_the_luma() -> None:
     image = torch.tensor([1.0, 0.0, 0.0]).view(1, 1, 1, 3)
     assert to_library(image, 1, "m").item() == pytest.approx(0.299 * 2 - 1, abs=1e-6)
