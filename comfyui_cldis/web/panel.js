@@ -22,10 +22,7 @@ export class Panel {
     this.unknown = make("div", QUIET + "display:none;", { className: "cldis-unknown" });
     this.buttons = make("div", ROW);
     this.presets = make("select", FIELD + "max-width:110px;", { title: "Saved edits" });
-    this.presets.onchange = () => {
-      if (this.presets.value) actions.choosePreset(this.presets.value);
-      this.presets.value = "";
-    };
+    this.presets.onchange = () => [actions.choosePreset(this.presets.value), (this.presets.value = "")];
     this.button(this.buttons, "Reset", "All sliders to zero", actions.reset);
     this.button(this.buttons, "Randomise", "Chance amounts within the safe ranges", actions.randomise);
     this.buttons.append(this.presets);
@@ -38,19 +35,14 @@ export class Panel {
     this.search = make("input", FIELD + "display:none;", { placeholder: "Search sliders" });
     this.search.oninput = () => actions.search(this.search.value);
     this.root.append(this.picture, this.status, this.unknown, this.buttons, this.form, this.strip, this.search);
-    for (const type of ["pointerdown", "keydown"]) { // not for the canvas
-      this.root.addEventListener(type, (event) =>
-        event.target.matches("input,select,button") && event.stopPropagation());
-    }
+    const own = (event) => event.target.matches("input,select,button") && event.stopPropagation();
+    for (const type of ["pointerdown", "keydown"]) this.root.addEventListener(type, own); // not the canvas
   }
 
-  button(parent, textContent, title, onclick) {
+  button = (parent, textContent, title, onclick) =>
     parent.append(make("button", FIELD + "cursor:pointer;", { textContent, title, onclick }));
-  }
 
-  say(text) {
-    this.status.textContent = text;
-  }
+  say = (text) => (this.status.textContent = text);
 
   show(blob) {
     const old = this.picture.src, isFirst = !old;
@@ -91,10 +83,7 @@ export class Panel {
       : make("input", FIELD + "width:84px;", { placeholder: title, title, value })));
     this.form.replaceChildren(...inputs.flatMap((input) =>
       (input.type === "checkbox" ? [input, input.title] : [input])));
-    const close = () => {
-      showing(this.form, false);
-      this.actions.resized();
-    };
+    const close = () => [showing(this.form, false), this.actions.resized()];
     const finish = () => {
       close();
       done(Object.fromEntries(fields.map(([key], index) =>

@@ -18,7 +18,7 @@ export class SliderNode {
     this.panel = new Panel({
       reset: () => this.set({}),
       randomise: () => this.set(randomAmounts(this.sliders)),
-      choosePreset: (name) => this.setText(JSON.stringify(this.presets[name])),
+      choosePreset: (name) => name && this.setText(JSON.stringify(this.presets[name])),
       savePreset: (name) => this.attempt(async () => this.gotPresets(
         await this.post("/cldis/presets", { model: this.model, name, edits: this.edits.value }))),
       rename: () => this.rename(this.last ?? this.sliders[0]),
@@ -50,20 +50,14 @@ export class SliderNode {
     };
   }
 
-  close() {
-    clearInterval(this.timer);
-    this.live.close();
-    this.comfy.closed(this);
-  }
+  close = () => [clearInterval(this.timer), this.live.close(), this.comfy.closed(this)];
 
   /** Takes over what has changed: the model, the text, whether the text is connected. */
   async look() {
     this.isLinked = this.node.inputs?.find((each) => each.name === "edits")?.link != null;
     const model = modelName(this.node, this.comfy.root()) ?? this.ranModel ?? null;
-    if (model !== this.model) {
-      this.model = model;
-      await this.attempt(() => this.load(model));
-    } else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
+    if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
+    else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
     this.watchRows();
   }
 
@@ -81,10 +75,7 @@ export class SliderNode {
 
   /** Makes the sliders anew. */
   show(sliders) {
-    for (const widget of this.widgets) {
-      if (this.node.removeWidget) this.node.removeWidget(widget);
-      else this.node.widgets.splice(this.node.widgets.indexOf(widget), 1);
-    }
+    for (const widget of this.widgets) this.node.removeWidget(widget);
     this.sliders = sliders;
     this.widgets = sliders.map((slider) => this.addSlider(slider));
     this.hide(this.edits, sliders.length > 0);
@@ -134,14 +125,10 @@ export class SliderNode {
     this.refresh();
   }
 
-  set(amounts) {
+  set = (amounts) =>
     this.setText(writeEdits({ amounts, parked: readEdits(this.edits.value, this.sliders)?.parked ?? {} }));
-  }
 
-  setText(text) {
-    if (!this.isLinked) this.write(text);
-    this.fromText();
-  }
+  setText = (text) => [this.isLinked || this.write(text), this.fromText()];
 
   write(text) {
     if (this.edits.value === text) return;
@@ -149,9 +136,7 @@ export class SliderNode {
     this.edits.callback?.(text);
   }
 
-  refresh() {
-    if (this.token) this.live.ask(this.edits.value);
-  }
+  refresh = () => this.token && this.live.ask(this.edits.value);
 
   /** A run has ended: from now on its picture is shown. */
   async ran(prompt, attempts = 4) {
@@ -165,9 +150,7 @@ export class SliderNode {
     this.refresh();
   }
 
-  place() {
-    return `cldis:${this.node.graph?.id}:${this.node.id}`;
-  }
+  place = () => `cldis:${this.node.graph?.id}:${this.node.id}`;
 
   failed(error) {
     if (error.status === 409) return; // a newer picture is under way
@@ -188,10 +171,7 @@ export class SliderNode {
     }));
   }
 
-  gotPresets(found) {
-    this.presets = found;
-    this.panel.showPresets(Object.keys(found));
-  }
+  gotPresets = (found) => this.panel.showPresets(Object.keys((this.presets = found)));
 
   filter(wanted) {
     this.sliders.forEach((slider, index) =>
@@ -204,10 +184,8 @@ export class SliderNode {
     this.node.setDirtyCanvas?.(true, true);
   }
 
-  hover(widget) {
-    const index = this.widgets.indexOf(widget);
-    if (index >= 0) this.panel.showStrip(this.sliders[index]);
-  }
+  hover = (widget) => this.widgets.includes(widget) &&
+    this.panel.showStrip(this.sliders[this.widgets.indexOf(widget)]);
 
   /** Nodes 2.0 tells nobody which widget is under the pointer, so its rows are listened to. */
   watchRows() {
@@ -226,14 +204,10 @@ export class SliderNode {
     this.node.setDirtyCanvas?.(true, true);
   }
 
-  async attempt(work) {
-    await work().catch((error) => this.panel.say(error.message));
-  }
+  attempt = (work) => work().catch((error) => this.panel.say(error.message));
 
-  post(path, body) {
-    const headers = { "Content-Type": "application/json" };
-    return this.get(path, { method: "POST", headers, body: JSON.stringify(body) });
-  }
+  post = (path, body) => this.get(path,
+    { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
   async get(path, options) {
     const response = await this.comfy.fetchApi(path, options);
