@@ -48,6 +48,12 @@ class Comfy:
         self.socket_url = f"ws://127.0.0.1:{port}/ws"
         self.base = base
 
+    def has_nodes_2(self) -> bool:
+        """Whether its frontend draws sliders in Nodes 2.0: since 1.39."""
+        version = self.get("/system_stats")["system"].get("required_frontend_version", "0")
+        found = [int(part) for part in version.lstrip("v").split(".")[:2] if part.isdigit()]
+        return found >= [1, 39]
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)
