@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ..diffusion.samplers import Step
 from ..imaging.sheet import to_image
 from ..wording import counted
+from .remaining import Remaining
 from .sockets import LoadedModel
 
 T = TypeVar("T")
@@ -80,27 +81,10 @@ def in_chunks(
     Raises: RuntimeError with sizes and a remedy when not even one item fits.
     """
     progress = Progress(num_items, num_steps, use_preview)
-    chunk = min(num_items, _first_chunk(model))
-    results: list[T] = []
-    start = 0
-    while start < num_items:
-        stop = min(start + chunk, num_items)
-        is_full = False
-        try:
-            _load(model, stop - start)
-            results.append(work(start, stop, progress.steps(start, stop - start)))
-            progress.reach(stop)
-        except _out_of_memory():
-            is_full = True
-        # Outside the except block, because the traceback would keep the tensors alive.
-        if not is_full:
-            start = stop
-            continue
-        _empty_cache()
-        if chunk == 1:
-            raise RuntimeError(_describe_full(model, 1))
-        chunk = max(1, chunk // 2)
-    return results
+    try:
+        return _in_chunks(model, num_items, work, progress)
+    finally:
+        progress.close()
 
 
 def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], None]], T]) -> T:
@@ -112,9 +96,11 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
     """
     utils = sys.modules.get("comfy.utils")
     bar = None if utils is None else utils.ProgressBar(FRACTIONS)
+    remaining = Remaining(FRACTIONS, "")
 
     def on_fraction(done: float) -> None:
         raise_if_interrupted()
+        remaining.show(done * FRACTIONS)
         if bar is not None:
             bar.update_absolute(round(done * FRACTIONS), FRACTIONS)
 
@@ -123,10 +109,12 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
         return work(on_fraction)
     except _out_of_memory() as error:
         raise RuntimeError(_describe_full(model, num_items)) from error
+    finally:
+        remaining.close()
 
 
 class Progress:
-    """ComfyUI's progress bar, with x0 as preview when the user has previews on.
+    """ComfyUI's progress bar and the time left, with x0 as preview when the user has previews on.
 
     Args:
         num_items: images of the whole batch.
@@ -135,6 +123,7 @@ class Progress:
     """
 
     def __init__(self, num_items: int, num_steps: int, use_preview: bool) -> None:
+        self._remaining = Remaining(num_items, "image")
         self._num_steps = max(num_steps, 1)
         self._total = num_items * self._num_steps
         self._use_preview = use_preview and _wants_previews()
@@ -145,6 +134,7 @@ class Progress:
 
     def reach(self, num_done: int) -> None:
         """Move to where `num_done` finished images are, for work that took fewer steps."""
+        self._remaining.show(num_done)
         value = num_done * self._num_steps
         if self._bar is not None and value > self._value:
             self._value = value
@@ -158,11 +148,16 @@ class Progress:
             if self._bar is None:
                 return
             share = (step.index + 1) / step.total
+            self._remaining.show(num_done + share * num_items)
             value = num_done * self._num_steps + round(share * num_items * self._num_steps)
             self._value = value
             self._bar.update_absolute(value, self._total, self._preview(step.x0))
 
         return on_step
+
+    def close(self) -> None:
+        """To be called when the work ends, however it does."""
+        self._remaining.close()
 
     def _preview(self, x0: Tensor) -> tuple[str, Image.Image, int] | None:
         if not self._use_preview or time.monotonic() < self._next_preview_sec:
@@ -202,6 +197,35 @@ def to_intermediate(tensor: Tensor) -> Tensor:
     """Moves a result to where ComfyUI keeps what travels between nodes."""
     management = sys.modules.get("comfy.model_management")
     return tensor if management is None else tensor.to(management.intermediate_device())
+
+
+def _in_chunks(
+    model: LoadedModel,
+    num_items: int,
+    work: Callable[[int, int, Callable[[Step], None]], T],
+    progress: Progress,
+) -> list[T]:
+    chunk = min(num_items, _first_chunk(model))
+    results: list[T] = []
+    start = 0
+    while start < num_items:
+        stop = min(start + chunk, num_items)
+        is_full = False
+        try:
+            _load(model, stop - start)
+            results.append(work(start, stop, progress.steps(start, stop - start)))
+            progress.reach(stop)
+        except _out_of_memory():
+            is_full = True
+        # Outside the except block, because the traceback would keep the tensors alive.
+        if not is_full:
+            start = stop
+            continue
+        _empty_cache()
+        if chunk == 1:
+            raise RuntimeError(_describe_full(model, 1))
+        chunk = max(1, chunk // 2)
+    return results
 
 
 def _wants_previews() -> bool:

@@ -206,14 +206,17 @@ def _train(
         use_tensorboard=importlib.util.find_spec("tensorboard") is not None,
     )
     watch = Watch(config.steps)
-    with _room_on(device):
-        outcome = trainer.train(
-            settings,
-            logger.info,
-            on_record=watch.on_record,
-            on_image=watch.on_image,
-            should_stop=watch.should_stop,
-        )
+    try:
+        with _room_on(device):
+            outcome = trainer.train(
+                settings,
+                logger.info,
+                on_record=watch.on_record,
+                on_image=watch.on_image,
+                should_stop=watch.should_stop,
+            )
+    finally:
+        watch.close()
     watch.raise_if_interrupted()
     if not outcome.finished:
         raise RuntimeError(

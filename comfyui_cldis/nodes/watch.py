@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from . import host
+from .remaining import Remaining
 
 
 class Watch(host.Progress):
@@ -19,11 +20,13 @@ class Watch(host.Progress):
 
     def __init__(self, num_steps: int) -> None:
         super().__init__(1, num_steps, use_preview=True)
+        self._remaining = Remaining(num_steps, "step")
         self._step = 0
         self._interrupt: Exception | None = None
 
     def on_record(self, record: Any) -> None:
         self._step = record.step
+        self._remaining.show(record.step)
         self._update(None)
 
     def on_image(self, name: str, image: Image.Image) -> None:
