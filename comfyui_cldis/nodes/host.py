@@ -3,9 +3,10 @@
 ComfyUI imports its own modules before any node pack, so a look into `sys.modules` tells whether it
 is there, and nothing of it is imported by accident in tests or scripts.
 
-The networks are built from torch.nn and handed to ComfyUI's ModelPatcher whole. ComfyUI decides
-when they are on the GPU; it loads them completely or not at all, because only layers from its own
-`comfy.ops` can be streamed one by one, and our raw parameters could not. At most 0.7 GiB are at
+The networks are built from torch.nn and handed to ComfyUI's plain ModelPatcher, whole. ComfyUI
+decides when they are on the GPU. Its streaming patcher of 0.16 and later is passed by: that one
+streams layers of `comfy.ops` alone; it would copy our parameters to the GPU for each part of a
+batch, and leave those of modules with parts of their own there after /free. At most 0.7 GiB are at
 stake (the largest model, 256 pixels, in float32).
 """
 
@@ -56,9 +57,7 @@ def manage(networks: nn.Module) -> Any | None:
         return None
     offload_device = management.unet_offload_device()
     networks.to(offload_device)
-    # Newer cores replace CoreModelPatcher when they start, so it is looked up for each model.
-    patcher_class = getattr(patching, "CoreModelPatcher", patching.ModelPatcher)
-    return patcher_class(
+    return patching.ModelPatcher(
         Networks(networks),
         load_device=management.get_torch_device(),
         offload_device=offload_device,
@@ -246,6 +245,8 @@ def _load(model: LoadedModel, num_items: int) -> None:
         memory_required=num_items * _bytes_per_item(model),
         force_full_load=True,
     )
+    # In its state NO_VRAM ComfyUI streams layers of its own and leaves all others on the CPU.
+    model.patcher.model.to(model.patcher.load_device)
 
 
 def _first_chunk(model: LoadedModel) -> int:

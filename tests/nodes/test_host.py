@@ -86,12 +86,24 @@ def test_networks_go_to_comfyui_in_a_wrapper(managed) -> None:
     assert managed.patcher.model.networks is managed.editable.networks
 
 
-def test_newer_cores_bring_their_own_patcher(comfyui, make_model) -> None:
+def test_the_streaming_patcher_of_newer_cores_is_passed_by(comfyui, make_model) -> None:
+    """It streams ComfyUI's own layers, and would leave some of our parameters on the GPU."""
+
     class Dynamic(Patcher):
         pass
 
     sys.modules["comfy.model_patcher"].CoreModelPatcher = Dynamic
-    assert isinstance(host.manage(make_model().networks), Dynamic)
+    assert type(host.manage(make_model().networks)) is Patcher
+
+
+def test_networks_that_comfyui_left_behind_are_moved(comfyui, make_model) -> None:
+    """As with VRAM state NO_VRAM, where ComfyUI moves no layer that it cannot stream."""
+    sys.modules["comfy.model_management"].get_torch_device = lambda: torch.device("meta")
+    model = make_model()
+    managed = LoadedModel("tiny.safetensors", model, host.manage(model.networks))
+    sys.modules["comfy.model_management"].get_total_memory = lambda device: 1 << 30
+    host.in_chunks(managed, 1, 1, lambda start, stop, on_step: None)
+    assert {p.device.type for p in model.networks.parameters()} == {"meta"}
 
 
 def test_progress_reaches_the_end_and_shows_x0(managed, comfyui, run, images) -> None:
