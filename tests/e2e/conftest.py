@@ -169,6 +169,8 @@ def _fill(base: Path, tiny_checkpoint: Path, comfyui: Path) -> None:
     for folder in ("custom_nodes", "input", "models/cldis", "more models", "user"):
         (base / folder).mkdir(parents=True)
     (base / "custom_nodes" / FOLDER).symlink_to(ROOT, target_is_directory=True)
+    probe = ROOT / "tests" / "e2e" / "probe.py"
+    (base / "custom_nodes" / "probe.py").symlink_to(probe)
 
     weights = tiny_checkpoint.read_bytes()
     (base / "models" / "cldis" / "tiny.safetensors").write_bytes(weights)
@@ -187,14 +189,29 @@ def _fill(base: Path, tiny_checkpoint: Path, comfyui: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def comfy(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[Comfy]:
-    comfyui = _find_comfyui()
-    python = _find_python(comfyui)
+def comfyui() -> Path:
+    """The folder of ComfyUI."""
+    return _find_comfyui()
+
+
+@pytest.fixture(scope="session")
+def comfyui_python(comfyui: Path) -> Path:
+    """The Python that runs it."""
+    return _find_python(comfyui)
+
+
+@pytest.fixture(scope="session")
+def comfy(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_checkpoint: Path,
+    comfyui: Path,
+    comfyui_python: Path,
+) -> Iterator[Comfy]:
     base = tmp_path_factory.mktemp("comfyui")
     _fill(base, tiny_checkpoint, comfyui)
     port = _free_port()
     log = base / "server.log"
-    command = [python, "main.py", "--cpu", "--port", str(port), "--base-directory", base]
+    command = [comfyui_python, "main.py", "--cpu", "--port", str(port), "--base-directory", base]
     command += ["--extra-model-paths-config", base / "paths.yaml", "--preview-method", "auto"]
     command += ["--disable-api-nodes"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
