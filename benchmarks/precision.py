@@ -59,8 +59,7 @@ def stages(model: EditableModel, pixels: Tensor, num_steps: int) -> Stages:
     """Encodes, edits and decodes (B, 3, H, W) in [0, 1]."""
     config = model.networks.config
     framed = [
-        frame_original(each, config.in_channels, config.image_size, "crop", None)
-        for each in pixels
+        frame_original(each, config.in_channels, config.image_size, "crop", None) for each in pixels
     ]
     latent = encode(
         model,
