@@ -86,7 +86,7 @@ def deviations(exact: Stages, short: Stages, scale: Tensor) -> dict[str, tuple[f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="fp16 and bf16 weights against fp32")
     parser.add_argument("--heads", type=int, default=32, metavar="N")
     parser.add_argument("--steps", type=int, default=20, metavar="N")
     arguments = parser.parse_args()

@@ -169,6 +169,14 @@ class Progress:
         return ("JPEG", image, largest)
 
 
+def is_on_cpu(model: LoadedModel) -> bool:
+    """Whether the networks compute on the CPU, wherever their weights are now."""
+    management = sys.modules.get("comfy.model_management")
+    if model.patcher is None or management is None:
+        return model.editable.networks.device.type != "cuda"
+    return management.is_device_cpu(model.patcher.load_device)
+
+
 def raise_if_interrupted() -> None:
     """Raises ComfyUI's own exception when the user pressed Cancel; it must not be caught."""
     management = sys.modules.get("comfy.model_management")
@@ -252,12 +260,12 @@ def _load(model: LoadedModel, num_items: int) -> None:
 def _first_chunk(model: LoadedModel) -> int:
     """How many images to try at once: what should fit by estimate, at most 64; on a CPU 8, so
     that Cancel and the progress bar act within seconds."""
+    if is_on_cpu(model):
+        return CHUNK_ON_CPU
     management = sys.modules.get("comfy.model_management")
     if model.patcher is None or management is None:
-        return CHUNK_ON_GPU if model.editable.networks.device.type == "cuda" else CHUNK_ON_CPU
+        return CHUNK_ON_GPU
     device = model.patcher.load_device
-    if management.is_device_cpu(device):
-        return CHUNK_ON_CPU
     fitting = int(management.get_total_memory(device) / 2 / _bytes_per_item(model))
     return max(1, min(CHUNK_ON_GPU, fitting))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from ..checkpoint import load_checkpoint
@@ -10,8 +12,9 @@ from .model_files import BUNDLED, find_model, fingerprint, model_names
 from .packages import BASE, require
 from .sockets import CATEGORY_LOADERS, MODEL, LoadedModel
 
-# "auto" is float32 everywhere: the models are small, and inverting an image adds up rounding
-# errors over all steps. The short types are there for memory.
+logger = logging.getLogger(__name__)
+
+# "auto" is float32 on every device, for the reasons and figures in docs/precision.md.
 DTYPES = {
     "auto": torch.float32,
     "fp32": torch.float32,
@@ -82,4 +85,11 @@ class LoadModel:
     def execute(self, model_name: str, dtype: str) -> tuple[LoadedModel]:
         require(BASE)
         editable = load_checkpoint(find_model(model_name), dtype=DTYPES[dtype])
-        return (LoadedModel(model_name, editable, host.manage(editable.networks)),)
+        model = LoadedModel(model_name, editable, host.manage(editable.networks))
+        if dtype == "fp16" and host.is_on_cpu(model):
+            logger.warning(
+                "%s computes in fp16 on a CPU, which takes many times as long as fp32. Choose "
+                "dtype auto in CLDis Load Model.",
+                model_name,
+            )
+        return (model,)

@@ -68,6 +68,13 @@ def test_short_types_stay_close_to_float32(folders, run, images, dtype) -> None:
     assert (drawn[0] - drawn[1]).abs().mean() < {"fp16": 0.01, "bf16": 0.05}[dtype]
 
 
+@pytest.mark.parametrize("dtype", list(load.DTYPES))
+def test_fp16_on_a_cpu_is_warned_of(folders, caplog, dtype) -> None:
+    (model,) = LoadModel().execute(model_name="tiny.safetensors", dtype=dtype)
+    said = "computes in fp16 on a CPU" in caplog.text
+    assert said == (dtype == "fp16" and model.editable.networks.device.type == "cpu")
+
+
 def test_an_ending_in_capitals(folders, tiny_checkpoint) -> None:
     shutil.copy(tiny_checkpoint, Path(folders.models_dir) / "cldis" / "LOUD.SAFETENSORS")
     assert "LOUD.SAFETENSORS" in choices()
