@@ -3,11 +3,12 @@
 ComfyUI imports its own modules before any node pack, so a look into `sys.modules` tells whether it
 is there, and nothing of it is imported by accident in tests or scripts.
 
-The networks are built from torch.nn and handed to ComfyUI's plain ModelPatcher, whole. ComfyUI
-decides when they are on the GPU. Its streaming patcher of 0.16 and later is passed by: that one
-streams layers of `comfy.ops` alone; it would copy our parameters to the GPU for each part of a
-batch, and leave those of modules with parts of their own there after /free. At most 0.7 GiB are at
-stake (the largest model, 256 pixels, in float32).
+The networks are built from torch.nn and handed to ComfyUI's plain ModelPatcher. ComfyUI decides
+when they are on the GPU; they are there completely or not at all, so that they can be used at any
+moment. Its streaming patcher of 0.16 and later is passed by: that one streams layers of `comfy.ops`
+alone; it would copy our parameters to the GPU for each part of a batch, and leave those of modules
+with parts of their own there after /free. At most 0.7 GiB are at stake (the largest model, 256
+pixels, in float32).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -57,11 +59,24 @@ def manage(networks: nn.Module) -> Any | None:
         return None
     offload_device = management.unet_offload_device()
     networks.to(offload_device)
-    return patching.ModelPatcher(
+    return _whole_patcher(patching.ModelPatcher)(
         Networks(networks),
         load_device=management.get_torch_device(),
         offload_device=offload_device,
     )
+
+
+@lru_cache(maxsize=1)
+def _whole_patcher(base: Any) -> Any:
+    """ComfyUI's patcher, except that it takes all weights off the GPU where some would do."""
+
+    class WholePatcher(base):
+        def partially_unload(self, device_to, *args: Any, **more: Any) -> int:
+            freed = self.loaded_size()
+            self.unpatch_model(device_to, unpatch_weights=True)
+            return freed
+
+    return WholePatcher
 
 
 def in_chunks(

@@ -123,8 +123,7 @@ def test_networks_are_on_the_gpu_whole_or_not_at_all(comfyui, comfyui_python) ->
     assert found["copied once"]
     for stage in ("used", "used again", "used after", "used with NO_VRAM"):
         assert found[stage] == ["cuda"], stage
-    assert "cpu" in found["room made"]
-    for stage in ("freed", "freed with NO_VRAM"):
+    for stage in ("room made", "freed", "freed with NO_VRAM"):
         assert found[stage] == ["cpu"], stage
 
 

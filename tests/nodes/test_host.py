@@ -24,6 +24,16 @@ class Patcher:
     def __init__(self, model, load_device, offload_device):
         self.model, self.load_device, self.offload_device = model, load_device, offload_device
         model.device = offload_device  # as ComfyUI does
+        self.unpatched = []
+
+    def loaded_size(self):
+        return 100
+
+    def unpatch_model(self, device_to, unpatch_weights):
+        self.unpatched.append((device_to, unpatch_weights))
+
+    def partially_unload(self, device_to, memory_to_free=0):
+        raise AssertionError("some of the networks would stay on the GPU")
 
 
 @pytest.fixture
@@ -93,7 +103,15 @@ def test_the_streaming_patcher_of_newer_cores_is_passed_by(comfyui, make_model) 
         pass
 
     sys.modules["comfy.model_patcher"].CoreModelPatcher = Dynamic
-    assert type(host.manage(make_model().networks)) is Patcher
+    patcher = host.manage(make_model().networks)
+    assert isinstance(patcher, Patcher) and not isinstance(patcher, Dynamic)
+
+
+def test_networks_that_give_way_leave_the_gpu_whole(managed) -> None:
+    cpu = torch.device("cpu")
+    assert managed.patcher.partially_unload(cpu, 10) == 100
+    assert managed.patcher.partially_unload(cpu, 10, force_patch_weights=False) == 100
+    assert managed.patcher.unpatched == [(cpu, True), (cpu, True)]
 
 
 def test_networks_that_comfyui_left_behind_are_moved(comfyui, make_model) -> None:

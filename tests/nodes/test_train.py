@@ -376,7 +376,12 @@ def test_a_gpu_is_cleared_before_and_after(comfyui, trainer, batch) -> None:
     comfyui.device = torch.device("cuda")
     at_start = []
     trainer.on_step = lambda step: at_start.append(list(comfyui.freed))
-    patcher = SimpleNamespace(ModelPatcher=lambda *given, **more: None)
+
+    class Patcher:
+        def __init__(self, *given, **more):
+            pass
+
+    patcher = SimpleNamespace(ModelPatcher=Patcher)
     sys.modules["comfy.model_patcher"], before = patcher, sys.modules.get("comfy.model_patcher")
     try:
         sys.modules["comfy.model_management"].unet_offload_device = lambda: torch.device("cpu")
