@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
@@ -146,11 +147,12 @@ class Page:
     def picture(self) -> Image.Image | None:
         """What the slider node shows."""
         data = self.js(
-            "(async () => {const source = document.querySelector('.cldis-picture')?.src; "
-            "if (!source) return null; const answer = await fetch(source); "
-            "return Array.from(new Uint8Array(await answer.arrayBuffer()))})()"
+            "(() => {const i = document.querySelector('.cldis-picture'); if (!i?.naturalWidth) "
+            "return null; const c = document.createElement('canvas'); c.width = i.naturalWidth; "
+            "c.height = i.naturalHeight; c.getContext('2d').drawImage(i, 0, 0); "
+            "return c.toDataURL('image/png').split(',')[1]})()"
         )
-        return Image.open(io.BytesIO(bytes(data))).convert("RGB") if data else None
+        return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB") if data else None
 
     def place_of(self, name: str) -> tuple[float, float, float]:
         """x and y of the middle of a slider's track on the page, and the length of the track."""
@@ -171,6 +173,7 @@ class Page:
 
     def drag(self, name: str, share: float) -> None:
         """Drags a slider to a share of its track, -1 to 1, with the mouse."""
+        time.sleep(0.5)  # the node may just have grown
         x, y, length = self.place_of(name)
         start = x
         if self.modern:

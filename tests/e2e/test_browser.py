@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,8 @@ def test_first_minute_from_the_template_to_an_edited_picture(comfy, page: Page) 
     before = page.wait(page.picture, what="a picture")
     page.drag("head turn", 0.6)
     page.drag("skin", 0.5)
+    if shots := os.environ.get("CLDIS_SCREENSHOTS"):
+        page.tab.screenshot(path=f"{shots}/{page.modern}.png")
     edits = json.loads(page.edits())
     assert edits["head turn"] > 0.5 and edits["skin"] > 0.5
     assert edits["hair colour"] == -1.2  # of the template, untouched
