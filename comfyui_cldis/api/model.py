@@ -212,7 +212,8 @@ class Model:
         """
         given: Any = fraction
         is_one = isinstance(given, str) or as_number(given) is not None
-        return morph(_checked(first), _checked(second), [given] if is_one else list(given))
+        fractions: list[Any] = [given] if is_one else list(given)
+        return morph(_checked(first), _checked(second), fractions)
 
     def transfer(
         self,
