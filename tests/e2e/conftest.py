@@ -54,6 +54,13 @@ class Comfy:
         found = [int(part) for part in version.lstrip("v").split(".")[:2] if part.isdigit()]
         return found >= [1, 39]
 
+    def has_blueprints(self) -> bool:
+        try:
+            self.get("/global_subgraphs")
+        except urllib.error.HTTPError:
+            return False
+        return True
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             return json.load(answer)

@@ -165,6 +165,26 @@ def test_sliders_work_within_a_subgraph(page: Page) -> None:
 
 
 @pytest.mark.slow
+def test_the_blueprint_edits_an_image(comfy, page: Page) -> None:
+    (path,) = (ROOT / "subgraphs").glob("*.json")
+    listed = comfy.get("/global_subgraphs") if comfy.has_blueprints() else None
+    if listed is None:
+        pytest.skip("this ComfyUI knows no blueprints")
+    assert path.stem in {each["name"] for each in listed.values()}
+    page.load(json.loads(path.read_text(encoding="utf-8")))
+    page.wait(lambda: len(page.sliders()) == 9, what="the sliders within it")
+    page.js(
+        "(() => {const g = window.app.graph, add = (type, x) => {const n = "
+        "window.LiteGraph.createNode(type); n.pos = [x, 300]; g.add(n); return n}; "
+        "const host = g._nodes.find(n => n.subgraph); "
+        "add('CLDIS_SampleImage', -400).connect(0, host, 0); "
+        "host.connect(0, add('SaveImage', 500), 0)})()"
+    )
+    page.run()
+    assert page.errors == []
+
+
+@pytest.mark.slow
 def test_two_tabs_each_see_their_own_picture(comfy) -> None:
     with open_page(comfy.url, modern=False) as first:
         first.load(EDIT)

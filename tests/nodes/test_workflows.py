@@ -77,6 +77,29 @@ def test_all_templates_have_a_form_for_the_api_and_a_thumbnail() -> None:
     assert {path.stem for path in WORKFLOWS.glob("*.jpg")} == names
 
 
+def test_the_blueprint_is_the_main_path_with_an_image_in_and_out() -> None:
+    (path,) = (WORKFLOWS.parent / "subgraphs").glob("*.json")
+    workflow = load(path)
+    (definition,) = workflow["definitions"]["subgraphs"]
+    (outer,) = workflow["nodes"]
+    assert outer["type"] == definition["id"] and definition["name"] == path.stem
+    nodes = {node["id"]: node for node in definition["nodes"]}
+    assert [node["type"] for node in nodes.values()] == [
+        "CLDIS_LoadModel",
+        "CLDIS_Encode",
+        "CLDIS_EditSliders",
+        "CLDIS_Decode",
+    ]
+    for link in definition["links"]:
+        if link["target_id"] in nodes:
+            entry = nodes[link["target_id"]]["inputs"][link["target_slot"]]
+            assert entry["link"] == link["id"] and entry["type"] == link["type"]
+    for node in nodes.values():
+        assert len(node["widgets_values"]) == len(widgets_of(node["type"]))
+    assert [entry["name"] for entry in definition["inputs"]] == ["image", "mask", "model_name"]
+    assert [entry["type"] for entry in definition["outputs"]] == ["IMAGE"]
+
+
 @pytest.mark.parametrize("path", API_FILES, ids=lambda path: path.name)
 def test_templates_run_untouched(path: Path) -> None:
     """No input picture of one's own, which nobody has at first."""
