@@ -1,5 +1,5 @@
 // Where a node stands: which model file its input `model` comes from, and its id in a run.
-const SUBGRAPH_INPUTS = -10; // the id that links from a subgraph's own inputs have
+const SUBGRAPH_INPUTS = -10; // the id, a number or a text, that links from the inputs of a subgraph have
 
 const linkOf = (graph, id) => graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] ?? null;
 
@@ -24,7 +24,7 @@ export function modelName(node, root) {
   for (let hops = 0; graph && input && hops < 100; hops++) {
     const link = input.link == null ? null : linkOf(graph, input.link);
     if (!link) return null;
-    if (link.origin_id === SUBGRAPH_INPUTS) {
+    if (Number(link.origin_id) === SUBGRAPH_INPUTS) {
       const host = hostOf(root, graph);
       [input, graph] = [host?.inputs?.[link.origin_slot], host?.graph];
       continue;
@@ -46,7 +46,7 @@ export function modelName(node, root) {
 function promoted(loader, root) {
   const input = loader.inputs?.find((each) => each.widget?.name === "model_name");
   const link = input?.link == null ? null : linkOf(loader.graph, input.link);
-  if (link?.origin_id !== SUBGRAPH_INPUTS) return null;
+  if (Number(link?.origin_id) !== SUBGRAPH_INPUTS) return null;
   const host = hostOf(root, loader.graph), name = host?.inputs?.[link.origin_slot]?.name;
   return host?.widgets?.find((each) => each.name === name)?.value ?? null;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -154,10 +155,15 @@ class Page:
         )
         return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB") if data else None
 
+    def row_of(self, name: str) -> Any:
+        """A slider in Nodes 2.0, whose label begins with its name."""
+        starts = re.compile(rf"^\s*{re.escape(name)}\b")
+        return self.tab.locator('[data-testid="node-widget"]', has_text=starts).first
+
     def place_of(self, name: str) -> tuple[float, float, float]:
         """x and y of the middle of a slider's track on the page, and the length of the track."""
         if self.modern:
-            row = self.tab.locator('[data-testid="node-widget"]', has_text=name).first
+            row = self.row_of(name)
             handle = row.locator('[role="slider"]').first.bounding_box()
             track = row.locator('[role="slider"]').first.locator("xpath=../..").bounding_box()
             assert handle and track
@@ -177,8 +183,7 @@ class Page:
         x, y, length = self.place_of(name)
         start = x
         if self.modern:
-            handle = self.tab.locator('[data-testid="node-widget"]', has_text=name).first
-            box = handle.locator('[role="slider"]').first.bounding_box()
+            box = self.row_of(name).locator('[role="slider"]').first.bounding_box()
             start = box["x"] + box["width"] / 2
         self.tab.mouse.move(start, y)
         self.tab.mouse.down()

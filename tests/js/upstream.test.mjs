@@ -32,7 +32,7 @@ test("through a reroute, and a loop does not hang", () => {
 
 test("from inside a subgraph to a loader outside", () => {
   const node = sliders(5, 7);
-  const inner = graphOf([node], { 7: { origin_id: -10, origin_slot: 1 } });
+  const inner = graphOf([node], { 7: { origin_id: "-10", origin_slot: 1 } });
   const host = { id: 9, subgraph: inner, inputs: [{ name: "image", link: null }, { name: "model", link: 1 }] };
   const root = graphOf([loader(1), host], { 1: { origin_id: 1, origin_slot: 0 } });
   assert.equal(modelName(node, root), "heads");

@@ -1,0 +1,147 @@
+"""How often a second the picture follows a dragged slider, in a browser, and a film of it.
+
+    python -m benchmarks.live --url http://127.0.0.1:8188 [--modern] [--film FILE.gif]
+    python -m benchmarks.live --url http://127.0.0.1:8188 --thumbnails
+
+against a running ComfyUI with the pack. The first opens the template edit_image in Chromium, runs
+it, drags a slider to and fro with the mouse for some seconds, and counts pictures that were loaded;
+with --film it drags slowly through several sliders instead. The second draws the templates'
+thumbnails anew. Server and browser share the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from tests.e2e.browser import SLIDER_NODE, Page, open_page
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKFLOWS = ROOT / "workflows"
+SLIDER = "head turn"
+FILMED = (("skin", 0.7), ("light", -0.7), ("head turn", 0.5), ("mouth", 0.8))
+FRAMES_OF_EACH, FRAME_MS = 12, 90
+THUMBNAIL = 640  # pixels of a side
+CENTRES = {  # node that a thumbnail shows, and the one to its right
+    "edit_image": "CLDIS_EditSliders",
+    "compare_before_and_after": "SaveImage",
+    "interpolate_and_animate": "CLDIS_Animate",
+    "train_model": "CLDIS_Train",
+    "edit_face_in_large_picture": "SaveImage",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--modern", action="store_true", help="Nodes 2.0")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--film", type=Path)
+    parser.add_argument("--thumbnails", action="store_true")
+    options = parser.parse_args()
+    with open_page(options.url, modern=options.modern) as page:
+        if options.thumbnails:
+            for name in CENTRES:
+                thumbnail(page, name)
+            return
+        page.load(workflow("edit_image", "{}"))
+        page.wait(lambda: len(page.sliders()) == 9)
+        page.run()
+        page.wait(page.picture)
+        if options.film:
+            film(page, options.film)
+        else:
+            measure(page, options.seconds)
+
+
+def workflow(name: str, edits: str | None = None) -> dict:
+    found = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+    for node in found["nodes"]:
+        if edits is not None and node["type"] == "CLDIS_EditSliders":
+            node["widgets_values"] = [edits]
+    return found
+
+
+def measure(page: Page, seconds: float) -> None:
+    page.js(
+        "(() => {window.loads = []; document.querySelector('.cldis-picture').addEventListener("
+        "'load', () => window.loads.push(performance.now()))})()"
+    )
+    time.sleep(1)
+    x, y, length = page.place_of(SLIDER)
+    page.tab.mouse.move(x, y)
+    page.tab.mouse.down()
+    start, moves = time.monotonic(), 0
+    while time.monotonic() - start < seconds:
+        angle = (time.monotonic() - start) * 2
+        page.tab.mouse.move(x + 0.4 * length * math.sin(angle), y)
+        moves += 1
+        time.sleep(1 / 60)
+    page.tab.mouse.up()
+    times = page.js("window.loads")
+    gaps = sorted(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+    size = page.picture().size
+    print(
+        f"{'Nodes 2.0' if page.modern else 'classic'}, {size[0]} x {size[1]} pixels: "
+        f"{len(times) / seconds:.1f} pictures a second ({moves / seconds:.0f} movements of the "
+        f"mouse), median {gaps[len(gaps) // 2]:.0f} ms apart, longest {gaps[-1]:.0f} ms"
+    )
+
+
+def film(page: Page, path: Path) -> None:
+    left, top, width, height = page.js(
+        f"(() => {{const n = {SLIDER_NODE}, c = window.app.canvas, s = c.ds.scale, "
+        "r = c.canvas.getBoundingClientRect(); return [(n.pos[0] + c.ds.offset[0]) * s + r.left, "
+        "(n.pos[1] - 30 + c.ds.offset[1]) * s + r.top, n.size[0] * s, (n.size[1] + 30) * s]})()"
+    )
+    clip = {"x": left - 8, "y": top - 4, "width": width + 16, "height": height + 12}
+    frames = []
+    for name, share in FILMED:
+        x, y, length = page.place_of(name)
+        page.tab.mouse.move(x, y)
+        page.tab.mouse.down()
+        for step in range(FRAMES_OF_EACH):
+            done = (1 - math.cos(math.pi * (step + 1) / FRAMES_OF_EACH)) / 2
+            page.tab.mouse.move(x + share * length / 2 * done, y)
+            time.sleep(0.35)  # until the picture is there
+            frames.append(shot(page, clip))
+        page.tab.mouse.up()
+    frames += [frames[-1]] * 10
+    small = [frame.resize((frame.width * 4 // 5, frame.height * 4 // 5)) for frame in frames]
+    paletted = [frame.quantize(128, dither=Image.Dither.NONE) for frame in small]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    paletted[0].save(
+        path, save_all=True, append_images=paletted[1:], duration=FRAME_MS, loop=0, optimize=True
+    )
+    print(f"{path}: {len(frames)} frames, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def thumbnail(page: Page, name: str) -> None:
+    page.load(workflow(name))
+    if name != "train_model":
+        page.run(180)
+        time.sleep(3)
+    page.js(
+        f"(() => {{const c = window.app.canvas, n = window.app.graph._nodes.find(n => n.comfyClass "
+        f"=== '{CENTRES[name]}'); c.ds.scale = 0.9; c.ds.offset = [400 / 0.9 - n.pos[0], "
+        "130 / 0.9 - n.pos[1]]; c.setDirty(true, true)})()"
+    )
+    time.sleep(1.5)
+    image = shot(page, {"x": 380, "y": 90, "width": 760, "height": 760})
+    image = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    image.save(WORKFLOWS / f"{name}.jpg", quality=88)
+    print(f"workflows/{name}.jpg")
+
+
+def shot(page: Page, clip: dict[str, float]) -> Image.Image:
+    return Image.open(io.BytesIO(page.tab.screenshot(clip=clip))).convert("RGB")
+
+
+if __name__ == "__main__":
+    main()
