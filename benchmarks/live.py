@@ -73,7 +73,9 @@ def measure(page: Page, seconds: float) -> None:
         "(() => {window.loads = []; document.querySelector('.cldis-picture').addEventListener("
         "'load', () => window.loads.push(performance.now()))})()"
     )
-    time.sleep(1)
+    time.sleep(3)  # the page settles
+    size = page.picture().size
+    print(f"{'Nodes 2.0' if page.modern else 'classic'}, {size[0]} x {size[1]} pixels:")
     x, y, length = page.place_of(SLIDER)
     page.tab.mouse.move(x, y)
     page.tab.mouse.down()
@@ -84,13 +86,28 @@ def measure(page: Page, seconds: float) -> None:
         moves += 1
         time.sleep(1 / 60)
     page.tab.mouse.up()
+    print_rates(page, seconds, f"driven mouse, {moves / seconds:.0f} movements a second")
+    time.sleep(1)
+    page.js(
+        f"(() => {{const w = {SLIDER_NODE}.widgets.find(w => w.name === 'dir:{SLIDER}'); "
+        "window.loads.length = 0; window.moves = 0; const start = performance.now(); "
+        "const step = () => {const t = performance.now() - start; "
+        f"if (t > {seconds * 1000}) return; w.value = Math.sin(t / 500); w.callback(w.value); "
+        "window.moves++; requestAnimationFrame(step)}; step()})()"
+    )
+    time.sleep(seconds + 0.2)
+    moves = page.js("window.moves")
+    print_rates(page, seconds, f"a movement for each frame, {moves / seconds:.0f} a second")
+
+
+def print_rates(page: Page, seconds: float, how: str) -> None:
     times = page.js("window.loads")
+    if len(times) < 2:
+        raise SystemExit(f"  {how}: the picture did not follow. Is the slider where it was?")
     gaps = sorted(later - earlier for earlier, later in zip(times, times[1:], strict=False))
-    size = page.picture().size
     print(
-        f"{'Nodes 2.0' if page.modern else 'classic'}, {size[0]} x {size[1]} pixels: "
-        f"{len(times) / seconds:.1f} pictures a second ({moves / seconds:.0f} movements of the "
-        f"mouse), median {gaps[len(gaps) // 2]:.0f} ms apart, longest {gaps[-1]:.0f} ms"
+        f"  {how}: {len(times) / seconds:.1f} pictures a second, median "
+        f"{gaps[len(gaps) // 2]:.0f} ms apart, longest {gaps[-1]:.0f} ms"
     )
 
 

@@ -11,7 +11,9 @@ from torch.nn import functional
 
 from .change import Change
 
-STRIP_PIXELS = 1 << 18  # that are worked on at once
+STRIP_PIXELS = 1 << 18  # that are worked on at once, for memory
+CACHED_PIXELS = 1 << 15  # that fit in a processor's cache
+MOST_STRIPS = 16  # for the cache's sake: each reads again what moves into it
 REACH = 2 / 3  # of the way to an edge at which the change fades
 
 
@@ -89,7 +91,8 @@ def apply_change(
     if strength == 0 or top >= bottom or left >= right:
         return result
     fields = _Fields(change, region, image)
-    rows = max(1, STRIP_PIXELS // (right - left))
+    quick = max(CACHED_PIXELS // (right - left), (bottom - top) // MOST_STRIPS)
+    rows = max(1, min(quick, STRIP_PIXELS // (right - left)))
     for start in range(top, bottom, rows):
         stop = min(start + rows, bottom)
         weight = fields.weight(start, stop) * strength
@@ -142,11 +145,11 @@ class _Fields:
             return down @ across[..., columns]
 
         own = image[:, start:stop, left:right]
-        moved = _values(own)
-        if self.flow is not None:
-            flow = enlarged(self.flow) * weight
-            if float(flow.abs().max()) > 1e-3:
-                moved = _moved(image, self.within_reach(flow, start, image), start, left)
+        flow = None if self.flow is None else enlarged(self.flow) * weight
+        if flow is not None and float(flow.abs().max()) > 1e-3:
+            moved = _moved(image, self.within_reach(flow, start, image), start, left)
+        else:
+            moved = _values(own)
         pixels = moved[: self.colours]
         gain = enlarged(self.gain).unflatten(0, (self.colours, self.colours))
         shift = enlarged(self.offset) + (gain * pixels).sum(1)

@@ -77,14 +77,14 @@ def _improved(flow: Tensor, target: Tensor, source: Tensor) -> Tensor:
     tensor = torch.cat([each.mean(1, keepdim=True) for each in products], 1) * weight
     xx, yy, xy, xt, yt = window_mean(tensor, 1).split(1, 1)
     x, y = flow.split(1, 1)
-    right_x, right_y = xx * x + xy * y - xt, xy * x + yy * y - yt
+    right = torch.cat([xx * x + xy * y - xt, xy * x + yy * y - yt], 1)
     xx, yy = xx + SMOOTHNESS, yy + SMOOTHNESS
     determinant = xx * yy - xy * xy
+    own, other = torch.cat([yy, xx], 1) / determinant, -xy / determinant  # of the 2 x 2 inverse
     solved = flow
     for _ in range(SWEEPS):
-        mean_x, mean_y = window_mean(solved, 1).split(1, 1)
-        x, y = right_x + SMOOTHNESS * mean_x, right_y + SMOOTHNESS * mean_y
-        solved = torch.cat([yy * x - xy * y, xx * y - xy * x], 1) / determinant
+        target_flow = torch.add(right, window_mean(solved, 1), alpha=SMOOTHNESS)
+        solved = torch.addcmul(own * target_flow, other, target_flow.flip(1))
     return flow + (solved - flow).clamp(-LONGEST_STEP, LONGEST_STEP)
 
 

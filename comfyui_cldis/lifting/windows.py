@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,9 +21,16 @@ def _mean_along(images: Tensor, radius: int, dim: int) -> Tensor:
     for away in range(1, min(radius, size - 1) + 1):
         total.narrow(dim, away, size - away).add_(images.narrow(dim, 0, size - away))
         total.narrow(dim, 0, size - away).add_(images.narrow(dim, away, size - away))
-    place = torch.arange(size, dtype=images.dtype, device=images.device)
-    count = place.clamp(max=radius) + place.flip(0).clamp(max=radius) + 1
-    return total.div_(count if dim == -1 else count[:, None])
+    share = _shares(size, radius, images.dtype, images.device)
+    return total.mul_(share if dim == -1 else share[:, None])
+
+
+@lru_cache(maxsize=64)
+def _shares(size: int, radius: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(size,): 1 over the number of pixels in the window of each place along a side."""
+    with torch.inference_mode(False):
+        place = torch.arange(size, dtype=dtype, device=device)
+        return 1 / (place.clamp(max=radius) + place.flip(0).clamp(max=radius) + 1)
 
 
 def shrink_to(images: Tensor, side: int) -> Tensor:

@@ -1,28 +1,28 @@
-// One request at a time; of those asked for meanwhile only the newest is sent. No DOM, no ComfyUI.
+// Two requests at a time, so that one is drawn while the other travels; of those asked for meanwhile
+// only the newest is sent, and none is shown after a newer one. No DOM, no ComfyUI.
+const AT_ONCE = 2;
+
 export class Latest {
   /** send(value) -> Promise of a result; show(result) and fail(error) get what came of it. */
   constructor(send, show, fail) {
-    Object.assign(this, { send, show, fail, isBusy: false, waiting: null, isClosed: false });
+    Object.assign(this, { send, show, fail, underway: 0, count: 0, shown: 0, waiting: null, isClosed: false });
   }
 
   async ask(value) {
     this.waiting = { value };
-    if (this.isBusy) return;
-    this.isBusy = true;
+    if (this.underway === AT_ONCE) return;
+    this.underway++;
     while (this.waiting && !this.isClosed) {
-      const { value: newest } = this.waiting;
+      const { value: newest } = this.waiting, number = ++this.count;
       this.waiting = null;
-      try {
-        const result = await this.send(newest);
-        if (!this.isClosed) this.show(result);
-      } catch (error) {
-        if (!this.isClosed) this.fail(error);
-      }
+      const [result, error] = await this.send(newest).then((found) => [found], (fault) => [null, fault]);
+      if (this.isClosed || number < this.shown) continue;
+      this.shown = number;
+      if (error) this.fail(error);
+      else this.show(result);
     }
-    this.isBusy = false;
+    this.underway--;
   }
 
-  close() {
-    this.isClosed = true;
-  }
+  close = () => (this.isClosed = true);
 }

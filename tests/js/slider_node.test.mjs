@@ -87,11 +87,10 @@ test("the picture is asked for after a run, of the newest amounts, and shown", a
   assert.equal(previews(comfy).length, 0);
   await sliders.ran("run");
   await settled();
-  for (const amount of [1.1, 1.2, 1.3]) move("dir:light", amount);
+  for (const amount of [1.1, 1.2, 1.3, 1.4, 1.5]) move("dir:light", amount);
   await settled();
   const edits = previews(comfy).map((sent) => sent.edits);
-  assert.deepEqual([edits[0], edits.at(-1)], ['{"light":1}', '{"light":1.3}']);
-  assert.ok(edits.length < 4);
+  assert.deepEqual(edits.map((text) => JSON.parse(text).light), [1, 1.1, 1.2, 1.5]);
   assert.equal(sliders.panel.picture.src, "blob:picture");
 });
 
