@@ -1,6 +1,6 @@
 """How often a second the picture follows a dragged slider, in a browser, and a film of it.
 
-    python -m benchmarks.live --url http://127.0.0.1:8188 [--modern] [--film FILE.gif]
+    python -m benchmarks.live --url http://127.0.0.1:8188 [--modern] [--film FILE.webp]
     python -m benchmarks.live --url http://127.0.0.1:8188 --thumbnails
 
 against a running ComfyUI with the pack. The first opens the template edit_image in Chromium, runs
@@ -25,15 +25,15 @@ from tests.e2e.browser import SLIDER_NODE, Page, open_page
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = ROOT / "workflows"
 SLIDER = "head turn"
-FILMED = (("skin", 0.7), ("light", -0.7), ("head turn", 0.5), ("mouth", 0.8))
+FILMED = (("hair colour", -0.6), ("background", 0.6), ("head turn", 0.3), ("mouth", -0.6))
 FRAMES_OF_EACH, FRAME_MS = 12, 90
 THUMBNAIL = 640  # pixels of a side
-CENTRES = {  # node that a thumbnail shows, and the one to its right
-    "edit_image": "CLDIS_EditSliders",
-    "compare_before_and_after": "SaveImage",
-    "interpolate_and_animate": "CLDIS_Animate",
-    "train_model": "CLDIS_Train",
-    "edit_face_in_large_picture": "SaveImage",
+SHOWN = {  # the nodes that fill a thumbnail
+    "edit_image": ("CLDIS_EditSliders",),
+    "compare_before_and_after": ("SaveImage",),
+    "interpolate_and_animate": ("SaveAnimatedWEBP",),
+    "train_model": ("CLDIS_Train", "CLDIS_ModelInfo", "CLDIS_Encode"),
+    "edit_face_in_large_picture": ("SaveImage",),
 }
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     options = parser.parse_args()
     with open_page(options.url, modern=options.modern) as page:
         if options.thumbnails:
-            for name in CENTRES:
+            for name in SHOWN:
                 thumbnail(page, name)
             return
         page.load(workflow("edit_image", "{}"))
@@ -112,6 +112,8 @@ def print_rates(page: Page, seconds: float, how: str) -> None:
 
 
 def film(page: Page, path: Path) -> None:
+    page.js("(() => {window.app.canvas.ds.scale = 1; window.app.canvas.setDirty(true, true)})()")
+    time.sleep(3)
     left, top, width, height = page.js(
         f"(() => {{const n = {SLIDER_NODE}, c = window.app.canvas, s = c.ds.scale, "
         "r = c.canvas.getBoundingClientRect(); return [(n.pos[0] + c.ds.offset[0]) * s + r.left, "
@@ -129,12 +131,15 @@ def film(page: Page, path: Path) -> None:
             time.sleep(0.35)  # until the picture is there
             frames.append(shot(page, clip))
         page.tab.mouse.up()
-    frames += [frames[-1]] * 10
-    small = [frame.resize((frame.width * 4 // 5, frame.height * 4 // 5)) for frame in frames]
-    paletted = [frame.quantize(128, dither=Image.Dither.NONE) for frame in small]
     path.parent.mkdir(parents=True, exist_ok=True)
-    paletted[0].save(
-        path, save_all=True, append_images=paletted[1:], duration=FRAME_MS, loop=0, optimize=True
+    frames[0].save(
+        path,
+        save_all=True,
+        append_images=frames[1:],
+        duration=[FRAME_MS] * (len(frames) - 1) + [1500],
+        loop=0,
+        quality=75,
+        method=6,
     )
     print(f"{path}: {len(frames)} frames, {path.stat().st_size / 1e6:.1f} MB")
 
@@ -145,9 +150,15 @@ def thumbnail(page: Page, name: str) -> None:
         page.run(180)
         time.sleep(3)
     page.js(
-        f"(() => {{const c = window.app.canvas, n = window.app.graph._nodes.find(n => n.comfyClass "
-        f"=== '{CENTRES[name]}'); c.ds.scale = 0.9; c.ds.offset = [400 / 0.9 - n.pos[0], "
-        "130 / 0.9 - n.pos[1]]; c.setDirty(true, true)})()"
+        "(([types, x, y, side]) => {const c = window.app.canvas; "
+        "const ns = window.app.graph._nodes.filter(n => types.includes(n.comfyClass)); "
+        "const left = Math.min(...ns.map(n => n.pos[0])), top = Math.min(...ns.map(n => n.pos[1]"
+        " - 30)), right = Math.max(...ns.map(n => n.pos[0] + n.size[0])), "
+        "bottom = Math.max(...ns.map(n => n.pos[1] + n.size[1])); "
+        "const s = 0.96 * side / Math.max(right - left, bottom - top); c.ds.scale = s; "
+        "c.ds.offset = [(x + side / 2) / s - (left + right) / 2, "
+        "(y + side / 2) / s - (top + bottom) / 2]; c.setDirty(true, true)})",
+        [list(SHOWN[name]), 380, 90, 760],
     )
     time.sleep(1.5)
     image = shot(page, {"x": 380, "y": 90, "width": 760, "height": 760})

@@ -76,7 +76,8 @@ class Page:
         self.tab.keyboard.press("Escape")
 
     def js(self, expression: str, argument: Any = None) -> Any:
-        if "=>" in expression and expression.startswith(("(", "async")):
+        """The value of an expression, or what a function makes of `argument`."""
+        if argument is not None:
             return self.tab.evaluate(expression, argument)
         return self.tab.evaluate(f"() => {expression}")
 
