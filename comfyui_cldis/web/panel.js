@@ -14,8 +14,9 @@ export class Panel {
   /** `actions` are called when a button is pressed, and `resized` when the height has changed. */
   constructor(actions) {
     this.actions = actions;
-    this.root = make("div", "display:flex;flex-direction:column;gap:4px;overflow:hidden;font-size:11px;" +
-      "color:var(--input-text,#ddd);padding:2px 4px;box-sizing:border-box;");
+    this.root = make("div", "overflow:hidden;");
+    this.body = make("div", "display:flex;flex-direction:column;gap:4px;font-size:11px;" +
+      "color:var(--input-text,#ddd);padding:2px 4px;box-sizing:border-box;"); // as high as what is in it
     this.picture = make("img", "height:256px;width:100%;object-fit:contain;border-radius:4px;" +
       "background:var(--comfy-input-bg,#222);display:none;", { alt: "", className: "cldis-picture" });
     this.status = make("div", QUIET + "min-height:14px;", { className: "cldis-status" });
@@ -34,10 +35,13 @@ export class Panel {
     this.strip = make("div", "display:none;", { className: "cldis-strip" });
     this.search = make("input", FIELD + "display:none;", { placeholder: "Search sliders" });
     this.search.oninput = () => actions.search(this.search.value);
-    this.root.append(this.picture, this.status, this.unknown, this.buttons, this.form, this.strip, this.search);
+    this.body.append(this.picture, this.status, this.unknown, this.buttons, this.form, this.strip, this.search);
+    this.root.append(this.body);
     const own = (event) => event.target.matches("input,select,button") && event.stopPropagation();
     for (const type of ["pointerdown", "keydown"]) this.root.addEventListener(type, own); // not the canvas
   }
+
+  height = () => (this.known = this.body.offsetHeight || this.known || 60); // 0: not on the page just now
 
   button = (parent, textContent, title, onclick) =>
     parent.append(make("button", FIELD + "cursor:pointer;", { textContent, title, onclick }));
@@ -59,10 +63,8 @@ export class Panel {
     showing(this.presets, names.length, "");
   }
 
-  showUnknown(names) {
-    this.unknown.textContent = `Kept for a model that has them: ${names.join(", ")}`;
-    showing(this.unknown, names.length);
-  }
+  showUnknown = (names) => [showing(this.unknown, names.length),
+    (this.unknown.textContent = `Kept for a model that has them: ${names.join(", ")}`)];
 
   /** What a slider does: its lowest, its middle and its highest image. */
   showStrip(slider) {

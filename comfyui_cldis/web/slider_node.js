@@ -13,7 +13,7 @@ const RUN = "Run once; then the picture follows the sliders.";
 
 export class SliderNode {
   constructor(node, comfy) {
-    Object.assign(this, { node, comfy, model: null, sliders: [], widgets: [], presets: {}, text: null });
+    Object.assign(this, { node, comfy, model: undefined, sliders: [], widgets: [], presets: {}, text: null });
     this.edits = node.widgets.find((each) => each.name === "edits");
     this.panel = new Panel({
       reset: () => this.set({}),
@@ -30,14 +30,13 @@ export class SliderNode {
       (blob) => this.panel.show(blob), (error) => this.failed(error));
     const panel = node.addDOMWidget("cldis_panel", "cldis_panel", this.panel.root, {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
-      getMinHeight: () => (this.panel.root.scrollHeight || 60) + 2 * MARGIN,
+      getMinHeight: () => this.panel.height() + 2 * MARGIN,
     });
     panel.serialize = false;
     this.chain("onConfigure", () => this.look());
     this.chain("onRemoved", () => this.close());
     this.chain("onMouseMove", ({ canvasX, canvasY }) => this.hover(node.getWidgetOnPos?.(canvasX, canvasY)));
     this.timer = setInterval(() => this.look(), LOOK_MS);
-    this.panel.say("Connect a model.");
     this.panel.showPresets([]);
   }
 
@@ -58,12 +57,14 @@ export class SliderNode {
     const model = modelName(this.node, this.comfy.root()) ?? this.ranModel ?? null;
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
     else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
+    if (this.panel.height() !== this.height) this.resize();
     this.watchRows();
   }
 
   async load(model) {
     this.show([]);
-    if (model === null) return this.panel.say("Connect a model.");
+    this.panel.say(model === null ? "Connect a model." : "");
+    if (model === null) return;
     const query = `?model=${encodeURIComponent(model)}`;
     const [found, presets] = [await this.get("/cldis/sliders" + query), await this.get("/cldis/presets" + query)];
     if (model !== this.model) return;
@@ -199,6 +200,7 @@ export class SliderNode {
   }
 
   resize() {
+    this.height = this.panel.height();
     const [width, height] = this.node.computeSize();
     this.node.setSize?.([Math.max(widthOf(this.comfy.isModern()), this.node.size[0], width), height]);
     this.node.setDirtyCanvas?.(true, true);

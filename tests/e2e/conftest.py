@@ -221,6 +221,8 @@ def comfy(
     command = [comfyui_python, "main.py", "--cpu", "--port", str(port), "--base-directory", base]
     command += ["--extra-model-paths-config", base / "paths.yaml", "--preview-method", "auto"]
     command += ["--disable-api-nodes"]
+    if frontend := os.environ.get("COMFYUI_FRONTEND"):
+        command += ["--front-end-root", frontend]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with open(log, "wb") as output:
         server = subprocess.Popen(

@@ -2,7 +2,7 @@
 class Element {
   constructor(tag) {
     Object.assign(this, { tag, style: {}, children: [], listeners: {}, textContent: "", src: "" });
-    this.scrollHeight = 100;
+    this.offsetHeight = 100;
   }
   append(...children) { this.children.push(...children); }
   replaceChildren(...children) { this.children = children; }

@@ -164,3 +164,17 @@ test("a removed node asks no more", async () => {
   node.onRemoved();
   assert.equal(comfy.isClosed, true);
 });
+
+test("the node is as high as its panel, also when that grew out of sight", async () => {
+  const { node, sliders } = await shown("{}");
+  let asked = 0;
+  node.computeSize = () => [200, 300 + node.widgets[1].options.getMinHeight() + asked++];
+  sliders.panel.body.offsetHeight = 0; // the page does not show it
+  await sliders.look();
+  assert.equal(asked, 0);
+  sliders.panel.body.offsetHeight = 356;
+  await sliders.look();
+  assert.equal(node.size[1], 300 + 356 + 20);
+  await sliders.look();
+  assert.equal(asked, 1);
+});
