@@ -32,7 +32,7 @@ export class SliderNode {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
       getMinHeight: () => this.panel.height() + 2 * MARGIN,
     });
-    panel.serialize = false;
+    Object.assign(panel, { serialize: false, label: "picture" });
     this.chain("onConfigure", () => this.look());
     this.chain("onRemoved", () => this.close());
     this.chain("onMouseMove", ({ canvasX, canvasY }) => this.hover(node.getWidgetOnPos?.(canvasX, canvasY)));
@@ -42,11 +42,7 @@ export class SliderNode {
 
   chain(name, own) {
     const before = this.node[name];
-    this.node[name] = function (...given) {
-      const result = before?.apply(this, given);
-      own(...given);
-      return result;
-    };
+    this.node[name] = (...given) => [before?.apply(this.node, given), own(...given)][0];
   }
 
   close = () => [clearInterval(this.timer), this.live.close(), this.comfy.closed(this)];
@@ -62,16 +58,21 @@ export class SliderNode {
   }
 
   async load(model) {
-    this.show([]);
+    this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
     this.panel.say(model === null ? "Connect a model." : "");
     if (model === null) return;
     const query = `?model=${encodeURIComponent(model)}`;
     const [found, presets] = [await this.get("/cldis/sliders" + query), await this.get("/cldis/presets" + query)];
     if (model !== this.model) return;
-    this.show(found.sliders);
+    this.known(found.sliders);
     this.gotPresets(presets);
     this.panel.say(RUN);
     this.ran(sessionStorage.getItem(this.place()), 1); // before a reload, an undo, another tab
+  }
+
+  known(sliders) {
+    this.comfy.known[this.model] = sliders;
+    if (JSON.stringify(sliders) !== JSON.stringify(this.sliders)) this.show(sliders);
   }
 
   /** Makes the sliders anew. */
@@ -166,7 +167,7 @@ export class SliderNode {
       ["high", "High end", slider.high], ["turn", "turn round", false],
     ], ({ name, low, high, turn }) => this.attempt(async () => {
       const [first, second] = turn ? [high, low] : [low, high];
-      this.show((await this.post("/cldis/sliders", {
+      this.known((await this.post("/cldis/sliders", {
         model: this.model, slider: slider.id, name, low: first, high: second, flipped: slider.flipped !== turn,
       })).sliders);
     }));
@@ -174,16 +175,12 @@ export class SliderNode {
 
   gotPresets = (found) => this.panel.showPresets(Object.keys((this.presets = found)));
 
-  filter(wanted) {
-    this.sliders.forEach((slider, index) =>
-      this.hide(this.widgets[index], !labelOf(slider).toLowerCase().includes(wanted)));
-    this.resize();
-  }
+  filter = (wanted) => [this.sliders.forEach((slider, index) =>
+    this.hide(this.widgets[index], !labelOf(slider).toLowerCase().includes(wanted))), this.resize()];
 
-  hide(widget, isHidden) {
-    widget.hidden = widget.options.hidden = isHidden; // for the classic canvas, and for Nodes 2.0
-    this.node.setDirtyCanvas?.(true, true);
-  }
+  /** For the classic canvas, and for Nodes 2.0. */
+  hide = (widget, isHidden) =>
+    [(widget.hidden = widget.options.hidden = isHidden), this.node.setDirtyCanvas?.(true, true)];
 
   hover = (widget) => this.widgets.includes(widget) &&
     this.panel.showStrip(this.sliders[this.widgets.indexOf(widget)]);

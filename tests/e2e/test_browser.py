@@ -29,6 +29,12 @@ def page(comfy, request) -> Iterator[Page]:
         yield page
 
 
+def keep(page: Page, name: str) -> None:
+    """A screenshot in $CLDIS_SCREENSHOTS, for the documents."""
+    if folder := os.environ.get("CLDIS_SCREENSHOTS"):
+        page.tab.screenshot(path=f"{folder}/{name}.png")
+
+
 def newest_output(comfy) -> Image.Image:
     files = sorted(
         (comfy.base / "output" / "cldis").glob("edit*.png"), key=lambda f: f.stat().st_mtime
@@ -50,8 +56,7 @@ def test_first_minute_from_the_template_to_an_edited_picture(comfy, page: Page) 
     before = page.wait(page.picture, what="a picture")
     page.drag("head turn", 0.6)
     page.drag("skin", 0.5)
-    if shots := os.environ.get("CLDIS_SCREENSHOTS"):
-        page.tab.screenshot(path=f"{shots}/{page.modern}.png")
+    keep(page, "nodes2" if page.modern else "classic")
     edits = json.loads(page.edits())
     assert edits["head turn"] > 0.5 and edits["skin"] > 0.5
     assert edits["hair colour"] == -1.2  # of the template, untouched
@@ -181,6 +186,28 @@ def test_the_blueprint_edits_an_image(comfy, page: Page) -> None:
         "host.connect(0, add('SaveImage', 500), 0)})()"
     )
     page.run()
+    assert page.errors == []
+
+
+@pytest.mark.slow
+def test_the_edit_template_is_an_app(page: Page) -> None:
+    commands = "window.app.extensionManager?.command?.commands ?? []"
+    if not page.js(f"({commands}).some(each => each.id === 'Comfy.ToggleLinear')"):
+        pytest.skip("this frontend has no App mode")
+    page.load(EDIT)
+    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    page.run()
+    page.js(
+        "(async () => {await window.app.extensionManager.command.execute('Comfy.ToggleLinear')})()"
+    )
+    slider = page.tab.get_by_text("head turn: looks right", exact=False)
+    page.wait(lambda: any(each.is_visible() for each in slider.all()), what="a slider in the app")
+    if page.tab.get_by_text("Skip", exact=True).count():
+        page.tab.get_by_text("Skip", exact=True).first.click()
+    before = page.wait(page.picture, what="the picture in the app")
+    page.js(f"({SLIDER_NODE}.widgets.find(w => w.name === 'dir:skin').callback(1.5))")
+    page.wait(lambda: difference(page.picture(), before) > 4, what="it follows")
+    keep(page, "app")
     assert page.errors == []
 
 

@@ -61,6 +61,7 @@ export function comfyWith(graph, answer = () => undefined) {
   };
   return {
     calls,
+    known: {},
     root: () => graph,
     isModern: () => false,
     closed() { this.isClosed = true; },

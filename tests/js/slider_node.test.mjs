@@ -178,3 +178,14 @@ test("the node is as high as its panel, also when that grew out of sight", async
   await sliders.look();
   assert.equal(asked, 1);
 });
+
+test("sliders of a model that was met before are there at once", async () => {
+  const { comfy } = await shown("{}");
+  const made = graphWith('{"light": 1}'), sliders = new SliderNode(made.node, comfy);
+  open.push(sliders);
+  made.node.onConfigure();
+  assert.deepEqual(made.node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
+  const before = made.node.widgets[2];
+  await settled();
+  assert.equal(made.node.widgets[2], before); // and not made anew for nothing
+});
