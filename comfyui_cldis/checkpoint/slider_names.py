@@ -19,6 +19,7 @@ from .header import CheckpointError
 
 FORMAT, VERSION = "cldis_sliders", 1
 ENDING = ".sliders.json"
+PARKED = "#"  # begins the name of an edit that is kept for another model, and passed over
 MAX_CHARACTERS = 60
 MAX_BYTES = 1 << 20
 
@@ -105,6 +106,11 @@ def renamed(
     )
     own = directions[index].as_in_file()
     name, labels = checked(name), (checked(labels[0], True), checked(labels[1], True))
+    if name.startswith(PARKED) and name != own.name:
+        raise ValueError(
+            f"A slider cannot be called '{name}': edits of names that begin with {PARKED} are "
+            "passed over. Choose another name."
+        )
     others = [each for i, each in enumerate(directions) if i != index]
     if any(name in (each.name, each.file_name) for each in others):
         raise ValueError(f"Another slider of this model is called '{name}'. Choose another name.")

@@ -8,11 +8,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..checkpoint.slider_names import PARKED
 from ..editing.direction import LIMIT, as_number
 from ..editing.latent import Latent
 from .sockets import LoadedModel
 
-PARKED = "#"
 EXAMPLE = '{"name": 1.5}'
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,11 @@ def parse_edits(text: str) -> Amounts | list[Amounts]:
             f"edits is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
             f"Write an object such as {EXAMPLE}."
         ) from None
+    except RecursionError:
+        raise ValueError(
+            f"edits is JSON with thousands of brackets within each other. Write an object such as "
+            f"{EXAMPLE}."
+        ) from None
     if isinstance(found, list) and all(isinstance(each, dict) for each in found) and found:
         return [_amounts(each) for each in found]
     if not isinstance(found, dict):
@@ -48,11 +53,9 @@ def parse_edits(text: str) -> Amounts | list[Amounts]:
 
 
 def _amounts(found: dict[str, Any]) -> Amounts:
-    return {
-        name: finite_amount(name, amount)
-        for name, amount in found.items()
-        if not name.startswith(PARKED)
-    }
+    # Those passed over are checked too: what is not finite could not be sent to the browser.
+    amounts = {name: finite_amount(name, amount) for name, amount in found.items()}
+    return {name: amount for name, amount in amounts.items() if not name.startswith(PARKED)}
 
 
 def finite_amount(name: str, amount: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from .model_files import BUNDLED, EXTENSION, find_model, model_folders
 FOLDER, ENDING = "presets", ".json"
 FORMAT, VERSION = "cldis_preset", 1
 FORBIDDEN = '<>:"/\\|?*'
+# Windows takes these for devices, whatever comes after a dot.
+DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?", re.IGNORECASE)
 MAX_BYTES = 1 << 20
 
 
@@ -37,7 +40,7 @@ def presets_of(model_name: str) -> dict[str, Any]:
     prefix = _stem(model_name) + "/"
     found = {}
     for name in preset_names():
-        if name.startswith(prefix):
+        if name.startswith(prefix) and "/" not in name.removeprefix(prefix):
             try:
                 found[name.removeprefix(prefix)] = json.loads(read_preset(name))
             except ValueError:
@@ -86,13 +89,18 @@ def save_preset(model_name: str, name: str, edits: str) -> dict[str, Any]:
         raise ValueError(
             f"A preset cannot be called '{name}'. Leave out dots at the ends and {FORBIDDEN}"
         )
+    if DEVICES.fullmatch(name):
+        raise ValueError(
+            f"A preset cannot be called '{name}', which Windows takes for a device. Choose another "
+            "name."
+        )
     parse_edits(edits)
     roots = _roots(only_existing=False)
     if not roots:
         raise RuntimeError("There is no models folder to keep presets in. Start ComfyUI.")
     path = roots[0] / f"{_stem(model_name)}/{name}{ENDING}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"format": FORMAT, "version": VERSION, "edits": json.loads(edits or "{}")}
+    content = {"format": FORMAT, "version": VERSION, "edits": json.loads(edits.strip() or "{}")}
     write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
     return presets_of(model_name)
 

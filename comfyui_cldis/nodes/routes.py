@@ -56,7 +56,7 @@ def register() -> None:
             try:
                 if (request.content_length or 0) > MAX_BYTES:
                     raise ValueError("The request is larger than 256 kB. Send less.")
-                given = dict(request.query) if request.method == "GET" else await request.json()
+                given = dict(request.query) if request.method == "GET" else await _sent(request)
                 loop = asyncio.get_running_loop()
                 result = await loop.run_in_executor(_workers, work, given)
             except Exception as error:
@@ -74,6 +74,13 @@ def register() -> None:
     routes.post("/cldis/presets")(answering(_save))
     routes.get("/cldis/picture")(answering(lambda given: _picture(given, instance)))
     routes.post("/cldis/preview")(answering(_preview))
+
+
+async def _sent(request: Any) -> Any:
+    try:
+        return await request.json()
+    except (RecursionError, ValueError):
+        raise ValueError("The request is not JSON that can be read. Send a JSON object.") from None
 
 
 def _status(error: Exception) -> int:

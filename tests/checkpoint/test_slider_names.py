@@ -79,6 +79,8 @@ def test_a_name_that_is_taken_now_or_in_the_file_is_refused(model_path: Path) ->
     for taken in ("brightness", first, third):
         with pytest.raises(ValueError, match="Another slider"):
             name(model_path, second, taken)
+    with pytest.raises(ValueError, match="passed over"):
+        name(model_path, second, "#other")
     with pytest.raises(ValueError, match="keeps its meaning"):
         name(model_path, second, second, is_flipped=True)
 

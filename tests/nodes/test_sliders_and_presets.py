@@ -76,16 +76,40 @@ def test_presets_are_saved_listed_read_and_scaled(folder: Path) -> None:
     assert json.loads(node().execute("heads/each", 0.5)[0]) == [{"light": 0.5}, {}]
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", ".a", "a\\b", "a:b", "a\nb", "x" * 61, "a."])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "..", ".a", "a\\b", "a:b", "a\nb", "x" * 61, "a.", "con", "LPT1.x"]
+)
 def test_names_that_no_file_should_have_are_refused(name: str, folder: Path) -> None:
     with pytest.raises(ValueError):
         save_preset(MODEL, name, "{}")
     assert not (folder / "presets").exists()
 
 
-def test_edits_that_are_none_are_not_saved() -> None:
-    with pytest.raises(ValueError, match="not valid JSON"):
-        save_preset(MODEL, "a", "{")
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "thousands of brackets"),
+        ('{"#other": NaN}', "finite"),  # NaN is no JSON to a browser: it would lose the whole list
+        ('{"#other": "1"}', "expected a number"),
+    ],
+)
+def test_edits_that_are_none_are_not_saved(edits: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        save_preset(MODEL, "a", edits)
+    assert presets_of(MODEL) == {}
+    assert save_preset(MODEL, "a", " ") == {"a": {}}
+
+
+def test_presets_of_a_model_in_a_folder_are_not_those_of_its_namesake(folder: Path) -> None:
+    save_preset(MODEL, "flat", "{}")
+    (folder / "presets" / "heads" / "other").mkdir()  # of heads/other.safetensors
+    shutil.copy(
+        folder / "presets" / "heads" / "flat.json",
+        folder / "presets" / "heads" / "other" / "deep.json",
+    )
+    assert presets_of(MODEL) == {"flat": {}}
+    assert read_preset("heads/other/deep") == "{}"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": "cldis_preset", "version": 1}'])
