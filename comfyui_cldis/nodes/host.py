@@ -14,8 +14,10 @@ pixels, in float32).
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -37,6 +39,17 @@ ACTIVATION_BYTES_PER_PIXEL = 8192  # float32; generous for the widest U-Net (128
 PREVIEWS_PER_SEC = 5
 FRACTIONS = 1000  # of the progress bar of work that does not count its steps
 SMALLEST_PREVIEW = 256
+
+
+# Held while weights move, and while they are used outside of the thread that runs the graph.
+_MOVING = threading.RLock()
+
+
+def unmoved() -> AbstractContextManager[Any]:
+    """While it is entered, ComfyUI moves no networks of ours: for use outside of a run, where it
+    may want their memory for another model in the middle of a forward. Keep it short; a run that
+    needs the memory waits."""
+    return _MOVING
 
 
 class Networks(nn.Module):
@@ -68,9 +81,18 @@ def manage(networks: nn.Module) -> Any | None:
 
 @lru_cache(maxsize=1)
 def _whole_patcher(base: Any) -> Any:
-    """ComfyUI's patcher, except that it takes all weights off the GPU where some would do."""
+    """ComfyUI's patcher, except that it takes all weights off the GPU where some would do, and
+    moves none while `unmoved` networks are drawn with."""
 
     class WholePatcher(base):
+        def load(self, *args: Any, **more: Any) -> Any:
+            with _MOVING:
+                return super().load(*args, **more)
+
+        def unpatch_model(self, *args: Any, **more: Any) -> Any:
+            with _MOVING:
+                return super().unpatch_model(*args, **more)
+
         def partially_unload(self, device_to, *args: Any, **more: Any) -> int:
             freed = self.loaded_size()
             self.unpatch_model(device_to, unpatch_weights=True)
@@ -269,7 +291,8 @@ def _load(model: LoadedModel, num_items: int) -> None:
         force_full_load=True,
     )
     # In its state NO_VRAM ComfyUI streams layers of its own and leaves all others on the CPU.
-    model.patcher.model.to(model.patcher.load_device)
+    with _MOVING:
+        model.patcher.model.to(model.patcher.load_device)
 
 
 def _first_chunk(model: LoadedModel) -> int:

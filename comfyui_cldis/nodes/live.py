@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..editing.latent import Latent
 from ..editing.render import TrackedPreview
+from . import host
 from .edits import check_directions
 from .sockets import LoadedModel
 
@@ -129,7 +130,7 @@ class LivePreviews:
         with self._drawing:
             if ticket != offer.newest:
                 raise SupersededError
-            with torch.inference_mode():
+            with host.unmoved(), torch.inference_mode():
                 return preview.draw(limited)[0].cpu()
 
     def _drop(self, token: str) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from comfyui_cldis.editing.framing import Origin
+from comfyui_cldis.editing.latent import Latent, Source
 from comfyui_cldis.nodes import host
+from comfyui_cldis.nodes.live import LivePreviews
 from comfyui_cldis.nodes.sockets import LoadedModel
 
 
@@ -28,6 +33,9 @@ class Patcher:
 
     def loaded_size(self):
         return 100
+
+    def load(self, device_to):
+        self.model.to(device_to)
 
     def unpatch_model(self, device_to, unpatch_weights):
         self.unpatched.append((device_to, unpatch_weights))
@@ -105,6 +113,43 @@ def test_the_streaming_patcher_of_newer_cores_is_passed_by(comfyui, make_model) 
     sys.modules["comfy.model_patcher"].CoreModelPatcher = Dynamic
     patcher = host.manage(make_model().networks)
     assert isinstance(patcher, Patcher) and not isinstance(patcher, Dynamic)
+
+
+def test_networks_stay_where_they_are_while_a_slider_is_drawn_with_them(managed) -> None:
+    """The server draws in a thread of its own; a run may need the memory for another model."""
+    live = LivePreviews()
+    config = managed.editable.networks.config
+    pixels = torch.rand(config.in_channels, config.image_size, config.image_size)
+    origin = Origin(config.image_size, config.image_size, "crop")
+    z = torch.zeros(1, config.latent_dim)
+    live.offer("key", managed, Latent(z, origins=(origin,), sources=(Source(pixels, z[0]),)))
+    token, started, go_on = live.find("key")["token"], Event(), Event()
+    drawing = managed.previews[token]
+
+    class Slow:
+        def draw(self, edits):
+            started.set()
+            assert go_on.wait(10)
+            assert managed.patcher.unpatched == []
+            return drawing.draw(edits)
+
+    managed.previews[token] = Slow()
+    moves = [
+        Thread(target=managed.patcher.unpatch_model, args=("cpu", True)),
+        Thread(target=managed.patcher.load, args=("cpu",)),
+    ]
+    with ThreadPoolExecutor(1) as worker:
+        picture = worker.submit(live.draw, token, {})
+        assert started.wait(10)
+        for each in moves:
+            each.start()
+            each.join(0.2)
+            assert each.is_alive()
+        go_on.set()
+        assert picture.result(10).shape == pixels.shape
+    for each in moves:
+        each.join(10)
+    assert managed.patcher.unpatched == [("cpu", True)]
 
 
 def test_networks_that_give_way_leave_the_gpu_whole(managed) -> None:
