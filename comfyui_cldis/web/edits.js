@@ -28,9 +28,8 @@ export function readEdits(text, sliders) {
 
 /** The text for amounts; those of 0 are left out. */
 export function writeEdits({ amounts, parked }) {
-  const kept = Object.entries(amounts).filter(([, amount]) => amount !== 0);
   const away = Object.entries(parked).map(([name, amount]) => [PARKED + name, amount]);
-  return JSON.stringify(Object.fromEntries([...kept, ...away]));
+  return JSON.stringify(Object.fromEntries([...Object.entries(amounts).filter(([, each]) => each), ...away]));
 }
 
 /** An amount as a slider shows it -> as it is written, or back. */

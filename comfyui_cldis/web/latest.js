@@ -3,7 +3,7 @@
 const AT_ONCE = 2;
 
 export class Latest {
-  /** send(value) -> Promise of a result; show(result) and fail(error) get what came of it. */
+  /** send(value) -> Promise of a result; show(result) and fail(error, isNewest) get what came of it. */
   constructor(send, show, fail) {
     Object.assign(this, { send, show, fail, underway: 0, count: 0, shown: 0, waiting: null, isClosed: false });
   }
@@ -18,7 +18,7 @@ export class Latest {
       const [result, error] = await this.send(newest).then((found) => [found], (fault) => [null, fault]);
       if (this.isClosed || number < this.shown) continue;
       this.shown = number;
-      if (error) this.fail(error);
+      if (error) this.fail(error, number === this.count && !this.waiting);
       else this.show(result);
     }
     this.underway--;

@@ -1,8 +1,7 @@
 // What stands above the sliders: the picture, the buttons, what a slider does. DOM only.
-const make = (tag, style, props = {}) => {
+const make = (tag, cssText, props = {}) => {
   const element = Object.assign(document.createElement(tag), props);
-  element.style.cssText = style;
-  return element;
+  return Object.assign(element.style, { cssText }) && element;
 };
 const FIELD = "background:var(--comfy-input-bg,#222);color:var(--input-text,#ddd);padding:2px 6px;" +
   "border:1px solid var(--border-color,#4e4e4e);border-radius:4px;font-size:11px;";
@@ -56,10 +55,11 @@ export class Panel {
     if (isFirst) this.actions.resized();
   }
 
+  rest = (isResting) => showing(this.picture, !isResting && this.picture.src);
+
   showPresets(names) {
     const options = [["", "Presets"], ...names.map((name) => [name, name])];
-    this.presets.replaceChildren(...options.map(([value, textContent]) =>
-      make("option", "", { value, textContent })));
+    this.presets.replaceChildren(...options.map(([value, textContent]) => make("option", "", { value, textContent })));
     showing(this.presets, names.length, "");
   }
 
@@ -86,11 +86,9 @@ export class Panel {
     this.form.replaceChildren(...inputs.flatMap((input) =>
       (input.type === "checkbox" ? [input, input.title] : [input])));
     const close = () => [showing(this.form, false), this.actions.resized()];
-    const finish = () => {
-      close();
-      done(Object.fromEntries(fields.map(([key], index) =>
-        [key, inputs[index].type === "checkbox" ? inputs[index].checked : inputs[index].value])));
-    };
+    const valueOf = ({ type, checked, value }) => (type === "checkbox" ? checked : value);
+    const finish = () => [close(),
+      done(Object.fromEntries(fields.map(([key], index) => [key, valueOf(inputs[index])])))];
     this.button(this.form, "OK", "", finish);
     this.button(this.form, "Cancel", "", close);
     this.form.onkeydown = ({ key }) => (key === "Enter" ? finish() : key === "Escape" && close());

@@ -19,15 +19,15 @@ export class SliderNode {
       reset: () => this.set({}),
       randomise: () => this.set(randomAmounts(this.sliders)),
       choosePreset: (name) => name && this.setText(JSON.stringify(this.presets[name])),
-      savePreset: (name) => this.attempt(async () => this.gotPresets(
+      savePreset: (name) => this.model && this.attempt(async () => this.gotPresets(
         await this.post("/cldis/presets", { model: this.model, name, edits: this.edits.value }))),
-      rename: () => this.rename(this.last ?? this.sliders[0]),
+      rename: () => this.rename(this.sliders.find(({ id }) => id === this.last?.id) ?? this.sliders[0]),
       toggleText: () => this.hide(this.edits, !this.edits.hidden),
       search: (text) => this.filter(text.trim().toLowerCase()),
       resized: () => this.resize(),
     });
     this.live = new Latest((edits) => this.post("/cldis/preview", { token: this.token, edits }),
-      (blob) => this.panel.show(blob), (error) => this.failed(error));
+      (blob) => this.panel.show(blob), (error, isNewest) => this.failed(error, isNewest));
     const panel = node.addDOMWidget("cldis_panel", "cldis_panel", this.panel.root, {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
       getMinHeight: () => this.panel.height() + 2 * MARGIN,
@@ -58,15 +58,14 @@ export class SliderNode {
   }
 
   async load(model) {
+    this.token = null;
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
-    this.panel.say(model === null ? "Connect a model." : "");
-    if (model === null) return;
+    if (model === null) return this.panel.say("Connect a model.");
     const query = `?model=${encodeURIComponent(model)}`;
     const [found, presets] = [await this.get("/cldis/sliders" + query), await this.get("/cldis/presets" + query)];
     if (model !== this.model) return;
     this.known(found.sliders);
     this.gotPresets(presets);
-    this.panel.say(RUN);
     this.ran(sessionStorage.getItem(this.place()), 1); // before a reload, an undo, another tab
   }
 
@@ -101,6 +100,8 @@ export class SliderNode {
   /** Sliders show what the text says. */
   fromText() {
     [this.text, this.wasLinked] = [this.edits.value, this.isLinked];
+    // The text here is not what a run takes when edits is connected.
+    this.panel.rest(this.isLinked || !this.token);
     if (!this.sliders.length) return;
     const read = this.isLinked ? null : readEdits(this.text, this.sliders);
     this.sliders.forEach((slider, index) => {
@@ -110,18 +111,20 @@ export class SliderNode {
       this.widgets[index].disabled = read === null;
     });
     this.panel.showUnknown(Object.keys(read?.parked ?? {}));
-    if (this.isLinked) this.panel.say("edits is connected; the sliders rest.");
-    else if (!read) this.panel.say("edits is text that sliders cannot show.");
-    else if (Object.keys(read.parked).length || this.text.includes('"#')) this.write(writeEdits(read));
+    if (read && (Object.keys(read.parked).length || this.text.includes('"#'))) this.write(writeEdits(read));
+    this.sayUsual(read);
     if (read) this.refresh();
     this.node.setDirtyCanvas?.(true, true);
   }
 
+  sayUsual = (read = readEdits(this.edits.value, this.sliders)) => this.panel.say(
+    this.isLinked ? "edits is connected; the sliders rest." : !read ? "edits is text that sliders cannot show."
+      : !this.token ? RUN : this.images > 1 ? `The first of ${this.images} images.` : "");
+
   moved(slider, value) {
     const read = this.isLinked ? null : readEdits(this.edits.value, this.sliders);
     if (!read) return;
-    this.last = slider;
-    this.panel.showStrip(slider);
+    this.panel.showStrip((this.last = slider));
     read.amounts[slider.id] = turned(slider, snapped(slider, value));
     this.write(writeEdits(read));
     this.refresh();
@@ -138,24 +141,28 @@ export class SliderNode {
     this.edits.callback?.(text);
   }
 
-  refresh = () => this.token && this.live.ask(this.edits.value);
+  refresh = () => this.token && !this.isLinked && this.live.ask(this.edits.value);
 
   /** A run has ended: from now on its picture is shown. */
   async ran(prompt, attempts = 4) {
     if (!prompt) return;
-    const node = executionId(this.node, this.comfy.root());
-    const found = await this.get(`/cldis/picture?prompt=${prompt}&node=${node}`).catch(() => null);
+    const query = `?prompt=${prompt}&node=${executionId(this.node, this.comfy.root())}`;
+    const found = await this.get("/cldis/picture" + query).catch(() => null);
     if (!found) return attempts > 1 && setTimeout(() => this.ran(prompt, attempts - 1), 300);
     sessionStorage.setItem(this.place(), prompt);
-    [this.token, this.ranModel] = [found.token, found.model];
-    this.panel.say(found.images > 1 ? `The first of ${found.images} images.` : "");
+    this.ranModel = found.model;
+    if (this.model && found.model !== this.model)
+      return this.panel.say(`The last run was with ${found.model}. Run once more.`);
+    [this.token, this.images] = [found.token, found.images];
+    this.sayUsual();
     this.refresh();
   }
 
   place = () => `cldis:${this.node.graph?.id}:${this.node.id}`;
 
-  failed(error) {
-    if (error.status === 409) return; // a newer picture is under way
+  failed(error, isNewest) {
+    // A newer request has come. Where it is not ours, somebody else looks at the same picture.
+    if (error.status === 409) return isNewest && this.refresh();
     if (error.status === 410) this.token = null;
     this.panel.say(error.message);
   }
@@ -178,9 +185,9 @@ export class SliderNode {
   filter = (wanted) => [this.sliders.forEach((slider, index) =>
     this.hide(this.widgets[index], !labelOf(slider).toLowerCase().includes(wanted))), this.resize()];
 
-  /** For the classic canvas, and for Nodes 2.0. */
-  hide = (widget, isHidden) =>
-    [(widget.hidden = widget.options.hidden = isHidden), this.node.setDirtyCanvas?.(true, true)];
+  // For the classic canvas, and for Nodes 2.0.
+  hide = (widget, isHidden) => [(widget.hidden = widget.options.hidden = isHidden),
+    this.node.setDirtyCanvas?.(true, true)];
 
   hover = (widget) => this.widgets.includes(widget) &&
     this.panel.showStrip(this.sliders[this.widgets.indexOf(widget)]);

@@ -189,3 +189,68 @@ test("sliders of a model that was met before are there at once", async () => {
   await settled();
   assert.equal(made.node.widgets[2], before); // and not made anew for nothing
 });
+
+test("connected edits have no picture of the text here, and say so after a run too", async () => {
+  const { node, sliders, comfy } = await shown('{"light": 1}');
+  await sliders.ran("run");
+  await settled();
+  node.inputs[1].link = 5;
+  await sliders.look();
+  const before = previews(comfy).length;
+  await sliders.ran("next");
+  await settled();
+  assert.equal(previews(comfy).length, before);
+  assert.match(sliders.panel.status.textContent, /connected/);
+  assert.equal(sliders.panel.picture.style.display, "none");
+  node.inputs[1].link = null;
+  await sliders.look();
+  await settled();
+  assert.equal(previews(comfy).length, before + 1);
+  assert.equal(sliders.panel.status.textContent, "");
+  assert.equal(sliders.panel.picture.style.display, "block");
+});
+
+test("a slider that was renamed is renamed again from what it is now", async () => {
+  let flipped = false;
+  const answer = (path, sent) => {
+    if (!path.startsWith("/cldis/sliders")) return undefined;
+    if (sent) flipped = sent.flipped;
+    return { sliders: [{ id: "light", name: "lamp", low: "", high: "", min: -1, max: 1, flipped, note: "", strip: null }] };
+  };
+  const { sliders, move } = await shown("{}", answer);
+  move("dir:light", 0.5);
+  for (const expected of [true, false]) {
+    sliders.panel.actions.rename();
+    const turn = sliders.panel.form.children.filter((each) => each.tag === "input")[3];
+    turn.checked = true;
+    sliders.panel.form.onkeydown({ key: "Enter" });
+    await settled();
+    assert.equal(flipped, expected);
+  }
+});
+
+test("the picture of another model is not asked for", async () => {
+  const answer = (path, sent) => (path.startsWith("/cldis/sliders") && path.includes("cars")
+    ? { sliders: [{ id: "smile", name: "smile", low: "", high: "", min: -1, max: 1, flipped: false, note: "", strip: null }] }
+    : undefined);
+  const { loader, sliders, comfy } = await shown('{"light": 1}', answer);
+  await sliders.ran("run");
+  await settled();
+  const before = previews(comfy).length;
+  loader.widgets[0].value = "cars";
+  await sliders.look();
+  await settled();
+  assert.equal(previews(comfy).length, before);
+  assert.match(sliders.panel.status.textContent, /heads. Run once more/);
+  assert.equal(sliders.panel.picture.style.display, "none");
+});
+
+test("where somebody else's request was newer, the last one is made again", async () => {
+  let times = 0;
+  const answer = (path) => (path === "/cldis/preview" && times++ === 0 ? { status: 409, error: "newer" } : undefined);
+  const { comfy, sliders } = await shown('{"light": 1}', answer);
+  await sliders.ran("run");
+  await settled();
+  assert.equal(previews(comfy).length, 2);
+  assert.equal(sliders.panel.picture.src, "blob:picture");
+});
