@@ -82,7 +82,7 @@ export class Panel {
   ask(fields, done) {
     const inputs = fields.map(([, title, value]) => (typeof value === "boolean"
       ? make("input", "", { type: "checkbox", title, checked: value })
-      : make("input", FIELD + "width:84px;", { placeholder: title, title, value })));
+      : make("input", FIELD + "flex:1 1 84px;min-width:0;", { placeholder: title, title, value })));
     this.form.replaceChildren(...inputs.flatMap((input) =>
       (input.type === "checkbox" ? [input, input.title] : [input])));
     const close = () => [showing(this.form, false), this.actions.resized()];
@@ -91,7 +91,8 @@ export class Panel {
       done(Object.fromEntries(fields.map(([key], index) => [key, valueOf(inputs[index])])))];
     this.button(this.form, "OK", "", finish);
     this.button(this.form, "Cancel", "", close);
-    this.form.onkeydown = ({ key }) => (key === "Enter" ? finish() : key === "Escape" && close());
+    // A handler that returns false would keep the key from the field.
+    this.form.onkeydown = ({ key }) => void (key === "Enter" ? finish() : key === "Escape" && close());
     showing(this.form, true, "flex");
     this.actions.resized();
     inputs[0].focus();

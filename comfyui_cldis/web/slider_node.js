@@ -22,7 +22,7 @@ export class SliderNode {
       savePreset: (name) => this.model && this.attempt(async () => this.gotPresets(
         await this.post("/cldis/presets", { model: this.model, name, edits: this.edits.value }))),
       rename: () => this.rename(this.sliders.find(({ id }) => id === this.last?.id) ?? this.sliders[0]),
-      toggleText: () => this.hide(this.edits, !this.edits.hidden),
+      toggleText: () => [this.hide(this.edits, !this.edits.hidden), this.resize()],
       search: (text) => this.filter(text.trim().toLowerCase()),
       resized: () => this.resize(),
     });
@@ -81,7 +81,7 @@ export class SliderNode {
     this.widgets = sliders.map((slider) => this.addSlider(slider));
     this.hide(this.edits, sliders.length > 0);
     this.panel.search.style.display = sliders.length > SEARCH_ABOVE ? "" : "none";
-    this.panel.showStrip(sliders[0]);
+    this.panel.showStrip(sliders.find(({ id }) => id === this.last?.id) ?? sliders[0]);
     this.fromText();
     this.resize();
   }

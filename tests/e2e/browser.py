@@ -152,6 +152,10 @@ class Page:
     def status(self) -> str:
         return self.tab.locator(".cldis-status").first.text_content() or ""
 
+    def panel(self) -> str:
+        """All text that stands above the sliders."""
+        return self.tab.locator(".cldis-status").first.locator("xpath=..").text_content() or ""
+
     def picture(self) -> Image.Image | None:
         """What the slider node shows."""
         data = self.js(

@@ -129,6 +129,27 @@ def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
 
 
 @pytest.mark.slow
+def test_names_are_typed(comfy, page: Page) -> None:
+    page.load(EDIT)
+    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    for button, typed in (("Save", "evening"), ("Rename", "lamp")):
+        page.drag("light", -0.7)
+        page.tab.get_by_role("button", name=button, exact=True).first.click()
+        page.tab.keyboard.press("Control+a")
+        page.tab.keyboard.type(typed)
+        page.tab.keyboard.press("Enter")
+        try:
+            page.wait(lambda text=typed: text in page.panel(), what=typed)
+        finally:
+            model = "cldis_demo (bundled)"
+            comfy.post("/cldis/sliders", {"model": model, "slider": "light", "name": ""})
+    assert page.js("window.app.graph._nodes.length") == len(
+        EDIT["nodes"]
+    )  # no key has gone to the canvas
+    assert page.errors == []
+
+
+@pytest.mark.slow
 def test_another_model_keeps_what_it_does_not_know(page: Page) -> None:
     page.load(EDIT)
     page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")

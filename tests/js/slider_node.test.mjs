@@ -254,3 +254,14 @@ test("where somebody else's request was newer, the last one is made again", asyn
   assert.equal(previews(comfy).length, 2);
   assert.equal(sliders.panel.picture.src, "blob:picture");
 });
+
+test("keys reach the fields of a form, and its text and node fit", async () => {
+  const { sliders, node } = await shown("{}");
+  sliders.rename(sliders.sliders[0]);
+  for (const key of ["a", "Backspace", "Escape"])
+    assert.notEqual(sliders.panel.form.onkeydown({ key }), false);
+  assert.equal(sliders.panel.form.style.display, "none");
+  node.computeSize = () => [200, 777]; // with the text
+  sliders.panel.actions.toggleText();
+  assert.equal(node.size[1], 777);
+});
