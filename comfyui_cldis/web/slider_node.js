@@ -185,9 +185,9 @@ export class SliderNode {
   filter = (wanted) => [this.sliders.forEach((slider, index) =>
     this.hide(this.widgets[index], !labelOf(slider).toLowerCase().includes(wanted))), this.resize()];
 
-  // For the classic canvas, and for Nodes 2.0.
+  // For the classic canvas, and for Nodes 2.0, which looks when the list of widgets changes.
   hide = (widget, isHidden) => [(widget.hidden = widget.options.hidden = isHidden),
-    this.node.setDirtyCanvas?.(true, true)];
+    this.node.widgets.push(this.node.widgets.pop()), this.node.setDirtyCanvas?.(true, true)];
 
   hover = (widget) => this.widgets.includes(widget) &&
     this.panel.showStrip(this.sliders[this.widgets.indexOf(widget)]);

@@ -143,6 +143,11 @@ def test_names_are_typed(comfy, page: Page) -> None:
         finally:
             model = "cldis_demo (bundled)"
             comfy.post("/cldis/sliders", {"model": model, "slider": "light", "name": ""})
+    shown = "[...document.querySelectorAll('textarea')].some(t => t.offsetParent && t.value === "
+    page.tab.get_by_role("button", name="Text", exact=True).first.click()
+    page.wait(lambda: page.js(f"{shown}{page.edits()!r})"), what="the edits as text")
+    page.tab.get_by_role("button", name="Text", exact=True).first.click()
+    page.wait(lambda: not page.js(f"{shown}{page.edits()!r})"), what="the text hidden again")
     assert page.js("window.app.graph._nodes.length") == len(
         EDIT["nodes"]
     )  # no key has gone to the canvas
