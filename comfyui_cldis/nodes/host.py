@@ -227,14 +227,21 @@ def has_listener() -> bool:
     return getattr(getattr(server, "instance", None), "client_id", None) is not None
 
 
-def graph_of(server: Any, prompt_id: str) -> dict[str, Any]:
-    """The graph of a prompt that ComfyUI runs or has run; {} for another."""
+def graph_of(server: Any, prompt_id: str, workflow: str = "") -> dict[str, Any]:
+    """The graph of a prompt that ComfyUI runs or has run; {} for another.
+
+    Args:
+        workflow: the id that its workflow must have, if ComfyUI knows that.
+    """
     queue = server.prompt_queue
-    for _, running_id, graph, *_ in queue.get_current_queue_volatile()[0]:
-        if running_id == prompt_id:
-            return graph
-    found = queue.get_history(prompt_id, map_function=lambda entry: entry["prompt"][2])
-    return found.get(prompt_id, {})
+    running = [prompt for prompt in queue.get_current_queue_volatile()[0] if prompt[1] == prompt_id]
+    found = queue.get_history(prompt_id, map_function=lambda entry: entry["prompt"])
+    prompt = running[0] if running else found.get(prompt_id)
+    if prompt is None:
+        return {}
+    _, _, graph, extra, *_ = prompt
+    own = extra.get("extra_pnginfo", {}).get("workflow", {}).get("id", "")
+    return {} if own and workflow and own != workflow else graph
 
 
 def to_intermediate(tensor: Tensor) -> Tensor:

@@ -6,7 +6,7 @@
 | `POST /cldis/sliders` | the same, after one got another name |
 | `GET /cldis/presets?model=` | the presets of a model (`preset_files`) |
 | `POST /cldis/presets` | the same, after one was saved |
-| `GET /cldis/picture?prompt=&node=` | the token of what a node was given in a run |
+| `GET /cldis/picture?prompt=&node=&workflow=` | the token of what a node was given in a run |
 | `POST /cldis/preview` | a JPEG of the picture of a token with edits (`live`) |
 
 What is wrong comes back as JSON {"error": sentence} with 400 (the request), 404 (no such model),
@@ -120,7 +120,7 @@ def _save(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _picture(given: dict[str, Any], server: Any) -> dict[str, Any]:
-    graph = host.graph_of(server, _text(given, "prompt"))
+    graph = host.graph_of(server, _text(given, "prompt"), _text(given, "workflow", ""))
     try:
         key = upstream_key(graph, _text(given, "node"), SHOWN)
     except KeyError:

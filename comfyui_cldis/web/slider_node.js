@@ -146,8 +146,8 @@ export class SliderNode {
   /** A run has ended: from now on its picture is shown. */
   async ran(prompt, attempts = 4) {
     if (!prompt) return;
-    const query = `?prompt=${prompt}&node=${executionId(this.node, this.comfy.root())}`;
-    const found = await this.get("/cldis/picture" + query).catch(() => null);
+    const root = this.comfy.root(), at = `&node=${executionId(this.node, root)}&workflow=${root.id ?? ""}`;
+    const found = await this.get(`/cldis/picture?prompt=${prompt}${at}`).catch(() => null);
     if (!found) return attempts > 1 && setTimeout(() => this.ran(prompt, attempts - 1), 300);
     sessionStorage.setItem(this.place(), prompt);
     this.ranModel = found.model;

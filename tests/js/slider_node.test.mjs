@@ -118,7 +118,7 @@ test("a node made anew, by undo or a reload, finds its picture again", async () 
   const first = await shown("{}");
   await first.sliders.ran("run");
   const second = await shown('{"light": 1}');
-  assert.deepEqual(second.comfy.calls.at(-2)[0], "/cldis/picture?prompt=run&node=2");
+  assert.deepEqual(second.comfy.calls.at(-2)[0], "/cldis/picture?prompt=run&node=2&workflow=graph");
   assert.deepEqual(previews(second.comfy), [{ token: "token", edits: '{"light": 1}' }]);
 });
 

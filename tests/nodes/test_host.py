@@ -235,3 +235,25 @@ def test_other_errors_are_not_taken_for_a_full_gpu(managed, comfyui) -> None:
     with pytest.raises(Interrupted):
         host.in_chunks(managed, 8, 1, work)
     assert calls == [0]
+
+
+def test_a_graph_is_found_by_its_run_and_its_workflow() -> None:
+    def prompt(number: int, workflow: str | None) -> tuple:
+        extra = {} if workflow is None else {"extra_pnginfo": {"workflow": {"id": workflow}}}
+        return number, f"run {number}", {"node": number}, extra, ["9"]
+
+    history = {"run 1": {"prompt": prompt(1, "a")}, "run 2": {"prompt": prompt(2, None)}}
+
+    class Queue:
+        def get_current_queue_volatile(self):
+            return [prompt(3, "c")], []
+
+        def get_history(self, prompt_id, map_function):
+            return {key: map_function(history[key]) for key in [prompt_id] if key in history}
+
+    server = SimpleNamespace(prompt_queue=Queue())
+    assert host.graph_of(server, "run 1") == host.graph_of(server, "run 1", "a") == {"node": 1}
+    assert host.graph_of(server, "run 1", "b") == {}  # another workflow, in another tab
+    assert host.graph_of(server, "run 2", "b") == {"node": 2}  # a script's, which names none
+    assert host.graph_of(server, "run 3", "c") == {"node": 3}
+    assert host.graph_of(server, "run 4") == {}
