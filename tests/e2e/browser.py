@@ -21,7 +21,7 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync"),
 )
 SIZE = {"width": 1700, "height": 950}
-START_SEC, RUN_SEC = 60, 90
+START_SEC, RUN_SEC = 120, 180
 SLIDER_NODE = (
     "window.app.graph._nodes.concat(...window.app.graph._nodes.filter(n => n.subgraph)"
     ".map(n => n.subgraph._nodes ?? n.subgraph.nodes)).find(n => n.comfyClass === "
@@ -85,7 +85,7 @@ class Page:
             return self.tab.evaluate(expression, argument)
         return self.tab.evaluate(f"() => {expression}")
 
-    def wait(self, is_true: Callable[[], Any], seconds: float = 20, what: str = "") -> Any:
+    def wait(self, is_true: Callable[[], Any], seconds: float = 45, what: str = "") -> Any:
         end, fault = time.monotonic() + seconds, ""
         while time.monotonic() < end:
             try:

@@ -71,7 +71,7 @@ def test_first_minute_from_the_template_to_an_edited_picture(comfy, page: Page) 
     assert difference(result, after) < 4 < difference(result, before)
     page.tab.reload()
     page.start()
-    page.wait(lambda: len(page.sliders()) == 9, 30, what="the sliders after a reload")
+    page.wait(lambda: len(page.sliders()) == 9, 60, what="the sliders after a reload")
     assert json.loads(page.edits()) == edits
     assert page.amount("head turn") == pytest.approx(edits["head turn"])
     again = page.wait(page.picture, what="the picture after a reload")
