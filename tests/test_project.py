@@ -133,8 +133,10 @@ def test_what_the_registry_gets() -> None:
 
 def test_the_sum_of_the_bundled_model_is_written_down() -> None:
     model = demo_model_path()
+    total = hashlib.sha256(model.read_bytes()).hexdigest()
+    for name in ("SECURITY.md", "README.md", "workflows/edit_image.json"):
+        assert total in (ROOT / name).read_text(encoding="utf-8"), name
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-    assert hashlib.sha256(model.read_bytes()).hexdigest() in text
     assert f"{model.stat().st_size:,} bytes" in text
 
 
