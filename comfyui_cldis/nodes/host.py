@@ -29,6 +29,7 @@ from ..diffusion.samplers import Step
 from ..imaging.sheet import to_image
 from ..wording import counted
 from .remaining import Remaining
+from .server import running_server
 from .sockets import LoadedModel
 
 T = TypeVar("T")
@@ -223,8 +224,7 @@ def raise_if_interrupted() -> None:
 
 def has_listener() -> bool:
     """Whether a browser, or a script that listens, has queued what is running."""
-    server = getattr(sys.modules.get("server"), "PromptServer", None)
-    return getattr(getattr(server, "instance", None), "client_id", None) is not None
+    return getattr(running_server(), "client_id", None) is not None
 
 
 def graph_of(server: Any, prompt_id: str, workflow: str = "") -> dict[str, Any]:

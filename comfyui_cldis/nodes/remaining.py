@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from ..wording import counted
+from .server import running_server
 
 SILENT_SEC = 2.0  # work that is done sooner needs no words
 GAP_SEC = 0.5  # between two texts
@@ -76,7 +77,7 @@ def duration(seconds: float) -> str:
 
 def _send(text: str) -> bool:
     """Puts a text under the node that is running, for the user who started it; False if not."""
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    server = running_server()
     running = getattr(sys.modules.get("comfy_execution.utils"), "get_executing_context", None)
     context = None if running is None else running()
     client = getattr(server, "client_id", None)

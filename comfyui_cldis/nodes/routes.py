@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -32,6 +31,7 @@ from .edits import parse_edits
 from .graph_key import upstream_key
 from .live import GONE, LIVE, GoneError, SupersededError
 from .preset_files import presets_of, save_preset
+from .server import running_server
 from .slider_list import name_slider, sliders_of
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ _workers = ThreadPoolExecutor(2, thread_name_prefix="cldis")
 
 def register() -> None:
     """Adds the routes to ComfyUI's server; does nothing where there is none."""
-    server = getattr(sys.modules.get("server"), "PromptServer", None)
-    instance = getattr(server, "instance", None)
+    instance = running_server()
     if instance is None:
         return
     from aiohttp import web

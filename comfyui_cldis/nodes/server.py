@@ -1,0 +1,11 @@
+"""ComfyUI's server, where the pack runs in one."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def running_server() -> Any | None:
+    """The `PromptServer` of this process; None without ComfyUI."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
