@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_write import write_bytes
-from ..editing.direction import Direction, find_direction
+from ..editing.direction import Direction, find_slider
 from .header import CheckpointError
 
 FORMAT, VERSION = "cldis_sliders", 1
@@ -28,15 +28,6 @@ def names_path(model: str | os.PathLike[str]) -> Path:
     """Where the names of the sliders of a model file are."""
     path = Path(os.path.realpath(model))
     return path.with_name(path.stem + ENDING)
-
-
-def names_fingerprint(model: str | os.PathLike[str]) -> str:
-    """A text that changes when the names beside a model file do; "" where there are none."""
-    try:
-        facts = names_path(model).stat()
-    except OSError:
-        return ""
-    return f"{facts.st_mtime_ns}-{facts.st_size}"
 
 
 def with_names(
@@ -100,18 +91,15 @@ def renamed(
 
     Raises: ValueError for an unknown slider, a name that another one has, or one that cannot be.
     """
-    found = find_direction(directions, slider, "the model")
-    index = next(
-        i for i, each in enumerate(directions) if found.name in (each.name, each.file_name)
-    )
-    own = directions[index].as_in_file()
+    shown = find_slider(directions, slider, "the model")
+    own = shown.as_in_file()
     name, labels = checked(name), (checked(labels[0], True), checked(labels[1], True))
     if name.startswith(PARKED) and name != own.name:
         raise ValueError(
             f"A slider cannot be called '{name}': edits of names that begin with {PARKED} are "
             "passed over. Choose another name."
         )
-    others = [each for i, each in enumerate(directions) if i != index]
+    others = [each for each in directions if each is not shown]
     if any(name in (each.name, each.file_name) for each in others):
         raise ValueError(f"Another slider of this model is called '{name}'. Choose another name.")
     if name == own.name and is_flipped:
@@ -122,7 +110,7 @@ def renamed(
     changed = own
     if name != own.name or labels not in (("", ""), (own.negative_label, own.positive_label)):
         changed = own.called(name, labels, is_flipped=is_flipped)
-    return tuple(changed if i == index else each for i, each in enumerate(directions))
+    return tuple(changed if each is shown else each for each in directions)
 
 
 def checked(text: str, may_be_empty: bool = False) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -167,13 +166,6 @@ def rename(
     new = check_name(new)
     model = load_checkpoint(path)
     changed = model.renamed(old, new, labels, reverse=reverse)
-    in_file = tuple(  # this one's name goes into the file itself
-        replace(each, file_name="", file_labels=("", ""), is_flipped=False)
-        if each.name == new
-        else each
-        for each in changed.directions
-    )
-    changed = replace(changed, directions=in_file)
     done = [f"'{old}' is now '{new}'" if new != old else f"'{old}' keeps its name"]
     if reverse:
         done.append("turned round")

@@ -168,7 +168,14 @@ def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Di
     """The direction called `name`, or the one that the model file calls so, as it is there.
 
     So what was written down before a slider got another name, or was turned round, means the same
-    afterwards.
+    afterwards. Errors as of `find_slider`.
+    """
+    found = find_slider(directions, name, owner)
+    return found if found.name == name else found.as_in_file()
+
+
+def find_slider(directions: Sequence[Direction], name: str, owner: str) -> Direction:
+    """The one of `directions` that is called `name`, or else the one that its file calls so.
 
     Raises:
         ValueError: none has that name; the message lists those there are.
@@ -178,7 +185,7 @@ def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Di
             return direction
     for direction in directions:
         if name and direction.file_name == name:
-            return direction.as_in_file()
+            return direction
     names = ", ".join(direction.name for direction in directions) or "none"
     raise ValueError(f"Direction '{name}' is not in {owner}. It has: {names}.")
 

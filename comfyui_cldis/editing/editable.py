@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..diffusion.schedule import NoiseSchedule
 from ..model import DiffusionAutoencoder
-from .direction import Direction, find_direction
+from .direction import Direction, find_direction, find_slider
 from .facts import ModelFacts
 
 
@@ -87,16 +87,13 @@ class EditableModel:
 
     def slider(self, name: str) -> Direction:
         """The one of `directions` that `name` belongs to; errors as of `direction`."""
-        found = self.direction(name)
-        for each in self.directions:
-            if found.name in (each.name, each.file_name):
-                return each
-        raise AssertionError(name)
+        return find_slider(self.directions, name, self.name)
 
     def renamed(
         self, old: str, new: str, labels: tuple[str, str] | None = None, *, reverse: bool = False
     ) -> EditableModel:
-        """The same model with direction `old` called `new`, with other end labels if given.
+        """The same model with direction `old` called `new` in its file, with other end labels if
+        given.
 
         Args:
             labels: of the negative and the positive end; with `reverse`, as they are afterwards.
@@ -111,7 +108,15 @@ class EditableModel:
             raise ValueError(f"Another direction of {self.name} is called '{new}'. Choose another.")
         turned = direction.reversed() if reverse else direction
         negative, positive = labels or (turned.negative_label, turned.positive_label)
-        changed = replace(turned, name=new, negative_label=negative, positive_label=positive)
+        changed = replace(
+            turned,
+            name=new,
+            negative_label=negative,
+            positive_label=positive,
+            file_name="",
+            file_labels=("", ""),
+            is_flipped=False,
+        )
         return replace(
             self, directions=tuple(changed if d is direction else d for d in self.directions)
         )

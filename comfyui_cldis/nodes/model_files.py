@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ..checkpoint.demo import demo_model_path
-from ..checkpoint.slider_names import names_fingerprint
+from ..checkpoint.slider_names import names_path
 
 FOLDER = "cldis"
 EXTENSION = ".safetensors"
@@ -44,10 +44,18 @@ def fingerprint(name: str) -> str:
     times and sizes; 'missing' without one."""
     try:
         path = find_model(name)
-        facts = os.stat(path)
-    except OSError:
+    except FileNotFoundError:
         return "missing"
-    return f"{facts.st_mtime_ns}-{facts.st_size} {names_fingerprint(path)}".strip()
+    return f"{file_state(path) or 'missing'} {file_state(names_path(path))}".strip()
+
+
+def file_state(path: Path) -> str:
+    """A file's modification time and size; "" where there is none."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return ""
+    return f"{facts.st_mtime_ns}-{facts.st_size}"
 
 
 def _folder_paths():

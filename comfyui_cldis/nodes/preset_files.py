@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from ..atomic_write import write_bytes
 from ..checkpoint.slider_names import checked
 from .edits import parse_edits
-from .model_files import BUNDLED, EXTENSION, find_model, model_folders
+from .model_files import BUNDLED, EXTENSION, file_state, find_model, model_folders
 
 FOLDER, ENDING = "presets", ".json"
 FORMAT, VERSION = "cldis_preset", 1
@@ -107,13 +106,8 @@ def save_preset(model_name: str, name: str, edits: str) -> dict[str, Any]:
 
 def fingerprint(name: str) -> str:
     """A text that changes when the preset does; 'missing' without one."""
-    for root in _roots():
-        try:
-            facts = os.stat(root / f"{name}{ENDING}")
-        except (OSError, ValueError):
-            continue
-        return f"{facts.st_mtime_ns}-{facts.st_size}"
-    return "missing"
+    states = (file_state(root / f"{name}{ENDING}") for root in _roots())
+    return next(filter(None, states), "missing")
 
 
 def _stem(model_name: str) -> str:

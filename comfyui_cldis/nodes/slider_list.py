@@ -13,7 +13,7 @@ from ..checkpoint import read_header
 from ..checkpoint.slider_names import renamed, store_names
 from ..checkpoint.summary import direction_notes
 from ..directions.naming import describe_ends
-from ..editing.direction import Direction
+from ..editing.direction import Direction, find_slider
 from .model_files import find_model
 
 
@@ -45,10 +45,9 @@ def name_slider(
     """
     path = find_model(model_name)
     directions = read_header(path).directions
-    for each in directions if not name.strip() else ():
-        if slider in (each.name, each.file_name):
-            own = each.as_in_file()
-            name, labels, is_flipped = own.name, (own.negative_label, own.positive_label), False
+    if not name.strip():
+        own = find_slider(directions, slider, "the model").as_in_file()
+        name, labels, is_flipped = own.name, (own.negative_label, own.positive_label), False
     store_names(path, renamed(directions, slider, name, labels, is_flipped=is_flipped))
     return sliders_of(model_name)
 
