@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any, SupportsIndex
 
+from ..typed_json import read_json
 from .direction import check_amount
 from .easing import eased
 
@@ -39,13 +40,12 @@ def parse_keyframes(text: str) -> tuple[Keyframe, ...]:
         ValueError: text that is none such, a frame or a name given twice, or a number that is out
             of range.
     """
-    try:
-        found = json.loads(text, object_pairs_hook=_without_duplicates)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"keyframes is not valid JSON: {error.msg} at line {error.lineno}, column "
-            f"{error.colno}. Write a list such as {EXAMPLE}."
-        ) from None
+    found = read_json(
+        text,
+        "keyframes",
+        f"Write a list such as {EXAMPLE}.",
+        lambda key: f"'{key}' stands twice in one object of keyframes. Keep one of them.",
+    )
     if not isinstance(found, list) or not found:
         raise ValueError(f"keyframes is no list of keyframes. Write one such as {EXAMPLE}.")
     return keyframes_from(found)
@@ -153,12 +153,3 @@ def _keyframe(item: Any) -> Keyframe:
             f"{EXAMPLE}."
         )
     return Keyframe(frame, {name: check_amount(name, amount) for name, amount in edits.items()})
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' stands twice in one object of keyframes. Keep one of them.")
-    return found

@@ -8,7 +8,7 @@ from ..editing.keyframes import MAXIMUM_FRAMES, Keyframe, amounts_at_frames, par
 from ..editing.latent import Latent
 from ..editing.pipeline import edit
 from .decode import draw
-from .edits import check_directions, check_latent, limited_amount
+from .edits import accepted, check_latent, limited_amounts
 from .packages import BASE, require
 from .sockets import (
     CATEGORY_SAMPLING,
@@ -96,13 +96,7 @@ class Animate:
 
     @classmethod
     def VALIDATE_INPUTS(cls, keyframes):
-        if keyframes is None:  # linked: known only when the graph runs
-            return True
-        try:
-            parse_keyframes(str(keyframes))
-        except ValueError as error:
-            return str(error)
-        return True
+        return accepted(keyframes, parse_keyframes)
 
     def execute(
         self,
@@ -129,14 +123,9 @@ class Animate:
                 "The latent has neither inverted noise nor its image. Connect one that comes from "
                 "CLDis Encode."
             )
-        found = parse_keyframes(keyframes)
-        check_directions(model, {name: 0 for each in found for name in each.edits})
         limited = [
-            Keyframe(
-                each.frame,
-                {name: limited_amount(model, name, each.edits[name]) for name in each.edits},
-            )
-            for each in found
+            Keyframe(each.frame, limited_amounts(model, each.edits))
+            for each in parse_keyframes(keyframes)
         ]
         amounts = amounts_at_frames(limited, frames, easing=easing, loop=loop)
         walk = edit(model.editable, latent.repeat(len(amounts)), amounts)

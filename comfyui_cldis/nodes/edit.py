@@ -9,10 +9,11 @@ from ..editing.pipeline import edit
 from . import host
 from .edits import (
     Amounts,
-    check_directions,
+    accepted,
     check_latent,
     finite_amount,
-    limited_amount,
+    for_each,
+    limited_amounts,
     parse_edits,
 )
 from .graph_key import upstream_key
@@ -126,13 +127,7 @@ class EditSliders:
 
     @classmethod
     def VALIDATE_INPUTS(cls, edits):
-        if edits is None:  # linked: known only when the graph runs
-            return True
-        try:
-            parse_edits(str(edits))
-        except ValueError as error:
-            return str(error)
-        return True
+        return accepted(edits, parse_edits)
 
     def execute(
         self,
@@ -151,10 +146,5 @@ class EditSliders:
 
 def _apply(model: LoadedModel, latent: Latent, edits: Amounts | list[Amounts]) -> Latent:
     check_latent(model, latent)
-    limited = [_limited(model, each) for each in ([edits] if isinstance(edits, dict) else edits)]
-    return edit(model.editable, latent, limited[0] if isinstance(edits, dict) else limited)
-
-
-def _limited(model: LoadedModel, amounts: Amounts) -> Amounts:
-    check_directions(model, amounts)
-    return {name: limited_amount(model, name, amount) for name, amount in amounts.items()}
+    limited = for_each(edits, lambda amounts: limited_amounts(model, amounts))
+    return edit(model.editable, latent, limited)

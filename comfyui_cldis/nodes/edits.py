@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checkpoint.slider_names import PARKED
 from ..editing.direction import LIMIT, as_number
 from ..editing.latent import Latent
+from ..typed_json import read_json
 from .sockets import LoadedModel
 
 EXAMPLE = '{"name": 1.5}'
@@ -30,18 +31,14 @@ def parse_edits(text: str) -> Amounts | list[Amounts]:
     """
     if not text.strip():
         return {}
-    try:
-        found = json.loads(text, object_pairs_hook=_without_duplicates)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"edits is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
-            f"Write an object such as {EXAMPLE}."
-        ) from None
-    except RecursionError:
-        raise ValueError(
-            f"edits is JSON with thousands of brackets within each other. Write an object such as "
-            f"{EXAMPLE}."
-        ) from None
+    found = read_json(
+        text,
+        "edits",
+        f"Write an object such as {EXAMPLE}.",
+        lambda name: (
+            f"Direction '{name}' stands twice in edits. Keep one amount for each direction."
+        ),
+    )
     if isinstance(found, list) and all(isinstance(each, dict) for each in found) and found:
         return [_amounts(each) for each in found]
     if not isinstance(found, dict):
@@ -56,6 +53,26 @@ def _amounts(found: dict[str, Any]) -> Amounts:
     # Those passed over are checked too: what is not finite could not be sent to the browser.
     amounts = {name: finite_amount(name, amount) for name, amount in found.items()}
     return {name: amount for name, amount in amounts.items() if not name.startswith(PARKED)}
+
+
+def for_each(
+    edits: Amounts | list[Amounts], function: Callable[[Amounts], Amounts]
+) -> Amounts | list[Amounts]:
+    """`function` of the edits of all images, or of those of each."""
+    return function(edits) if isinstance(edits, dict) else [function(each) for each in edits]
+
+
+def accepted(value: Any, read: Callable[[str], Any]) -> bool | str:
+    """What a node's VALIDATE_INPUTS says of a text: True, or the sentence with which `read`
+    refuses it. None is a linked value, which is known only when the graph runs.
+    """
+    if value is None:
+        return True
+    try:
+        read(str(value))
+    except (FileNotFoundError, ValueError) as error:
+        return str(error)
+    return True
 
 
 def finite_amount(name: str, amount: Any) -> float:
@@ -92,13 +109,19 @@ def limited_amount(model: LoadedModel, name: str, amount: float) -> float:
     return limited
 
 
+def limited_amounts(model: LoadedModel, amounts: Mapping[str, float]) -> Amounts:
+    """Amounts as they are applied, see `limited_amount`; ValueError as of `check_directions`."""
+    check_directions(model, amounts)
+    return {name: limited_amount(model, name, amount) for name, amount in amounts.items()}
+
+
 def check_directions(model: LoadedModel, names: Mapping[str, Any] | tuple[str, ...]) -> None:
     """Raises ValueError naming the first direction that the model lacks, and those it has."""
     directions = model.editable.directions
     known = [direction.name for direction in directions]
-    accepted = {*known, *(each.file_name for each in directions if each.file_name)}
+    in_file = {each.file_name for each in directions if each.file_name}
     for name in names:
-        if name not in accepted:
+        if name not in known and name not in in_file:
             has = f"it has: {', '.join(known)}" if known else "it has no directions"
             raise ValueError(
                 f"Direction '{name}' is not in {model.label}; {has}. Use one of the model's names."
@@ -141,17 +164,6 @@ def check_sizes(latent: Latent, size: str) -> None:
             f"The images of this batch have different sizes ({found}), so they do not fit into one "
             "batch. Set size to 'model', or decode them separately."
         )
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(
-                f"Direction '{name}' stands twice in edits. Keep one amount for each direction."
-            )
-        found[name] = value
-    return found
 
 
 def _kind(value: Any) -> str:

@@ -8,6 +8,7 @@ import torch
 
 from ..checkpoint import load_checkpoint
 from . import host
+from .edits import accepted
 from .model_files import BUNDLED, find_model, fingerprint, model_names
 from .packages import BASE, require
 from .sockets import CATEGORY_LOADERS, MODEL, LoadedModel
@@ -70,13 +71,7 @@ class LoadModel:
 
     @classmethod
     def VALIDATE_INPUTS(cls, model_name):
-        if model_name is None:  # linked: known only when the graph runs
-            return True
-        try:
-            find_model(model_name)
-        except FileNotFoundError as error:
-            return str(error)
-        return True
+        return accepted(model_name, find_model)
 
     @classmethod
     def IS_CHANGED(cls, model_name, dtype):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .edits import parse_edits
+from .edits import accepted, for_each, parse_edits
 from .packages import BASE, require
 from .preset_files import fingerprint, preset_names, read_preset
 from .sockets import CATEGORY_EDIT
@@ -51,13 +51,7 @@ class LoadPreset:
 
     @classmethod
     def VALIDATE_INPUTS(cls, preset):
-        if preset is None or preset == NONE:  # None: linked
-            return True
-        try:
-            read_preset(preset)
-        except (FileNotFoundError, ValueError) as error:
-            return str(error)
-        return True
+        return accepted(preset, _edits_of)
 
     @classmethod
     def IS_CHANGED(cls, preset, amount):
@@ -65,9 +59,12 @@ class LoadPreset:
 
     def execute(self, preset: str, amount: float) -> tuple[str]:
         require(BASE)
-        edits = parse_edits("{}" if preset == NONE else read_preset(preset))
-        scaled = [
-            {name: value * amount for name, value in each.items()}
-            for each in ([edits] if isinstance(edits, dict) else edits)
-        ]
-        return (json.dumps(scaled[0] if isinstance(edits, dict) else scaled, ensure_ascii=False),)
+        scaled = for_each(
+            parse_edits(_edits_of(preset)),
+            lambda amounts: {name: value * amount for name, value in amounts.items()},
+        )
+        return (json.dumps(scaled, ensure_ascii=False),)
+
+
+def _edits_of(preset: str) -> str:
+    return "{}" if preset == NONE else read_preset(preset)

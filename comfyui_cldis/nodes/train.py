@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..datasets.names import HEADS_NAME
 from ..trainer_door import load_trainer, preset_names
+from .edits import accepted
 from .load import LoadModel
 from .packages import BASE, HEADS, TRAINING, describe_missing, require
 from .run_folder import (
@@ -136,13 +137,7 @@ class Train:
 
     @classmethod
     def VALIDATE_INPUTS(cls, name):
-        if name is None:  # linked: known only when the graph runs
-            return True
-        try:
-            check_name(name)
-        except ValueError as error:
-            return str(error)
-        return True
+        return accepted(name, check_name)
 
     def execute(
         self,

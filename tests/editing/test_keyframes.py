@@ -97,3 +97,8 @@ def test_keyframes_that_are_refused(text, sentence):
     with pytest.raises(ValueError) as caught:
         parse_keyframes(text)
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_json_that_is_nested_too_deeply_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="thousands of brackets"):
+        parse_keyframes("[" * 100_000)
