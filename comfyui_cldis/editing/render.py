@@ -197,7 +197,7 @@ class TrackedPreview:
             raise ValueError("The latent does not keep its original images. Encode them anew.")
         _check_code(model, latent)
         self._model = model
-        self._images = [_scaled(source.pixels, longest) for source in latent.sources]
+        self._images = [scaled(source.pixels, longest) for source in latent.sources]
         codes = [source.code for source in latent.sources]
         self._latent = Latent(
             latent.z,
@@ -299,7 +299,8 @@ def _check_code(model: EditableModel, latent: Latent) -> None:
         )
 
 
-def _scaled(pixels: Tensor, longest: int | None) -> Tensor:
+def scaled(pixels: Tensor, longest: int | None) -> Tensor:
+    """(C, H, W) with at most `longest` pixels on the longer side; smaller ones as they are."""
     height, width = pixels.shape[1:]
     if longest is None or max(height, width) <= longest:
         return pixels

@@ -15,6 +15,7 @@ from .editable import EditableModel
 from .framing import Origin
 from .latent import Latent, Source
 from .pipeline import decode
+from .render import pixels_of
 
 MAXIMUM_TRUNCATION = 1.5
 # Chosen by eye on the demo model: with more steps, or with ddim, its images are grainier.
@@ -75,7 +76,7 @@ def sample_images(
     z = torch.maximum(torch.minimum(z, high), low)
     latent = Latent(z, noise[:, config.latent_dim :].reshape(count, *shape))
     drawn = decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
-    pixels = drawn.float().add(1).div(2).clamp(0, 1)
+    pixels = pixels_of(drawn)
     origin = Origin(config.image_size, config.image_size, "crop")
     sources = tuple(Source(image, code) for image, code in zip(pixels, z, strict=True))
     return replace(latent, origins=(origin,) * count, sources=sources)

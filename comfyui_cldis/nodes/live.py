@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..editing.latent import Latent
-from ..editing.render import TrackedPreview
+from ..editing.render import TrackedPreview, scaled
 from . import host
 from .edits import check_directions
 from .sockets import LoadedModel
@@ -67,7 +67,7 @@ class LivePreviews:
                     offer.key = key
                     return
         token = secrets.token_urlsafe(16)
-        model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]), LONGEST)
+        model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
         with self._lock:
             gone = [
                 other
@@ -141,16 +141,14 @@ class LivePreviews:
 
 
 def _light(latent: Latent) -> Latent:
-    """The same latent with images of a byte for each value, which screens show anyway."""
-    return replace(
-        latent,
-        sources=tuple(
-            source
-            if source.pixels.dtype == torch.uint8
-            else replace(source, pixels=source.pixels.mul(255).round().to(torch.uint8))
-            for source in latent.sources
-        ),
-    )
+    """The same latent with images as they are shown: small, and of a byte for each value."""
+    shown = [scaled(source.pixels, LONGEST) for source in latent.sources]
+    pixels = [
+        image if image.dtype == torch.uint8 else image.mul(255).round().to(torch.uint8)
+        for image in shown
+    ]
+    sources = zip(latent.sources, pixels, strict=True)
+    return replace(latent, sources=tuple(replace(each, pixels=own) for each, own in sources))
 
 
 LIVE = LivePreviews()
