@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from comfyui_cldis.checkpoint.slider_names import PARKED
+from comfyui_cldis.nodes.model_files import BUNDLED
+
 ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "comfyui_cldis" / "web"
 SCRIPTS = sorted(WEB.glob("*.js"))
@@ -45,3 +48,8 @@ def test_only_two_files_of_comfyui_are_imported_and_nothing_is_patched() -> None
         for name in re.findall(r'from "\./(.+?)"', text):
             assert (WEB / name).is_file()
     assert foreign == {"../../scripts/app.js", "../../scripts/api.js"}
+
+
+def test_what_both_sides_must_call_alike_is_called_alike() -> None:
+    assert f'const BUNDLED = "{BUNDLED}";' in (WEB / "cldis.js").read_text("utf-8")
+    assert f'const PARKED = "{PARKED}";' in (WEB / "edits.js").read_text("utf-8")
