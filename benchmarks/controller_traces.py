@@ -1,9 +1,9 @@
-"""How the bottleneck moves: C, KL and I over the steps, one panel per row of a finished sweep.
+"""How the bottleneck moves: C and KL over the steps, one panel per row of a finished sweep.
 
     python -m benchmarks.controller_traces DIR --output FILE.png [--rows NAME,NAME,...]
 
 Reads the stats.jsonl of every seed under DIR (`cldis sweep ... --output DIR`). Prints,
-per row, C, KL and I at the end, and how far KL was from C over the joint training.
+per row, C and KL at the end, and how far KL was from C over the joint training.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from matplotlib.figure import Figure
 from trainer.config.settings import TrainConfig
 from trainer.export import MODEL_NAME
 from trainer.monitor.metrics_file import STATS_NAME
-from trainer.report.plot_style import BLUE, FAINT_INK, INK, ORANGE, Span, draw_line, dress, to_png
+from trainer.report.plot_style import BLUE, FAINT_INK, INK, Span, draw_line, dress, to_png
 from trainer.sweep.sweep import folder_name
 from trainer.training.checkpoint import read_config
 
 SERIES = (
     ("encoder_kl", "KL of the semantic encoder", FAINT_INK),
-    ("information", "I, the estimate that counts", ORANGE),
     ("kl", "KL of the co-pilot", BLUE),
     ("capacity", "C", INK),
 )
@@ -55,7 +54,7 @@ def draw_traces(rows: dict[str, list[tuple[TrainConfig, dict[str, np.ndarray]]]]
         for seed, (config, series) in enumerate(runs):
             joint = series["step"] > config.copilot_warmup_steps
             for key, label, colour in SERIES:
-                of_diffusion = key in ("encoder_kl", "information")
+                of_diffusion = key == "encoder_kl"
                 if of_diffusion and config.loop.copilot_only:
                     continue
                 chosen = joint if of_diffusion else np.ones_like(joint)
@@ -94,10 +93,10 @@ def main() -> None:
         if seeds:  # the controls have no runs
             rows[name] = [read_run(seed) for seed in seeds]
     options.output.write_bytes(draw_traces(rows))
-    print("| row | C at the end | KL | I | mean abs(KL - C), joint |")
-    print("|---|---|---|---|---|")
+    print("| row | C at the end | KL | mean abs(KL - C), joint |")
+    print("|---|---|---|---|")
     for name, runs in rows.items():
-        ends = [np.mean([s[key][-1] for _, s in runs]) for key in ("capacity", "kl", "information")]
+        ends = [np.mean([s[key][-1] for _, s in runs]) for key in ("capacity", "kl")]
         gaps = [
             np.abs(s["kl"] - s["capacity"])[s["step"] > c.copilot_warmup_steps] for c, s in runs
         ]

@@ -5,8 +5,8 @@
 
 A step is everything between two batches: choosing and converting images, draws, encoder, U-Net
 and co-pilot forward and backward (the co-pilot's cost is included), clipping, AdamW, the weight
-average and reading the losses. Decoding of images, the information estimate (two forward passes
-over a quarter of a batch every ten steps), sample sheets and saving are not in it. celeba64 and
+average and reading the losses. Decoding of images, the measurement of the usage
+(`feedback.usage_every_steps`), sample sheets and saving are not in it. celeba64 and
 ffhq128 have the widths of the official Diff-AE models within the networks of this project.
 
 The two loops of a ratio run in processes of their own that do a step in turn (A B A B), so that

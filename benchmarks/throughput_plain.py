@@ -15,6 +15,7 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.model import DiffusionAutoencoder
 from trainer.config.settings import TrainConfig
 from trainer.training.batches import step_generator
+from trainer.training.feedback import build_feedback, neutral
 from trainer.training.objectives import build_objective
 from trainer.training.step import TrainingLosses, draw
 
@@ -29,9 +30,12 @@ class PlainLoop:
         self.networks = DiffusionAutoencoder(config.model).to(self.device)
         objective = build_objective(config.objective, config.model.latent_dim, len(images))
         objective.to(self.device)
+        feedback = build_feedback(config, self.networks.copilot)
+        signals = neutral(config.model.latent_dim, config.schedule.num_train_steps)
+        self.signals = signals.to(self.device)
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
         self.losses = TrainingLosses(
-            self.networks, objective, NoiseSchedule(config.schedule), config.loop
+            self.networks, objective, feedback, NoiseSchedule(config.schedule), config.loop
         )
         self.optimizer = torch.optim.AdamW(
             self.losses.parameters(),
@@ -53,7 +57,9 @@ class PlainLoop:
         kl_weight, capacity, distillation_weight = torch.tensor(
             [1.0, 5.0, config.loop.distillation_weight], device=self.device
         )
-        losses = self.losses(x0, draws, kl_weight, capacity, distillation_weight, False)
+        losses = self.losses(
+            x0, draws, kl_weight, capacity, distillation_weight, self.signals, False
+        )
         self.optimizer.zero_grad()
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_(self.networks.parameters(), config.clip_norm)

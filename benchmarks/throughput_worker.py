@@ -118,8 +118,9 @@ def build(size: str, batch: int, variant: Variant, device: str) -> PlainLoop | T
         accumulation_steps=1,
         precision=variant.precision,
         use_compile="compile" in variant.modifiers,
-        # the estimate is for the controller, and the plain loop has none
-        loop=replace(config.loop, copilot_warmup_steps=0, information_every_steps=10**9),
+        # the plain loop has no measurements
+        loop=replace(config.loop, copilot_warmup_steps=0),
+        feedback=replace(config.feedback, usage_every_steps=10**9),
     )
     pixels, channels = config.model.image_size, config.model.in_channels
     shape = (NUM_IMAGES, pixels, pixels, channels)

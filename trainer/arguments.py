@@ -104,7 +104,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a setting of the preset, such as loop.feedback=ramp; may be given again",
+        help="change a setting of the preset, such as batch_size=16; may be given again",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="print settings, sizes and estimates; train nothing"

@@ -49,7 +49,7 @@ class RunSettings:
     from trainer.config import load_preset
     from trainer.run import RunSettings, train
 
-    config = load_preset("cpu64").with_values({"steps": 2000, "loop.feedback": "ramp"})
+    config = load_preset("cpu64").with_values({"steps": 2000, "feedback.parts": []})
     outcome = train(RunSettings("photos", Path("runs/photos"), config))
     print(outcome.model)  # runs/photos/model.safetensors; the same call resumes a stopped run
     ```

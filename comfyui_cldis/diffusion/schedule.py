@@ -137,23 +137,6 @@ class NoiseSchedule:
             return (x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()
         return alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction
 
-    def to_eps(self, x_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
-        """The noise a prediction implies."""
-        if self.config.prediction == "eps":
-            return prediction
-        alpha_bar = self._at(t, x_t)
-        return alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * x_t
-
-    def nearest_timestep(self, log_snr: Tensor) -> Tensor:
-        """Timestep (long) whose log-SNR is nearest to each value of `log_snr`."""
-        table = self.log_snr.to(log_snr.device)
-        ascending = table.flip(0).clamp(min=-40.0).contiguous()
-        right = torch.searchsorted(ascending, log_snr.to(ascending)).clamp(1, len(ascending) - 1)
-        left = right - 1
-        value = log_snr.to(ascending)
-        nearer_left = (value - ascending[left]) < (ascending[right] - value)
-        return len(ascending) - 1 - torch.where(nearer_left, left, right)
-
     def _at(self, t: Tensor, like: Tensor) -> Tensor:
         """alpha_bar at `t` (B,), broadcastable to (B, C, H, W), dtype and device of `like`."""
         values = self.alphas_bar.to(device=like.device)[t.long()].to(like.dtype)

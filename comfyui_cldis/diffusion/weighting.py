@@ -6,6 +6,8 @@ from torch import Tensor
 
 from .schedule import NoiseSchedule
 
+SNR_CLIP, SNR_FLOOR = 5.0, 1.0  # of the training loss and of what is measured in its units
+
 
 def loss_weight(schedule: NoiseSchedule, t: Tensor, *, gamma: float, floor: float) -> Tensor:
     """Weight of the mean squared v- or eps-error at timesteps `t`.

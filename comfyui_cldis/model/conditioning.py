@@ -1,7 +1,7 @@
 """How the code z reaches the U-Net: one embedding (adagn) or one token per scalar (tokens).
 
 Both conditioners hold a learned null condition that stands for "no code" per item, which the
-information estimate and guidance need.
+guidance needs.
 """
 
 from __future__ import annotations

@@ -39,11 +39,13 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 def _checked(name: str, value: Any, default: Any) -> Any:
     """`value` if it is of the kind of `default`; a whole number may stand for a number."""
     kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-    kinds[tuple] = "a list of whole numbers"
-    kind = type(default)
+    kind, item = type(default), int
+    if kind is tuple and default:
+        item = type(default[0])
+    kinds[tuple] = "a list of words" if item is str else "a list of whole numbers"
     if kind is float and type(value) is int:
         return float(value)
-    is_right = type(value) is kind and (kind is not tuple or all(type(v) is int for v in value))
+    is_right = type(value) is kind and (kind is not tuple or all(type(v) is item for v in value))
     if kind in kinds and not is_right:
         raise ValueError(f"{name} is {value!r}. Give {kinds[kind]}.")
     return value

@@ -74,9 +74,9 @@ def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path, caplog):
 
 
 def test_settings_are_read_back_from_the_folder(folder, tmp_path):
-    assert run_command(folder, tmp_path / "run", "--set", "loop.feedback=ramp") == 0
+    assert run_command(folder, tmp_path / "run", "--set", "loop.capacity_course=fixed") == 0
     stored = stored_settings(tmp_path / "run", "cpu")
-    assert stored.config.loop.feedback == "ramp" and stored.config.steps == 4
+    assert stored.config.loop.capacity_course == "fixed" and stored.config.steps == 4
     assert stored.source == str(folder.resolve())
     assert main(["report", str(tmp_path / "run")]) == 0
 

@@ -15,6 +15,7 @@ from comfyui_cldis.editing.framing import ResizeRule
 from comfyui_cldis.model.config import ModelConfig, from_mapping, require
 from comfyui_cldis.wording import did_you_mean, nearest_name
 
+from .feedback import FeedbackConfig
 from .objective import ObjectiveConfig
 
 if sys.version_info >= (3, 11):
@@ -24,7 +25,7 @@ else:  # pragma: no cover - the standard library has it from 3.11
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PRESETS_FOLDER = Path(__file__).parent / "presets"
-FeedbackMode = Literal["information", "schedule", "ramp", "fixed"]
+CapacityCourse = Literal["ramp", "schedule", "fixed"]
 Bottleneck = Literal["controller", "distance", "constant"]
 Precision = Literal["fp32", "bf16"]
 AverageProfile = Literal["constant", "power"]
@@ -38,12 +39,12 @@ def _one_of(name: str, value: object, allowed: Any) -> None:
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """The closed loop between co-pilot and diffusion branch (docs/method.md, section 4).
+    """The co-pilot, its capacity, and the distillation (docs/method.md, sections 3 and 4).
 
     Attributes:
-        feedback: how the co-pilot's capacity C is set: "information" (from what the decoder
-            uses of z), "schedule" (the shape of the reverse posterior's KL, from noisy to clean),
-            "ramp" (linear, Burgess et al. 2018), "fixed" (C_max from the start).
+        capacity_course: how the co-pilot's capacity C grows: "ramp" (linear, Burgess et al. 2018),
+            "schedule" (the shape of the reverse posterior's KL, from noisy to clean), "fixed"
+            (C_max from the start).
         bottleneck: how the co-pilot's KL is held: "controller" (kl_weight moves until KL follows
             C), "distance" (distance_weight * |KL - C|, Burgess et al. 2018), "constant"
             (kl_weight * KL, Higgins et al. 2017; C plays no part).
@@ -63,14 +64,10 @@ class LoopConfig:
         copilot_updates: updates of the co-pilot per step, each on images of its own; the first
             shares them with the diffusion branch. The co-pilot is the cheaper part by far and
             needs more images to take factors apart.
-        information_every_steps: distance between two information estimates.
-        information_decay: of the moving average over the estimates; .95 looks back about 20.
-        capacity_margin: with feedback "information" C aims at (1 + margin) times the information
-            in use. C grows where all of it is used, the faster the larger the margin.
         control_every_steps: distance between two updates of C.
     """
 
-    feedback: FeedbackMode = "information"
+    capacity_course: CapacityCourse = "ramp"
     bottleneck: Bottleneck = "controller"
     kl_weight: float = 1.0
     distance_weight: float = 1000.0
@@ -84,9 +81,6 @@ class LoopConfig:
     copilot_warmup_steps: int = 0
     copilot_only: bool = False
     copilot_updates: int = 1
-    information_every_steps: int = 10
-    information_decay: float = 0.95
-    capacity_margin: float = 0.15
     control_every_steps: int = 50
 
     @property
@@ -95,23 +89,23 @@ class LoopConfig:
         return self.bottleneck != "constant"
 
     def __post_init__(self) -> None:
-        _one_of("loop.feedback", self.feedback, FeedbackMode)
+        _one_of("loop.capacity_course", self.capacity_course, CapacityCourse)
         _one_of("loop.bottleneck", self.bottleneck, Bottleneck)
         require(
             0 < self.capacity_minimum <= self.capacity_maximum,
             f"loop.capacity ranges from {self.capacity_minimum} to {self.capacity_maximum}",
             "The minimum must be positive and not above the maximum",
         )
-        for name in ("code_dropout", "skip_dropout", "information_decay"):
+        for name in ("code_dropout", "skip_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"loop.{name} is {value}", "Use a value in [0, 1)")
         for name in ("distillation_gradient_share", "ramp_fraction"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"loop.{name} is {value}", "Use a value in [0, 1]")
-        for name in ("kl_weight", "distance_weight", "capacity_margin"):
+        for name in ("kl_weight", "distance_weight"):
             value = getattr(self, name)
             require(value > 0, f"loop.{name} is {value}", "Use a positive number")
-        for name in ("copilot_updates", "information_every_steps", "control_every_steps"):
+        for name in ("copilot_updates", "control_every_steps"):
             value = getattr(self, name)
             require(value >= 1, f"loop.{name} is {value}", "Use 1 or more")
         for name in ("copilot_warmup_steps", "distillation_weight"):
@@ -154,6 +148,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     steps: int = 20_000
     batch_size: int = 32
@@ -232,6 +227,10 @@ class TrainConfig:
             parts["schedule"] = ScheduleConfig.from_dict(parts["schedule"])
         if isinstance(parts.get("loop"), Mapping):
             parts["loop"] = from_mapping(LoopConfig, parts["loop"], "the loop configuration")
+        if isinstance(parts.get("feedback"), Mapping):
+            parts["feedback"] = from_mapping(
+                FeedbackConfig, parts["feedback"], "the feedback configuration"
+            )
         if isinstance(parts.get("objective"), Mapping):
             parts["objective"] = from_mapping(
                 ObjectiveConfig, parts["objective"], "the objective configuration"
@@ -244,7 +243,7 @@ class TrainConfig:
         return config if seed is None else replace(config, seed=seed)
 
     def with_values(self, values: Mapping[str, Any]) -> TrainConfig:
-        """The same run with values set by dotted key, such as {"loop.feedback": "ramp"}.
+        """The same run with values set by dotted key, such as {"loop.kl_weight": 2.0}.
 
         Raises:
             ValueError: an unknown key (names the nearest valid one) or a value out of range.
@@ -264,7 +263,7 @@ class TrainConfig:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys: {"loop": {"feedback": "ramp"}} -> {"loop.feedback": "ramp"}."""
+    """Nested tables as dotted keys: {"loop": {"kl_weight": 2.0}} -> {"loop.kl_weight": 2.0}."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -285,16 +284,14 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Read KEY=VALUE, VALUE as in TOML or a bare word: "loop.feedback=ramp" -> (key, value).
+    """Read KEY=VALUE, VALUE as in TOML or a bare word: "loop.kl_weight=2" -> (key, value).
 
     Raises:
         ValueError: no equals sign, or a value that TOML does not know.
     """
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
-        raise ValueError(
-            f"The setting '{text}' is not KEY=VALUE. Write it like loop.feedback=ramp."
-        )
+        raise ValueError(f"The setting '{text}' is not KEY=VALUE. Write it like loop.kl_weight=2.")
     word = value.strip()
     try:
         return key.strip(), tomllib.loads(f"value = {word}")["value"]

@@ -25,6 +25,7 @@ from ..assemble import BASE_IMAGES
 from ..config.settings import TrainConfig
 from ..model_quality import DIRECTION_STEPS, EVALUATION_BASES, INVERSION_STEPS
 from ..report import samples
+from ..training.feedback import build_feedback, neutral
 from ..training.objectives import build_objective
 from ..training.step import TrainingLosses, draw
 from ..training.trainer import Trainer
@@ -101,7 +102,8 @@ def count_costs(config: TrainConfig) -> Costs:
     with FakeTensorMode(allow_non_fake_inputs=True):
         networks = DiffusionAutoencoder(config.model)
         objective = build_objective(config.objective, config.model.latent_dim, 2)
-        losses = TrainingLosses(networks, objective, schedule, config.loop, config.flip)
+        feedback = build_feedback(config, networks.copilot)
+        losses = TrainingLosses(networks, objective, feedback, schedule, config.loop, config.flip)
         for copilot_only in (config.loop.copilot_only, True):
             with FlopCounterMode(display=False) as counter:
                 kept += [kept_bytes(losses, config, n, copilot_only) for n in COUNTED_BATCHES]
@@ -114,6 +116,7 @@ def count_costs(config: TrainConfig) -> Costs:
         "U-Net": networks.unet,
         "co-pilot": networks.copilot,
         "objective": objective,
+        "feedback": feedback,
     }
     return Costs(
         parameters={
@@ -137,6 +140,7 @@ def kept_bytes(
     x0 = torch.zeros(batch, model.in_channels, model.image_size, model.image_size)
     part = replace(config, batch_size=batch, accumulation_steps=1)
     draws = draw(part, torch.Generator(), losses.networks.unet.num_skips)
+    signals = neutral(model.latent_dim, config.schedule.num_train_steps)
     own = [parameter.untyped_storage() for parameter in losses.parameters()]
     kept: dict[int, torch.UntypedStorage] = {}  # held meanwhile, so that no id comes twice
 
@@ -149,7 +153,7 @@ def kept_bytes(
         torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
     ):
-        losses(x0, draws, *torch.ones(3).unbind(), copilot_only)
+        losses(x0, draws, *torch.ones(3).unbind(), signals, copilot_only)
     for storage in own:
         kept.pop(id(storage), None)
     return sum(storage.nbytes() for storage in kept.values())

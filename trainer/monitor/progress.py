@@ -28,11 +28,10 @@ SHOWN = (
     ("reconstruction", "rec", ".0f"),
     ("capacity", "C", ".1f"),
     ("kl", "KL", ".1f"),
-    ("information", "I", ".1f"),
-    ("used", "mean I/KL", ".2f"),
+    ("used", "used", ".2f"),
 )
 
-OF_DIFFUSION = ("diffusion", "distillation", "information", "used")
+OF_DIFFUSION = ("diffusion", "distillation", "used")
 
 
 @dataclass(frozen=True)

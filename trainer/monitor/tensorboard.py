@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
 FOLDER_NAME = "tensorboard"
 GROUPS = {
-    "loss": ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty"),
+    "loss": ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty", "feedback"),
     "loop": (
         "capacity",
         "kl",
-        "information",
-        "information_orthogonal",
-        "information_direct",
         "encoder_kl",
         "kl_weight",
         "used",
@@ -32,7 +29,7 @@ GROUPS = {
 }
 GROUP_OF = {key: group for group, keys in GROUPS.items() for key in keys}
 NOT_CURVES = ("step", "images", "seconds")  # the axis itself
-TOGETHER = ["loop/capacity", "loop/kl", "loop/information", "loop/encoder_kl"]
+TOGETHER = ["loop/capacity", "loop/kl", "loop/encoder_kl"]
 
 
 class TensorBoardLog:

@@ -1,8 +1,8 @@
 """Warnings in words: what the statistics of a run show of its health, and what to do.
 
 Pure functions from records (stats.jsonl) to findings. A rule finds something only when the records
-hold enough for it; thresholds are constants of this module. C is the co-pilot's capacity, KL what
-it stores, I what the image decoder uses of the code, all in nats per image.
+hold enough for it; thresholds are constants of this module. C is the co-pilot's capacity and KL
+what it stores, both in nats per image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.wording import counted
 
-from ..training.controller import COLD_START, KL_WEIGHT_RANGE
+from ..training.controller import KL_WEIGHT_RANGE
 from ..training.record import TrainingRecord
 from .checks import capacity_out_of_reach, joint_capacity
 from .finding import Finding
@@ -37,10 +37,7 @@ FEW_DIMENSIONS = 0.3  # share of used dimensions below which there are few
 CAPACITY_ERROR = (1.0, 0.2)  # nats, and share of C: KL further from C than both does not follow
 LIMIT_TOLERANCE = 0.01
 USED_LOW = 0.3
-USED_HIGH = 1.05  # I / KL: the encoder may store a little more than the co-pilot
 LONG_SHARE = 0.5  # "for long" is half of the records of the second half
-STUCK_SHARE = 0.9
-STUCK_TOLERANCE = 0.02
 STILL_FALLING = 0.05  # relative change between the last two quarters
 RISING = 0.05
 COPILOT_BETTER = 0.1  # relative change of the co-pilot's pixel error
@@ -205,84 +202,19 @@ def capacity_not_followed(run: Run) -> Finding | None:
 
 
 def decoder_use(run: Run) -> Finding | None:
-    """The image decoder uses too little of the code, or more than the co-pilot knows."""
-    half = [
-        record
-        for record in last(run.joint, 0.5)
-        if any(record.number(key) for key in ("information", "information_orthogonal"))
-    ]
-    used = series(half, "used")
+    """The image decoder makes use of too little of the code."""
+    used = series(last(run.joint, 0.5), "used")
     if len(run.joint) < MINIMUM_RECORDS or not len(used):
         return None
-    percent = f"{100 * np.median(used):.0f} %"
-    if (used < USED_LOW).mean() >= LONG_SHARE:
-        text = (
-            f"The image decoder uses only {percent} of what the co-pilot stores, so sliders will "
-            "change little. Train longer; if it stays so, " + less_code(run) + "."
-        )
-        return Finding("warning", "used_low", text)
-    is_tied = run.setting("loop", "distillation_weight") != 0
-    if is_tied and (used > USED_HIGH).mean() >= LONG_SHARE:
-        text = (
-            f"The image decoder uses {percent} of what the co-pilot stores, so part of the code "
-            "is not held to the co-pilot's axes. Raise loop.distillation_weight, or train longer."
-        )
-        return Finding("warning", "used_high", text)
-    return None
-
-
-def capacity_stuck(run: Run) -> Finding | None:
-    """Feedback "information" without effect: C at its minimum or on its ramp."""
-    records = [record for record in run.joint if record.number("capacity") is not None]
-    steps, share = run.setting("steps"), run.setting("loop", "ramp_fraction")
-    low = run.setting("loop", "capacity_minimum")
-    high = run.setting("loop", "capacity_maximum")
-    if records:  # a run that was given more steps keeps its schedule of C
-        steps = records[-1].number("planned_steps") or steps
-    if run.choice("loop", "feedback") != "information" or len(records) < MINIMUM_RECORDS:
+    if (used < USED_LOW).mean() < LONG_SHARE:
         return None
-    if not has_capacity(run):
-        return None
-    if steps is None or share is None or low is None or high is None or high <= low:
-        return None
-    half = series(last(records, 0.5), "capacity")
-    if (half <= low * (1 + STUCK_TOLERANCE)).mean() >= STUCK_SHARE:
-        text = (
-            f"C stayed at its minimum of {low:g} nats, because the image decoder uses hardly "
-            "any of the code. Train longer, or raise loop.capacity_minimum."
-        )
-        return Finding("warning", "capacity_at_minimum", text)
-    # C was last set at most `control_every_steps` ago
-    now = np.array([record.step for record in records], dtype=float)
-    then = (now - (run.setting("loop", "control_every_steps") or 0)).clip(min=0)
-    earlier, latest = (
-        low + (np.minimum(at / (share * steps), 1.0) if share > 0 else 1.0) * (high - low)
-        for at in (then, now)
+    text = (
+        f"The image decoder makes use of only {100 * np.median(used):.0f} % of what the co-pilot "
+        "stores, so sliders will change little. Train longer; if it stays so, "
+        + less_code(run)
+        + "."
     )
-    capacity = series(records, "capacity")
-    on_ramp = (capacity >= earlier * (1 - STUCK_TOLERANCE)) & (
-        capacity <= latest * (1 + STUCK_TOLERANCE)
-    )
-    information = series(last(records, END_SHARE), "information")
-    if on_ramp.mean() >= STUCK_SHARE:
-        if len(information) and np.median(information) <= COLD_START:
-            text = (
-                "C rose along its ramp all the time, because the image decoder uses less than "
-                f"{COLD_START:g} nat of the code. Train longer, or lower loop.capacity_maximum."
-            )
-        else:
-            text = (
-                "C rose along its ramp all the time, so the feedback had no effect. Raise "
-                "loop.capacity_maximum, or lower loop.ramp_fraction, to give it room."
-            )
-        return Finding("warning", "capacity_on_ramp", text)
-    if np.median(last(capacity, END_SHARE)) >= high * (1 - STUCK_TOLERANCE):
-        text = (
-            f"C reached its maximum of {high:g} nats. Raise loop.capacity_maximum if the sliders "
-            "should catch finer changes."
-        )
-        return Finding("note", "capacity_at_maximum", text)
-    return None
+    return Finding("warning", "used_low", text)
 
 
 def image_loss(run: Run) -> Finding | None:
@@ -381,7 +313,6 @@ RULES: tuple[Callable[[Run], Finding | None], ...] = (
     dimensions,
     capacity_not_followed,
     decoder_use,
-    capacity_stuck,
     joint_capacity,
     capacity_out_of_reach,
     encoder_explodes,

@@ -80,9 +80,8 @@ IMAGE_CAPTIONS = {
 WORDS = (
     ("co-pilot", "a small network that learns which few numbers describe an image best"),
     ("KL", "how much the co-pilot stores about an image, in nats (1 nat = 1.44 bits)"),
-    ("C", "how much it is allowed to store; the training moves it"),
-    ("I", "how much of the code the image decoder draws on, in nats"),
-    ("I / KL", "the share of what is stored that reaches the images: 1 means all of it"),
+    ("C", "how much it is allowed to store; it grows during the training"),
+    ("code in use", "the share of what is stored that makes the decoder's images better"),
     (
         "dimension",
         "one number of the code; used ones, those that store more than 0.1 nat, can become sliders",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..monitor.metrics_file import images_per_second
 from ..training.controller import KL_WEIGHT_RANGE
 from ..training.record import TrainingRecord
-from .diagnosis import USED_HIGH, USED_LOW, has_capacity, stores_entropy
+from .diagnosis import USED_LOW, has_capacity, stores_entropy
 from .history import (
     USED_DIMENSION,
     Run,
@@ -73,7 +73,7 @@ def draw_curves(
     span = Span(warmup_end(records), records[-1].step)
     drawn = [
         draw_losses(records, span),
-        draw_loop(run, span),
+        draw_stored(run, span),
         draw_control(run, span),
         draw_dimensions(records, span),
         draw_final_dimensions(records),
@@ -124,54 +124,43 @@ def draw_losses(records: Sequence[TrainingRecord], span: Span) -> Curve | None:
     return Curve("Losses", caption, to_png(figure), is_wide=True)
 
 
-def draw_loop(run: Run, span: Span) -> Curve | None:
-    """KL, I and the KL of the encoder on one axis in nats, and C where there is one."""
+def draw_stored(run: Run, span: Span) -> Curve | None:
+    """KL of the co-pilot and of the encoder on one axis in nats, and C where there is one."""
     records, joint = run.records, run.joint
     stored = "entropy of the co-pilot's code" if stores_entropy(run) else "co-pilot KL"
-    lines = [
-        ("encoder_kl", "encoder KL", PURPLE),
-        ("kl", stored, ORANGE),
-        ("information", "I, what reaches the images", GREEN),
-    ]
+    lines = [("encoder_kl", "encoder KL", PURPLE), ("kl", stored, ORANGE)]
     if has_capacity(run):
         lines.append(("capacity", "C, the target", INK))
     figure = Figure(figsize=(5.6, 3.4))
     axes = figure.add_subplot()
     for key, label, colour in lines:
-        # the encoder learns nothing in the warm-up, and nothing is known of its use
-        is_copilot = key in ("kl", "capacity")
-        steps, values = points(records if is_copilot else joint, key)
+        # the encoder learns nothing in the warm-up
+        steps, values = points(joint if key == "encoder_kl" else records, key)
         if not len(steps):
             continue
         width = 1.4 if key == "capacity" else 1.6
-        raw = key not in ("capacity", "information")
-        draw_line(axes, steps, values, colour, label=label, width=width, raw=raw)
+        draw_line(axes, steps, values, colour, label=label, width=width, raw=key != "capacity")
     if not axes.lines:
         return None
     axes.set_ylim(bottom=0, top=_upper(records, [key for key, _, _ in lines]))
     axes.legend(loc="upper left", frameon=False, fontsize=8, labelcolor=INK)
     dress(axes, "", "nats per image", span)
-    faulty = "I above the others, or flat at zero, means that the loop does not close."
     if has_capacity(run):
-        healthy = (
-            "Healthy: the co-pilot's KL lies on C, the encoder's KL on both, and I grows to just "
-            "below them."
-        )
+        caption = "Healthy: the co-pilot's KL lies on C, and the encoder's KL on both."
     elif stores_entropy(run):
-        healthy = (
-            "This objective has no KL and no capacity: what its code holds is told by an entropy. "
-            "Healthy: I grows, and stays below it."
+        caption = (
+            "This objective has no KL and no capacity: what its code holds is told by an entropy."
         )
     else:
-        healthy = (
+        caption = (
             "A constant kl_weight holds the co-pilot's KL, without a capacity. Healthy: the "
-            "encoder's KL lies on the co-pilot's, and I grows to just below them."
+            "encoder's KL lies on the co-pilot's."
         )
-    return Curve("The closed loop", f"{healthy} {faulty}", to_png(figure))
+    return Curve("What the code stores", caption, to_png(figure))
 
 
 def draw_control(run: Run, span: Span) -> Curve | None:
-    """kl_weight where it moves, and I / KL."""
+    """kl_weight where it moves, and the share of the code that the decoder makes use of."""
     weight = points(run.records, "kl_weight", positive=True)
     share = points(run.records, "used")
     is_moved = has_capacity(run)
@@ -186,19 +175,21 @@ def draw_control(run: Run, span: Span) -> Curve | None:
         dress(top, "kl_weight, which holds KL at C", "", span, is_lowest=False)
         top.tick_params(labelbottom=False)
     draw_line(bottom, *share, GREEN, raw=False)
-    bottom.axhspan(USED_LOW, USED_HIGH, color=GREEN, alpha=0.08, linewidth=0)
-    top_share = float(share[1].max()) if len(share[0]) else 1.0
-    bottom.set_ylim(0, min(3.0, max(1.25, 1.1 * top_share)))
-    dress(bottom, "I / KL; the green band is healthy", "", span)
-    caption = "I / KL is the share of what the co-pilot stores that reaches the images."
+    bottom.axhspan(USED_LOW, 1.0, color=GREEN, alpha=0.08, linewidth=0)
+    bottom.set_ylim(0, 1.05)
+    dress(bottom, "share of the code in use; the green band is healthy", "", span)
+    caption = (
+        "In use: a dimension of the code counts for as many of its nats as it saves the image "
+        "decoder, measured by borrowing it from another image."
+    )
     if not is_moved:
-        return Curve("I / KL", caption, to_png(figure))
+        return Curve("The code in use", caption, to_png(figure))
     lowest, highest = KL_WEIGHT_RANGE
     wandering = (
         "Where the controller sets kl_weight it may wander over powers of ten; trouble is a line "
         f"that lies at its end ({lowest:g} or {highest:g})."
     )
-    return Curve("kl_weight and I / KL", f"{wandering} {caption}", to_png(figure))
+    return Curve("kl_weight and the code in use", f"{wandering} {caption}", to_png(figure))
 
 
 def draw_dimensions(records: Sequence[TrainingRecord], span: Span) -> Curve | None:

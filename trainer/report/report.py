@@ -178,8 +178,8 @@ def headline(
         if len(capacity) and has_capacity(Run(records, [], config)):
             found.append(("Capacity C", f"{np.mean(capacity):.1f}", "nats at the end"))
         if len(share):
-            small = "of the code reaches the images, at the end"
-            found.append(("I / KL", f"{100 * np.mean(share):.0f} %", small))
+            small = "of what is stored, at the end"
+            found.append(("Code in use", f"{100 * np.mean(share):.0f} %", small))
     if model is None:
         return found
     found.append(sliders_fact(model))

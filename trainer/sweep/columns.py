@@ -29,7 +29,7 @@ NAMES = {
     "active_dims": "active dimensions",
     "kl": "KL",
     "capacity": "capacity C",
-    "information": "information I",
+    "used": "used share of the code",
     "encoder_kl": "KL of the encoder",
     "num_directions": "directions",
 }

@@ -26,7 +26,7 @@ from .figure import draw_results
 from .scores import score, score_keys
 from .table import Result, table, write_table
 
-RUN_COLUMNS = ("diffusion", "reconstruction", "kl", "capacity", "information", "encoder_kl")
+RUN_COLUMNS = ("diffusion", "reconstruction", "kl", "capacity", "used", "encoder_kl")
 QUALITY_COLUMNS = (
     "explained_variance_random_noise",
     "explained_variance_preview",
@@ -41,9 +41,9 @@ FIGURE_COLUMNS = (
     "num_visible_monotone",
     "active_dims",
     "used_dimensions",
-    "information",
+    "used",
 )
-DIFFUSION_COLUMNS = ("diffusion", "information", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
+DIFFUSION_COLUMNS = ("diffusion", "used", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
 ERROR_NAME = "error.txt"  # the traceback of a run that failed
 
 

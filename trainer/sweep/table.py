@@ -39,7 +39,7 @@ def table(
     """
     text = (
         f"Rows: mean ± sd over seeds {list(seeds)}, n of them; data {data}, preset {preset}. "
-        "Losses, KL, capacity and information: mean of the last tenth of the run; nats per image. "
+        "Losses, KL, capacity and used share: mean of the last tenth of the run; nats per image. "
         "Time: of the training steps. PSNR with inverted noise says nothing of the code. A dash: "
         "not measured, or it plays no part in the row."
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-DISTILLATION_LOGVAR_RANGE = (-6.0, 1.0)
+DISTILLATION_LOGVAR_RANGE = (-8.0, 1.0)
 Average = Callable[[Tensor], Tensor]
 
 
@@ -49,7 +49,7 @@ def distillation(
 ) -> Tensor:
     """L_dt = mean over dimensions of w_i KL(q_s,i || q_d,i), nats per dimension, batch mean.
 
-    The co-pilot's log-variance is clamped to [-6, 1] and dimensions it does not use get the
+    The co-pilot's log-variance is clamped to [-8, 1] and dimensions it does not use get the
     free-bit weight w_i = KL_i / (KL_i + free_bits).
     Source: VAE-latent distillation of CL-Dis (arXiv:2402.02346); the exact form is ours.
 

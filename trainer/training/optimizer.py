@@ -7,6 +7,7 @@ import torch
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from ..config.settings import TrainConfig
+from .feedback import Feedback
 from .objectives import Objective
 from .schedule import RunSchedule
 
@@ -14,12 +15,16 @@ DIFFUSION = 0  # index of the group of the diffusion branch
 
 
 def open_optimizer(
-    networks: DiffusionAutoencoder, objective: Objective, config: TrainConfig
+    networks: DiffusionAutoencoder,
+    objective: Objective,
+    feedback: Feedback,
+    config: TrainConfig,
 ) -> torch.optim.AdamW:
     """AdamW over three groups: the diffusion branch, the co-pilot's weights, and its rest.
 
-    The rest are the co-pilot's biases and norms and the objective's own parameters, which do not
-    decay. A group's "base" is its full learning rate, "first_step" the step it is trained from.
+    The rest are the co-pilot's biases and norms and the parameters of objective and feedback, which
+    do not decay. A group's "base" is its full learning rate, "first_step" the step it is trained
+    from.
     """
     copilot = list(networks.copilot.parameters())
     own = {id(parameter) for parameter in copilot}
@@ -37,7 +42,11 @@ def open_optimizer(
                 **copilot_rate,
             },
             {
-                "params": [*(p for p in copilot if p.ndim < 2), *objective.parameters()],
+                "params": [
+                    *(p for p in copilot if p.ndim < 2),
+                    *objective.parameters(),
+                    *feedback.parameters(),
+                ],
                 "weight_decay": 0.0,
                 **copilot_rate,
             },

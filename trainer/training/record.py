@@ -25,16 +25,16 @@ class TrainingRecord:
         is_warmup: whether the step trained the co-pilot alone, before the rest.
         images: images seen so far, with repeats.
         seconds: of all training steps so far.
-        diffusion, distillation, reconstruction, bottleneck, penalty: terms of the loss, in the
-            units of `step.Losses`.
+        diffusion, distillation, reconstruction, bottleneck, penalty, feedback: terms of the loss,
+            in the units of `step.Losses`.
         kl, encoder_kl: of the co-pilot and of the semantic encoder, nats.
         kl_per_dimension: of the co-pilot, (N,) nats.
         gradient_norm: of the diffusion branch, before it was clipped.
         learning_rate: of the diffusion branch.
         capacity, kl_weight: C in nats and the weight that holds KL at it.
-        information: what the decoder uses of the code, nats; information_orthogonal and
-            information_direct are the last estimates it is averaged from.
-        used: information / kl, both averaged.
+        usage_per_dimension: how much worse the diffusion decoder gets without a dimension, (N,)
+            nats of its likelihood, averaged (`feedback.usage`).
+        used: share of the co-pilot's nats that the decoder makes use of, in [0, 1].
     """
 
     step: int
@@ -47,6 +47,7 @@ class TrainingRecord:
     reconstruction: float | None = None
     bottleneck: float | None = None
     penalty: float | None = None
+    feedback: float | None = None
     kl: float | None = None
     encoder_kl: float | None = None
     kl_per_dimension: tuple[float, ...] | None = None
@@ -54,9 +55,7 @@ class TrainingRecord:
     learning_rate: float | None = None
     capacity: float | None = None
     kl_weight: float | None = None
-    information: float | None = None
-    information_orthogonal: float | None = None
-    information_direct: float | None = None
+    usage_per_dimension: tuple[float, ...] | None = None
     used: float | None = None
 
     def number(self, name: str) -> float | None:
@@ -100,6 +99,7 @@ class TrainingRecord:
             "step": step,
             "is_warmup": values.get("is_warmup") is True,
             "kl_per_dimension": _row(values.get("kl_per_dimension")),
+            "usage_per_dimension": _row(values.get("usage_per_dimension")),
         }
         for field in fields(cls):
             value = values.get(field.name)

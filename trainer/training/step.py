@@ -7,18 +7,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from comfyui_cldis.diffusion.information import LOG_SNR_WINDOW, estimate_information
-from comfyui_cldis.diffusion.information import stratified_log_snr as draw_log_snr
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.diffusion.weighting import loss_weight
+from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
 from comfyui_cldis.model import DiffusionAutoencoder
 
 from ..config.settings import LoopConfig, TrainConfig
 from .distributed import memory_format
+from .feedback import Feedback, Signals
 from .losses import Average, alone, bottleneck, distillation, gaussian_kl, gaussian_nll
 from .objectives import Objective, ObjectiveDraws
 
-SNR_CLIP, SNR_FLOOR = 5.0, 1.0  # of the loss weight (`diffusion.weighting`)
 RESIDUAL_DROPOUT = 0.5  # probability that an item gets no residual code
 FREE_BITS = 0.05  # nats at which a dimension of the co-pilot counts half in the distillation
 
@@ -35,6 +33,7 @@ class Draws(NamedTuple):
     keep_residual: Tensor
     keep_skips: Tensor
     flip: Tensor
+    chosen: Tensor
 
     def part(self, items: slice, device: torch.device) -> Draws:
         """The draws of some items, on a device."""
@@ -45,8 +44,8 @@ class Losses(NamedTuple):
     """Loss terms of a step and what the controller needs.
 
     total: what is minimised. diffusion: weighted squared error, mean per element. distillation:
-    nats per dimension. reconstruction, bottleneck, penalty: nats per image. kl, encoder_kl: (N,)
-    nats per dimension, batch mean.
+    nats per dimension. reconstruction, bottleneck, penalty, feedback: nats per image. kl,
+    encoder_kl: (N,) nats per dimension, batch mean.
     """
 
     total: Tensor
@@ -55,6 +54,7 @@ class Losses(NamedTuple):
     reconstruction: Tensor
     bottleneck: Tensor
     penalty: Tensor
+    feedback: Tensor
     kl: Tensor
     encoder_kl: Tensor
 
@@ -91,11 +91,18 @@ def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Dra
         keep_residual=torch.rand(b, **on) >= RESIDUAL_DROPOUT,
         keep_skips=torch.rand(b, num_skips, **on) >= loop.skip_dropout,
         flip=torch.rand(b, **on) < (0.5 if config.flip else 0.0),
+        chosen=evenly_chosen(b, config.feedback.share).to(generator.device),
     )
 
 
+def evenly_chosen(count: int, share: float) -> Tensor:
+    """(count,) bool: `share` of the items, spread evenly."""
+    marks = (torch.arange(count + 1, dtype=torch.float64) * share).floor()
+    return marks[1:] > marks[:-1]
+
+
 class TrainingLosses(nn.Module):
-    """Networks and objective under one forward, so that one wrapper can distribute or compile it.
+    """Networks, objective and feedback under one forward, to be distributed or compiled as one.
 
     Args:
         flip: mirror the images that the draws choose.
@@ -106,6 +113,7 @@ class TrainingLosses(nn.Module):
         self,
         networks: DiffusionAutoencoder,
         objective: Objective,
+        feedback: Feedback,
         schedule: NoiseSchedule,
         loop: LoopConfig,
         flip: bool = False,
@@ -114,6 +122,7 @@ class TrainingLosses(nn.Module):
         super().__init__()
         self.networks = networks
         self.objective = objective
+        self.feedback = feedback
         self.schedule = schedule
         self.loop = loop
         self.flip = flip
@@ -126,6 +135,7 @@ class TrainingLosses(nn.Module):
         kl_weight: Tensor,
         capacity: Tensor,
         distillation_weight: Tensor,
+        signals: Signals,
         copilot_only: bool,
     ) -> Losses:
         """All loss terms for images x0 (B, C, S, S) in [-1, 1].
@@ -142,14 +152,20 @@ class TrainingLosses(nn.Module):
         objective_draws = ObjectiveDraws(draws.copilot_noise, draws.copilot_uniform)
         code = self.objective(mu, logvar, objective_draws)
         reconstruction = gaussian_nll(copilot.decode(code.z), small, self.average)
-        held = bottleneck(code.kl.sum(), loop.bottleneck, kl_weight, capacity, self.average)
-        copilot_total = reconstruction + held + code.penalty
+        kl = (signals.kl_weights * code.kl).sum()
+        held = bottleneck(kl, loop.bottleneck, kl_weight, capacity, self.average)
+        price = 1.0 if loop.bottleneck == "distance" else kl_weight
+        penalty = code.penalty + price * code.kl_penalty
+        heard = self.feedback.loss(code, small, draws.chosen, signals, not copilot_only)
+        copilot_total = reconstruction + held + penalty + heard
         zero = torch.zeros((), device=x0.device)
         if copilot_only:
-            terms = (reconstruction, held, code.penalty, code.kl, gaussian_kl(mu, logvar).detach())
+            stored = gaussian_kl(mu, logvar).detach()
+            terms = (reconstruction, held, penalty, heard, code.kl, stored)
             return Losses(copilot_total, zero, zero, *terms)
         posterior = networks.encode_semantic(x0)
         z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
+        z = self.feedback.condition(z, code, draws.chosen, draws.t, signals)
         residual = posterior.residual
         if residual is not None:
             residual = residual * draws.keep_residual[:, None]
@@ -175,61 +191,8 @@ class TrainingLosses(nn.Module):
             distillation=distilled,
             reconstruction=reconstruction,
             bottleneck=held,
-            penalty=code.penalty,
+            penalty=penalty,
+            feedback=heard,
             kl=code.kl,
             encoder_kl=gaussian_kl(posterior.mu, posterior.logvar),
         )
-
-
-class InformationDraws(NamedTuple):
-    """Everything random in an information estimate; first axis: items."""
-
-    noise: Tensor
-    log_snr: Tensor
-    eps: Tensor
-
-    def part(self, items: slice) -> InformationDraws:
-        """The draws of some items."""
-        return InformationDraws(*(value[items] for value in self))
-
-
-def draw_information(
-    config: TrainConfig, num_items: int, generator: torch.Generator
-) -> InformationDraws:
-    """Draw for all items of an estimate: noises, and log-SNRs stratified over the window."""
-    model = config.model
-    shape = (num_items, model.in_channels, model.image_size, model.image_size)
-    return InformationDraws(
-        noise=torch.randn(num_items, model.latent_dim, generator=generator),
-        log_snr=draw_log_snr(num_items, LOG_SNR_WINDOW, generator),
-        eps=torch.randn(shape, generator=generator),
-    )
-
-
-@torch.no_grad()
-def measure_information(
-    networks: DiffusionAutoencoder, schedule: NoiseSchedule, x0: Tensor, draws: InformationDraws
-) -> tuple[float, float]:
-    """Both forms of the estimate of I(x; z), mean over the items, in nats: (orthogonal, direct).
-
-    The log-SNRs are snapped to the schedule's levels.
-
-    Args:
-        x0: images (b, C, S, S).
-        draws: of these b items, on the CPU.
-    """
-    posterior = networks.encode_semantic(x0)
-    z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.noise.to(x0.device)
-    eps = draws.eps.to(x0.device)
-    t = schedule.nearest_timestep(draws.log_snr).to(x0.device)
-    levels = schedule.log_snr.to(x0.device)[t]
-    none = torch.zeros(x0.shape[0], dtype=torch.bool, device=x0.device)
-
-    def with_code(x: Tensor, _: Tensor) -> Tensor:
-        return schedule.to_eps(x, networks.predict(x, t, z, posterior.residual), t)
-
-    def without(x: Tensor, _: Tensor) -> Tensor:
-        return schedule.to_eps(x, networks.predict(x, t, z, posterior.residual, none), t)
-
-    estimate = estimate_information(x0, with_code, without, log_snr=levels, eps=eps)
-    return estimate.orthogonal, estimate.direct

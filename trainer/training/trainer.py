@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,24 @@ from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .checkpoint import load_state, save_state
 from .distributed import Mean, memory_format, open_accelerator, part_of_batch
 from .ema import POWER_GAMMA, WeightAverage
+from .feedback import (
+    FeedbackState,
+    Signals,
+    build_feedback,
+    draw_usage,
+    measure_losses,
+    signals,
+    usage_of,
+)
+from .feedback.state import observe_loss, observe_usage
 from .objectives import build_objective
 from .optimizer import DIFFUSION, match_layout, open_optimizer, set_rates
 from .record import TrainingRecord
 from .signals import stop_on_signals
-from .step import Draws, Losses, TrainingLosses, draw, draw_information, measure_information
+from .step import Draws, Losses, TrainingLosses, draw
 
-STATE_VERSION = 2
-INFORMATION_STRIDE = 4
+STATE_VERSION = 3
+USAGE_STRIDE = 4  # every fourth image of a batch is measured
 DISTILLATION_WARMUP = 0.05  # share of the run over which the weight of L_dt grows from 0
 
 
@@ -46,6 +56,7 @@ class StepLosses:
     reconstruction: float
     bottleneck: float
     penalty: float
+    feedback: float
     kl: float
     encoder_kl: float
     kl_per_dimension: tuple[float, ...]
@@ -97,33 +108,42 @@ class Trainer:
         )
         self.order = BatchOrder(len(images), config.batch_size, config.seed)
         self.schedule = NoiseSchedule(config.schedule)
-        self.envelope = controller.envelope(config.loop, self.schedule)
+        self.capacity_course = controller.capacity_course(config.loop, self.schedule)
+        self.capacity_shape = controller.posterior_kl_shape(self.schedule)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             networks = DiffusionAutoencoder(config.model)
             objective = build_objective(config.objective, config.model.latent_dim, len(images))
+            self.mean = Mean(self.accelerator)
+            feedback = build_feedback(config, networks.copilot, self.mean)
         self.networks = networks.to(self.device)
         self.networks.to(memory_format=memory_format(self.device))  # type: ignore[call-overload]
         self.objective = objective.to(self.device)
+        self.feedback = feedback.to(self.device)
         gamma = POWER_GAMMA if config.ema == "power" else None
         self.average = WeightAverage(self.networks, config.ema_decay, gamma)
-        self.optimizer = open_optimizer(self.networks, self.objective, config)
+        self.optimizer = open_optimizer(self.networks, self.objective, self.feedback, config)
         self.diffusion_parameters = self.optimizer.param_groups[DIFFUSION]["params"]
-        self.mean = Mean(self.accelerator)
         losses = TrainingLosses(
-            self.networks, self.objective, self.schedule, config.loop, config.flip, self.mean
+            self.networks,
+            self.objective,
+            self.feedback,
+            self.schedule,
+            config.loop,
+            config.flip,
+            self.mean,
         )
         if config.use_compile:
             _ = self.schedule.log_snr  # computed at first use by diffusers, which cannot be traced
             losses.compile()
         self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
-        self.control = controller.start(config.loop, self.envelope(0.0))
+        self.control = controller.start(config.loop, self.capacity_course(0.0))
+        self.heard = FeedbackState()
         self.run_schedule = run_schedule.start(config)
         self.step = 0
         self.has_other_images = False  # than the state that was loaded
         self.seconds = 0.0
         self.warm_since = TrainingRecord(0, images=0, seconds=0.0)  # after the first step in `run`
-        self.orthogonal = self.direct = 0.0
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -136,12 +156,13 @@ class Trainer:
             "seconds": self.seconds,
             "networks": self.networks.state_dict(),
             "objective": self.objective.state_dict(),
+            "feedback": self.feedback.state_dict(),
             "average": self.average.module.state_dict(),
             "average_updates": self.average.num_updates,
             "optimizer": self.optimizer.state_dict(),
             "controller": asdict(self.control),
             "run_schedule": asdict(self.run_schedule),
-            "information": [self.orthogonal, self.direct],
+            "heard": asdict(self.heard),
         }
 
     def load(self, state: dict[str, Any], *, other_images: bool = False) -> None:
@@ -167,12 +188,13 @@ class Trainer:
         self.seconds = state["seconds"]
         self.networks.load_state_dict(state["networks"])
         self.objective.load_state_dict(state["objective"])
+        self.feedback.load_state_dict(state["feedback"])
         self.average.module.load_state_dict(state["average"])
         self.average.num_updates = state["average_updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         match_layout(self.optimizer)
         self.control = controller.ControllerState(**state["controller"])
-        self.orthogonal, self.direct = state["information"]
+        self.heard = FeedbackState(**state["heard"])
         self.run_schedule = run_schedule.RunSchedule(**state["run_schedule"]).resumed(
             self.config, self.step
         )
@@ -234,17 +256,20 @@ class Trainer:
         kl, encoder_kl = (float(each.double().sum()) for each in (losses.kl, losses.encoder_kl))
         self.control = controller.observe_kl(self.control, loop, kl)
         self.step += 1
-        if not copilot_only and self.step % loop.information_every_steps == 0:
-            self._observe_information(encoder_kl)
+        if not copilot_only:
+            self.heard = observe_loss(self.heard, float(losses.diffusion))
+            if self.step % config.feedback.usage_every_steps == 0:
+                self._measure_usage(losses.kl.tolist())
         if self.step % loop.control_every_steps == 0:
-            capacity = self.envelope(self.run_schedule.progress(self.step))
-            self.control = controller.update_capacity(self.control, loop, capacity)
+            capacity = self.capacity_course(self.run_schedule.progress(self.step))
+            self.control = replace(self.control, capacity=capacity)
         return StepLosses(
             diffusion=float(losses.diffusion),
             distillation=float(losses.distillation),
             reconstruction=float(losses.reconstruction),
             bottleneck=float(losses.bottleneck),
             penalty=float(losses.penalty),
+            feedback=float(losses.feedback),
             kl=kl,
             encoder_kl=encoder_kl,
             kl_per_dimension=tuple(losses.kl.tolist()),
@@ -270,6 +295,7 @@ class Trainer:
         weight = loop.distillation_weight * grown
         settings = [self.control.kl_weight, self.control.capacity, weight]
         scalars = torch.tensor(settings, device=self.device).unbind()
+        heard = self._signals()
         num_parts = config.accumulation_steps
         total: Losses | None = None
         for index in range(num_parts):
@@ -277,7 +303,9 @@ class Trainer:
             x0 = self.batch(self.step, items, update)
             is_shared = index == num_parts - 1 and not copilot_only
             with nullcontext() if is_shared else self.accelerator.no_sync(self.losses):
-                parts = self.losses(x0, draws.part(items, self.device), *scalars, copilot_only)
+                parts = self.losses(
+                    x0, draws.part(items, self.device), *scalars, heard, copilot_only
+                )
                 self.accelerator.backward(parts.total / num_parts)
             total = parts.values() if total is None else total.plus(parts.values())
         assert total is not None
@@ -290,7 +318,7 @@ class Trainer:
     def _draw(self, update: int) -> Draws:
         """An update's draws: on a GPU made there, since noise for a whole batch is slow on a CPU.
 
-        Stream 1 of the step belongs to the information estimate.
+        Stream 1 of the step belongs to the measurement of the usage.
         """
         stream = update + 1 if update else 0
         generator = step_generator(self.config.seed, self.step, stream, self.device)
@@ -299,27 +327,49 @@ class Trainer:
     def _not_finite(self, what: str) -> NotFinite:
         return NotFinite(f"{what} is not finite at step {self.step}.")
 
-    def _observe_information(self, encoder_kl: float) -> None:
-        """Estimate on every fourth image of the batch just trained on, shared by all processes."""
-        generator = step_generator(self.config.seed, self.step, stream=1)
-        chosen = np.arange(0, self.config.batch_size, INFORMATION_STRIDE)
-        draws = draw_information(self.config, len(chosen), generator)
-        sums = torch.zeros(2, device=self.device)
+    def _signals(self) -> Signals:
+        """What the feedback tells the next update."""
+        config = self.config
+        found = signals(
+            self.heard,
+            config.feedback,
+            latent_dim=config.model.latent_dim,
+            num_values=config.model.in_channels * config.model.image_size**2,
+            copilot_updates=config.loop.copilot_updates,
+            progress=self.run_schedule.progress(self.step),
+            shape=self.capacity_shape,
+            num_timesteps=config.schedule.num_train_steps,
+        )
+        return found.to(self.device)
+
+    def _measure_usage(self, kl: Sequence[float]) -> None:
+        """Measure on every fourth image of the batch just trained on, shared by all processes."""
+        config, model = self.config, self.config.model
+        chosen = np.arange(0, config.batch_size, USAGE_STRIDE)
+        shape = (model.in_channels, model.image_size, model.image_size)
+        draws = draw_usage(
+            len(chosen),
+            shape,
+            config.schedule.num_train_steps,
+            step_generator(config.seed, self.step, stream=1),
+        )
+        with torch.no_grad(), self.accelerator.autocast():
+            images = self.batch(self.step - 1, chosen)
+            codes = self.networks.encode_semantic(images).mu
+        sums = torch.zeros(model.latent_dim + 1, device=self.device)
         num_processes = self.accelerator.num_processes
-        for first in range(0, len(chosen), self.part_size * num_processes):
-            start = first + self.accelerator.process_index * self.part_size
-            part = slice(start, start + self.part_size)
-            x0 = self.batch(self.step - 1, chosen[part])
-            if not len(x0):
+        for begin in range(0, len(chosen), self.part_size * num_processes):
+            first = begin + self.accelerator.process_index * self.part_size
+            part = slice(first, first + self.part_size)
+            if first >= len(chosen):
                 continue
             with self.accelerator.autocast():
-                found = measure_information(self.networks, self.schedule, x0, draws.part(part))
-            sums += len(x0) * torch.tensor(found, device=self.device)
-        mean = self.mean(sums) * num_processes / len(chosen)
-        self.orthogonal, self.direct = float(mean[0]), float(mean[1])
-        self.control = controller.observe_information(
-            self.control, self.config.loop, self.orthogonal, self.direct, encoder_kl
-        )
+                sums += measure_losses(
+                    self.networks, self.schedule, images[part], codes, first, draws.part(part)
+                )
+        losses = self.mean(sums) * num_processes / len(chosen)
+        usage = usage_of(losses.tolist(), int(np.prod(shape)))
+        self.heard = observe_usage(self.heard, config.feedback.usage_decay, usage, kl)
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -387,8 +437,6 @@ class Trainer:
             **rounded,
             capacity=round(self.control.capacity, 4),
             kl_weight=round(self.control.kl_weight, 4),
-            information=round(self.control.information, 4),
-            information_orthogonal=round(self.orthogonal, 4),
-            information_direct=round(self.direct, 4),
-            used=round(self.control.used, 4),
+            usage_per_dimension=tuple(round(value, 3) for value in self.heard.usage) or None,
+            used=None if self.heard.used is None else round(self.heard.used, 4),
         )

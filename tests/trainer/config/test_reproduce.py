@@ -31,7 +31,7 @@ def test_a_configuration_of_a_file_is_recorded_in_full():
         {
             "steps": 123,
             "seed": 7,
-            "loop.feedback": "ramp",
+            "loop.capacity_course": "fixed",
             "loop.code_dropout": 1e-05,
             "flip": True,
             "num_images": 500,

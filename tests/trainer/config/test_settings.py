@@ -7,9 +7,9 @@ from trainer.config.settings import LoopConfig, TrainConfig, load_preset, parse_
 
 def test_settings_by_dotted_key():
     config = load_preset("tiny32").with_values(
-        {"loop.feedback": "ramp", "model.decoder.conditioner": "adagn", "steps": 7}
+        {"loop.capacity_course": "fixed", "model.decoder.conditioner": "adagn", "steps": 7}
     )
-    assert config.loop.feedback == "ramp" and config.steps == 7
+    assert config.loop.capacity_course == "fixed" and config.steps == 7
     assert config.model.decoder.conditioner == "adagn"
     assert config.model.decoder.channel_mults == load_preset("tiny32").model.decoder.channel_mults
 
@@ -17,7 +17,7 @@ def test_settings_by_dotted_key():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("loop.feedback=ramp", ("loop.feedback", "ramp")),
+        ("loop.capacity_course=fixed", ("loop.capacity_course", "fixed")),
         ("steps=5", ("steps", 5)),
         ("flip = true", ("flip", True)),
         ("learning_rate=1e-4", ("learning_rate", 1e-4)),
@@ -35,9 +35,9 @@ def test_parse_setting(text, expected):
         ("steps", "is not KEY=VALUE"),
         ("=3", "is not KEY=VALUE"),
         ("steps=[1,", "cannot be read"),
-        ("loop.feedbak=ramp", "Did you mean 'loop.feedback'?"),
-        ("feedback=ramp", "Did you mean 'loop.feedback'?"),
-        ("lop.feedback=ramp", "Did you mean 'loop.feedback'?"),
+        ("loop.capacity_cours=ramp", "Did you mean 'loop.capacity_course'?"),
+        ("capacity_cours=fixed", "Did you mean 'loop.capacity_course'?"),
+        ("lop.capacity_course=fixed", "Did you mean 'loop.capacity_course'?"),
         ("steps.x=1", "Did you mean 'steps'?"),
         ("steps=many", "steps in the training configuration is 'many'. Give a whole number."),
         ("steps=1.5", "Give a whole number"),
@@ -63,9 +63,9 @@ def test_wrong_settings_are_sentences(text, words):
 def test_a_file_of_a_windows_editor(tmp_path, name):
     """With a byte-order mark, Windows line ends and perhaps a name in capitals."""
     path = tmp_path / name
-    path.write_bytes(b"\xef\xbb\xbfsteps = 7\r\n[loop]\r\nfeedback = 'ramp'\r\n")
+    path.write_bytes(b"\xef\xbb\xbfsteps = 7\r\n[loop]\r\ncapacity_course = 'fixed'\r\n")
     config = load_preset(str(path))
-    assert (config.steps, config.loop.feedback) == (7, "ramp")
+    assert (config.steps, config.loop.capacity_course) == (7, "fixed")
     path.write_bytes("steps = 8\r\n".encode("utf-16"))  # PowerShell: a dry run > mine.toml
     assert load_preset(path).steps == 8
     path.write_bytes(b"steps = 7  # Stra\xdfe")

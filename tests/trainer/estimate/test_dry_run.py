@@ -27,6 +27,7 @@ from trainer.estimate.dry_run import about, describe_plan, make_plan, rounded, t
 from trainer.report.samples import draw_samples
 from trainer.run import RunSettings
 from trainer.training.batches import to_tensor
+from trainer.training.feedback import build_feedback
 from trainer.training.objectives import build_objective
 from trainer.training.step import TrainingLosses
 from trainer.training.trainer import Trainer
@@ -101,9 +102,12 @@ def test_command_prints_a_preset_and_leaves_no_trace(folder, capsys, monkeypatch
     monkeypatch.setattr(costs, "TRIAL_SECONDS", 0.1)
     output = folder.parent / "run"
     command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32", "--dry-run"]
-    assert main([*command, "--steps", "40", "--set", "loop.feedback=ramp", "--device", "cpu"]) == 0
+    assert (
+        main([*command, "--steps", "40", "--set", "loop.capacity_course=fixed", "--device", "cpu"])
+        == 0
+    )
     text = capsys.readouterr().out
-    expected = TINY.with_values({"loop.feedback": "ramp", "steps": 40})
+    expected = TINY.with_values({"loop.capacity_course": "fixed", "steps": 40})
     assert TrainConfig.from_dict(tomllib.loads(text)) == expected
     facts = comments(text)
     assert "5 image files in images, brought to 32 x 32 px" in facts
@@ -303,7 +307,11 @@ def counted() -> Costs:
 def test_counts_agree_with_true_networks(counted):
     networks = DiffusionAutoencoder(TINY.model)
     losses = TrainingLosses(
-        networks, build_objective(TINY.objective, 8, 2), NoiseSchedule(TINY.schedule), TINY.loop
+        networks,
+        build_objective(TINY.objective, 8, 2),
+        build_feedback(TINY, networks.copilot),
+        NoiseSchedule(TINY.schedule),
+        TINY.loop,
     )
     assert counted.num_parameters == sum(p.numel() for p in networks.parameters())
     products = 0

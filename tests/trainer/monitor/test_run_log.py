@@ -49,7 +49,6 @@ def record(step: int, seconds: float | None = None, **values) -> TrainingRecord:
         learning_rate=1e-3,
         capacity=7.02,
         kl_weight=559.1,
-        information=6.48,
         used=0.912,
     )
     return replace(usual, **values)
@@ -131,7 +130,7 @@ def test_lines_in_words():
     assert describe_speed(Progress(100, 100, 1234.6, 0.0, TrainingRecord(100))) == "1,235 images/s"
     assert describe_speed(Progress(1, 100, None, None, TrainingRecord(1))) == ""
     assert describe_values(record(10)) == (
-        "diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  I 6.5  mean I/KL 0.91"
+        "diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  used 0.91"
     )
     nothing = TrainingRecord(1, kl=float("nan"))
     assert describe_values(nothing) == ""
@@ -229,9 +228,7 @@ def test_the_terminal_display_is_two_lines(width):
     if width == 80:
         first, second = last.splitlines()
         assert " 45% 1,810/4,000 30.3 images/s, 25 min left" in first
-        assert second.startswith(
-            "diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  I 6.5  mean I/KL"
-        )
+        assert second.startswith("diff 0.0617  dist 0.0552  rec -751  C 7.0  KL 7.1  used")
 
 
 # -- events --------------------------------------------------------------------------------------

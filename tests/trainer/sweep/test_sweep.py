@@ -32,7 +32,7 @@ steps = 20
 loop.ramp_fraction = 0.5
 
 [rows.ramp]
-loop.feedback = "ramp"
+loop.capacity_course = "fixed"
 
 [rows."Diff-AE only"]
 loop.distillation_weight = 0.0
@@ -48,8 +48,8 @@ def test_rows_are_configurations(tmp_path):
     sweep = load_sweep(write(tmp_path / "s.toml", FILE))
     assert sweep.seeds == (0, 3) and list(sweep.rows) == ["ramp", "Diff-AE only"]
     ramp, plain = sweep.rows.values()
-    assert ramp.loop.feedback == "ramp" and ramp.steps == plain.steps == 20
-    assert plain.loop.feedback == "information" and plain.loop.distillation_weight == 0.0
+    assert ramp.loop.capacity_course == "fixed" and ramp.steps == plain.steps == 20
+    assert plain.loop.capacity_course == "ramp" and plain.loop.distillation_weight == 0.0
     assert ramp.loop.ramp_fraction == plain.loop.ramp_fraction == 0.5
 
 
@@ -72,8 +72,9 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch):
         ("data = 'x'\nrow = 1\n[rows.a]", "unknown keys ['row']"),
         ("data = 'x'\nseeds = 1\n[rows.a]", "Give a list of whole numbers"),
         (
-            "data = 'x'\n[rows.a]\nloop.feedbak = 'ramp'",
-            "Row 'a' of s.toml: Unknown key 'loop.feedbak'. Did you mean 'loop.feedback'?",
+            "data = 'x'\n[rows.a]\nloop.capacity_cours = 'ramp'",
+            "Row 'a' of s.toml: Unknown key 'loop.capacity_cours'. Did you mean "
+            "'loop.capacity_course'?",
         ),
         ("data =", "not valid TOML"),
         ("data = 3\n[rows.a]", "`data` and `preset` must be texts"),
@@ -89,8 +90,8 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch):
             "Rows 'a' and 'c' of s.toml have the same settings",
         ),
         (
-            "data = 'x'\n[settings]\nloop.feedback = 'ramp'\n[rows.a]\n[rows.b]\n"
-            "loop.feedback = 'ramp'",
+            "data = 'x'\n[settings]\nloop.capacity_course = 'fixed'\n[rows.a]\n[rows.b]\n"
+            "loop.capacity_course = 'fixed'",
             "Rows 'a' and 'b' of s.toml have the same settings, so their runs would be the same.",
         ),
     ],
@@ -118,7 +119,7 @@ class StandIn:
             return Outcome(False, 3, None)
         self.trained.append((settings.output.name, settings.output.parent.name, settings.config))
         settings.output.mkdir(parents=True, exist_ok=True)
-        base = 1.0 if settings.config.loop.feedback == "ramp" else 5.0
+        base = 1.0 if settings.config.loop.capacity_course == "fixed" else 5.0
         records = []
         for step in range(20):
             value = base + settings.config.seed + (100 if step < 18 else 0)

@@ -118,8 +118,8 @@ def test_intervals_may_change_and_results_may_not(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == CONFIG.steps
     write_config(tmp_path, values)
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 9
-    changed = CONFIG.with_values({"loop.feedback": "ramp", "seed": 3})
-    with pytest.raises(ValueError, match=r"different: loop.feedback, seed\)"):
+    changed = CONFIG.with_values({"loop.capacity_course": "fixed", "seed": 3})
+    with pytest.raises(ValueError, match=r"different: loop.capacity_course, seed\)"):
         check_config(tmp_path, changed, "images")
     with pytest.raises(ValueError, match=r"different: data\)"):
         check_config(tmp_path, CONFIG, "others")

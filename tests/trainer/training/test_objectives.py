@@ -122,7 +122,8 @@ def test_gaussian_objectives_share_the_plain_code(name):
     assert torch.equal(code.mu, mu) and torch.equal(code.logvar, logvar)
     assert torch.allclose(code.z, posterior.mean + posterior.stddev * draws.noise, atol=1e-6)
     assert torch.allclose(code.kl, kl_divergence(posterior, Normal(0.0, 1.0)).mean(0), atol=1e-5)
-    assert (code.penalty.item() == 0) == (name == "plain")
+    assert (code.penalty.item() == 0) == (name != "factor")  # the cross-entropy of D
+    assert (code.kl_penalty.item() == 0) == (name == "plain")
 
 
 # beta-TCVAE
@@ -156,7 +157,7 @@ def test_total_correlation_against_explicit_loops(sampling):
     weights = log_weights(b, images, sampling)
     assert float(total_correlation(z, mu, logvar, weights)) == pytest.approx(total, rel=1e-4)
     code = BetaTC(6.0, images, sampling)(mu, logvar, draws)
-    assert code.penalty.item() == pytest.approx(5 * total, rel=1e-4)
+    assert code.kl_penalty.item() == pytest.approx(5 * total, rel=1e-4)
 
 
 def test_total_correlation_of_a_correlated_gaussian():
@@ -189,7 +190,7 @@ def test_stratified_sampling_refuses_a_batch_larger_than_the_data_set():
     mu, logvar, draws = make()
     with pytest.raises(ValueError, match="batch has 12 images and the data set 11.*smaller batch"):
         BetaTC(6.0, 11, "stratified")(mu, logvar, draws)
-    assert BetaTC(6.0, 12, "stratified")(mu, logvar, draws).penalty.isfinite()
+    assert BetaTC(6.0, 12, "stratified")(mu, logvar, draws).kl_penalty.isfinite()
 
 
 # FactorVAE
@@ -223,7 +224,8 @@ def test_factor_penalty_by_hand():
     correlation = sum(logits) / 2
     entropy = sum(math.log(1 + math.exp(-x)) for x in logits) / 4
     entropy += sum(math.log(1 + math.exp(x)) for x in permuted) / 4
-    assert code.penalty.item() == pytest.approx(3 * correlation + entropy, rel=1e-5)
+    assert code.kl_penalty.item() == pytest.approx(3 * correlation, rel=1e-5)
+    assert code.penalty.item() == pytest.approx(entropy, rel=1e-5)
 
 
 def test_no_gradient_leaks_between_factor_and_its_discriminator():
@@ -232,7 +234,8 @@ def test_no_gradient_leaks_between_factor_and_its_discriminator():
     for weight in (0.0, 7.0):
         objective = linear_factor(weight)
         means = mu.clone().requires_grad_()
-        objective(means, logvar, draws).penalty.backward()
+        code = objective(means, logvar, draws)
+        (code.penalty + code.kl_penalty).backward()
         gradients[weight] = [p.grad for p in objective.parameters()]
         # Only the density ratio reaches the encoder: weight * (2, -1) / B.
         expected = weight * torch.tensor([[2.0, -1.0]]) / 8
@@ -273,9 +276,9 @@ def test_dip_on_a_covariance_by_hand():
     assert float(identity_penalty(covariance, 3.0, 7.0)) == pytest.approx(3 * off + 7 * diagonal)
     logvar = torch.log(torch.tensor([[0.1, 0.4], [0.3, 0.4], [0.1, 0.8], [0.3, 0.4]]))
     draws = ObjectiveDraws(torch.zeros(4, 2), torch.zeros(4, 2))
-    first = DIP(3.0, 7.0, sampled=False)(mu, logvar, draws).penalty
+    first = DIP(3.0, 7.0, sampled=False)(mu, logvar, draws).kl_penalty
     assert first.item() == pytest.approx(3 * off + 7 * diagonal)
-    second = DIP(3.0, 7.0, sampled=True)(mu, logvar, draws).penalty
+    second = DIP(3.0, 7.0, sampled=True)(mu, logvar, draws).kl_penalty
     diagonal = (2.2 - 1) ** 2 + (1.0 - 1) ** 2  # mean variances .2 and .5 added
     assert second.item() == pytest.approx(3 * off + 7 * diagonal, rel=1e-5)
 
@@ -285,9 +288,9 @@ def test_dip_is_zero_for_a_white_code_and_i_ignores_the_variance():
     draws = ObjectiveDraws(torch.zeros(4, 2), torch.zeros(4, 2))
     for logvar in (-10.0, 0.0):
         code = DIP(5.0, 50.0, sampled=False)(mu, torch.full((4, 2), logvar), draws)
-        assert code.penalty.item() == pytest.approx(0.0, abs=1e-9)
+        assert code.kl_penalty.item() == pytest.approx(0.0, abs=1e-9)
     code = DIP(5.0, 50.0, sampled=True)(mu, torch.zeros(4, 2), draws)
-    assert code.penalty.item() == pytest.approx(50 * 2)  # variances 2 in place of 1
+    assert code.kl_penalty.item() == pytest.approx(50 * 2)  # variances 2 in place of 1
 
 
 # JointVAE

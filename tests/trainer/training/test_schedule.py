@@ -132,7 +132,7 @@ def test_a_resumed_run_keeps_warmup_and_capacity_where_they_were():
         "steps": 8,
         "batch_size": 4,
         "loop.copilot_warmup_steps": 100,  # two steps, as a quarter of the run
-        "loop.feedback": "ramp",
+        "loop.capacity_course": "ramp",
         "loop.ramp_fraction": 0.5,
         "loop.control_every_steps": 1,
     }

@@ -79,4 +79,4 @@ class BetaTC(Objective):
         code = gaussian_code(mu, logvar, draws.noise)
         weights = log_weights(mu.shape[0], self.num_images, self.sampling).to(mu.device)
         correlation = total_correlation(code.z, mu, logvar, weights)
-        return code._replace(penalty=(self.weight - 1) * correlation)
+        return code._replace(kl_penalty=(self.weight - 1) * correlation)

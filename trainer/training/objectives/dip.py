@@ -48,4 +48,4 @@ class DIP(Objective):
         if self.sampled:
             covariance = covariance + torch.diag(logvar.exp().mean(0))
         penalty = identity_penalty(covariance, self.weight, self.diagonal_weight)
-        return gaussian_code(mu, logvar, draws.noise)._replace(penalty=penalty)
+        return gaussian_code(mu, logvar, draws.noise)._replace(kl_penalty=penalty)

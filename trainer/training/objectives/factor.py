@@ -36,8 +36,8 @@ def discriminator(latent_dim: int, width: int, num_layers: int) -> nn.Sequential
 class Factor(Objective):
     """Plain KL + weight * E[ln D(z) / (1 - D(z))], and the discriminator's own cross-entropy.
 
-    Both are in `penalty`, so that one backward pass trains everything: the first term reads the
-    discriminator's parameters as constants and the second reads z as a constant.
+    The first is in `kl_penalty`, the second in `penalty`, and one backward pass trains everything:
+    the first reads the discriminator's parameters as constants, the second reads z as a constant.
     """
 
     smallest_batch = 2
@@ -62,4 +62,6 @@ class Factor(Objective):
     def code(self, mu: Tensor, logvar: Tensor, draws: ObjectiveDraws) -> CopilotCode:
         code = gaussian_code(mu, logvar, draws.noise)
         correlation = self.weight * self.total_correlation(code.z)
-        return code._replace(penalty=correlation + self.cross_entropy(code.z, draws.uniform))
+        return code._replace(
+            penalty=self.cross_entropy(code.z, draws.uniform), kl_penalty=correlation
+        )

@@ -1,8 +1,8 @@
 """What every co-pilot objective takes and gives; `training.step` knows nothing else of them.
 
-The co-pilot's loss is reconstruction + bottleneck(KL, C) + penalty. How the KL is held at the
-capacity C is the controller's business; an objective says how a sample is drawn from the
-encoder's outputs, what its KL is, and what else it wants paid (docs/objectives.md).
+The co-pilot's loss is reconstruction + bottleneck(KL, C) + penalty + kl_weight * kl_penalty. How
+the KL is held at the capacity C is the controller's business; an objective says how a sample is
+drawn from the encoder's outputs, what its KL is, and what else it wants paid (docs/objectives.md).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ class CopilotCode(NamedTuple):
         kl: (N,) nats per dimension, batch mean. Dimensions whose information the objective
             holds itself carry no gradient here (`joint`, `qlae`).
         penalty: () nats per image, already weighted; 0 for the plain objective.
+        kl_penalty: () what a paper weighs against a KL of weight 1, nats per image; it is paid at
+            the weight that the KL has at the time, or the two would drift apart.
     """
 
     mu: Tensor
@@ -30,6 +32,7 @@ class CopilotCode(NamedTuple):
     z: Tensor
     kl: Tensor
     penalty: Tensor
+    kl_penalty: Tensor
 
 
 class ObjectiveDraws(NamedTuple):

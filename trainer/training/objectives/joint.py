@@ -86,4 +86,5 @@ class Joint(Objective):
             z=torch.cat(samples, 1),
             kl=torch.cat([gaussian.kl, discrete.detach()]),
             penalty=self.weight * (discrete.sum() - self.capacity).abs(),
+            kl_penalty=mu.new_zeros(()),
         )

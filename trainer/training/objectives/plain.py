@@ -13,12 +13,13 @@ from .interface import CopilotCode, Objective, ObjectiveDraws
 
 
 def gaussian_code(mu: Tensor, logvar: Tensor, noise: Tensor) -> CopilotCode:
-    """Reparametrised sample of N(mu, exp(logvar)) and its KL to N(0, I); penalty 0.
+    """Reparametrised sample of N(mu, exp(logvar)) and its KL to N(0, I); no penalties.
 
     Source: Kingma & Welling 2014 (arXiv:1312.6114), section 2.4 and appendix B.
     """
     z = mu + (0.5 * logvar).exp() * noise
-    return CopilotCode(mu, logvar, z, gaussian_kl(mu, logvar), mu.new_zeros(()))
+    nothing = mu.new_zeros(())
+    return CopilotCode(mu, logvar, z, gaussian_kl(mu, logvar), nothing, nothing)
 
 
 class Plain(Objective):

@@ -59,4 +59,5 @@ class QLAE(Objective):
             z=z,
             kl=torch.special.entr(used).sum(1),
             penalty=self.weight * (quantise + commit),
+            kl_penalty=mu.new_zeros(()),
         )

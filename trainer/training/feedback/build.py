@@ -1,0 +1,30 @@
+"""From a configuration to the feedback."""
+
+from __future__ import annotations
+
+from comfyui_cldis.model.copilot import Copilot
+
+from ...config.settings import TrainConfig
+from ..losses import Average, alone
+from .gradient import Gradient
+from .interface import Feedback
+from .per_timestep import PerTimestep
+from .second_decoder import SecondDecoder
+
+
+def build_feedback(config: TrainConfig, copilot: Copilot, average: Average = alone) -> Feedback:
+    """The feedback of a run; "per_dimension" needs no more than its signals.
+
+    A second decoder is initialised from torch's global generator: seed it first.
+
+    Args:
+        average: mean of a detached value over all processes.
+    """
+    parts = config.feedback.parts
+    if "per_timestep" in parts:
+        return PerTimestep()
+    if "gradient" in parts:
+        return Gradient()
+    if "second_decoder" in parts:
+        return SecondDecoder(copilot, config.loop.copilot_updates, average)
+    return Feedback()
