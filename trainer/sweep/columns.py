@@ -9,6 +9,15 @@ from comfyui_cldis.checkpoint.quality_text import NAMES as QUALITY_NAMES
 
 COPILOT = "copilot_"  # prefix of the scores of the co-pilot's own code
 HOURS = "hours"
+RUN_COLUMNS = ("diffusion", "reconstruction", "kl", "capacity", "used", "encoder_kl")
+QUALITY_COLUMNS = (
+    "explained_variance_random_noise",
+    "explained_variance_preview",
+    "psnr_inverted_noise_db",
+    "num_visible_monotone",
+)
+COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, HOURS)
+COUNTS = ("active_dims",)  # scores that are no shares
 NAMES = {
     **QUALITY_NAMES,
     INVERTED: "inverted noise, dB PSNR",

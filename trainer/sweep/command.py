@@ -11,7 +11,8 @@ from comfyui_cldis.wording import counted
 
 from ..run import train
 from ..training.distributed import choose_device
-from .sweep import Sweep, control_rows, load_sweep, pending, publish, run_sweep
+from .sweep import control_rows, pending, publish, run_sweep
+from .sweep_file import Sweep, load_sweep
 from .table import MARKDOWN_NAME, Result, read_results
 
 

@@ -9,7 +9,7 @@ from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality
 from comfyui_cldis.metrics import METRICS
 from trainer.arguments import parse
-from trainer.config.settings import load_preset
+from trainer.config.settings import flatten, load_preset
 from trainer.monitor.metrics_file import read_records
 from trainer.report.report import headline
 from trainer.run import Outcome, RunSettings
@@ -19,7 +19,8 @@ from trainer.sweep.columns import column_name, time_unit
 from trainer.sweep.command import run
 from trainer.sweep.figure import draw_results
 from trainer.sweep.scores import score_keys
-from trainer.sweep.sweep import flatten, load_sweep, pending, publish, run_sweep
+from trainer.sweep.sweep import pending, publish, run_sweep
+from trainer.sweep.sweep_file import load_sweep
 from trainer.sweep.table import read_results
 
 FILE = """

@@ -1,0 +1,101 @@
+"""What a sweep file says: the rows of an ablation, the seeds, and what they are scored with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from comfyui_cldis.typed_path import expand
+
+from ..config.settings import TrainConfig, flatten, load_preset, read_toml
+from .columns import COLUMNS, COPILOT, COUNTS
+from .scores import score_keys
+
+KEYS = ("data", "preset", "seeds", "metrics", "settings", "rows")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep trains.
+
+    Attributes:
+        data, preset: as on the command line of a run.
+        seeds: every row is trained with each.
+        metrics: labelled metrics (`comfyui_cldis.metrics`) that score each model's mean codes on
+            `data`, with the fast protocol: the semantic code, and beside it the co-pilot's, from
+            which it was distilled. A row that trains only one of them is scored on that.
+        rows: name of the row -> its configuration, without the seed.
+    """
+
+    data: str
+    preset: str
+    seeds: tuple[int, ...]
+    metrics: tuple[str, ...]
+    rows: Mapping[str, TrainConfig]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table: the scores first."""
+        keys = score_keys(self.metrics)
+        return (*keys, *(COPILOT + key for key in keys if key not in COUNTS), *COLUMNS)
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read a sweep from TOML: data, preset, seeds, metrics, [settings] for all, [rows.NAME] each.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not TOML, a key that is missing or unknown, a setting that is refused, or two
+            rows that would train the same.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no sweep file {path}. Give the path of a .toml file.")
+    values = read_toml(path)
+    unknown = sorted({*values} - {*KEYS})
+    if unknown:
+        raise ValueError(f"{path.name} has unknown keys {unknown}. Allowed: {', '.join(KEYS)}.")
+    rows, seeds = values.get("rows"), values.get("seeds", [0])
+    if not isinstance(rows, dict) or not rows or "data" not in values:
+        raise ValueError(f"{path.name} needs `data` and at least one [rows.NAME]. Add them.")
+    if not isinstance(seeds, list) or not seeds or not all(type(s) is int for s in seeds):
+        raise ValueError(f"{path.name} has seeds {seeds!r}. Give a list of whole numbers.")
+    if len({*seeds}) < len(seeds):
+        raise ValueError(f"{path.name} has seeds {seeds!r}. Name each of them once.")
+    tables = [values.get("settings", {}), *rows.values()]
+    preset = values.get("preset", "tiny32")
+    are_texts = isinstance(values["data"], str) and isinstance(preset, str)
+    if not all(isinstance(table, dict) for table in tables) or not are_texts:
+        raise ValueError(
+            f"{path.name}: `data` and `preset` must be texts, `settings` and every row a table "
+            "such as [rows.NAME]. Correct it."
+        )
+    if any("seed" in table for table in tables):
+        raise ValueError(
+            f"{path.name} sets `seed` in a row or in `settings`, but the seeds of all rows come "
+            "from `seeds`. Remove it, and write for example seeds = [0, 1, 2] at the top."
+        )
+    metrics = values.get("metrics", [])
+    if not isinstance(metrics, list):
+        raise ValueError(f"{path.name} has metrics {metrics!r}. Give a list of names.")
+    if metrics:
+        from comfyui_cldis.metrics.evaluation import checked_names
+
+        metrics = checked_names(metrics)
+    preset = expand(preset)
+    base = load_preset(preset).with_values(flatten(values.get("settings", {})))
+    configs: dict[str, TrainConfig] = {}
+    for name, settings in rows.items():
+        try:
+            configs[name] = base.with_values(flatten(settings))
+        except ValueError as error:
+            raise ValueError(f"Row '{name}' of {path.name}: {error}") from error
+        twin = next(
+            (each for each in configs if each != name and configs[each] == configs[name]), None
+        )
+        if twin is not None:
+            raise ValueError(
+                f"Rows '{twin}' and '{name}' of {path.name} have the same settings, so their runs "
+                "would be the same. Change a setting of one, or remove it."
+            )
+    return Sweep(expand(values["data"]), preset, tuple(seeds), tuple(metrics), configs)
