@@ -20,6 +20,7 @@ from trainer.export import MODEL_NAME
 from trainer.monitor.metrics_file import STATS_NAME
 from trainer.report.plot_style import BLUE, FAINT_INK, INK, Span, draw_line, dress, to_png
 from trainer.sweep.sweep import folder_name
+from trainer.sweep.table import read_results
 from trainer.training.checkpoint import read_config
 
 SERIES = (
@@ -83,8 +84,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--rows", default="", help="names as in the sweep file; all by default")
     options = parser.parse_args()
-    table = json.loads((options.folder / "table.json").read_text("utf-8"))
-    known = list(dict.fromkeys(result["row"] for result in table if "error" not in result))
+    known = list(dict.fromkeys(result["row"] for result in read_results(options.folder)))
     names = options.rows.split(",") if options.rows else known
     rows = {}
     for name in names:

@@ -21,6 +21,7 @@ from ..report.history import END_SHARE, last, series, used_dimensions
 from ..run import RunSettings, train
 from .columns import COPILOT, COUNTS, HOURS, QUALITY_COLUMNS, RUN_COLUMNS
 from .figure import draw_results
+from .paired import describe_differences, paired_differences
 from .scores import score, score_keys
 from .sweep_file import Sweep
 from .table import Result, table, write_table
@@ -164,6 +165,7 @@ def mean_or_none(values: np.ndarray) -> float | None:
 
 def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
     """Write table.md, table.json and table.png of the results so far; return the first."""
+    differences = paired_differences(results, sweep.baselines, sweep.scores)
     text = table(
         results,
         sweep.columns,
@@ -172,9 +174,11 @@ def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
         seeds=sweep.seeds,
         has_scores=bool(sweep.metrics),
     )
+    if differences:
+        text += "\n" + describe_differences(differences)
     shares = [key for key in score_keys(sweep.metrics) if key not in COUNTS]
     groups = [shares, [COPILOT + key for key in shares], FIGURE_COLUMNS]
-    write_table(output, results, text, draw_results(results, groups))
+    write_table(output, results, text, draw_results(results, groups), differences)
     return text
 
 

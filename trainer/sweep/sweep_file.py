@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from comfyui_cldis.typed_path import expand
+from comfyui_cldis.wording import did_you_mean, nearest_name
 
 from ..config.settings import TrainConfig, flatten, load_preset, read_toml
 from .columns import COLUMNS, COPILOT, COUNTS
 from .scores import score_keys
 
-KEYS = ("data", "preset", "seeds", "metrics", "settings", "rows")
+KEYS = ("data", "preset", "seeds", "metrics", "baseline", "settings", "rows")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Sweep:
             `data`, with the fast protocol: the semantic code, and beside it the co-pilot's, from
             which it was distilled. A row that trains only one of them is scored on that.
         rows: name of the row -> its configuration, without the seed.
+        baselines: rows that the scores of all others are compared with, seed by seed.
     """
 
     data: str
@@ -33,21 +36,27 @@ class Sweep:
     seeds: tuple[int, ...]
     metrics: tuple[str, ...]
     rows: Mapping[str, TrainConfig]
+    baselines: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """Keys of the scores: those of the code, then those of the co-pilot's."""
+        keys = score_keys(self.metrics)
+        return (*keys, *(COPILOT + key for key in keys if key not in COUNTS))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the table: the scores first."""
-        keys = score_keys(self.metrics)
-        return (*keys, *(COPILOT + key for key in keys if key not in COUNTS), *COLUMNS)
+        return (*self.scores, *COLUMNS)
 
 
 def load_sweep(path: Path) -> Sweep:
-    """Read a sweep from TOML: data, preset, seeds, metrics, [settings] for all, [rows.NAME] each.
+    """Read a sweep from TOML: the keys are `KEYS`, [settings] for all rows, [rows.NAME] for each.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not TOML, a key that is missing or unknown, a setting that is refused, or two
-            rows that would train the same.
+        ValueError: not TOML, a key that is missing or unknown, a setting that is refused, two
+            rows that would train the same, or a baseline that is no row.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no sweep file {path}. Give the path of a .toml file.")
@@ -98,4 +107,25 @@ def load_sweep(path: Path) -> Sweep:
                 f"Rows '{twin}' and '{name}' of {path.name} have the same settings, so their runs "
                 "would be the same. Change a setting of one, or remove it."
             )
-    return Sweep(expand(values["data"]), preset, tuple(seeds), tuple(metrics), configs)
+    baselines = _baselines(values.get("baseline", []), [*configs], bool(metrics), path.name)
+    return Sweep(expand(values["data"]), preset, tuple(seeds), tuple(metrics), configs, baselines)
+
+
+def _baselines(value: Any, rows: Sequence[str], has_metrics: bool, file: str) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"{file} has the baseline {value!r}. Give the name of a row, or a list of names."
+        )
+    if len({*names}) < len(names):
+        raise ValueError(f"{file} has the baselines {names!r}. Name each of them once.")
+    if names and not has_metrics:
+        raise ValueError(
+            f"{file} has a baseline, but no metrics whose scores could be compared with it. Add "
+            "`metrics`, or remove `baseline`."
+        )
+    for name in names:
+        if name not in rows:
+            hint = did_you_mean(nearest_name(name, rows)) or f" Use one of {', '.join(rows)}."
+            raise ValueError(f"The baseline '{name}' of {file} is none of its rows.{hint}")
+    return tuple(names)

@@ -1,7 +1,8 @@
 """The table of a sweep: table.md, table.json and table.png, written after every run.
 
 A result is a mapping with "row" and "seed", and either numbers, or "error" with the reason why the
-run failed. The two controls have "control" set; they come last.
+run failed. The two controls have "control" set; they come last. table.json is a list of them, and
+behind them, where the sweep has baselines, {"differences": [...]} with the fields of `Difference`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from comfyui_cldis.atomic_write import write_bytes
 
 from ..training.record import finite
 from .columns import HOURS, column_name, time_unit
+from .paired import Difference
 
 Result = Mapping[str, Any]
 JSON_NAME, MARKDOWN_NAME, FIGURE_NAME = "table.json", "table.md", "table.png"
@@ -71,15 +74,21 @@ def table(
 
 
 def write_table(
-    folder: Path, results: Sequence[Result], text: str, figure: bytes | None = None
+    folder: Path,
+    results: Sequence[Result],
+    text: str,
+    figure: bytes | None = None,
+    differences: Sequence[Difference] = (),
 ) -> None:
     """Put the three files in place, each in one move, so that a kill leaves whole ones.
 
     Args:
         figure: content of table.png; None when there is nothing to draw, which leaves it out.
+        differences: between rows of the results; for table.json.
     """
+    compared = [{"differences": [asdict(each) for each in differences]}] if differences else []
     contents = {
-        JSON_NAME: (json.dumps(list(results), indent=2) + "\n").encode(),
+        JSON_NAME: (json.dumps([*results, *compared], indent=2) + "\n").encode(),
         MARKDOWN_NAME: text.encode(errors="backslashreplace"),  # errors may name odd files
         **({FIGURE_NAME: figure} if figure is not None else {}),
     }

@@ -95,6 +95,17 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch):
             "loop.capacity_course = 'fixed'",
             "Rows 'a' and 'b' of s.toml have the same settings, so their runs would be the same.",
         ),
+        ("data = 'x'\nbaseline = 3\n[rows.a]", "Give the name of a row, or a list of names."),
+        ("data = 'x'\nbaseline = ['a', 'a']\n[rows.a]", "Name each of them once."),
+        ("data = 'x'\nbaseline = 'a'\n[rows.a]", "no metrics whose scores could be compared"),
+        (
+            "data = 'x'\nmetrics = ['mig']\nbaseline = 'slow rmp'\n[rows.'slow ramp']",
+            "The baseline 'slow rmp' of s.toml is none of its rows. Did you mean 'slow ramp'?",
+        ),
+        (
+            "data = 'x'\nmetrics = ['mig']\nbaseline = ['a', 'xyz']\n[rows.a]",
+            "The baseline 'xyz' of s.toml is none of its rows. Use one of a.",
+        ),
     ],
 )
 def test_wrong_files_are_sentences(tmp_path, text, words):
@@ -335,3 +346,22 @@ def test_scores_come_first_and_the_controls_last(tmp_path):
     lines = publish(scored, tmp_path, results).splitlines()
     assert lines[-3].startswith("| ramp | 1 | 0.25 |")
     assert lines[-1].startswith("| random rotation |  | 0.")
+
+
+def test_a_baseline_adds_a_table_of_differences(tmp_path):
+    text = FILE.replace('data = "heads"', 'data = "heads"\nmetrics = ["mig"]\nbaseline = "ramp"')
+    sweep = load_sweep(write(tmp_path / "s.toml", text))
+    assert sweep.baselines == ("ramp",) and sweep.scores == ("mig", "copilot_mig")
+    results = [
+        {"row": "ramp", "seed": 0, "mig": 0.25, "copilot_mig": 0.5},
+        {"row": "ramp", "seed": 3, "mig": 0.5, "copilot_mig": 0.5},
+        {"row": "Diff-AE only", "seed": 3, "mig": 0.125},
+    ]
+    text = publish(sweep, tmp_path, results)
+    assert text.endswith("| Diff-AE only | MIG | -0.375 | - | 1 | 1 of 1 |\n")
+    assert text == (tmp_path / "table.md").read_text("utf-8")
+    assert read_results(tmp_path) == results
+    alone = publish(sweep, tmp_path, results[:2])  # nothing to compare with yet
+    assert (
+        "Differences" not in alone and len(json.loads((tmp_path / "table.json").read_text())) == 2
+    )
