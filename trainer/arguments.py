@@ -165,6 +165,11 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
         "file", type=typed_path, metavar="FILE", help="a sweep as .toml, see sweeps/"
     )
     parser.add_argument("--output", type=typed_path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--table-only",
+        action="store_true",
+        help="train nothing: write the tables anew from DIR/table.json, as FILE is now",
+    )
 
 
 def _unknown_command(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from comfyui_cldis.wording import counted
@@ -13,7 +14,9 @@ from ..run import train
 from ..training.distributed import choose_device
 from .sweep import control_rows, pending, publish, run_sweep
 from .sweep_file import Sweep, load_sweep
-from .table import MARKDOWN_NAME, Result, read_results
+from .table import JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
+
+WROTE = "Wrote {}, table.json and table.png."
 
 
 def run(
@@ -23,12 +26,18 @@ def run(
     run was stopped.
 
     Args:
-        arguments: `file`, `output` and `device`.
+        arguments: `file`, `output`, `device`, and `table_only` to train nothing.
         log: gets a sentence at a time.
         trainer: trains one run; see `run_sweep`.
+
+    Raises:
+        ValueError, FileNotFoundError: what was given cannot be used.
     """
     sweep = load_sweep(arguments.file)
     output = arguments.output
+    if arguments.table_only:
+        log(f"{publish_again(sweep, output)}{WROTE.format(output / MARKDOWN_NAME)}")
+        return 0
     device = choose_device(arguments.device)
     earlier = read_results(output)
     known: list[Result] = [*pending(sweep, [], earlier)]
@@ -49,12 +58,32 @@ def run(
         log(describe_stop(sweep, arguments, known))
         return 130
     text = publish(sweep, output, [*results, *controls])
-    log(f"{text}Wrote {output / 'table.md'}, table.json and table.png.")
+    log(f"{text}{WROTE.format(output / MARKDOWN_NAME)}")
     failed = [f"{each['row']} (seed {each['seed']})" for each in results if "error" in each]
     if failed:
         log(f"Failed: {', '.join(failed)}. Fix the reason and run the same command again.")
         return 1
     return 0
+
+
+def publish_again(sweep: Sweep, output: Path) -> str:
+    """Write the tables anew from table.json, and return table.md.
+
+    Raises:
+        FileNotFoundError: no table.json, or an empty one.
+        ValueError: it is damaged, or has runs that the sweep lacks, which would be lost.
+    """
+    path, stored = output / JSON_NAME, read_table(output)
+    if not stored:
+        raise FileNotFoundError(f"There are no results in {path}. Train the sweep first.")
+    for each in stored:
+        is_known = each["row"] in sweep.rows and each["seed"] in sweep.seeds
+        if not is_known and not each.get("control"):
+            raise ValueError(
+                f"{path} has the row '{each['row']}' with seed {each['seed']}, which the sweep "
+                "file lacks. Add it there, so that the result is not lost."
+            )
+    return publish(sweep, output, stored)
 
 
 def describe_stop(sweep: Sweep, arguments: Namespace, known: Sequence[Result]) -> str:

@@ -103,16 +103,21 @@ def read_results(folder: Path) -> list[Result]:
     Raises:
         ValueError: table.json is damaged.
     """
+    return [each for each in read_table(folder) if "error" not in each and not each.get("control")]
+
+
+def read_table(folder: Path) -> list[Result]:
+    """The results of an earlier call with its failures and controls; none without a table.
+
+    Raises:
+        ValueError: table.json is damaged.
+    """
     path = folder / JSON_NAME
     if not path.is_file():
         return []
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            each
-            for each in found
-            if "error" not in each and not each.get("control") and {"row", "seed"} <= {*each}
-        ]
+        return [each for each in found if {"row", "seed"} <= each.keys()]
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}). Delete it; the runs are kept.") from error
 

@@ -365,3 +365,38 @@ def test_a_baseline_adds_a_table_of_differences(tmp_path):
     assert (
         "Differences" not in alone and len(json.loads((tmp_path / "table.json").read_text())) == 2
     )
+
+
+def test_the_tables_are_written_anew_without_training(tmp_path):
+    """With failures and controls as they were, and with the baseline that the file has by now."""
+    text = FILE.replace('data = "heads"', 'data = "heads"\nmetrics = ["mig"]')
+    path, output = write(tmp_path / "s.toml", text), tmp_path / "out"
+    results = [
+        {"row": "ramp", "seed": 0, "mig": 0.25},
+        {"row": "ramp", "seed": 3, "error": "ValueError: no"},
+        {"row": "Diff-AE only", "seed": 0, "mig": 0.5},
+        {"row": "oracle", "seed": 0, "control": True, "mig": 1.0},
+    ]
+    before = publish(load_sweep(path), output, results)
+    command_line = ["sweep", str(path), "--output", str(output), "--table-only"]
+    stand_in, logged = StandIn(), []
+    assert run(parse(command_line), logged.append, stand_in) == 0
+    assert logged == [f"{before}Wrote {output / 'table.md'}, table.json and table.png."]
+    write(path, text.replace('data = "heads"', 'data = "heads"\nbaseline = "ramp"'))
+    for _ in range(2):  # the differences of the first time are no results
+        assert run(parse(command_line), logged.append, stand_in) == 0
+        after = (output / "table.md").read_text("utf-8")
+        assert after.startswith(before) and after.endswith("| +0.25 | - | 1 | 1 of 1 |\n")
+        stored = json.loads((output / "table.json").read_text("utf-8"))
+        assert stored[:4] == results and list(stored[4]) == ["differences"] and len(stored) == 5
+    assert not stand_in.trained
+
+
+def test_tables_are_not_written_anew_from_nothing_or_from_another_sweep(sweep, tmp_path):
+    command_line = ["sweep", str(tmp_path / "s.toml"), "--output", str(tmp_path), "--table-only"]
+    with pytest.raises(FileNotFoundError, match=r"no results in .*table\.json\. Train the sweep"):
+        run(parse(command_line), print)
+    results = [{"row": "ramp", "seed": 0}, {"row": "gone", "seed": 3}]
+    (tmp_path / "table.json").write_text(json.dumps(results))
+    with pytest.raises(ValueError, match=r"has the row 'gone' with seed 3, which the sweep file"):
+        run(parse(command_line), print)
