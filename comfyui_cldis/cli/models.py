@@ -93,6 +93,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _directions(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_model_path, read_header
+    from ..checkpoint.rewrite import check_new_file, write_model
     from ..imaging.writing import check_output, check_size, write_image
     from . import direction_table as command
 
@@ -101,7 +102,7 @@ def _directions(options: argparse.Namespace) -> int:
         raise ValueError("--output stores what --measure finds. Add --measure, or leave it out.")
     if options.sheet is not None:
         check_output(options.sheet)
-    command.check_new_file(path, options.output)
+    check_new_file(path, options.output)
     header, measured, sheet = read_header(path), None, None
     if options.sheet is not None and not options.image and not options.measure:
         sheet = command.thumbnail_sheet(header)
@@ -120,7 +121,7 @@ def _directions(options: argparse.Namespace) -> int:
             shown = latent[: command.NUM_SHOWN]
             sheet = command.directions_sheet(model, shown, progress_bar, num_steps=options.steps)
         if options.output is not None:
-            command.write_model(path, model, options.output)
+            write_model(path, model, options.output)
     if sheet is not None and options.sheet is not None:
         write_image(options.sheet, sheet)
     print(command.directions_table(header, measured))
