@@ -95,7 +95,7 @@ def _directions(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_model_path, read_header
     from ..checkpoint.rewrite import check_new_file, write_model
     from ..imaging.writing import check_output, check_size, write_image
-    from . import direction_table as command
+    from . import directions as command
 
     path = options.model or demo_model_path()
     if options.output is not None and not options.measure:
@@ -131,7 +131,7 @@ def _directions(options: argparse.Namespace) -> int:
 
 
 def _rename(options: argparse.Namespace) -> int:
-    from .direction_table import rename
+    from .directions import rename
 
     labels = tuple(options.labels) if options.labels else None
     output, reverse = options.output, options.reverse
@@ -140,7 +140,7 @@ def _rename(options: argparse.Namespace) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from .direction_table import prune
+    from .directions import prune
 
     print(prune(options.model, options.names, options.below, options.output))
     return 0

@@ -17,7 +17,7 @@ from comfyui_cldis.checkpoint import (
 )
 from comfyui_cldis.checkpoint.rewrite import write_model
 from comfyui_cldis.checkpoint.slider_names import names_path, renamed, store_names
-from comfyui_cldis.cli.direction_table import prune, rename
+from comfyui_cldis.cli.directions import prune, rename
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import edit
 

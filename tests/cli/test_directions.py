@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.checkpoint.summary import direction_notes
-from comfyui_cldis.cli import direction_table as module
+from comfyui_cldis.cli import directions as module
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.facts import DirectionQuality
