@@ -7,8 +7,8 @@ from torch import Tensor
 from ..editing.keyframes import MAXIMUM_FRAMES, Keyframe, amounts_at_frames, parse_keyframes
 from ..editing.latent import Latent
 from ..editing.pipeline import edit
+from .checks import accepted, check_latent, limited_amounts
 from .decode import draw
-from .edits import accepted, check_latent, limited_amounts
 from .packages import BASE, require
 from .sockets import (
     CATEGORY_SAMPLING,

@@ -9,7 +9,7 @@ from ..diffusion.noise import MAXIMUM_SEED
 from ..editing.latent import Latent
 from ..editing.render import render
 from . import host
-from .edits import check_latent, check_noise, check_sizes
+from .checks import check_latent, check_noise, check_sizes
 from .images import to_comfyui, to_mask
 from .packages import BASE, require
 from .sockets import (

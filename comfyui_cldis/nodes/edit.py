@@ -7,7 +7,7 @@ from typing import Any
 from ..editing.latent import Latent
 from ..editing.pipeline import edit
 from . import host
-from .edits import (
+from .checks import (
     Amounts,
     accepted,
     check_latent,

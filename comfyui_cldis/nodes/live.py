@@ -21,7 +21,7 @@ from torch import Tensor
 from ..editing.latent import Latent
 from ..editing.render import TrackedPreview, scaled
 from . import host
-from .edits import check_directions
+from .checks import check_directions
 from .sockets import LoadedModel
 
 LONGEST = 512  # pixels of the longer side

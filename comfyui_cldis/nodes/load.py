@@ -8,7 +8,7 @@ import torch
 
 from ..checkpoint import load_checkpoint
 from . import host
-from .edits import accepted
+from .checks import accepted
 from .model_files import BUNDLED, find_model, fingerprint, model_names
 from .packages import BASE, require
 from .sockets import CATEGORY_LOADERS, MODEL, LoadedModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .edits import accepted, for_each, parse_edits
+from .checks import accepted, for_each, parse_edits
 from .packages import BASE, require
 from .preset_files import fingerprint, preset_names, read_preset
 from .sockets import CATEGORY_EDIT

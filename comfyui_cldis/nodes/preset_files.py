@@ -9,7 +9,7 @@ from typing import Any
 
 from ..atomic_write import write_bytes
 from ..checkpoint.slider_names import checked
-from .edits import parse_edits
+from .checks import parse_edits
 from .model_files import BUNDLED, EXTENSION, file_state, find_model, model_folders
 
 FOLDER, ENDING = "presets", ".json"

@@ -26,8 +26,8 @@ from PIL import Image
 from torch import Tensor
 
 from . import host
+from .checks import parse_edits
 from .edit import SHOWN
-from .edits import parse_edits
 from .graph_key import upstream_key
 from .live import GONE, LIVE, GoneError, SupersededError
 from .preset_files import presets_of, save_preset

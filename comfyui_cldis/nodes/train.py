@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..datasets.names import HEADS_NAME
 from ..trainer_door import load_trainer, preset_names
-from .edits import accepted
+from .checks import accepted
 from .load import LoadModel
 from .packages import BASE, HEADS, TRAINING, describe_missing, require
 from .run_folder import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..editing.latent import Latent
 from ..editing.transfer import MAXIMUM_STRENGTH, transfer
-from .edits import check_directions, check_latent
+from .checks import check_directions, check_latent
 from .packages import BASE, require
 from .sockets import CATEGORY_EDIT, LATENT, LoadedModel, latent_input, model_input
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from ..editing.framing import resize
 from ..editing.latent import Latent
 from ..editing.pipeline import renoised, traverse
+from .checks import check_directions, check_latent, check_noise, finite_amount, limited_amount
 from .decode import draw
-from .edits import check_directions, check_latent, check_noise, finite_amount, limited_amount
 from .images import grid
 from .packages import BASE, require
 from .sockets import (

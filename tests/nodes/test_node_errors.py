@@ -10,7 +10,7 @@ import torch
 
 from comfyui_cldis.editing.direction import LIMIT
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
-from comfyui_cldis.nodes.edits import parse_edits
+from comfyui_cldis.nodes.checks import parse_edits
 from comfyui_cldis.nodes.sockets import LoadedModel
 
 UNKNOWN = "Direction 'smlie' is not in tiny.safetensors; it has: hair length, yaw."
