@@ -39,7 +39,7 @@ class Direction:
     """
 
     name: str
-    vector: tuple[float, ...]
+    vector: tuple[float, ...] = field(repr=False)
     minimum: float
     maximum: float
     negative_label: str = ""

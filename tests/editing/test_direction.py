@@ -37,6 +37,11 @@ def test_a_path_is_straight_between_its_points(amount: float, expected: list[flo
     assert BEND.displacement(amount) == pytest.approx(expected)
 
 
+def test_a_direction_is_shown_without_its_hundreds_of_numbers() -> None:
+    shown = repr(direction())
+    assert "name='d'" in shown and "minimum=-2.0" in shown and "vector" not in shown
+
+
 def test_straight_and_bent_directions_add_up_in_raw_units() -> None:
     z, std = torch.tensor([[10.0, 20.0]]), torch.tensor([2.0, 0.5])
     both = (direction(path=BEND), direction(name="e", vector=(0.0, 1.0)))
