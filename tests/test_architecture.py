@@ -49,6 +49,7 @@ TRAINER_ORDER = (
     "assemble",
     "monitor",
     "report",
+    "slider_names",
     "export",
     "run",
     "estimate",

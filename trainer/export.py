@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from .errors import NothingFound
 from .training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from comfyui_cldis.editing.editable import EditableModel
+
     from .report.samples import Strip
 
 MODEL_NAME = "model.safetensors"
@@ -41,10 +44,54 @@ def _check_found(path: Path, trainer: Trainer) -> None:
         raise NothingFound(path, trainer.config.directions, before)
 
 
+def _write(
+    path: Path, trainer: Trainer, model: EditableModel, log: Callable[[str], None]
+) -> EditableModel:
+    """Write the model file and return the model under the names that its sliders have now.
+
+    What stands beside a file that cannot be read stays as it is.
+    """
+    import torch
+
+    from comfyui_cldis.checkpoint import CheckpointError, read_header, save_checkpoint
+    from comfyui_cldis.checkpoint.rewrite import save_with_names
+
+    from .slider_names import take_over
+
+    try:
+        before = read_header(path) if path.is_file() else None
+    except CheckpointError as error:
+        log(f"Note: names given to sliders are not taken over. {error}")
+        before = None
+    if before is None:
+        save_checkpoint(path, model, dtype=torch.float16)
+        return model
+    training = before.facts.training
+    is_same = (training.steps, training.seed) == (trainer.step, trainer.config.seed)
+    directions, lost = take_over(before.directions, model.directions, is_same_model=is_same)
+    named = replace(model, directions=directions)
+    save_with_names(path, named, torch.float16)
+    given = [each.name for each in directions if each.file_name]
+    if given and not is_same:
+        log(
+            f"Note: the sliders keep the names given to them: {', '.join(given)}. Look whether "
+            "they still fit, for the model was trained further."
+        )
+    if lost:
+        log(
+            "Note: names of the file before that no slider has now, or another one: "
+            f"{', '.join(lost)}. Use the new names where they were saved."
+        )
+    return named
+
+
 def export(
     trainer: Trainer, path: Path, source: str, command: str, log: Callable[[str], None]
 ) -> Sequence[Strip]:
     """Measure the model as it is now, write its file, and write the report beside it.
+
+    Sliders of the file that is replaced keep the names that were given to them (`take_over`); which
+    names are lost is logged.
 
     Args:
         path: of the model file, in the run's folder.
@@ -56,10 +103,6 @@ def export(
     Raises:
         NothingFound: no directions where the present file has some; it stays.
     """
-    import torch
-
-    from comfyui_cldis.checkpoint import save_checkpoint
-
     from .assemble import assemble, describe_run, evaluation_images
     from .report.report import write_report
     from .report.samples import write_samples
@@ -81,7 +124,7 @@ def export(
     model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, log)
     if not model.directions:
         _check_found(path, trainer)
-    save_checkpoint(path, model, dtype=torch.float16)
+    model = _write(path, trainer, model, log)
     useless = no_sliders(model)
     if useless is not None:
         log(f"Note: {useless.text} With more steps the same run continues.")

@@ -13,13 +13,15 @@ from .slider_names import store_names
 
 
 def write_model(path: Path, model: EditableModel, output: Path) -> None:
-    """Writes `model`, which came from `path`, with weights stored as they were there.
-
-    Names that stand beside the file (`slider_names`) stay beside it.
-    """
+    """Writes `model`, which came from `path`, with weights stored as they were there."""
     stored = getattr(torch, read_header(path).stored_dtype, torch.float32)
+    save_with_names(output, model, stored)
+
+
+def save_with_names(output: Path, model: EditableModel, dtype: torch.dtype) -> None:
+    """Writes `model`, and beside it the names that its sliders have there (`slider_names`)."""
     in_file = tuple(each.as_in_file() for each in model.directions)
-    save_checkpoint(output, replace(model, directions=in_file), dtype=stored)
+    save_checkpoint(output, replace(model, directions=in_file), dtype=dtype)
     store_names(output, model.directions)
 
 

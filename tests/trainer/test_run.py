@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
+from comfyui_cldis.checkpoint.slider_names import names_path, renamed, store_names
+from comfyui_cldis.cli import main as cldis
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import ModelQuality
 from trainer.__main__ import announce_loading, full_disk, main, stored_settings
@@ -392,6 +394,36 @@ def test_a_search_that_finds_nothing_replaces_no_directions(folder, tmp_path, ca
     assert [(run / name).read_bytes() for name in names] == before
     assert run_command(folder, run) == 0
     assert "This run is finished" in capfd.readouterr().err
+
+
+def test_names_given_to_sliders_outlive_an_export(folder, tmp_path, capfd, monkeypatch):
+    """Written anew with the names in the file and beside it; other directions lose them aloud."""
+    run = tmp_path / "run"
+    dimension = CONFIG.model.latent_dim
+    axes = [tuple(float(place == axis) for place in range(dimension)) for axis in range(3)]
+    found = [Direction(f"d{axis}", axes[axis], -1, 2) for axis in range(2)]
+    monkeypatch.setattr("trainer.assemble.find_axes", lambda *arguments, **more: tuple(found))
+    monkeypatch.setattr("trainer.assemble.measure_directions", lambda model, *arguments: model)
+    assert run_command(folder, run) == 0
+    path = run / "model.safetensors"
+    assert cldis(["rename", str(path), "d0", "tilt", "--reverse"]) == 0
+    store_names(path, renamed(read_header(path).directions, "d1", "face", is_flipped=True))
+    before = read_header(path).directions
+    capfd.readouterr()
+    (run / "report.html").unlink()
+    assert run_command(folder, run) == 0
+    assert read_header(path).directions == before
+    said = capfd.readouterr().err
+    assert "names given" not in said and "names of the file before" not in said
+    assert run_command(folder, run, "--steps", "5") == 0  # trained further
+    assert "keep the names given to them: face. Look whether" in capfd.readouterr().err
+    assert [each.name for each in read_header(path).directions] == ["d0", "face"]
+    found[1] = replace(found[1], vector=axes[2])
+    (run / "report.html").unlink()
+    assert run_command(folder, run, "--steps", "5") == 0
+    assert "that no slider has now, or another one: face. Use" in capfd.readouterr().err
+    assert [each.name for each in read_header(path).directions] == ["d0", "d1"]
+    assert not names_path(path).exists()
 
 
 def test_settings_choose_a_device_that_is_there(tmp_path, monkeypatch):
