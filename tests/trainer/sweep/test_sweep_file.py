@@ -58,7 +58,8 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch):
         ("data = 'x'\nseeds = 1\n[rows.a]", "Give a list of whole numbers"),
         (
             "data = 'x'\n[rows.a]\nloop.capacity_cours = 'ramp'",
-            "Row 'a' of s.toml: Unknown key 'loop.capacity_cours'. Did you mean 'loop.capacity_course'?",
+            "Row 'a' of s.toml: Unknown key 'loop.capacity_cours'. Did you mean "
+            "'loop.capacity_course'?",
         ),
         ("data =", "not valid TOML"),
         ("data = 3\n[rows.a]", "`data` and `preset` must be texts"),
