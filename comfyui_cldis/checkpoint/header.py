@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..diffusion.schedule import ScheduleConfig
+from ..editing.amount_scale import AmountScale
 from ..editing.code_path import CodePath
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
@@ -23,7 +24,8 @@ FORMAT = "cldis"
 FORMAT_VERSION = 2  # the newest; a model that needs none of its entries is written as 1
 READS = (1, 2)
 KEYS = {"name", "min", "max", "negative_label", "positive_label", "effect"}  # of a direction
-ADDED_KEYS = {"quality", "path_amounts", "thumbnails"}  # likewise, each optional, since version 2
+# likewise, each optional, since version 2
+ADDED_KEYS = {"quality", "path_amounts", "scale", "thumbnails"}
 HEADER_LIMIT = 1024 * 1024  # bytes; ComfyUI serves no larger header to the browser
 
 
@@ -98,6 +100,8 @@ def _entry(direction: Direction) -> dict[str, Any]:
         entry["quality"] = quality
     if direction.path is not None:
         entry["path_amounts"] = list(direction.path.amounts)
+    if direction.scale is not None:
+        entry["scale"] = [list(direction.scale.amounts), list(direction.scale.distances)]
     if direction.thumbnails is not None:
         entry["thumbnails"] = direction.thumbnails.shape[1]
     return entry
@@ -210,6 +214,7 @@ def read_directions(
                 effect=float(entry["effect"]),
                 quality=_quality(entry, shares),
                 path=_path(entry, more),
+                scale=_scale(entry),
                 thumbnails=more.get("thumbnails"),
             )
         except KeyError as error:
@@ -235,6 +240,13 @@ def _path(entry: Mapping[str, Any], more: Mapping[str, Any]) -> CodePath | None:
         return None
     points = tuple(tuple(float(value) for value in point) for point in more["path_points"])
     return CodePath(tuple(float(amount) for amount in entry["path_amounts"]), points)
+
+
+def _scale(entry: Mapping[str, Any]) -> AmountScale | None:
+    if "scale" not in entry:
+        return None
+    amounts, distances = entry["scale"]
+    return AmountScale(tuple(map(float, amounts)), tuple(map(float, distances)))
 
 
 def damaged(name: str, fact: str) -> CheckpointError:

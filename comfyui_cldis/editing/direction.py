@@ -10,6 +10,7 @@ from typing import SupportsFloat
 import torch
 from torch import Tensor
 
+from .amount_scale import AmountScale
 from .code_path import CodePath
 from .facts import DirectionQuality
 
@@ -26,8 +27,11 @@ class Direction:
         name: unique within a model.
         vector: (N,) of unit length, in units of the latent standard deviation per dimension.
         minimum, maximum: safe amounts in standard deviations, minimum < 0 < maximum.
+        scale: where an amount lies on the direction, if not at itself; a slider's mean step is one
+            standard deviation all the same. Amounts on a scale do not add up over several edits.
         negative_label, positive_label: what the two ends look like.
-        effect: mean absolute change of the image, in [0, 2] image units, between -1 and +1.
+        effect: mean absolute change of the image, in [0, 2] image units, between -1 and +1
+            standard deviation.
         quality: measured figures, at most 32; they are stored nowhere else.
         path: how the code moves when it is no straight line; `vector` is then its straight
             approximation. Amounts along a path do not add up over several edits.
@@ -47,6 +51,7 @@ class Direction:
     effect: float = 0.0
     quality: DirectionQuality = field(default_factory=DirectionQuality)
     path: CodePath | None = None
+    scale: AmountScale | None = None
     thumbnails: Tensor | None = field(default=None, compare=False, repr=False)
     file_name: str = ""
     file_labels: tuple[str, str] = ("", "")
@@ -76,9 +81,10 @@ class Direction:
 
     def displacement(self, amount: float) -> list[float]:
         """(N,) what `amount` adds to the code, in standard deviations of each dimension."""
+        distance = amount if self.scale is None else self.scale.distance(amount)
         if self.path is not None:
-            return self.path.displacement(amount)
-        return [amount * value for value in self.vector]
+            return self.path.displacement(distance)
+        return [distance * value for value in self.vector]
 
     def limited(self, amount: float) -> float:
         """The amount nearest to `amount` within `LIMIT` times the range.
@@ -131,6 +137,7 @@ class Direction:
             negative_label=self.positive_label,
             positive_label=self.negative_label,
             path=None if self.path is None else self.path.reversed(),
+            scale=None if self.scale is None else self.scale.reversed(),
             thumbnails=None if self.thumbnails is None else self.thumbnails.flip(0),
         )
 

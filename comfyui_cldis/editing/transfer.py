@@ -105,6 +105,10 @@ def amounts_between(
             amounts[:, index] = path.nearest(difference - amounts[:, straight] @ vectors - others)
         if not paths or float((amounts - before).abs().max()) < ENOUGH:
             break
+    for index, direction in enumerate(chosen):
+        if direction.scale is not None:
+            placed = [direction.scale.amount(value) for value in amounts[:, index].tolist()]
+            amounts[:, index] = torch.tensor(placed, dtype=torch.float64)
     return amounts
 
 

@@ -36,6 +36,7 @@ TRAINING = {
     "psutil": "psutil",
     "rich": "rich",
     "scikit-learn": "sklearn",
+    "scipy": "scipy",
 }
 if sys.version_info < (3, 11):
     TRAINING["tomli"] = "tomli"

@@ -14,11 +14,13 @@ from safetensors.torch import load_file, safe_open, save_file
 
 from comfyui_cldis.checkpoint import CheckpointError, load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.checkpoint.summary import as_json
+from comfyui_cldis.editing.amount_scale import AmountScale
 from comfyui_cldis.editing.code_path import CodePath
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.facts import DirectionQuality, ModelQuality
 
+SCALE = AmountScale((-1.5, 0.0, 0.5, 2.0), (-2.0, 0.0, 1.0, 1.5))
 BEND = CodePath((-2.0, 0.0, 1.0), ((0.0, -2.0, 0.5, 0.0), (0.0,) * 4, (0.0, 1.0, 0.25, 0.0)))
 
 
@@ -31,7 +33,7 @@ def images(value: int, side: int = 16) -> torch.Tensor:
 def rich(model: EditableModel) -> EditableModel:
     """The model with three directions: one with everything, one plain, one with images."""
     first, second = model.directions
-    third = Direction("third", (0.0, 0.0, 0.0, 1.0), -1.0, 1.0, thumbnails=images(9))
+    third = Direction("third", (0.0, 0.0, 0.0, 1.0), -1.0, 1.0, thumbnails=images(9), scale=SCALE)
     quality = DirectionQuality(monotone=0.875, consistency=-0.25)
     full = replace(first, quality=quality, path=BEND, thumbnails=images(7))
     return replace(model, directions=(full, second, third))
@@ -55,7 +57,7 @@ def test_everything_comes_back(tiny_model: EditableModel, rich_file: Path, read:
         assert (after.thumbnails is None) == (before.thumbnails is None)
         if before.thumbnails is not None:
             assert torch.equal(after.thumbnails, before.thumbnails)
-    assert found[0].path == BEND
+    assert found[0].path == BEND and found[2].scale == SCALE
     assert found[0].quality == DirectionQuality(monotone=0.875, consistency=-0.25)
 
 
@@ -164,6 +166,12 @@ def tensor(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
         (entry(0, path_amounts=[-2.0, "a", 2.0]), "invalid direction 0"),
         (entry(0, path_amounts=[-2.0, 0.0]), "of another shape: directions.paths has"),
         (entry(1, path_amounts=[-1.0, 0.0]), "of another shape: directions.paths has"),
+        (entry(2, scale=7), "invalid direction 2"),
+        (entry(2, scale=[[0.0, 1.0]]), "invalid direction 2"),
+        (entry(2, scale=[[-1.0, 0.0], [0.0, 1.0]]), "does not pass through 0"),
+        (entry(2, scale=[[0.0, 1.0], [0.0, -1.0]]), "distances of a scale do not rise"),
+        (entry(2, scale=[[0.0] * 10**5, [0.0] * 10**5]), "Give as many of each, from 2 to 65"),
+        (entry(2, scale=[[0.0, 1.0], [0.0, "x"]]), "invalid direction 2"),
         (entry(0, thumbnails=10**9), "thumbnails without 8 to 128 pixels"),
         (entry(0, thumbnails=0), "thumbnails without 8 to 128 pixels"),
         (entry(0, thumbnails=True), "thumbnails without 8 to 128 pixels"),

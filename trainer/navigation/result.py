@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from comfyui_cldis.directions.axes import axis_ranges
+from comfyui_cldis.directions.even import draws_previews, even_directions
 from comfyui_cldis.directions.ranking import rank_vectors
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
@@ -90,6 +91,8 @@ def with_basis(
     navigation = {"finder": basis.finder, **facts, **basis.facts}
     recorded = replace(model.facts, navigation=navigation)
     found_model = replace(model, directions=directions, facts=recorded)
+    if draws_previews(model):
+        found_model = even_directions(found_model, bases)
     return measure_directions(found_model, bases, on_direction)
 
 
