@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,7 @@ from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .checkpoint import load_state, save_state
 from .distributed import Mean, memory_format, open_accelerator, part_of_batch
 from .ema import POWER_GAMMA, WeightAverage
-from .feedback import (
-    FeedbackState,
-    Signals,
-    build_feedback,
-    draw_usage,
-    measure_losses,
-    signals,
-    usage_of,
-)
+from .feedback import FeedbackState, UsageMeter, build_feedback, signals
 from .feedback.state import observe_loss, observe_usage
 from .objectives import build_objective
 from .optimizer import DIFFUSION, match_layout, open_optimizer, set_rates
@@ -43,7 +36,6 @@ from .signals import stop_on_signals
 from .step import Draws, Losses, TrainingLosses, draw
 
 STATE_VERSION = 3
-USAGE_STRIDE = 4  # every fourth image of a batch is measured
 DISTILLATION_WARMUP = 0.05  # share of the run over which the weight of L_dt grows from 0
 
 
@@ -139,6 +131,9 @@ class Trainer:
         self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
         self.control = controller.start(config.loop, self.capacity_course(0.0))
         self.heard = FeedbackState()
+        self.meter = UsageMeter(
+            config, self.networks, self.schedule, self.accelerator, self.mean, self.part_size
+        )
         self.run_schedule = run_schedule.start(config)
         self.step = 0
         self.has_other_images = False  # than the state that was loaded
@@ -259,7 +254,9 @@ class Trainer:
         if not copilot_only:
             self.heard = observe_loss(self.heard, float(losses.diffusion))
             if self.step % config.feedback.usage_every_steps == 0:
-                self._measure_usage(losses.kl.tolist())
+                usage = self.meter.measure(partial(self.batch, self.step - 1), self.step)
+                decay = config.feedback.usage_decay
+                self.heard = observe_usage(self.heard, decay, usage, losses.kl.tolist())
         if self.step % loop.control_every_steps == 0:
             capacity = self.capacity_course(self.run_schedule.progress(self.step))
             self.control = replace(self.control, capacity=capacity)
@@ -291,11 +288,11 @@ class Trainer:
         """Compute the gradients of this step's batch; return its losses, means over all of it."""
         config, loop = self.config, self.config.loop
         draws = self._draw(update)
-        grown = min(1.0, self.run_schedule.progress(self.step) / DISTILLATION_WARMUP)
-        weight = loop.distillation_weight * grown
+        progress = self.run_schedule.progress(self.step)
+        weight = loop.distillation_weight * min(1.0, progress / DISTILLATION_WARMUP)
         settings = [self.control.kl_weight, self.control.capacity, weight]
         scalars = torch.tensor(settings, device=self.device).unbind()
-        heard = self._signals()
+        heard = signals(self.heard, config, progress, self.capacity_shape).to(self.device)
         num_parts = config.accumulation_steps
         total: Losses | None = None
         for index in range(num_parts):
@@ -326,50 +323,6 @@ class Trainer:
 
     def _not_finite(self, what: str) -> NotFinite:
         return NotFinite(f"{what} is not finite at step {self.step}.")
-
-    def _signals(self) -> Signals:
-        """What the feedback tells the next update."""
-        config = self.config
-        found = signals(
-            self.heard,
-            config.feedback,
-            latent_dim=config.model.latent_dim,
-            num_values=config.model.in_channels * config.model.image_size**2,
-            copilot_updates=config.loop.copilot_updates,
-            progress=self.run_schedule.progress(self.step),
-            shape=self.capacity_shape,
-            num_timesteps=config.schedule.num_train_steps,
-        )
-        return found.to(self.device)
-
-    def _measure_usage(self, kl: Sequence[float]) -> None:
-        """Measure on every fourth image of the batch just trained on, shared by all processes."""
-        config, model = self.config, self.config.model
-        chosen = np.arange(0, config.batch_size, USAGE_STRIDE)
-        shape = (model.in_channels, model.image_size, model.image_size)
-        draws = draw_usage(
-            len(chosen),
-            shape,
-            config.schedule.num_train_steps,
-            step_generator(config.seed, self.step, stream=1),
-        )
-        with torch.no_grad(), self.accelerator.autocast():
-            images = self.batch(self.step - 1, chosen)
-            codes = self.networks.encode_semantic(images).mu
-        sums = torch.zeros(model.latent_dim + 1, device=self.device)
-        num_processes = self.accelerator.num_processes
-        for begin in range(0, len(chosen), self.part_size * num_processes):
-            first = begin + self.accelerator.process_index * self.part_size
-            part = slice(first, first + self.part_size)
-            if first >= len(chosen):
-                continue
-            with self.accelerator.autocast():
-                sums += measure_losses(
-                    self.networks, self.schedule, images[part], codes, first, draws.part(part)
-                )
-        losses = self.mean(sums) * num_processes / len(chosen)
-        usage = usage_of(losses.tolist(), int(np.prod(shape)))
-        self.heard = observe_usage(self.heard, config.feedback.usage_decay, usage, kl)
 
     # -- the loop ------------------------------------------------------------------------------
 

@@ -2,18 +2,15 @@
 
 from .build import build_feedback
 from .interface import Feedback, Signals, neutral
+from .meter import UsageMeter
 from .state import FeedbackState, signals
-from .usage import UsageDraws, draw_usage, measure_losses, usage_of
 
 __all__ = [
     "Feedback",
     "FeedbackState",
     "Signals",
-    "UsageDraws",
+    "UsageMeter",
     "build_feedback",
-    "draw_usage",
-    "measure_losses",
     "neutral",
     "signals",
-    "usage_of",
 ]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...config.feedback import FeedbackConfig
+from ...config.settings import TrainConfig
 from .gradient import gradient_gain
-from .interface import Signals
+from .interface import Signals, neutral
 from .per_dimension import kl_weights
 from .per_timestep import last_timesteps
 from .usage import used_share
@@ -57,31 +57,26 @@ def observe_usage(
     return replace(state, usage=average(state.usage, usage), kl=average(state.kl, kl))
 
 
-def signals(
-    state: FeedbackState,
-    config: FeedbackConfig,
-    *,
-    latent_dim: int,
-    num_values: int,
-    copilot_updates: int,
-    progress: float,
-    shape: Tensor,
-    num_timesteps: int,
-) -> Signals:
+def signals(state: FeedbackState, config: TrainConfig, progress: float, shape: Tensor) -> Signals:
     """What the next step is told; neutral for the parts that are off or not measured yet.
 
     Args:
-        num_values: D, values of an image.
         progress: of the run, in [0, 1].
         shape: C_t / C, see `per_timestep.last_timesteps`.
     """
-    grown = min(1.0, progress / config.warmup) if config.warmup else 1.0
-    gain = config.gain * grown
-    if "gradient" in config.parts:
-        gain *= gradient_gain(state.diffusion, num_values, copilot_updates)
-    weights, last = [1.0] * latent_dim, [num_timesteps - 1] * latent_dim
-    if "per_dimension" in config.parts and state.usage:
-        weights = kl_weights(state.usage, state.kl, config.exponent, config.largest_weight)
-    if "per_timestep" in config.parts and state.usage:
-        last = last_timesteps(state.kl, shape, num_timesteps)
-    return Signals(torch.tensor(gain), torch.tensor(weights), torch.tensor(last))
+    feedback, model = config.feedback, config.model
+    told = neutral(model.latent_dim, config.schedule.num_train_steps)
+    gain = feedback.gain * (min(1.0, progress / feedback.warmup) if feedback.warmup else 1.0)
+    if "gradient" in feedback.parts:
+        num_values = model.in_channels * model.image_size**2
+        gain *= gradient_gain(state.diffusion, num_values, config.loop.copilot_updates)
+    told = told._replace(gain=torch.tensor(gain))
+    if not state.usage:
+        return told
+    if "per_dimension" in feedback.parts:
+        found = kl_weights(state.usage, state.kl, feedback.exponent, feedback.largest_weight)
+        told = told._replace(kl_weights=torch.tensor(found))
+    if "per_timestep" in feedback.parts:
+        last = last_timesteps(state.kl, shape, config.schedule.num_train_steps)
+        told = told._replace(last_timesteps=torch.tensor(last))
+    return told

@@ -1,7 +1,7 @@
 """The feedback: what it passes to the co-pilot, and by how much."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -199,20 +199,22 @@ def test_second_decoder_is_trained_by_all_updates_and_heard_in_the_shared_ones(n
 
 
 def test_signals_follow_the_state():
-    config = FeedbackConfig(parts=("gradient", "per_dimension", "per_timestep"), warmup=0.1)
-    given = dict(latent_dim=3, num_values=3072, copilot_updates=5, shape=SHAPE, num_timesteps=1000)
-    fresh = signals(FeedbackState(), config, progress=1.0, **given)
-    assert float(fresh.gain) == 0 and fresh.kl_weights.tolist() == [1, 1, 1]
+    parts = ["gradient", "per_dimension", "per_timestep"]
+    config = TINY.with_values(
+        {"feedback.parts": parts, "feedback.warmup": 0.1, "loop.copilot_updates": 5}
+    )
+    fresh = signals(FeedbackState(), config, 1.0, SHAPE)
+    assert float(fresh.gain) == 0 and fresh.kl_weights.tolist() == [1] * 8
     state = observe_loss(observe_loss(FeedbackState(), 0.2), 0.1)
     assert state.diffusion == pytest.approx(0.19)
     state = observe_usage(state, 0.5, [10.0, 40.0, 160.0], [1.0, 1.0, 1.0])
     state = observe_usage(state, 0.5, [20.0, 40.0, 160.0], [1.0, 3.0, 1.0])
     assert state.usage == (15.0, 40.0, 160.0) and state.kl == (1.0, 2.0, 1.0)
-    half = signals(state, config, progress=0.05, **given)
+    half = signals(state, config, 0.05, SHAPE)
     assert float(half.gain) == pytest.approx(0.5 * gradient_gain(0.19, 3072, 5))
     assert half.kl_weights[0] > half.kl_weights[2] and half.last_timesteps[1] == 999
-    control = replace(config, parts=("second_decoder",))
-    assert float(signals(state, control, progress=1.0, **given).gain) == 1.0
+    control = config.with_values({"feedback.parts": ["second_decoder"]})
+    assert float(signals(state, control, 1.0, SHAPE).gain) == 1.0
     assert FeedbackState(**asdict(state)) == state
 
 

@@ -1,0 +1,76 @@
+"""Measures the usage in the course of a run, over all its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from comfyui_cldis.diffusion.schedule import NoiseSchedule
+from comfyui_cldis.model import DiffusionAutoencoder
+
+from ...config.settings import TrainConfig
+from ..batches import step_generator
+from ..distributed import Mean
+from .usage import draw_usage, measure_losses, usage_of
+
+STRIDE = 4  # every fourth image of a batch is measured
+STREAM = 1  # of a step's random numbers
+
+
+class UsageMeter:
+    """Usage on a quarter of a batch, which the processes of a run share.
+
+    Args:
+        part_size: images that a process computes at a time.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        networks: DiffusionAutoencoder,
+        schedule: NoiseSchedule,
+        accelerator: Accelerator,
+        mean: Mean,
+        part_size: int,
+    ) -> None:
+        self.config = config
+        self.networks = networks
+        self.schedule = schedule
+        self.accelerator = accelerator
+        self.mean = mean
+        self.part_size = part_size
+
+    @torch.no_grad()
+    def measure(self, images_of: Callable[[np.ndarray], Tensor], step: int) -> list[float]:
+        """(N,) nats, see `usage`.
+
+        Args:
+            images_of: some items of the step's batch, (b, C, S, S).
+        """
+        config, accelerator = self.config, self.accelerator
+        chosen = np.arange(0, config.batch_size, STRIDE)
+        images = images_of(chosen)
+        draws = draw_usage(
+            len(chosen),
+            images.shape[1:],
+            config.schedule.num_train_steps,
+            step_generator(config.seed, step, STREAM),
+        )
+        with accelerator.autocast():
+            codes = self.networks.encode_semantic(images).mu
+        sums = torch.zeros(codes.shape[1] + 1, device=images.device)
+        for begin in range(0, len(chosen), self.part_size * accelerator.num_processes):
+            first = begin + accelerator.process_index * self.part_size
+            if first >= len(chosen):
+                continue
+            part = slice(first, first + self.part_size)
+            with accelerator.autocast():
+                sums += measure_losses(
+                    self.networks, self.schedule, images[part], codes, first, draws.part(part)
+                )
+        losses = self.mean(sums) * accelerator.num_processes / len(chosen)
+        return usage_of(losses.tolist(), images[0].numel())
