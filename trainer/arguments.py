@@ -20,7 +20,19 @@ PRESETS = sorted(
     path.stem for path in (Path(__file__).parent / "config" / "presets").glob("*.toml")
 )
 SOURCES = FACTOR_NAMES  # every procedural set can be trained on
-FINDERS = ("axes", "pca", "varimax", "ica", "weights", "jacobian", "learned", "flow")
+FINDERS = (
+    "axes",
+    "pca",
+    "varimax",
+    "ica",
+    "sparse",
+    "joint",
+    "weights",
+    "jacobian",
+    "learned",
+    "flow",
+    "auto",
+)
 STEPPED, STEPS = ("learned", "flow"), 300
 VIEWS = ("x0_hat", "preview")
 
@@ -131,7 +143,7 @@ def _add_navigate(parser: argparse.ArgumentParser) -> None:
         type=expand,
         metavar="PATH|NAME",
         help="images like those the model was trained on; without it the model draws some, "
-        "which is too little for pca, varimax and ica",
+        "which is too little for pca, varimax, ica, sparse, joint and auto",
     )
     parser.add_argument(
         "--finder", default="axes", metavar="NAME", help=f"one of {', '.join(FINDERS)}"

@@ -129,14 +129,17 @@ def navigated(
 
     A model in which there is nothing to find is exported without directions, which is logged.
     """
-    from .navigation import ModelSpace, NavigationSettings, find
+    from .navigation import ModelSpace, NavigationSettings, Watch, find
+    from .navigation.progress import on_bar
     from .navigation.result import visible_directions
 
     log(f"Looking for directions with the finder {config.directions}.")
     space = ModelSpace.of_data(model, images)
     facts: dict[str, Any] = {"finder": config.directions, "seed": config.seed}
     try:
-        basis = find(space, NavigationSettings(finder=config.directions), config.seed)
+        with tqdm(desc=f"finder {config.directions}", unit="step") as bar:
+            found_with = NavigationSettings(finder=config.directions)
+            basis = find(space, found_with, config.seed, Watch(on_bar(bar)))
     except ValueError as error:
         log(f"{error} The model has no directions; the rest of it is complete.")
         return (), facts

@@ -29,7 +29,19 @@ CapacityCourse = Literal["ramp", "schedule", "fixed"]
 Bottleneck = Literal["controller", "distance", "constant"]
 Precision = Literal["fp32", "bf16"]
 AverageProfile = Literal["constant", "power"]
-Finder = Literal["axes", "pca", "varimax", "ica", "weights", "jacobian", "learned", "flow"]
+Finder = Literal[
+    "axes",
+    "pca",
+    "varimax",
+    "ica",
+    "sparse",
+    "joint",
+    "weights",
+    "jacobian",
+    "learned",
+    "flow",
+    "auto",
+]
 
 
 def _one_of(name: str, value: object, allowed: Any) -> None:

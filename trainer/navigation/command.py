@@ -23,8 +23,9 @@ from ..model_quality import EVALUATION_BASES, INVERSION_STEPS
 from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
 from . import STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
+from .progress import on_bar
 from .result import with_basis
-from .search import check_images, check_packages
+from .search import REPORTING, check_images, check_packages
 from .space import SPREAD_IMAGES
 
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
@@ -147,15 +148,9 @@ def open_space(
 def find_with_progress(
     space: ModelSpace, settings: NavigationSettings, seed: int, folder: Path | None
 ) -> Basis:
-    """`find`, with a progress line for finders that take steps; signals stop it after a step."""
-    if settings.finder not in STEPPED:
+    """`find`, with a progress line for finders that report; signals stop it after a step."""
+    if settings.finder not in REPORTING:
         return find(space, settings, seed)
-    with tqdm(total=settings.steps, desc=settings.finder, unit="step") as bar:
-
-        def on_step(done: int, total: int, figures: dict[str, float]) -> None:
-            bar.update(done - bar.n)
-            bar.set_postfix({name: f"{value:.3g}" for name, value in figures.items()})
-
-        with stop_on_signals() as stop:
-            watch = Watch(on_step, lambda: stop.requested, folder)
-            return find(space, settings, seed, watch)
+    with tqdm(desc=settings.finder, unit="step") as bar, stop_on_signals() as stop:
+        watch = Watch(on_bar(bar), lambda: stop.requested, folder)
+        return find(space, settings, seed, watch)

@@ -6,7 +6,7 @@ Kaiser 1958 for varimax; Hyvärinen 1999 (FastICA, symmetric, tanh) for independ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,17 +54,39 @@ def independent(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
     `smallest_angle_degrees` is the least angle between two of them. The search starts at the
     varimax answer, so that a Gaussian code is not turned by chance.
     """
-    rows, facts = principal(codes, count)
-    centred = codes.double() - codes.double().mean(0)
-    scale = (centred @ rows.T).std(0)
-    white = centred @ rows.T / scale  # (n, K)
-    unmixing, rounds = fast_ica(white, varimax_rotation(rows.T).T)
-    mixing = unmixing @ (scale[:, None] * rows)
+    white = whiten(codes, count)
+    unmixing, rounds = fast_ica(white.codes, white.start)
+    mixing = unmixing @ white.mixing
     mixing = mixing / mixing.norm(dim=1, keepdim=True)
-    return mixing, facts | {
+    return mixing, white.facts | {
         "rounds": rounds,
         "smallest_angle_degrees": round(smallest_angle(mixing), 2),
     }
+
+
+class White(NamedTuple):
+    """Codes along their first K principal components, each of variance 1.
+
+    Attributes:
+        codes: (n, K), of mean 0.
+        mixing: (K, M), what one unit of each adds to the code.
+        start: rotation (K, K) of the varimax answer; with K = M, `start @ mixing` are the steps
+            of white codes that are nearest to the axes.
+        facts: as of `principal`.
+    """
+
+    codes: Tensor
+    mixing: Tensor
+    start: Tensor
+    facts: dict[str, Any]
+
+
+def whiten(codes: Tensor, count: int) -> White:
+    """Codes (n, M) without correlation, in `count` = K dimensions, and the way back."""
+    rows, facts = principal(codes, count)
+    centred = codes.double() - codes.double().mean(0)
+    scale = (centred @ rows.T).std(0)
+    return White(centred @ rows.T / scale, scale[:, None] * rows, varimax_rotation(rows.T).T, facts)
 
 
 def smallest_angle(rows: Tensor) -> float:

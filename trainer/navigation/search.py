@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from comfyui_cldis.tracking.flow import flow_method
+
 from .active import Active, active_dimensions
+from .auto import best_of
 from .basis import Basis, place
 from .jacobian import jacobian_directions
+from .joint import WEIGHT, joint_directions
 from .learned import LearnedSearch
 from .paths import bends, spread
 from .pca import independent, num_distinct, principal, varimax
 from .progress import Watch
-from .settings import NavigationSettings
+from .settings import STEPPED, NavigationSettings
 from .space import Space
 from .weights import weight_directions
 
 OF_IMAGES = {"pca": principal, "varimax": varimax, "ica": independent}
+WEIGHTS = {"sparse": 0.0, "joint": WEIGHT}  # of independence
+NEED_IMAGES = (*OF_IMAGES, *WEIGHTS, "auto")
+REPORTING = (*STEPPED, *WEIGHTS, "auto")  # finders that tell of their progress
 ENOUGH_CODES = 10  # images per active dimension that a covariance needs
 
 
@@ -35,9 +43,18 @@ def find(
             such dimensions, or codes that the finder cannot use.
         KeyboardInterrupt: `watch` asked to stop.
     """
+    watch = watch or Watch()
+    check_images(settings.finder, space.from_images)
+    if settings.finder == "auto":
+        return best_of(space, settings, seed, watch, partial(_find, space, seed=seed))
+    return _find(space, settings, watch, seed)
+
+
+def _find(space: Space, settings: NavigationSettings, watch: Watch, seed: int) -> Basis:
+    """Directions by one finder."""
     active = active_dimensions(space, seed)
     count = _count(settings, active)
-    rows, facts, paths = _search(space, settings, active, count, seed, watch or Watch())
+    rows, facts, paths = _search(space, settings, active, count, seed, watch)
     vectors = place(rows, active.dimensions, space.codes.shape[1])
     facts = {"active_dimensions": active.dimensions.tolist(), **facts}
     if paths is None:
@@ -65,13 +82,17 @@ def _search(
     finder = settings.finder
     if finder == "axes":
         return torch.eye(len(dimensions))[:count], {}, None
-    if finder in OF_IMAGES:
+    if finder in NEED_IMAGES:
         codes = space.spread[:, dimensions.to(space.spread.device)].cpu()
-        check_images(finder, space.from_images)
         _check_spread(finder, codes)
+        size = min(len(dimensions), num_distinct(codes))
         if not settings.directions:
-            count = min(count, num_distinct(codes))
-        return *OF_IMAGES[finder](codes, count), None
+            count = min(count, size)
+        if finder in OF_IMAGES:
+            return *OF_IMAGES[finder](codes, count), None
+        size = max(size, count)
+        weight = WEIGHTS[finder]
+        return *joint_directions(space, active, codes, size, count, seed, weight, watch), None
     if finder == "weights":
         return *weight_directions(space, dimensions, count), None
     if finder == "jacobian":
@@ -92,13 +113,15 @@ def _count(settings: NavigationSettings, active: Active) -> int:
 
 def check_packages(finder: str) -> None:
     """Raises: ModuleNotFoundError, before hours of work, for a finder whose package is missing."""
-    if finder == "ica":
+    if finder in ("ica", "auto"):
         import sklearn  # noqa: F401
+    if finder in (*WEIGHTS, "auto"):
+        flow_method("dis")
 
 
 def check_images(finder: str, are_given: bool) -> None:
     """Raises: ValueError for a finder that looks at the codes of images, without any."""
-    if finder in OF_IMAGES and not are_given:
+    if finder in NEED_IMAGES and not are_given:
         raise ValueError(
             f"The finder '{finder}' looks at how the codes of images are spread, and there are no "
             "images. Give a folder of some."

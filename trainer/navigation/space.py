@@ -18,6 +18,7 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode
 from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.layers import ResBlock
+from comfyui_cldis.tracking import TrackingSettings, track, track_renderer
 
 from ..data import Images
 from ..data.evenly import evenly
@@ -30,6 +31,7 @@ EARLIEST, LATEST = 0.5, 0.9  # noise levels of one-step images, as shares of T
 LEAST_SIGNAL = 0.02  # alpha_bar below which one evaluation says too little about the image
 DRAWING_STEPS = 10  # DDIM steps of base images that are drawn for want of given ones
 
+OnProgress = Callable[[str, float], object]  # as of `tracking.track`
 Scene = Callable[[Tensor], Tensor]
 """Codes (P * J, N), item-major, of P items -> images (P * J, C, S, S); all else is fixed."""
 
@@ -58,6 +60,19 @@ class Space(Protocol):
         """(b, N) -> (b, F): what the code's weights hand to the rest of the decoder.
 
         Raises: ValueError when there are no such weights.
+        """
+        ...
+
+    def separation(
+        self, vectors: Tensor, items: Tensor, seed: int, on_progress: OnProgress
+    ) -> float:
+        """Content tracking's score without A, in [0, 1], of directions (K, N) on base items (P,).
+
+        Images are drawn in full. An exception raised in `on_progress` cancels.
+
+        Raises:
+            ValueError: images that content tracking cannot measure.
+            ModuleNotFoundError: OpenCV is not installed.
         """
         ...
 
@@ -194,6 +209,15 @@ class ModelSpace:
             )
         return torch.cat(parts, dim=1).float()
 
+    def separation(
+        self, vectors: Tensor, items: Tensor, seed: int, on_progress: OnProgress
+    ) -> float:
+        """See `Space`; every item's noise is its image's own."""
+        images, settings = self.images[items.to(self.images.device)].cpu(), _comparing(len(items))
+        return track(
+            self.model, images, settings, seed, vectors=_named(vectors), on_progress=on_progress
+        ).separation
+
 
 @torch.no_grad()
 def _encode(model: EditableModel, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor | None]:
@@ -208,6 +232,15 @@ def _encode(model: EditableModel, batches: Iterable[Tensor]) -> tuple[Tensor, Te
     residuals = [posterior.residual for posterior in found if posterior.residual is not None]
     residual = torch.cat(residuals) if residuals else None
     return (codes - statistics.mean) / statistics.std, residual
+
+
+def _comparing(num_bases: int) -> TrackingSettings:
+    """Settings that compare directions of one model, for which A is the same."""
+    return TrackingSettings(num_bases=num_bases, num_coverage=0)
+
+
+def _named(vectors: Tensor) -> dict[str, list[float]]:
+    return {str(index): vector for index, vector in enumerate(vectors.tolist())}
 
 
 def _batched(indices: np.ndarray) -> list[np.ndarray]:
@@ -235,3 +268,12 @@ class RendererSpace:
     def conditions(self, codes: Tensor) -> Tensor:
         """The renderer itself, as one layer."""
         return self.render(codes).flatten(1)
+
+    def separation(
+        self, vectors: Tensor, items: Tensor, seed: int, on_progress: OnProgress
+    ) -> float:
+        """See `Space`."""
+        codes, settings = self.codes[items], _comparing(len(items))
+        return track_renderer(
+            self.render, codes, settings, seed, vectors=_named(vectors), on_progress=on_progress
+        ).separation

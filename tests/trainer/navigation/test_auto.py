@@ -1,0 +1,60 @@
+"""The finder that tries several and keeps the best."""
+
+import pytest
+import torch
+
+from comfyui_cldis.tracking import STAGES
+from trainer.navigation import NavigationSettings, Watch, find
+from trainer.navigation.auto import CANDIDATES, HELD_OUT, held_out
+from trainer.navigation.joint import BASE_ITEMS
+
+AUTO = NavigationSettings(finder="auto")
+
+
+def test_the_best_by_content_tracking_is_kept_and_all_scores_are_told(
+    mixed_space, factor_rows, agreement
+):
+    space = mixed_space(40.0, "gaussian")  # where independence says nothing and axes are mixed
+    steps: list[tuple[int, int]] = []
+
+    def on_step(done: int, total: int, figures: dict[str, float]) -> None:
+        steps.append((done, total))
+
+    with pytest.warns(UserWarning, match="FastICA did not converge"):
+        found = find(space, AUTO, seed=1, watch=Watch(on_step))
+    scores = found.facts["separation"]
+    assert tuple(scores) == CANDIDATES == ("axes", "ica", "joint")
+    assert found.finder == "auto" and found.facts["chosen"] == max(scores, key=scores.__getitem__)
+    assert found.facts["chosen"] == "joint" and scores["joint"] > scores["axes"] + 0.1
+    joint = find(space, NavigationSettings(finder="joint"), seed=1)
+    assert torch.equal(found.vectors, joint.vectors)
+    assert found.facts["effects_left"] == joint.facts["effects_left"]
+    assert agreement(found.vectors, factor_rows(40.0)) > 0.98
+    total = 3 * len(STAGES)
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+    assert steps[-1] == (total, total)
+
+
+def test_axes_stay_where_they_are_the_factors(mixed_space):
+    found = find(mixed_space(0.0), AUTO)
+    assert float(found.vectors.abs().amax(1).min()) > 0.99
+
+
+def test_a_stop_is_obeyed(mixed_space):
+    asked: list[int] = []
+
+    def should_stop() -> bool:
+        asked.append(1)
+        return len(asked) == 4
+
+    with pytest.raises(KeyboardInterrupt):
+        find(mixed_space(40.0), AUTO, watch=Watch(should_stop=should_stop))
+    assert len(asked) == 4
+
+
+def test_images_are_held_out():
+    for count in (BASE_ITEMS + HELD_OUT, 100, 1024):
+        items = held_out(count)
+        assert len(set(items.tolist())) == HELD_OUT and int(items.max()) < count
+    with pytest.raises(ValueError, match="got 35 images, .* Give at least 36"):
+        held_out(35)
