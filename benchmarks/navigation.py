@@ -1,6 +1,6 @@
-"""Which finder of directions to use? All of them on one model, scored with and without labels.
+"""Which finder of directions to use? All of them on each model, scored with and without labels.
 
-    python -m benchmarks.navigation MODEL [--data shapes3d-equivalent] [--steps 300] [--view NAME]
+    python -m benchmarks.navigation MODEL ... [--data shapes3d-equivalent] [--steps 300]
 
 For each finder: DCI and MIG of the codes projected on its directions (labels; 2,000 images, fast
 protocol), the share of unseen moves that a predictor names, the similarity of effects, and the
@@ -9,6 +9,9 @@ dimensions. `flow` are the orthonormal vectors nearest to the curves' mean first
 the sliders that the model file gets: their DCI and MIG are of the amounts at which they together
 come nearest to a code, their accuracy and similarity those of the curves that each code has.
 With --steps 0 nothing is trained: `learned`, `flow`, accuracy and similarity are left out.
+With --copilot the codes are those of the co-pilot, which draws them too, for runs without a trained
+diffusion branch: nothing is trained and there is no content tracking. `auto` has no row: it is told
+which of its candidates has the highest separation on images that none has seen.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from comfyui_cldis.checkpoint import load_checkpoint
@@ -28,16 +32,17 @@ from comfyui_cldis.datasets.space import sample_factors
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.metrics import evaluate, from_arrays
 from comfyui_cldis.tracking import FAST, track
-from trainer.navigation import ModelSpace, NavigationSettings, find
+from trainer.navigation import ModelSpace, NavigationSettings, RendererSpace, find
 from trainer.navigation.active import active_dimensions
 from trainer.navigation.basis import Basis, place
 from trainer.navigation.learned import LearnedSearch
 from trainer.navigation.paths import slider_amounts
 from trainer.navigation.progress import Watch
 from trainer.navigation.rotation import Fixed
+from trainer.navigation.space import BATCH
 from trainer.training.batches import to_tensor
 
-CLOSED = ("pca", "varimax", "ica", "weights", "jacobian")
+CLOSED = ("pca", "varimax", "ica", "sparse", "joint", "weights", "jacobian")
 PATHS = "flow paths"
 ORDER = ("axes", *CLOSED, "learned", "flow", PATHS, "random")
 LABELS = ("dci_disentanglement", "dci_completeness", "mig")
@@ -53,8 +58,17 @@ def labelled(model: EditableModel, data: str) -> tuple[Tensor, np.ndarray]:
     return to_tensor(source.images(factors)), factors
 
 
+@torch.no_grad()
+def copilot_space(model: EditableModel, images: Tensor) -> RendererSpace:
+    """The co-pilot's own codes of images, in their standard deviations, drawn by the co-pilot."""
+    copilot = model.networks.copilot
+    codes = torch.cat([copilot.encode(copilot.resize(part)).mu for part in images.split(BATCH)])
+    mean, std = codes.mean(0), codes.std(0)
+    return RendererSpace(lambda u: copilot.decode(mean + std * u).float(), (codes - mean) / std)
+
+
 def untrained(
-    space: ModelSpace, settings: NavigationSettings, seed: int
+    space: ModelSpace | RendererSpace, settings: NavigationSettings, seed: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Directions of every finder that trains nothing, and of a random basis; and the chance."""
     active = active_dimensions(space, seed)
@@ -98,22 +112,38 @@ def _report(done: int, total: int, figures: dict[str, float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     parser.add_argument("--data", default="shapes3d-equivalent")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--view", default="preview")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-tracking", action="store_true")
+    parser.add_argument("--copilot", action="store_true")
     options = parser.parse_args()
-    model = load_checkpoint(options.model)
-    images, factors = labelled(model, options.data)
-    space = ModelSpace.of_images(model, images, view=options.view)
+    drawn: dict[int, tuple[Tensor, np.ndarray]] = {}
+    for path in options.models:
+        model = load_checkpoint(path)
+        size = model.networks.config.image_size
+        if size not in drawn:
+            drawn[size] = labelled(model, options.data)
+        print(path)
+        compare(model, *drawn[size], options)
+
+
+def compare(
+    model: EditableModel, images: Tensor, factors: np.ndarray, options: argparse.Namespace
+) -> None:
+    """Print the table of one model."""
+    if options.copilot:
+        space = copilot_space(model, images)
+    else:
+        space = ModelSpace.of_images(model, images, view=options.view)
     settings = NavigationSettings(
         finder="learned", steps=options.steps or NavigationSettings().steps, view=options.view
     )
     found, facts = untrained(space, settings, options.seed)
     rows: dict[str, Basis] = {}
-    if options.steps:
+    if options.steps and isinstance(space, ModelSpace):
         more, facts, curved = trained(space, settings, options.seed, found)
         found |= more
         rows[PATHS] = curved
@@ -129,7 +159,7 @@ def main() -> None:
         scores = evaluate(from_arrays(amounts, factors), ("dci", "mig"), fast=True)
         cells = [f"{scores[key]:.3f}" for key in LABELS]
         cells += [_cell(facts.get(key, {}).get(name)) for key in ("accuracy", "similarity")]
-        if options.no_tracking or name == PATHS:  # tracking moves along vectors
+        if options.no_tracking or options.copilot or name == PATHS:  # tracking moves along vectors
             cells += ["-", "-"]
         else:
             named = {str(index): row for index, row in enumerate(vectors.tolist())}
@@ -137,6 +167,9 @@ def main() -> None:
             cells += [_cell(score.cts), _cell(score.purity)]
         rotation_deg = vectors.abs().amax(1).clamp(max=1).acos().rad2deg().max()
         print(f"| {name} | " + " | ".join(cells) + f" | {float(rotation_deg):.0f} |", flush=True)
+    if not options.no_tracking and not options.copilot:
+        chosen = find(space, NavigationSettings(finder="auto", view=options.view), options.seed)
+        print(f"auto chose {chosen.facts['chosen']}: separation {chosen.facts['separation']}")
 
 
 def _cell(value: float | None) -> str:
