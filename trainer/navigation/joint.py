@@ -15,6 +15,7 @@ contrast ln cosh, Jacobi for the plane rotations; that both are minimised togeth
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +25,7 @@ from ..data.evenly import evenly
 from ..training.batches import step_generator
 from .active import Active
 from .effects import axis_effects
-from .pca import smallest_angle, whiten
+from .pca import White, smallest_angle, whiten
 from .progress import Watch
 from .rotation import random_rows
 from .space import Space
@@ -93,18 +94,7 @@ def joint_directions(
     items = torch.from_numpy(evenly(len(space.codes), BASE_ITEMS))
     effects = axis_effects(space, active.dimensions, items, seed, report)
     white = whiten(codes, size)
-    unscaled = white.start @ white.mixing @ effects
-    scaled = unscaled * size / unscaled.abs().sum()
-    first = Turned(white.start, white.start @ white.codes.T, scaled)
-    generator = step_generator(seed, 0, STREAM)
-    best, least, sweeps = first, math.inf, 0
-    for start in range(STARTS):
-        turn = torch.eye(size) if start == 0 else random_rows(size, size, generator)
-        found, taken = settle(first.by(turn.double()), weight)
-        value = objective(found, weight)
-        if value < least - LEAST_GAIN:
-            best, least, sweeps = found, value, taken
-        report()
+    best, sweeps = _best_rotation(white, effects, seed, weight, report)
     strength = best.effects.square().sum(1)
     order = strength.argsort(descending=True, stable=True)[:count]
     rows = best.rotation[order] @ white.mixing
@@ -115,6 +105,29 @@ def joint_directions(
         "contrast": [round(value, 4) for value in _contrast(best.codes[order]).tolist()],
         "smallest_angle_degrees": round(smallest_angle(rows), 2),
     }
+
+
+def _best_rotation(
+    white: White, effects: Tensor, seed: int, weight: float, on_start: Callable[[], object]
+) -> tuple[Turned, int]:
+    """The best of several starts, the first of which is no rotation, and its sweeps.
+
+    Args:
+        effects: (M, F), of the dimensions that `white.mixing` (K, M) leads to.
+    """
+    size = len(white.mixing)
+    unscaled = white.start @ white.mixing @ effects
+    scaled = unscaled * size / unscaled.abs().sum()
+    first = Turned(white.start, white.start @ white.codes.T, scaled)
+    generator = step_generator(seed, 0, STREAM)
+    best, sweeps = settle(first, weight)
+    on_start()
+    for _ in range(STARTS - 1):
+        found, taken = settle(first.by(random_rows(size, size, generator).double()), weight)
+        if objective(found, weight) < objective(best, weight) - LEAST_GAIN:
+            best, sweeps = found, taken
+        on_start()
+    return best, sweeps
 
 
 def objective(turned: Turned, weight: float) -> float:
