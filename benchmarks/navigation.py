@@ -10,7 +10,7 @@ the sliders that the model file gets: their DCI and MIG are of the amounts at wh
 come nearest to a code, their accuracy and similarity those of the curves that each code has.
 With --steps 0 nothing is trained: `learned`, `flow`, accuracy and similarity are left out.
 With --copilot the codes are those of the co-pilot, which draws them too, for runs without a trained
-diffusion branch: nothing is trained and there is no content tracking. `auto` has no row: it is told
+diffusion branch: nothing is trained, and CTS is without its part A. `auto` has no row: it is told
 which of its candidates has the highest separation on images that none has seen.
 """
 
@@ -31,7 +31,7 @@ from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.datasets.space import sample_factors
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.metrics import evaluate, from_arrays
-from comfyui_cldis.tracking import FAST, track
+from comfyui_cldis.tracking import FAST, Tracking, track, track_renderer
 from trainer.navigation import ModelSpace, NavigationSettings, RendererSpace, find
 from trainer.navigation.active import active_dimensions
 from trainer.navigation.basis import Basis, place
@@ -159,17 +159,34 @@ def compare(
         scores = evaluate(from_arrays(amounts, factors), ("dci", "mig"), fast=True)
         cells = [f"{scores[key]:.3f}" for key in LABELS]
         cells += [_cell(facts.get(key, {}).get(name)) for key in ("accuracy", "similarity")]
-        if options.no_tracking or options.copilot or name == PATHS:  # tracking moves along vectors
+        if options.no_tracking or name == PATHS:  # tracking moves along vectors
             cells += ["-", "-"]
         else:
-            named = {str(index): row for index, row in enumerate(vectors.tolist())}
-            score = track(model, images, FAST, options.seed, vectors=named)
-            cells += [_cell(score.cts), _cell(score.purity)]
+            score = tracked(model, space, images, vectors, options.seed)
+            cells += [_cell(score.separation if score.cts is None else score.cts)]
+            cells += [_cell(score.purity)]
         rotation_deg = vectors.abs().amax(1).clamp(max=1).acos().rad2deg().max()
         print(f"| {name} | " + " | ".join(cells) + f" | {float(rotation_deg):.0f} |", flush=True)
-    if not options.no_tracking and not options.copilot:
+    if not options.no_tracking:
+        began = time.perf_counter()
         chosen = find(space, NavigationSettings(finder="auto", view=options.view), options.seed)
-        print(f"auto chose {chosen.facts['chosen']}: separation {chosen.facts['separation']}")
+        seconds = time.perf_counter() - began
+        scores = chosen.facts["separation"]
+        print(f"auto chose {chosen.facts['chosen']} in {seconds:.0f} s: separation {scores}")
+
+
+def tracked(
+    model: EditableModel,
+    space: ModelSpace | RendererSpace,
+    images: Tensor,
+    vectors: Tensor,
+    seed: int,
+) -> Tracking:
+    """Content tracking of directions (K, N): with the model's images, or with the co-pilot's."""
+    named = {str(index): row for index, row in enumerate(vectors.tolist())}
+    if isinstance(space, RendererSpace):
+        return track_renderer(space.render, space.codes, FAST, seed, vectors=named)
+    return track(model, images, FAST, seed, vectors=named)
 
 
 def _cell(value: float | None) -> str:
