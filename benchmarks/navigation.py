@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,23 @@ def copilot_space(model: EditableModel, images: Tensor) -> RendererSpace:
 
 
 def untrained(
-    space: ModelSpace | RendererSpace, settings: NavigationSettings, seed: int
+    space: ModelSpace | RendererSpace,
+    settings: NavigationSettings,
+    seed: int,
+    names: Sequence[str] = CLOSED,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Directions of every finder that trains nothing, and of a random basis; and the chance."""
+    """Directions of finders that train nothing, of the axes and of a random basis; and the chance.
+
+    Args:
+        names: some of CLOSED.
+    """
     active = active_dimensions(space, seed)
     count = len(active.dimensions)
-    found = {name: find(space, NavigationSettings(finder=name), seed).vectors for name in CLOSED}
+    found = {
+        name: find(space, NavigationSettings(finder=name), seed).vectors
+        for name in CLOSED
+        if name in names
+    }
     search = LearnedSearch(space, settings, active, count, seed, found)
     codes = space.codes.shape[1]
     for name in ("axes", "random"):
@@ -119,6 +131,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-tracking", action="store_true")
     parser.add_argument("--copilot", action="store_true")
+    parser.add_argument("--finders", nargs="+", choices=[*ORDER, "auto"], default=[*ORDER, "auto"])
     options = parser.parse_args()
     drawn: dict[int, tuple[Tensor, np.ndarray]] = {}
     for path in options.models:
@@ -141,7 +154,9 @@ def compare(
     settings = NavigationSettings(
         finder="learned", steps=options.steps or NavigationSettings().steps, view=options.view
     )
-    found, facts = untrained(space, settings, options.seed)
+    found, facts = untrained(
+        space, settings, options.seed, CLOSED if options.steps else options.finders
+    )
     rows: dict[str, Basis] = {}
     if options.steps and isinstance(space, ModelSpace):
         more, facts, curved = trained(space, settings, options.seed, found)
@@ -152,7 +167,7 @@ def compare(
     print("| finder | D | C | MIG | accuracy | similarity | CTS | purity | rotation |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in ORDER:
-        if name not in rows:
+        if name not in rows or name not in options.finders:
             continue
         basis = rows[name]
         vectors, amounts = basis.vectors, slider_amounts(basis, space.codes).double().numpy()
