@@ -10,8 +10,8 @@ the sliders that the model file gets: their DCI and MIG are of the amounts at wh
 come nearest to a code, their accuracy and similarity those of the curves that each code has.
 With --steps 0 nothing is trained: `learned`, `flow`, accuracy and similarity are left out.
 With --copilot the codes are those of the co-pilot, which draws them too, for runs without a trained
-diffusion branch: nothing is trained, and CTS is without its part A. `auto` has no row: it is told
-which of its candidates has the highest separation on images that none has seen.
+diffusion branch: nothing is trained, and CTS is without its part A. --finders chooses rows. `auto`
+has no row: what it chose, and the separations of its candidates, stand below the table.
 """
 
 from __future__ import annotations
@@ -154,9 +154,8 @@ def compare(
     settings = NavigationSettings(
         finder="learned", steps=options.steps or NavigationSettings().steps, view=options.view
     )
-    found, facts = untrained(
-        space, settings, options.seed, CLOSED if options.steps else options.finders
-    )
+    names = CLOSED if options.steps else options.finders
+    found, facts = untrained(space, settings, options.seed, names)
     rows: dict[str, Basis] = {}
     if options.steps and isinstance(space, ModelSpace):
         more, facts, curved = trained(space, settings, options.seed, found)
@@ -182,7 +181,7 @@ def compare(
             cells += [_cell(score.purity)]
         rotation_deg = vectors.abs().amax(1).clamp(max=1).acos().rad2deg().max()
         print(f"| {name} | " + " | ".join(cells) + f" | {float(rotation_deg):.0f} |", flush=True)
-    if not options.no_tracking:
+    if "auto" in options.finders:
         began = time.perf_counter()
         chosen = find(space, NavigationSettings(finder="auto", view=options.view), options.seed)
         seconds = time.perf_counter() - began

@@ -130,6 +130,7 @@ def navigated(
     A model in which there is nothing to find is exported without directions, which is logged.
     """
     from .navigation import ModelSpace, NavigationSettings, Watch, find
+    from .navigation.auto import describe_choice
     from .navigation.progress import on_bar
     from .navigation.result import visible_directions
 
@@ -140,6 +141,8 @@ def navigated(
         with tqdm(desc=f"finder {config.directions}", unit="step") as bar:
             found_with = NavigationSettings(finder=config.directions)
             basis = find(space, found_with, config.seed, Watch(on_bar(bar)))
+        for sentence in describe_choice(basis):
+            log(sentence)
     except ValueError as error:
         log(f"{error} The model has no directions; the rest of it is complete.")
         return (), facts

@@ -29,36 +29,56 @@ def best_of(
     """The basis of the candidate with the highest separation; of equal ones the first.
 
     Separation is the content-tracking score without A, which is the same for all: docs/tracking.md.
-    It needs no labels. Images are decoded in full, of base items that `joint` leaves out.
+    It needs no labels. Images are decoded in full, of base items that `joint` leaves out. A
+    candidate that cannot be used here, as with too few images, is left out; the facts say why.
 
     Args:
         settings: the finder in them plays no part.
         find: a search with one finder.
 
     Raises:
-        ValueError: too few base items, or as of the candidates.
+        ValueError: as of the first candidate, the axes.
         KeyboardInterrupt: `watch` asked to stop.
     """
-    items = held_out(len(space.codes))
     total = len(CANDIDATES) * len(STAGES)
     found: dict[str, Basis] = {}
     scores: dict[str, float] = {}
+    left_out: dict[str, str] = {}
     for index, name in enumerate(CANDIDATES):
         done = index * len(STAGES)
 
         def on_progress(stage: str, fraction: float, done: int = done) -> None:
             watch.report(done + STAGES.index(stage) + int(fraction), total)
 
-        basis = find(replace(settings, finder=name), Watch(should_stop=watch.should_stop))
-        found[name] = basis
-        scores[name] = space.separation(basis.vectors, items, seed, on_progress)
-    best = max(scores, key=lambda name: scores[name])
+        try:
+            basis = find(replace(settings, finder=name), Watch(should_stop=watch.should_stop))
+            found[name] = basis
+            items = held_out(len(space.codes))
+            scores[name] = space.separation(basis.vectors, items, seed, on_progress)
+        except ValueError as error:
+            if not found:
+                raise
+            left_out[name] = str(error)
+    best = max(scores, key=lambda name: scores[name], default=CANDIDATES[0])
     facts = {
         "chosen": best,
         "separation": {name: round(score, 4) for name, score in scores.items()},
+        "left_out": left_out,
         **found[best].facts,
     }
     return replace(found[best], finder="auto", facts=facts)
+
+
+def describe_choice(basis: Basis) -> list[str]:
+    """What `best_of` chose and why, in sentences; none for the basis of another finder."""
+    if "chosen" not in basis.facts:
+        return []
+    scores = basis.facts["separation"]
+    compared = ", ".join(f"{name} {score:.3f}" for name, score in scores.items())
+    reason = f"; content tracking on held-out images gives {compared}" if scores else ""
+    sentences = [f"The finder auto chose {basis.facts['chosen']}{reason}."]
+    left_out = basis.facts["left_out"].items()
+    return sentences + [f"It could not compare {name}: {why}" for name, why in left_out]
 
 
 def held_out(count: int) -> torch.Tensor:
@@ -70,8 +90,8 @@ def held_out(count: int) -> torch.Tensor:
     least = BASE_ITEMS + HELD_OUT
     if count < least:
         raise ValueError(
-            f"The finder 'auto' got {count} images, and compares directions on {HELD_OUT} that no "
-            f"search has looked at. Give at least {least}."
+            f"The finder 'auto' got {count} images, too few to hold {HELD_OUT} out. "
+            f"Give at least {least}."
         )
     seen = set(evenly(count, BASE_ITEMS).tolist())
     rest = torch.tensor([item for item in range(count) if item not in seen])

@@ -23,6 +23,7 @@ from ..model_quality import EVALUATION_BASES, INVERSION_STEPS
 from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
 from . import STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
+from .auto import describe_choice
 from .progress import on_bar
 from .result import with_basis
 from .search import REPORTING, check_images, check_packages
@@ -70,6 +71,8 @@ def search(options: Namespace, settings: NavigationSettings, log: Callable[[str]
     log(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
     folder = options.output.with_suffix(".navigation")
     basis = find_with_progress(space, settings, options.seed, folder)
+    for sentence in describe_choice(basis):
+        log(sentence)
     shown = space.images[evenly(len(space.images), EVALUATION_BASES)].cpu()
     bases = encode(model, shown, inversion_steps=INVERSION_STEPS)
     facts = {"seed": options.seed, "images": origin}

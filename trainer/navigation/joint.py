@@ -30,9 +30,7 @@ from .progress import Watch
 from .rotation import random_rows
 from .space import Space
 
-WEIGHT = (
-    200.0  # of independence; 0 asks for sparse effects alone. docs/log/finders.md compares some
-)
+WEIGHT = 200.0  # of independence; 0 asks for sparse effects alone (docs/log/finders.md)
 BASE_ITEMS = 24
 STARTS, SWEEPS = 4, 12
 GAUSSIAN = 0.37457  # E ln cosh of a standard normal variable

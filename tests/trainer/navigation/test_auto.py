@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from comfyui_cldis.tracking import STAGES
-from trainer.navigation import NavigationSettings, Watch, find
-from trainer.navigation.auto import CANDIDATES, HELD_OUT, held_out
+from trainer.navigation import Basis, NavigationSettings, RendererSpace, Watch, find
+from trainer.navigation.auto import CANDIDATES, HELD_OUT, describe_choice, held_out
 from trainer.navigation.joint import BASE_ITEMS
 
 AUTO = NavigationSettings(finder="auto")
@@ -50,6 +50,32 @@ def test_a_stop_is_obeyed(mixed_space):
     with pytest.raises(KeyboardInterrupt):
         find(mixed_space(40.0), AUTO, watch=Watch(should_stop=should_stop))
     assert len(asked) == 4
+
+
+@pytest.mark.filterwarnings("ignore:FastICA did not converge")
+def test_candidates_that_cannot_be_used_are_left_out_with_their_reason(mixed_space):
+    few = mixed_space(40.0, count=38)  # four dimensions: 40 are needed for a covariance
+    found = find(few, AUTO)
+    assert found.facts["chosen"] == "axes" and list(found.facts["separation"]) == ["axes"]
+    assert list(found.facts["left_out"]) == ["ica", "joint"]
+    assert "got 38 images for 4 dimensions" in found.facts["left_out"]["ica"]
+    none = find(mixed_space(40.0, count=20), AUTO)
+    assert none.facts["separation"] == {} and none.facts["chosen"] == "axes"
+    first, *others = describe_choice(none)
+    assert first == "The finder auto chose axes." and len(others) == 3
+    assert "axes: The finder 'auto' got 20 images" in others[0]
+    dead = RendererSpace(lambda codes: torch.zeros(len(codes), 3, 16, 16), torch.randn(50, 4))
+    with pytest.raises(ValueError, match="No dimension of the code changes the image"):
+        find(dead, AUTO)
+
+
+def test_the_choice_is_told_in_a_sentence():
+    facts = {"chosen": "joint", "separation": {"axes": 0.3, "joint": 0.4567}, "left_out": {}}
+    assert describe_choice(Basis("auto", torch.eye(2), facts)) == [
+        "The finder auto chose joint; content tracking on held-out images gives axes 0.300, "
+        "joint 0.457."
+    ]
+    assert describe_choice(Basis("axes", torch.eye(2))) == []
 
 
 def test_images_are_held_out():
