@@ -33,6 +33,7 @@ TRAINING = {
     "accelerate": "accelerate",
     "filelock": "filelock",
     "matplotlib": "matplotlib",
+    "opencv-python-headless": "cv2",
     "psutil": "psutil",
     "rich": "rich",
     "scikit-learn": "sklearn",

@@ -127,7 +127,7 @@ def test_what_single_nodes_need(
     run("CLDIS_ModelInfo", model=loaded)
     with caplog.at_level(logging.INFO):
         packages.log_missing()
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert {record.levelname for record in caplog.records} == {"INFO"}
     assert f" needs {package}, which is not installed" in caplog.text
 
 

@@ -182,7 +182,7 @@ class TrainConfig:
     save_every_steps: int = 500
     sample_every_steps: int = 1000
     log_every_steps: int = 10
-    directions: Finder = "axes"
+    directions: Finder = "auto"
     keep_states: int = 2
     use_compile: bool = False
 

@@ -20,16 +20,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.directions.quality import AMOUNTS as MEASURED_AMOUNTS
 from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.tracking import TrackingSettings
 
 from ..assemble import BASE_IMAGES
 from ..config.settings import TrainConfig
 from ..model_quality import DIRECTION_STEPS, EVALUATION_BASES, INVERSION_STEPS
+from ..navigation.auto import CANDIDATES, HELD_OUT
 from ..report import samples
 from ..training.feedback import build_feedback, neutral
 from ..training.objectives import build_objective
 from ..training.step import TrainingLosses, draw
 from ..training.trainer import Trainer
 
+OTHER_TRACKED = 40  # images that content tracking draws for a direction beside its bases, about
 FLOAT_BYTES = 4
 COUNTED_BATCHES = (2, 4)
 STEP_FACTOR = 3  # a backward pass computes two products for each one of the forward pass
@@ -228,7 +231,8 @@ def count_end_passes(config: TrainConfig, num_evaluated: int) -> int:
     """Passes of one image through the diffusion branch after the last step of a run, at most.
 
     They are the export's, which ranks the axes, measures directions and quality, and the samples'
-    of the report. Every axis counts as a direction; the search of other finders is not counted.
+    of the report. Every axis counts as a direction. Of finders only `auto` is counted: what it
+    draws to compare its candidates.
 
     Args:
         num_evaluated: images that the quality is measured on.
@@ -241,4 +245,13 @@ def count_end_passes(config: TrainConfig, num_evaluated: int) -> int:
     evaluated = num_evaluated * (3 * QUALITY_STEPS + 1)  # inverted, and drawn from two noises
     moved = min(num_axes, samples.NUM_ROWS) * samples.NUM_BASES * len(samples.AMOUNTS)
     shown = samples.NUM_COLUMNS * (3 * samples.NUM_STEPS + 1) + moved * samples.NUM_STEPS
-    return inverted + ranked + measured + evaluated + shown
+    compared = _count_compared(num_axes) if config.directions == "auto" else 0
+    return inverted + ranked + measured + evaluated + shown + compared
+
+
+def _count_compared(num_axes: int) -> int:
+    """Passes of content tracking for all candidates of the finder `auto`."""
+    num_steps = TrackingSettings().num_steps
+    inverted = HELD_OUT * (num_steps + 1)
+    drawn = num_axes * (2 * HELD_OUT + OTHER_TRACKED) * num_steps
+    return len(CANDIDATES) * (inverted + drawn)

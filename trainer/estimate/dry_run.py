@@ -257,7 +257,7 @@ def _time(plan: Plan) -> str:
         f"{rounded(step)} s per step ({rounded(config.batch_size / step)} images per "
         f"second, {work}), and up to {about(end)} at its end for directions, quality and report"
     )
-    if config.directions != "axes":
+    if config.directions not in ("axes", "auto"):
         text += f" (without the search of the finder {config.directions})"
     if seconds > MONTH:
         gpu = ", or train on a GPU" if plan.settings.device == "cpu" else ""
