@@ -50,6 +50,18 @@ def test_the_finder_of_the_configuration_is_used_and_recorded(tiny_model):
     assert "Looking for directions with the finder jacobian." in logged
 
 
+def test_the_default_compares_finders_and_tells_which_it_chose(tiny_model, monkeypatch):
+    monkeypatch.setattr("trainer.navigation.auto.CANDIDATES", ("axes", "joint"))
+    monkeypatch.setattr("trainer.navigation.auto.HELD_OUT", 2)
+    logged: list[str] = []
+    exported = export(tiny_model, TrainConfig().directions, logged)
+    recorded = exported.facts.navigation
+    assert recorded["finder"] == "auto" and recorded["chosen"] in ("axes", "joint")
+    assert list(recorded["separation"]) == ["axes", "joint"] and recorded["left_out"] == {}
+    choice = f"The finder auto chose {recorded['chosen']}; content tracking on held-out images"
+    assert any(sentence.startswith(choice) for sentence in logged)
+
+
 def test_a_model_without_anything_to_find_is_exported_without_directions(make_model):
     model = make_model()
     for parameter in model.networks.unet.parameters():
