@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
-    "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich sklearn joblib scipy "
+    "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich sklearn joblib scipy cv2 "
     "tensorboard tomli diffusers kornia numpy PIL safetensors tqdm",
     "metrics": "h5py scipy sklearn joblib",
 }
