@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
-    "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich sklearn joblib scipy cv2 "
-    "tensorboard tomli diffusers kornia numpy PIL safetensors tqdm",
+    "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich sklearn joblib scipy "
+    "cv2 tensorboard tomli diffusers kornia numpy PIL safetensors tqdm",
     "metrics": "h5py scipy sklearn joblib",
 }
 
