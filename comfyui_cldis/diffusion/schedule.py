@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor
 
 from ..model.config import from_mapping, require
@@ -80,11 +79,6 @@ class NoiseSchedule:
         if self.config.zero_terminal_snr:
             alphas_bar[-1] = 0.0
         return alphas_bar
-
-    @cached_property
-    def log_snr(self) -> Tensor:
-        """(T,) float64, lambda = ln(alpha_bar / (1 - alpha_bar)); -inf at zero signal."""
-        return torch.log(self.alphas_bar) - torch.log1p(-self.alphas_bar)
 
     def scheduler(self, name: str) -> Any:
         """A fresh diffusers scheduler ("ddim", "dpmpp_2m", "unipc") on this schedule.

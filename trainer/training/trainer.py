@@ -126,7 +126,7 @@ class Trainer:
             self.mean,
         )
         if config.use_compile:
-            _ = self.schedule.log_snr  # computed at first use by diffusers, which cannot be traced
+            _ = self.schedule.alphas_bar  # made at first use by diffusers, which cannot be traced
             losses.compile()
         self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
         self.control = controller.start(config.loop, self.capacity_course(0.0))
