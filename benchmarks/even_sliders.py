@@ -12,29 +12,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
-from comfyui_cldis.directions.even import even_direction
+from comfyui_cldis.directions.even import even_direction, visible_steps
 from comfyui_cldis.directions.quality import drawn_latent
-from comfyui_cldis.editing.direction import Direction
-from comfyui_cldis.editing.editable import EditableModel
-from comfyui_cldis.editing.latent import Latent
-from comfyui_cldis.editing.pipeline import preview
-from comfyui_cldis.imaging.lab import lab_change, to_lab
 
 NUM_STEPS, NUM_CODES = 8, 16
-
-
-def steps_of(model: EditableModel, direction: Direction, latent: Latent) -> np.ndarray:
-    """(8,) mean change of each step over the range."""
-    amounts = np.linspace(direction.minimum, direction.maximum, NUM_STEPS + 1)
-    shifts = torch.tensor([direction.displacement(float(at)) for at in amounts])
-    rows = []
-    for z in latent.z:
-        lab = to_lab(preview(model, Latent(z + shifts * model.statistics.std)))
-        rows.append(lab_change(lab[:-1], lab[1:]).numpy())
-    return np.mean(rows, axis=0)
 
 
 def main() -> None:
@@ -48,7 +31,8 @@ def main() -> None:
         even = even_direction(model, measured, direction)
         cells = [direction.name]
         for each in (direction, even):
-            steps = steps_of(model, each, unseen)
+            amounts = np.linspace(each.minimum, each.maximum, NUM_STEPS + 1)
+            steps = visible_steps(model, unseen, each, amounts.tolist())
             cells += [
                 f"{each.minimum:+.2f} to {each.maximum:+.2f}",
                 f"{max(steps) / min(steps):.2f}",

@@ -7,6 +7,7 @@ one standard deviation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..imaging.lab import lab_change, to_lab
 STEPS = 4  # to each side, about as large as those that a person compares
 SATURATED = 0.1  # of the mean speed: a slower piece at an end of the range is cut off
 SHORTEST = 0.5  # standard deviations that are kept at each side
+SHORTEST_SIDE = 0.01  # amount of a side of a slider, however little is seen there
 GOOD_PREVIEW = 0.2  # explained variance; below it the co-pilot does not draw this code
 
 
@@ -54,22 +56,28 @@ def even_direction(model: EditableModel, latent: Latent, direction: Direction) -
         plain = replace(direction, scale=None, minimum=low, maximum=high)
     below = np.linspace(plain.minimum, 0, STEPS + 1)
     distances = np.concatenate([below, np.linspace(0, plain.maximum, STEPS + 1)[1:]])
-    std = model.statistics.std.double()
-    shifts = torch.tensor([plain.displacement(float(at)) for at in distances], dtype=torch.float64)
-    rows = []
-    for z in latent.z.double().cpu():
-        codes = (z + shifts * std.cpu()).float()
-        lab = to_lab(preview(model, Latent(codes)))
-        rows.append(lab_change(lab[:-1], lab[1:]).double().numpy())
-    scale = even_scale(distances, np.mean(rows, axis=0))
+    scale = even_scale(distances, visible_steps(model, latent, plain, distances.tolist()))
     if scale is None:
         return plain
     return replace(
         plain,
         scale=scale,
-        minimum=round(scale.amounts[0], 2),
-        maximum=round(scale.amounts[-1], 2),
+        minimum=min(round(scale.amounts[0], 2), -SHORTEST_SIDE),
+        maximum=max(round(scale.amounts[-1], 2), SHORTEST_SIDE),
     )
+
+
+def visible_steps(
+    model: EditableModel, latent: Latent, direction: Direction, amounts: Sequence[float]
+) -> np.ndarray:
+    """(P - 1,) mean CIELAB change between the previews at neighbouring amounts (P,)."""
+    shifts = torch.tensor([direction.displacement(at) for at in amounts], dtype=torch.float64)
+    steps = shifts * model.statistics.std.double().cpu()
+    rows = []
+    for z in latent.z.double().cpu():
+        lab = to_lab(preview(model, Latent((z + steps).float())))
+        rows.append(lab_change(lab[:-1], lab[1:]).double().numpy())
+    return np.mean(rows, axis=0)
 
 
 def even_scale(distances: np.ndarray, changes: np.ndarray) -> AmountScale | None:
@@ -96,9 +104,9 @@ def even_scale(distances: np.ndarray, changes: np.ndarray) -> AmountScale | None
         last -= 1
     kept, moved = distances[first : last + 1], changes[first:last]
     # a piece where nothing moves still needs some width, or a distance would have no amount
-    moved = np.maximum(moved, 1e-3 * mean_speed * np.diff(kept))
+    moved = np.maximum(moved, SATURATED * mean_speed * np.diff(kept))
     way = np.concatenate([[0.0], np.cumsum(moved)])
     way -= way[np.flatnonzero(kept == 0)[0]]
     amounts = way * (kept[-1] - kept[0]) / (way[-1] - way[0])
-    marks = [tuple(float(round(value, 5)) + 0.0 for value in row) for row in (amounts, kept)]
+    marks = [tuple(float(round(value, 9)) + 0.0 for value in row) for row in (amounts, kept)]
     return AmountScale(*marks)

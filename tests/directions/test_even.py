@@ -69,6 +69,13 @@ def test_the_range_ends_where_nothing_more_is_seen(model):
     assert slider.displacement(slider.minimum)[0] == pytest.approx(-1.5, abs=0.01)
 
 
+def test_a_side_on_which_nothing_is_seen_keeps_a_range(model):
+    one_sided = with_grey(model, lambda u: 0.2 * u.clamp(min=0))
+    slider = even_directions(one_sided, Latent(torch.zeros(1, 4))).directions[0]
+    assert slider.minimum < 0 < slider.maximum
+    assert slider.displacement(slider.minimum)[0] == pytest.approx(-0.75, abs=0.1)
+
+
 def test_a_direction_that_changes_no_preview_stays(model):
     still = with_grey(model, lambda u: 0 * u)
     assert even_directions(still, Latent(torch.zeros(1, 4))).directions == model.directions
