@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.directions.axes import VISIBLE_EFFECT, find_axes
-from comfyui_cldis.directions.even import even_directions
+from comfyui_cldis.directions.even import draws_previews, even_directions
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.editing.facts import ModelFacts, TrainingFacts
@@ -107,15 +107,16 @@ def assemble(
         facts = replace(facts, navigation=navigation)
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
     evaluation_set, seen = evaluated
+    log(f"Measuring the quality on {counted(len(evaluation_set), 'image')} ({seen}).")
+    quality = measure_quality(model, evaluation_set, mean, seen)
+    model = replace(model, facts=replace(facts, quality=quality))
     if directions:
         bases = encode(model, evaluation_set[:EVALUATION_BASES], inversion_steps=INVERSION_STEPS)
-        if config.loop.distillation_weight > 0 and not config.loop.copilot_only:
+        if draws_previews(model):
             model = even_directions(model, bases)
         with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
             model = measure_directions(model, bases, lambda *_: bar.update())
-    log(f"Measuring the quality on {counted(len(evaluation_set), 'image')} ({seen}).")
-    quality = measure_quality(model, evaluation_set, mean, seen)
-    return replace(model, facts=replace(facts, quality=quality))
+    return model
 
 
 def navigated(
