@@ -1,7 +1,6 @@
 """A sweep: its order, its tables; with a stand-in for the training of a run."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -22,27 +21,6 @@ from trainer.sweep.scores import score_keys
 from trainer.sweep.sweep import pending, publish, run_sweep
 from trainer.sweep.sweep_file import load_sweep
 from trainer.sweep.table import read_results
-
-FILE = """
-data = "heads"
-preset = "tiny32"
-seeds = [0, 3]
-
-[settings]
-steps = 20
-loop.ramp_fraction = 0.5
-
-[rows.ramp]
-loop.capacity_course = "fixed"
-
-[rows."Diff-AE only"]
-loop.distillation_weight = 0.0
-"""
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 class StandIn:
@@ -70,7 +48,7 @@ class StandIn:
 
 
 @pytest.fixture
-def sweep(tmp_path, monkeypatch):
+def sweep(tmp_path, monkeypatch, file_text, write):
     class Header:
         facts = ModelFacts(quality=ModelQuality(psnr_inverted_noise_db=30.0))
         directions = (
@@ -79,7 +57,7 @@ def sweep(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr("comfyui_cldis.checkpoint.read_header", lambda path: Header)
-    return load_sweep(write(tmp_path / "s.toml", FILE))
+    return load_sweep(write(tmp_path / "s.toml", file_text))
 
 
 def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
@@ -143,8 +121,8 @@ def test_a_stopped_sweep_logs_its_command_and_what_is_done(sweep, tmp_path, stop
     assert f"The sweep was stopped: {stop_at} of 4 runs done. {table}To resume" in logged[-1]
 
 
-def test_headings_are_words_and_times_have_a_fitting_unit(tmp_path):
-    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["dci"]')
+def test_headings_are_words_and_times_have_a_fitting_unit(tmp_path, file_text, write):
+    text = file_text.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["dci"]')
     sweep = load_sweep(write(tmp_path / "s.toml", text))
     names = [column_name(key) for key in sweep.columns]
     assert names[:3] == ["DCI D", "DCI C", "DCI I"]
@@ -233,12 +211,12 @@ def test_a_panel_of_nothing_but_zeros_is_labelled(monkeypatch, count, words):
     assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] >= 1
 
 
-def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch):
+def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch, file_text, write):
     values = {"semantic": 0.5, "copilot": 0.25}
     monkeypatch.setattr(
         module, "score", lambda sweep, codes, *_: {"mig": values[codes], "active_dims": 3}
     )
-    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
+    text = file_text.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
     sweep = load_sweep(write(tmp_path / "s.toml", text))
     assert sweep.columns[:2] == ("mig", "copilot_mig")
 
@@ -253,15 +231,15 @@ def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch):
     assert scored(distillation_weight=0.0) == {"mig": 0.5, "active_dims": 3}
 
 
-def test_rows_that_share_a_folder_are_refused(tmp_path):
+def test_rows_that_share_a_folder_are_refused(tmp_path, write):
     text = 'data = "heads"\n[rows."a b"]\nsteps = 1\n[rows."A-b"]\nsteps = 2\n'
     shared = load_sweep(write(tmp_path / "s.toml", text))
     with pytest.raises(ValueError, match="share a folder"):
         run_sweep(shared, tmp_path, "cpu", lambda text: None, StandIn())
 
 
-def test_scores_come_first_and_the_controls_last(tmp_path):
-    text = FILE.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
+def test_scores_come_first_and_the_controls_last(tmp_path, file_text, write):
+    text = file_text.replace('data = "heads"', 'data = "shapes3d-equivalent"\nmetrics = ["mig"]')
     scored = load_sweep(write(tmp_path / "s.toml", text))
     assert scored.columns[0] == "mig"
     rows = module.control_rows(scored)
@@ -273,8 +251,10 @@ def test_scores_come_first_and_the_controls_last(tmp_path):
     assert lines[-1].startswith("| random rotation |  | 0.")
 
 
-def test_a_baseline_adds_a_table_of_differences(tmp_path):
-    text = FILE.replace('data = "heads"', 'data = "heads"\nmetrics = ["mig"]\nbaseline = "ramp"')
+def test_a_baseline_adds_a_table_of_differences(tmp_path, file_text, write):
+    text = file_text.replace(
+        'data = "heads"', 'data = "heads"\nmetrics = ["mig"]\nbaseline = "ramp"'
+    )
     sweep = load_sweep(write(tmp_path / "s.toml", text))
     assert sweep.baselines == ("ramp",) and sweep.scores == ("mig", "copilot_mig")
     results = [
@@ -292,9 +272,9 @@ def test_a_baseline_adds_a_table_of_differences(tmp_path):
     )
 
 
-def test_the_tables_are_written_anew_without_training(tmp_path):
+def test_the_tables_are_written_anew_without_training(tmp_path, file_text, write):
     """With failures and controls as they were, and with the baseline that the file has by now."""
-    text = FILE.replace('data = "heads"', 'data = "heads"\nmetrics = ["mig"]')
+    text = file_text.replace('data = "heads"', 'data = "heads"\nmetrics = ["mig"]')
     path, output = write(tmp_path / "s.toml", text), tmp_path / "out"
     results = [
         {"row": "ramp", "seed": 0, "mig": 0.25},

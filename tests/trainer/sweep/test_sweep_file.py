@@ -1,36 +1,13 @@
 """A sweep file becomes configurations, or a sentence."""
 
-from pathlib import Path
-
 import pytest
 
 from trainer.config.settings import flatten
 from trainer.sweep.sweep_file import load_sweep
 
-FILE = """
-data = "heads"
-preset = "tiny32"
-seeds = [0, 3]
 
-[settings]
-steps = 20
-loop.ramp_fraction = 0.5
-
-[rows.ramp]
-loop.capacity_course = "fixed"
-
-[rows."Diff-AE only"]
-loop.distillation_weight = 0.0
-"""
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_rows_are_configurations(tmp_path):
-    sweep = load_sweep(write(tmp_path / "s.toml", FILE))
+def test_rows_are_configurations(tmp_path, file_text, write):
+    sweep = load_sweep(write(tmp_path / "s.toml", file_text))
     assert sweep.seeds == (0, 3) and list(sweep.rows) == ["ramp", "Diff-AE only"]
     ramp, plain = sweep.rows.values()
     assert ramp.loop.capacity_course == "fixed" and ramp.steps == plain.steps == 20
@@ -38,12 +15,12 @@ def test_rows_are_configurations(tmp_path):
     assert ramp.loop.ramp_fraction == plain.loop.ramp_fraction == 0.5
 
 
-def test_a_sweep_as_people_write_it(tmp_path, monkeypatch):
+def test_a_sweep_as_people_write_it(tmp_path, monkeypatch, file_text, write):
     """A byte-order mark before the text, and home folders in its paths."""
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path))
     write(tmp_path / "mine.toml", "steps = 9")
-    text = FILE.replace('"heads"', '"~/pics"').replace('"tiny32"', '"~/mine.toml"')
+    text = file_text.replace('"heads"', '"~/pics"').replace('"tiny32"', '"~/mine.toml"')
     (tmp_path / "s.toml").write_text(text, encoding="utf-8-sig")
     sweep = load_sweep(tmp_path / "s.toml")
     assert (sweep.data, sweep.preset) == (str(tmp_path / "pics"), str(tmp_path / "mine.toml"))
@@ -92,7 +69,7 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_wrong_files_are_sentences(tmp_path, text, words):
+def test_wrong_files_are_sentences(tmp_path, text, words, write):
     with pytest.raises(ValueError) as caught:
         load_sweep(write(tmp_path / "s.toml", text))
     assert words in str(caught.value)
