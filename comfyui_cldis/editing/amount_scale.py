@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+
+from .polyline import between
 
 MAX_MARKS = 65  # of one scale; a file could otherwise ask for any memory
 
@@ -43,11 +44,11 @@ class AmountScale:
 
     def distance(self, amount: float) -> float:
         """Where an amount lies on the direction, in standard deviations; 0 for 0."""
-        return _between(amount, self.amounts, self.distances)
+        return _at(amount, self.amounts, self.distances)
 
     def amount(self, distance: float) -> float:
         """The amount that lies at a distance; the way back of `distance`."""
-        return _between(distance, self.distances, self.amounts)
+        return _at(distance, self.distances, self.amounts)
 
     def reversed(self) -> AmountScale:
         """The scale of the slider turned round."""
@@ -57,10 +58,8 @@ class AmountScale:
         return AmountScale(*turned)
 
 
-def _between(value: float, given: tuple[float, ...], wanted: tuple[float, ...]) -> float:
+def _at(value: float, given: tuple[float, ...], wanted: tuple[float, ...]) -> float:
     if value == 0:
         return 0.0
-    after = min(max(bisect_right(given, value), 1), len(given) - 1)
-    start, end = given[after - 1], given[after]
-    share = (value - start) / (end - start)
+    after, share = between(given, value)
     return (1 - share) * wanted[after - 1] + share * wanted[after]

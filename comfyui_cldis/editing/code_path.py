@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+
+from .polyline import between
 
 MAX_POINTS = 65  # of one path; a file could otherwise ask for any memory
 
@@ -46,9 +47,7 @@ class CodePath:
 
     def displacement(self, amount: float) -> list[float]:
         """(N,) displacement at `amount`: straight between the points, and beyond both ends."""
-        after = min(max(bisect_right(self.amounts, amount), 1), len(self.amounts) - 1)
-        start, end = self.amounts[after - 1], self.amounts[after]
-        share = (amount - start) / (end - start)
+        after, share = between(self.amounts, amount)
         first, second = self.points[after - 1], self.points[after]
         return [(1 - share) * a + share * b for a, b in zip(first, second, strict=True)]
 
