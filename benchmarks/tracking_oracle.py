@@ -1,6 +1,7 @@
 """Does the content-tracking score rank codes as their true factors do? Mixed codes of renderers.
 
-    python -m benchmarks.tracking_oracle [--renderer scenes|heads] [--bases 8] [--size 48]
+    python -m benchmarks.tracking_oracle [--renderer scenes|sprites|heads] [--version 2]
+        [--bases 8] [--size 48]
 
 Two kinds of codes. `turn`: the factors turned by up to 90 degrees about random planes, then put
 into another order with random signs; the same mix on every image. `swirl`: the factors turned
@@ -13,6 +14,7 @@ Prints a row for each code, then Spearman's rank correlation of each part with t
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -20,6 +22,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
+from torch.nn import functional
 
 from comfyui_cldis.datasets.heads import FACTORS as HEAD_FACTORS
 from comfyui_cldis.datasets.heads import render_heads
@@ -27,6 +30,7 @@ from comfyui_cldis.tracking import TrackingSettings, track_renderer
 from comfyui_cldis.tracking.formulas import importance
 from comfyui_cldis.tracking.oracle import FACTORS as SCENE_FACTORS
 from comfyui_cldis.tracking.oracle import draw_scenes, rotation
+from comfyui_cldis.tracking.settings import VERSIONS
 from trainer.training.batches import to_tensor
 
 DEGREES = (0, 8, 16, 24, 34, 45, 60, 90)
@@ -45,7 +49,28 @@ def draw_heads(factors: Tensor, size: int) -> Tensor:
     return to_tensor(render_heads(low + uniform * (high - low), size))
 
 
-RENDERERS = {"scenes": (draw_scenes, len(SCENE_FACTORS)), "heads": (draw_heads, len(HEAD_FACTORS))}
+def draw_sprites(factors: Tensor, size: int) -> Tensor:
+    """White ellipses on black (n, 3, size, size): place across and down, size, turn, length.
+
+    Every factor acts on the edge of one thing, which lies elsewhere on each image.
+    """
+    uniform = 0.5 * (1 + torch.erf(factors.float() / math.sqrt(2)))
+    x, y, radius, turn, length = uniform[:, :, None, None].unbind(1)  # (n, 1, 1) each
+    at = (torch.arange(2 * size) + 0.5) / (2 * size)  # drawn twice as large: smooth edges
+    down, across = torch.meshgrid(at, at, indexing="ij")
+    right, below = across - (0.25 + 0.5 * x), down - (0.25 + 0.5 * y)
+    radius, angle, ratio = 0.08 + 0.1 * radius, 0.9 * math.pi * (turn - 0.5), 1.2 + length
+    along = (angle.cos() * right + angle.sin() * below) / ratio.sqrt()
+    aside = (angle.cos() * below - angle.sin() * right) * ratio.sqrt()
+    inside = (0.5 - (torch.hypot(along, aside) - radius) * size).clamp(0, 1)
+    return functional.avg_pool2d(inside[:, None], 2).expand(-1, 3, -1, -1) * 2 - 1
+
+
+RENDERERS = {
+    "scenes": (draw_scenes, len(SCENE_FACTORS)),
+    "sprites": (draw_sprites, 5),
+    "heads": (draw_heads, len(HEAD_FACTORS)),
+}
 
 
 def turn(degrees: float, seed: int, count: int) -> tuple[Mix, Mix]:
@@ -92,6 +117,9 @@ def all_codes(count: int) -> Iterator[tuple[str, float, int, tuple[Mix, Mix]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--renderer", choices=RENDERERS, default="scenes")
+    parser.add_argument(
+        "--version", type=int, choices=VERSIONS, default=VERSIONS[0], help="of the score"
+    )
     parser.add_argument("--bases", type=int, default=8)
     parser.add_argument("--size", type=int, default=48)
     parser.add_argument("--flow", default="dis")
@@ -100,7 +128,10 @@ def main() -> None:
     options = parser.parse_args()
     render, count = RENDERERS[options.renderer]
     settings = TrackingSettings(
-        num_bases=options.bases, flow=options.flow, target_change=options.target
+        num_bases=options.bases,
+        flow=options.flow,
+        target_change=options.target,
+        version=options.version,
     )
     factors = torch.randn(
         options.bases, count, generator=torch.Generator().manual_seed(options.seed)

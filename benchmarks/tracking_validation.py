@@ -7,19 +7,21 @@ Takes every finished run below DIR (folders ROW/seed_N of `cldis sweep`). Each g
 two models: the diffusion autoencoder, and its co-pilot taken as a model of its own (a VAE); a run
 of the co-pilot alone, or one that does not listen to it, gives only the one it is about. Every
 model gets the labelled scores (fast protocol, mean codes; those that the sweep recorded where it
-scored this model on DATA), the content-tracking score of its code's axes on the same images, and
-UDR among the seeds of its row. --metrics chooses the labelled scores (heads: dci mig, for FactorVAE
-would draw 64,000 heads for each code). Writes table.md, table.json and scatter.png, and prints
-Spearman's rank correlations with 95 % bootstrap intervals over the runs. What was measured is kept
-in FOLDER/models, so the same command resumes after a stop.
+scored this model on DATA), every version of the content-tracking score of its code's axes on the
+same images, and UDR among the seeds of its row. A model that another run holds too counts once.
+--metrics chooses the labelled scores (heads: dci mig, for FactorVAE would draw 64,000 heads for
+each code). Writes table.md, table.json and scatter.png, and prints Spearman's rank correlations
+with 95 % bootstrap intervals over the runs. What was measured is kept in FOLDER/models, so the same
+command resumes after a stop.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,20 +37,21 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.imaging.tensors import from_pixels
 from comfyui_cldis.metrics import udr
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
+from comfyui_cldis.tracking.settings import VERSIONS
 from trainer.report.plot_style import BLUE, FAINT_INK, ORANGE, dress, to_png
 from trainer.sweep.scores import kept_scores, measured_scores
 from trainer.training.checkpoint import read_config
 
 TRUTHS = {"dci": "dci_disentanglement", "factor_vae": "factor_vae", "mig": "mig"}
-PARTS = ("purity", "compactness", "distinctness", "coverage")
-RIVALS = ("cts", "separation", *PARTS, "udr")
+OF_A_VERSION = ("cts", "separation", "purity", "compactness")
+OF_ALL = ("distinctness", "coverage")
+RIVALS = (*(f"{part}_{each}" for each in VERSIONS for part in OF_A_VERSION), *OF_ALL, "udr")
 NUM_IMAGES = 256
 UDR_IMAGES = 2000
 RESAMPLES = 2000
 SEED = 2027
 LABELS = {
-    "cts": "content-tracking score",
-    "separation": "CTS without A",
+    **{f"cts_{each}": f"CTS, version {each}" for each in VERSIONS},
     "udr": "UDR",
     "dci_disentanglement": "DCI D",
     "factor_vae": "FactorVAE",
@@ -113,29 +116,39 @@ def measure(
     factors = np.stack([rng.integers(0, n, UDR_IMAGES) for n in factor_data.space.sizes], axis=1)
     images = np.asarray(factor_data.images(factors))
     encode = encoder(model, codes)
-    began = time.perf_counter()
-    if codes == "copilot":
-        some = images[:NUM_IMAGES]
-        result = track_copilot(model, some, encode(some), settings)
-    else:
-        result = track(model, images[:NUM_IMAGES], settings, SEED)
-    seconds = time.perf_counter() - began
+    tracked, some, began = {}, images[:NUM_IMAGES], time.perf_counter()
+    for each in VERSIONS:
+        chosen = dataclasses.replace(settings, version=each)
+        if codes == "copilot":
+            tracked[each] = track_copilot(model, some, encode(some), chosen).to_json()
+        else:
+            tracked[each] = track(model, some, chosen, SEED).to_json()
+    seconds = (time.perf_counter() - began) / len(VERSIONS)
+    common = tracked[VERSIONS[0]]
     is_of_data = read_config(folder)[1] == data
     scores = kept_scores(path, codes, metrics) if is_of_data else None
     scores = scores or measured_scores(path, codes, data, metrics)
-    tracked = result.to_json()
     return {
         "row": folder.parent.name,
         "seed": folder.name.removeprefix("seed_"),
         "codes": codes,
         **{key: scores.get(key) for key in TRUTHS.values()},
-        "cts": tracked["cts"],
-        "separation": tracked["separation"],
-        **{name: tracked[name] for name in PARTS},
-        "num_active": sum(direction["active"] for direction in tracked["directions"]),
+        **{f"{part}_{each}": tracked[each][part] for each in VERSIONS for part in OF_A_VERSION},
+        **{part: common[part] for part in OF_ALL},
+        "num_active": common["num_active"],
         "seconds": round(seconds, 1),
         "sample_codes": encode(images).round(4).tolist(),
     }
+
+
+def distinct(models: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The models, each code once: two runs may train the same co-pilot beside other decoders."""
+    seen: set[str] = set()
+    for model in models:
+        codes = json.dumps(model["sample_codes"])
+        if codes not in seen:
+            yield model
+        seen.add(codes)
 
 
 def add_udr(models: list[dict[str, Any]]) -> None:
@@ -166,19 +179,42 @@ def correlation(
     known = [m for m in models if m[rival] is not None and m[truth] is not None]
     if len(known) < 5:
         return None
-    runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for model in known:
-        pair = (model[rival], model[truth])
-        runs.setdefault((model["row"], model["seed"]), []).append(pair)
-    groups = [np.array(pairs) for pairs in runs.values()]
+    groups = by_run(known, (rival, truth))
+    drawn = [rank_correlation(chosen) for chosen in resampled(groups)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return rank_correlation(np.concatenate(groups)), low, high, len(known)
+
+
+def gain(models: Sequence[dict[str, Any]], truth: str) -> tuple[float, float, float, int] | None:
+    """The same of the newest version's CTS less that of the oldest one's, on the same draws."""
+    rivals = [f"cts_{max(VERSIONS)}", f"cts_{min(VERSIONS)}"]
+    if len(models) < 5:
+        return None
+    groups = by_run(models, (*rivals, truth))
+
+    def gained(values: np.ndarray) -> float:
+        return rank_correlation(values[:, [0, 2]]) - rank_correlation(values[:, [1, 2]])
+
+    low, high = np.quantile([gained(chosen) for chosen in resampled(groups)], [0.025, 0.975])
+    return gained(np.concatenate(groups)), low, high, len(models)
+
+
+def by_run(models: Sequence[dict[str, Any]], names: Sequence[str]) -> list[np.ndarray]:
+    """For each run the named values of its models, (1 or 2, len(names))."""
+    runs: dict[tuple[str, str], list[list[float]]] = {}
+    for model in models:
+        values = [model[name] for name in names]
+        runs.setdefault((model["row"], model["seed"]), []).append(values)
+    return [np.array(values) for values in runs.values()]
+
+
+def resampled(groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Bootstrap draws of the runs, without those in which a value is the same in all."""
     rng = np.random.default_rng(SEED)
-    drawn = []
     for _ in range(RESAMPLES):
         chosen = np.concatenate([groups[i] for i in rng.integers(0, len(groups), len(groups))])
         if np.ptp(chosen, axis=0).min() > 0:
-            drawn.append(rank_correlation(chosen))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return rank_correlation(np.concatenate(groups)), low, high, len(known)
+            yield chosen
 
 
 def known_truths(models: Sequence[dict[str, Any]]) -> list[str]:
@@ -187,8 +223,9 @@ def known_truths(models: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def draw_scatter(models: Sequence[dict[str, Any]]) -> bytes:
-    """CTS, its separation and UDR against DCI D, and against FactorVAE or else MIG."""
-    rivals, truths = ("cts", "separation", "udr"), known_truths(models)[:2]
+    """Each version's CTS and UDR against DCI D, and against FactorVAE or else MIG."""
+    rivals = (*(f"cts_{each}" for each in VERSIONS), "udr")
+    truths = known_truths(models)[:2]
     shown = [each for each in rivals if any(model[each] is not None for model in models)]
     figure = Figure(figsize=(3 * len(shown), 2.8 * len(truths)))
     for i, truth in enumerate(truths):
@@ -227,13 +264,12 @@ def report(models: Sequence[dict[str, Any]], settings: TrackingSettings, data: s
     for kind, codes in kinds.items():
         chosen = [model for model in models if model["codes"] in codes]
         for rival in RIVALS:
-            cells = []
-            for truth in truths:
-                found = correlation(chosen, rival, truth)
-                cells.append(
-                    "-" if found is None else "{:.2f} ({:.2f} to {:.2f}), n {}".format(*found)
-                )
-            lines.append(f"| {kind} | {rival} | " + " | ".join(cells) + " |")
+            found = [correlation(chosen, rival, truth) for truth in truths]
+            lines.append(f"| {kind} | {rival} | " + " | ".join(map(in_words, found)) + " |")
+        found = [gain(chosen, truth) for truth in truths]
+        lines.append(
+            f"| {kind} | newest less oldest CTS | " + " | ".join(map(in_words, found)) + " |"
+        )
     names = (*truths, *RIVALS, "num_active", "seconds")
     lines += ["", "| row | seed | codes | " + " | ".join(names) + " |"]
     lines.append("|---" * (len(names) + 3) + "|")
@@ -243,6 +279,10 @@ def report(models: Sequence[dict[str, Any]], settings: TrackingSettings, data: s
             f"| {model['row']} | {model['seed']} | {model['codes']} | {' | '.join(cells)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def in_words(found: tuple[float, float, float, int] | None) -> str:
+    return "-" if found is None else "{:.2f} ({:.2f} to {:.2f}), n {}".format(*found)
 
 
 def main() -> None:
@@ -270,10 +310,10 @@ def main() -> None:
                 found = measure(folder, codes, options.data, options.metrics, settings)
                 path.write_text(json.dumps(found), encoding="utf-8")
                 measured += 1
-                print(
-                    f"{name}: CTS {found['cts']}, D {found['dci_disentanglement']:.3f}", flush=True
-                )
+                scores = ", ".join(f"CTS {each} {found[f'cts_{each}']}" for each in VERSIONS)
+                print(f"{name}: {scores}, D {found['dci_disentanglement']:.3f}", flush=True)
             models.append(json.loads(path.read_text("utf-8")))
+    models = list(distinct(models))
     add_udr(models)
     text = report(models, settings, options.data)
     for model in models:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .arguments import Commands
 
 DIRECTIONS = ("axes", "model")  # a test compares them with the library's
+VERSIONS = (1, 2)  # likewise
 
 
 def add_commands(commands: Commands) -> None:
@@ -47,6 +48,13 @@ def add_commands(commands: Commands) -> None:
     track.add_argument("--data", type=typed_path, metavar="FOLDER", help="images; else drawn codes")
     track.add_argument("--directions", choices=DIRECTIONS, default="axes", help="what to score")
     track.add_argument("--fast", action="store_true", help="fewer bases and steps")
+    track.add_argument(
+        "--score-version",
+        type=int,
+        choices=VERSIONS,
+        default=VERSIONS[0],
+        help="of the score; 2: the same on all images",
+    )
     track.add_argument("--seed", type=parse_seed, metavar="N")
     track.add_argument("--json", type=typed_path, metavar="OUT", help="for programs")
     track.add_argument(
@@ -110,7 +118,9 @@ def _track(options: argparse.Namespace) -> int:
     if options.json is not None and (options.json.is_dir() or not options.json.parent.is_dir()):
         raise ValueError(f"--json is {options.json}. Name a file in a folder that exists.")
     settings = dataclasses.replace(
-        FAST if options.fast else TrackingSettings(), directions=options.directions
+        FAST if options.fast else TrackingSettings(),
+        directions=options.directions,
+        version=options.score_version,
     )
     model = load_model(options.model, options.device)
     config, seed = model.networks.config, options.seed or 0

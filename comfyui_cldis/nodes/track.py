@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -100,8 +101,7 @@ class TrackContent:
         image: Tensor | None = None,
     ) -> tuple[Tensor, float, str]:
         require(BASE, TRACKING)
-        base = QUALITIES[quality]
-        settings = TrackingSettings(base.num_bases, base.num_steps, base.num_coverage, directions)
+        settings = dataclasses.replace(QUALITIES[quality], directions=directions)
         images = None
         if image is not None:
             check_images(image)

@@ -35,6 +35,7 @@ class Effects(NamedTuple):
         tracked: (n,), share of the pixels near edges that were found again; 1 without edges.
         motion: (n, 2, H, W), from the first image to the second; 0 in the dead zone and away from
             edges.
+        way_back: the same from the second image to the first.
         recoloured: (n, H, W), CIELAB distance after following the motion.
         found: (n, H, W) bool, where a pixel of the first image was found in the second.
     """
@@ -43,6 +44,7 @@ class Effects(NamedTuple):
     signed: Tensor
     tracked: Tensor
     motion: Tensor
+    way_back: Tensor
     recoloured: Tensor
     found: Tensor
 
@@ -65,6 +67,7 @@ def measure_effects(method: Flow, first: Tensor, second: Tensor) -> Effects:
         cells=(there.cells + back.cells) / 2,
         signed=(there.signed - back.signed) / 2,
         tracked=(there.tracked + back.tracked) / 2,
+        way_back=back.motion,
     )
 
 
@@ -100,6 +103,7 @@ def _follow(
         signed=functional.adaptive_avg_pool2d(signed, GRID),
         tracked=1 - (content & ~found).flatten(1).sum(1) / content.flatten(1).sum(1).clamp(min=1),
         motion=motion,
+        way_back=-motion,  # until it is measured
         recoloured=_length(difference),
         found=found,
     )

@@ -13,8 +13,8 @@ class Importance(NamedTuple):
     """How directions and pseudo-factors belong together.
 
     Attributes:
-        matrix: (n, K), squared components, each column divided by its sum; a column of a
-            pseudo-factor that no direction moves is 0.
+        matrix: (n, K), the shares: squared components, each column divided by its sum; a column of
+            a pseudo-factor that no direction moves is 0.
         purity: P in [0, 1]: each direction moves one pseudo-factor.
         compactness: Q in [0, 1]: each pseudo-factor is moved by one direction.
         row_purity: (n,), of each direction; P is their mean, weighted by the row sums.
@@ -36,7 +36,11 @@ def importance(components: np.ndarray) -> Importance:
     squared components.
     """
     squared = np.square(components)
-    matrix = squared / np.maximum(squared.sum(axis=0), _TINY)
+    return importance_of_shares(squared / np.maximum(squared.sum(axis=0), _TINY))
+
+
+def importance_of_shares(matrix: np.ndarray) -> Importance:
+    """The same of shares (n, K) as they are; a column that adds up to less counts less."""
     row_purity, column_purity = _concentration(matrix), _concentration(matrix.T)
     return Importance(
         matrix=matrix,

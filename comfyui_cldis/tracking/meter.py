@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..imaging.lab import lab_change
 from .effects import Effects, measure_effects
+from .features import effect_features
 from .flow import Flow
 from .generator import Generator, draw
 
@@ -18,10 +19,16 @@ BATCH_PAIRS = 16  # pairs of images drawn at once
 
 
 class Pairs(NamedTuple):
-    """What differs in n pairs: cells, signed, tracked as in `Effects`; change (n,) in CIELAB."""
+    """What differs in n pairs: cells, signed, tracked as in `Effects`.
+
+    Attributes:
+        features: (n, 10), see `effect_features`.
+        change: (n,) in CIELAB.
+    """
 
     cells: np.ndarray
     signed: np.ndarray
+    features: np.ndarray
     tracked: np.ndarray
     change: np.ndarray
 
@@ -56,13 +63,16 @@ class Meter:
 
     def pairs(self, num_bases: int, ends: Tensor) -> Pairs:
         """What differs between the first items shifted by ends[0] and by ends[1] (2, N)."""
-        effects, change = [], []
+        effects, features, change = [], [], []
         for low, high in self._pairs(num_bases, ends):
-            effects.append(measure_effects(self.method, low, high))
+            effect = measure_effects(self.method, low, high)
+            effects.append(effect)
+            features.append(effect_features(low, high, effect.motion, effect.way_back))
             change.append(lab_change(low, high))
         return Pairs(
             cells=_array(torch.cat([part.cells for part in effects])),
             signed=_array(torch.cat([part.signed for part in effects])),
+            features=_array(torch.cat(features)),
             tracked=_array(torch.cat([part.tracked for part in effects])),
             change=_array(torch.cat(change)),
         )

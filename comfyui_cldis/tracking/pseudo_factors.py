@@ -98,3 +98,20 @@ def shares_of_factors(vectors: np.ndarray, effects: np.ndarray, seed: int) -> np
     rotation = sparsest_rotation(rows, seed)
     order = np.argsort(-np.square(rotation @ rows).sum(axis=1), kind="stable")
     return vectors @ span @ rotation[order].T
+
+
+def effects_of_factors(
+    vectors: np.ndarray, components: np.ndarray, effects: np.ndarray
+) -> np.ndarray:
+    """What one standard deviation of each pseudo-factor does.
+
+    Args:
+        vectors: directions (n, N) of length 1.
+        components: (n, K), from `shares_of_factors`.
+        effects: effects (n, F) of any kind of the directions, for one standard deviation each.
+
+    Returns:
+        (K, F).
+    """
+    factors = np.linalg.lstsq(vectors, components, rcond=1e-6)[0].T  # (K, N)
+    return factors @ np.linalg.lstsq(vectors, effects, rcond=1e-6)[0]

@@ -42,7 +42,8 @@ class DirectionTrack:
         step: calibrated amount to each side, in standard deviations; the largest one allowed when
             even that changes too little.
         change: CIELAB change between the images at -step and +step, mean over the bases.
-        purity: 1 when it moves a single pseudo-factor, mean over the bases.
+        purity: 1 when it moves a single pseudo-factor, the same one on all bases (version 1: when
+            it moves a single one on each).
         nearest, similarity: the direction with the most similar mean effect, and the cosine.
         consistency, persistence, monotonicity: its own S, T and M.
         channels: share of each of CHANNELS in its scaled effect.
@@ -109,6 +110,11 @@ class Tracking:
     num_images: int
 
     @property
+    def version(self) -> int:
+        """Of the score; scores of different versions do not compare."""
+        return self.settings["version"]
+
+    @property
     def num_active(self) -> int:
         """How many directions change the image enough."""
         return sum(direction.is_active for direction in self.directions)
@@ -116,6 +122,7 @@ class Tracking:
     def to_json(self) -> dict[str, Any]:
         """JSON-able; the same for the same model, images, directions and settings."""
         return {
+            "version": self.version,
             "cts": _rounded(self.cts),
             "separation": _rounded(self.separation),
             "purity": _rounded(self.purity),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from .effects import CHANNELS, NUM_SIGNED
+from .features import FEATURE_FLOORS, FEATURES
 
 # Smallest root mean square that a channel is divided by, in the order of CHANNELS: pixels twice,
 # CIELAB twice. A channel below it hardly occurs in this model; what it holds is mostly flow's error
 # at edges that come and go, and must not be blown up to the size of the others.
 CHANNEL_FLOORS = (0.2, 0.2, 2.0, 2.0)
+# Features of one unit share a scale: across and down, the two moments, a and b.
+ALIKE = (("centre_x", "centre_y"), ("stretch", "cross"), ("a", "b"))
 
 
 def channel_scales(cells: np.ndarray) -> np.ndarray:
@@ -26,6 +29,15 @@ def scaled(cells: np.ndarray, scales: np.ndarray) -> np.ndarray:
         scales = scales[[0, 1, 2, 3, 3]]
     divided = cells / scales[:, None, None]
     return divided.reshape(*cells.shape[:-3], -1)
+
+
+def scaled_features(features: np.ndarray) -> np.ndarray:
+    """Features (n, B, 10), each divided by its root mean square, at least its floor."""
+    scales = np.maximum(np.sqrt(np.square(features).mean(axis=(0, 1))), FEATURE_FLOORS)
+    for names in ALIKE:
+        group = [FEATURES.index(name) for name in names]
+        scales[group] = scales[group].max()
+    return features / scales
 
 
 def channel_shares(effect: np.ndarray) -> dict[str, float]:

@@ -13,9 +13,9 @@ from . import formulas
 from .calibration import Step
 from .effects import CHANNELS, GRID
 from .meter import Pairs, Path
-from .pseudo_factors import shares_of_factors
 from .result import DirectionTrack, Evidence, Tracking
-from .scales import channel_scales, channel_shares, scaled
+from .scales import channel_scales, channel_shares, scaled, scaled_features
+from .separation import Effect, Separation, separate
 
 
 class Observation(NamedTuple):
@@ -36,24 +36,21 @@ class Observation(NamedTuple):
     paths: Sequence[Path]
 
 
-class Separation(NamedTuple):
-    """How n >= 2 active directions are kept apart: P, Q, (n,) purities and (n, n) cosines."""
-
-    purity: float
-    compactness: float
-    row_purity: np.ndarray
-    cosines: np.ndarray
-
-
 def score(
     observations: Sequence[Observation],
     *,
     coverage: float | None,
+    version: int,
     seed: int,
     settings: Mapping[str, Any],
     num_images: int,
 ) -> Tracking:
-    """The score of directions whose effects are known; `coverage` is A, or None when unknown."""
+    """The score of directions whose effects are known.
+
+    Args:
+        coverage: A, or None when unknown.
+        version: of the score, see `TrackingSettings`.
+    """
     active = [at for at, item in enumerate(observations) if item.pairs is not None]
     silence = np.zeros((1, len(CHANNELS), GRID, GRID))
     cells = [item.pairs.cells for item in observations if item.pairs is not None]
@@ -63,7 +60,7 @@ def score(
     rows = [_row(item, scales) for item in observations]
     separated = None
     if len(active) > 1:
-        separated = _separate([observations[at] for at in active], scales, seed)
+        separated = _separate([observations[at] for at in active], scales, version, seed)
         _compare(rows, active, separated)
     purity = separated.purity if separated else 0.0
     compactness = separated.compactness if separated else 0.0
@@ -85,26 +82,18 @@ def score(
     )
 
 
-def _separate(items: Sequence[Observation], scales: np.ndarray, seed: int) -> Separation:
-    """P and Q on each base by itself, then their means; cosines between effects over all bases.
-
-    A code whose meaning changes from image to image may be pure on each of them; its mean
-    effect then resembles that of the others.
-    """
-    vectors = np.stack([item.vector for item in items])
-    width = np.array([2 * item.step.amount for item in items])[:, None]
+def _separate(
+    items: Sequence[Observation], scales: np.ndarray, version: int, seed: int
+) -> Separation:
     pairs = [item.pairs for item in items if item.pairs is not None]
-    signed = np.stack([scaled(pair.signed, scales) for pair in pairs])  # (n, B, F)
-    found = [
-        formulas.importance(shares_of_factors(vectors, signed[:, base] / width, seed))
-        for base in range(signed.shape[1])
-    ]
-    return Separation(
-        purity=float(np.mean([one.purity for one in found])),
-        compactness=float(np.mean([one.compactness for one in found])),
-        row_purity=np.mean([one.row_purity for one in found], axis=0),
-        cosines=formulas.similarities(np.stack([scaled(pair.cells, scales) for pair in pairs])),
+    effect = Effect(
+        vectors=np.stack([item.vector for item in items]),
+        widths=np.array([2 * item.step.amount for item in items]),
+        cells=np.stack([scaled(pair.cells, scales) for pair in pairs]),
+        signed=np.stack([scaled(pair.signed, scales) for pair in pairs]),
+        features=scaled_features(np.stack([pair.features for pair in pairs])),
     )
+    return separate(effect, version, seed)
 
 
 def _row(item: Observation, scales: np.ndarray) -> DirectionTrack:

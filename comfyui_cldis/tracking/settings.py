@@ -8,6 +8,7 @@ from .calibration import TARGET_CHANGE
 from .flow import FLOWS
 
 DIRECTIONS = ("axes", "model")
+VERSIONS = (1, 2)  # of the score; the first is the default
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class TrackingSettings:
         directions: "axes" of the code, or the "model"'s own directions.
         flow: a name of `flow.FLOWS`.
         target_change: CIELAB change that every direction is calibrated to.
+        version: of the score. 1 evaluates purity and compactness on each base image by itself; 2
+            asks that a direction means the same on all of them, and needs SciPy.
 
     Raises:
         ValueError: a value out of range.
@@ -33,6 +36,7 @@ class TrackingSettings:
     directions: str = "axes"
     flow: str = "dis"
     target_change: float = TARGET_CHANGE
+    version: int = VERSIONS[0]
 
     def __post_init__(self) -> None:
         for name, least in (("num_bases", 2), ("num_steps", 1), ("num_coverage", 0)):
@@ -44,6 +48,8 @@ class TrackingSettings:
             )
         if self.flow not in FLOWS:
             raise ValueError(f"The flow method is '{self.flow}'. Use one of: {', '.join(FLOWS)}.")
+        if self.version not in VERSIONS:
+            raise ValueError(f"version is {self.version}. Use 1, the default, or 2.")
         if not 0 < self.target_change < 100:
             raise ValueError(
                 f"target_change is {self.target_change}. Use more than 0 and less than 100 CIELAB "

@@ -143,9 +143,9 @@ def _with_legend(
     cts = "unknown (no images)" if score.cts is None else f"{score.cts:.3f}"
     coverage = "unknown" if score.coverage is None else f"{score.coverage:.2f}"
     lines = (
-        f"CTS {cts}    purity {score.purity:.2f}    compactness {score.compactness:.2f}    "
-        f"distinctness {score.distinctness:.2f}    coverage {coverage}    "
-        f"{score.num_active} of {len(score.directions)} directions active",
+        f"CTS {cts} (version {score.version})    purity {score.purity:.2f}    "
+        f"compactness {score.compactness:.2f}    distinctness {score.distinctness:.2f}    "
+        f"coverage {coverage}    {score.num_active} of {len(score.directions)} directions active",
         f"motion: the way content goes from -1 to +1; strongest colour {full_motion:.1f} pixels, "
         "grey where it was lost",
         f"recoloured: CIELAB change after following the motion; darkest {full_change:.0f}",

@@ -19,8 +19,8 @@ def tracking_table(result: Tracking) -> str:
     """Markdown: the score with its parts, then a line for each direction, purest first."""
     cts = "unknown (A is; give images)" if result.cts is None else _cell(result.cts)
     lines = [
-        f"Content-tracking score {cts}, {result.num_active} of {len(result.directions)} directions "
-        f"active, seed {result.settings['seed']}.",
+        f"Content-tracking score {cts} (version {result.version}), {result.num_active} of "
+        f"{len(result.directions)} directions active, seed {result.settings['seed']}.",
         "",
         "| part | value |",
         "|---|---|",

@@ -14,6 +14,7 @@ from ..editing.editable import EditableModel
 from .calibration import Step, find_step
 from .flow import Flow, flow_method
 from .generator import Generator, RendererGenerator
+from .matching import assignment_solver
 from .meter import Meter, Path
 from .model import Images, bases_from_images, bases_from_prior, model_paths, model_vectors
 from .result import Tracking
@@ -55,11 +56,11 @@ def track(
 
     Raises:
         ValueError: wrong images, directions or seed; a model that does not draw images.
-        ModuleNotFoundError: OpenCV is missing.
+        ModuleNotFoundError: OpenCV or SciPy is missing.
     """
     settings = settings or TrackingSettings()
     _check_seed(seed)
-    flow_method(settings.flow)  # refuse a missing package before anything is drawn
+    _check_packages(settings)  # before anything is drawn
     paths: Mapping[str, CodePath] = {}
     if vectors is None:
         vectors = model_vectors(model, settings.directions)
@@ -157,6 +158,7 @@ def measure(
             for index, name in enumerate(vectors)
         ],
         coverage=coverage,
+        version=settings.version,
         seed=seed,
         settings=used if method is None else used | {"flow": "given"},
         num_images=meter.num_images,
@@ -195,6 +197,13 @@ def _counted(items: Sequence[_Item], report: OnProgress, stage: str) -> Iterator
         report(stage, (index + 1) / len(items))
     if not items:
         report(stage, 1.0)
+
+
+def _check_packages(settings: TrackingSettings) -> None:
+    """Raises ModuleNotFoundError when a package that these settings need is missing."""
+    flow_method(settings.flow)
+    if settings.version > 1:
+        assignment_solver()
 
 
 def _check_seed(seed: int) -> None:

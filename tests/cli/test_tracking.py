@@ -17,7 +17,7 @@ from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.cli import scores
 from comfyui_cldis.cli.tracking import read_folder
 from comfyui_cldis.tracking import FAST, TrackingSettings
-from comfyui_cldis.tracking.settings import DIRECTIONS
+from comfyui_cldis.tracking.settings import DIRECTIONS, VERSIONS
 
 QUICK = TrackingSettings(num_bases=2, num_steps=1, num_coverage=3)
 
@@ -70,15 +70,22 @@ def test_track_writes_json_and_prints_the_parts(folder, model_file, tmp_path, mo
     arguments += ["--sheet", sheet, "--directions", "model", "--device", "cpu"]
     assert cli.main([str(argument) for argument in arguments]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("Content-tracking score 0.000, ") and "seed 3" in printed
+    assert printed.startswith("Content-tracking score 0.000 (version 1), ") and "seed 3" in printed
     assert "| coverage | 0.000 |" in printed and "hair length" in printed
     result = json.loads(out.read_text(encoding="utf-8"))
     parts = "cts purity compactness distinctness coverage consistency persistence monotonicity"
     assert set(parts.split()) < set(result) and result["model"] == "tiny"
     assert [row["name"] for row in result["directions"]] == ["hair length", "yaw"]
     assert result["settings"]["seed"] == 3 and result["data"] == str(folder)
+    assert result["version"] == result["settings"]["version"] == 1
     with Image.open(sheet) as drawn:
         assert drawn.width > 8 * 96 and drawn.height > 2 * 96
+
+
+def test_the_other_version_can_be_asked_for(model_file, monkeypatch, capsys):
+    monkeypatch.setattr("comfyui_cldis.tracking.FAST", QUICK)
+    assert cli.main(["track", str(model_file), "--fast", "--score-version", "2"]) == 0
+    assert "(version 2), " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,7 @@ def test_track_writes_json_and_prints_the_parts(folder, model_file, tmp_path, mo
         (["--sheet", "sheet.txt"], "no image ending"),
         (["--json", "nowhere/track.json"], "Name a file in a folder that exists"),
         (["--directions", "all"], "axes"),
+        (["--score-version", "3"], "1, 2"),
         (["--seed", "-1"], "whole number"),
     ],
 )
@@ -103,4 +111,4 @@ def test_too_few_images_are_refused(tmp_path):
 
 
 def test_choices_are_those_of_the_library():
-    assert scores.DIRECTIONS == DIRECTIONS
+    assert scores.DIRECTIONS == DIRECTIONS and scores.VERSIONS == VERSIONS

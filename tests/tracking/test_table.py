@@ -5,7 +5,8 @@ from comfyui_cldis.tracking.table import tracking_table
 
 
 def test_the_table_names_what_is_not_known():
-    unknown = Tracking(None, 0.5, 0.5, 0.5, 0.5, None, None, None, None, (), {"seed": 0}, 0)
+    settings = {"seed": 0, "version": 1}
+    unknown = Tracking(None, 0.5, 0.5, 0.5, 0.5, None, None, None, None, (), settings, 0)
     table = tracking_table(unknown)
-    assert "score unknown (A is; give images)" in table
+    assert "score unknown (A is; give images) (version 1), 0 of 0 directions" in table
     assert "| coverage | none |" in table

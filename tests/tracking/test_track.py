@@ -198,6 +198,7 @@ def test_wrong_directions_are_refused_in_words(vectors, message):
         ({"num_steps": 0}, "num_steps is 0"),
         ({"num_coverage": -1}, "num_coverage is -1"),
         ({"directions": "both"}, "'both'.*axes, model"),
+        ({"version": 3}, "version is 3. Use 1, the default, or 2"),
     ],
 )
 def test_wrong_settings_are_refused_in_words(changes, message):
