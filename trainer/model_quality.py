@@ -16,12 +16,24 @@ from comfyui_cldis.editing.pipeline import decode, encode, preview
 
 EVALUATION_BASES = 16  # images that directions are evaluated on
 INVERSION_STEPS, DIRECTION_STEPS = 10, 10
+SECOND_DRAW = 1_000_000  # added to the seeds of the first
 
 
 def explained_variance(images: Tensor, reconstruction: Tensor, mean: Tensor) -> float:
     """1 - MSE / Var, Var about the mean image of the training set; 1 is perfect, 0 the mean."""
     variance = (images - mean).square().mean()
     return float(1 - (reconstruction - images).square().mean() / variance)
+
+
+def explained_by_code(images: Tensor, draws: tuple[Tensor, Tensor], mean: Tensor) -> float:
+    """The explained variance of the mean of infinitely many draws, without bias, from two.
+
+    The errors of two independent draws share only the error of their common mean, so the mean of
+    their product is its square.
+    """
+    variance = (images - mean).square().mean()
+    first, second = (draw - images for draw in draws)
+    return float(1 - (first * second).mean() / variance)
 
 
 def psnr(images: Tensor, reconstruction: Tensor) -> float:
@@ -61,19 +73,22 @@ def measure_quality(
         mean: mean image of the training set (C, S, S), the reference of explained variance.
         seen: whether training saw the images after all, in words.
     """
-    sampled_parts, inverted_parts, preview_parts = [], [], []
+    sampled_parts, again_parts, inverted_parts, preview_parts = [], [], [], []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         latent = encode(model, batch, inversion_steps=num_steps)
         sampled_parts.append(decode(model, latent, num_steps=num_steps, seed=start))
+        again_parts.append(decode(model, latent, num_steps=num_steps, seed=SECOND_DRAW + start))
         inverted_parts.append(decode(model, latent, num_steps=num_steps))
         preview_parts.append(preview(model, latent))
-    sampled, inverted = torch.cat(sampled_parts), torch.cat(inverted_parts)
+    sampled, again = torch.cat(sampled_parts), torch.cat(again_parts)
+    inverted = torch.cat(inverted_parts)
     previews = torch.cat(preview_parts)
     return ModelQuality(
         images=seen,
         num_images=len(images),
         num_steps=num_steps,
+        explained_variance_code=round(explained_by_code(images, (sampled, again), mean), 4),
         explained_variance_random_noise=round(explained_variance(images, sampled, mean), 4),
         explained_variance_preview=round(explained_variance(images, previews, mean), 4),
         psnr_inverted_noise_db=round(psnr(images, inverted), 2),

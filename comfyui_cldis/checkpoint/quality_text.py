@@ -14,7 +14,8 @@ WEAK_SHARE = 0.25  # of the strongest effect: directions below are called weak
 INVERTED, NUM_MONOTONE = "psnr_inverted_noise_db", "num_visible_monotone"
 CAPTION = "the noise map alone gives as much with a useless code, so it is no sign of quality"
 NAMES = {
-    "explained_variance_random_noise": "code explains",
+    "explained_variance_code": "code explains",
+    "explained_variance_random_noise": "one image drawn from the code explains",
     "explained_variance_preview": "co-pilot explains",
     NUM_MONOTONE: "monotone directions",
     INVERTED: "inverted noise",

@@ -15,7 +15,8 @@ def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
         images="seen in training",
         num_images=64,
         num_steps=20,
-        explained_variance_random_noise=0.6476,
+        explained_variance_code=0.6476,
+        explained_variance_random_noise=0.31,
         explained_variance_preview=-0.123,
         psnr_inverted_noise_db=47.31,
     )
@@ -28,6 +29,7 @@ def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
     assert [name for name, _ in lines] == [
         "measured on",
         "code explains",
+        "one image drawn from the code explains",
         "co-pilot explains",
         "monotone directions",
         "inverted noise",
@@ -35,7 +37,7 @@ def test_figures_are_put_in_words_and_the_misleading_one_comes_last():
     values = dict(lines)
     assert values["measured on"] == "64 images seen in training"
     assert values["code explains"] == "65 % of how the images differ from their mean"
-    assert values["co-pilot explains"].startswith("nothing:") and "-0.12" in lines[2][1]
+    assert values["co-pilot explains"].startswith("nothing:") and "-0.12" in lines[3][1]
     assert values["monotone directions"] == "2"
     assert values["inverted noise"].startswith("47.3 dB") and "no sign" in values["inverted noise"]
 

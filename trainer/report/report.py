@@ -184,7 +184,7 @@ def headline(
         return found
     found.append(sliders_fact(model))
     quality = model.facts.quality
-    explained = quality.explained_variance_random_noise
+    explained = quality.code_explains
     if explained is not None and explained >= 0:
         found.append(("Code explains", f"{100 * explained:.0f} %", f"of {evaluated_on(quality)}"))
     elif explained is not None:

@@ -10,7 +10,7 @@ from comfyui_cldis.wording import counted
 
 from .finding import Finding
 
-WEAK_CODE = 0.2  # explained variance from sampled x_T up to which directions show little
+WEAK_CODE = 0.2  # variance explained by the code up to which directions show little
 
 
 class Verdict(NamedTuple):
@@ -30,11 +30,11 @@ class Verdict(NamedTuple):
 def why_no_sliders(model: Described) -> Verdict | None:
     """What is wrong with all directions of a model together; None when some may be used.
 
-    The criteria: the share of the images' variance that the code explains from sampled x_T, whether
-    there is any direction, and whether any of them is monotone. What was not measured is not held
-    against a model.
+    The criteria: the share of the images' variance that the code explains, whether there is any
+    direction, and whether any of them is monotone. What was not measured is not held against a
+    model.
     """
-    explained = model.facts.quality.explained_variance_random_noise
+    explained = model.facts.quality.code_explains
     if explained is not None and explained <= WEAK_CODE:
         share = f"only {100 * explained:.0f} %" if explained > 0 else "nothing"
         fact = (

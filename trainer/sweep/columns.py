@@ -11,6 +11,7 @@ COPILOT = "copilot_"  # prefix of the scores of the co-pilot's own code
 HOURS = "hours"
 RUN_COLUMNS = ("diffusion", "reconstruction", "kl", "capacity", "used", "encoder_kl")
 QUALITY_COLUMNS = (
+    "explained_variance_code",
     "explained_variance_random_noise",
     "explained_variance_preview",
     "psnr_inverted_noise_db",

@@ -460,6 +460,15 @@ def test_sliders_of_a_model_that_does_not_follow_its_code(explained, directions,
     assert len([each for each in diagnose([], None, model)]) == 1 + len(first)
 
 
+@pytest.mark.parametrize(("by_code", "is_weak"), [(0.6, False), (0.15, True), (None, True)])
+def test_a_perfect_sampler_of_a_fair_code_is_not_held_against_it(by_code, is_weak):
+    """One draw explains .2 where the code holds .6; files of before know of one draw alone."""
+    quality = ModelQuality(explained_variance_code=by_code, explained_variance_random_noise=0.2)
+    slider = Direction("a", (1.0,), -1, 1, quality=DirectionQuality(monotone=1.0))
+    model = SimpleNamespace(directions=(slider,), facts=ModelFacts(quality=quality))
+    assert [each.rule for each in diagnose(healthy(), CONFIG, model)] == ["weak_code"] * is_weak
+
+
 EVEN, NOT_MONOTONE = 0.9, 0.89  # shares of the images, on both sides of the threshold
 
 
