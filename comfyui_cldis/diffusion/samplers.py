@@ -71,7 +71,7 @@ def sample(
     x = x_T.clone()
     for index, timestep in enumerate(timesteps):
         t = torch.full((x.shape[0],), int(timestep), dtype=torch.long, device=x.device)
-        prediction = denoiser(x, t)
+        prediction = schedule.clipped(x, denoiser(x, t), t)
         x0 = schedule.to_x0(x, prediction, t) if on_step is not None else None
         x = scheduler.step(prediction, timestep, x, return_dict=False)[0]
         if on_step is not None and x0 is not None:
@@ -119,7 +119,8 @@ def invert(
     alphas_bar = schedule.alphas_bar.tolist()
 
     def predict(x: Tensor, level: int) -> Tensor:
-        return denoiser(x, torch.full((x.shape[0],), level, dtype=torch.long, device=x.device))
+        t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
+        return schedule.clipped(x, denoiser(x, t), t)
 
     x = x0.clone()
     prediction, is_current = predict(x, 0), True
@@ -138,6 +139,43 @@ def invert(
         if on_step is not None:
             t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
             on_step(Step(index, len(timesteps), schedule.to_x0(x, prediction, t)))
+    return x
+
+
+def invert_to_noise(
+    denoiser: Denoiser,
+    x0: Tensor,
+    schedule: NoiseSchedule,
+    *,
+    num_steps: int = 20,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Noise of `x0` as Diff-AE inverts it, for comparison with its results; else use `invert`.
+
+    The image counts as x_t at the first timestep, and the last step goes on to alpha_bar 0: what
+    comes out is the noise estimate at the last timestep.
+
+    Returns:
+        (B, C, H, W), float32.
+
+    Raises:
+        ValueError: a number of steps outside 1 .. T.
+
+    Source: `ddim_reverse_sample` in github.com/phizaz/diffae (MIT).
+    """
+    check_num_steps(num_steps, schedule)
+    scheduler = schedule.scheduler("ddim")
+    scheduler.set_timesteps(num_steps)
+    timesteps = [int(t) for t in scheduler.timesteps.tolist()][::-1]
+    reached = [*schedule.alphas_bar[timesteps[1:]].tolist(), 0.0]
+    x = x0.clone()
+    for index, (level, alpha_bar) in enumerate(zip(timesteps, reached, strict=True)):
+        t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
+        prediction = schedule.clipped(x, denoiser(x, t), t)
+        image, eps = schedule.to_x0(x, prediction, t), schedule.to_eps(x, prediction, t)
+        x = math.sqrt(alpha_bar) * image + math.sqrt(1 - alpha_bar) * eps
+        if on_step is not None:
+            on_step(Step(index, len(timesteps), image))
     return x
 
 

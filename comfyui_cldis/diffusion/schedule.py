@@ -12,7 +12,7 @@ from torch import Tensor
 from ..model.config import from_mapping, require
 
 Prediction = Literal["v", "eps"]
-Betas = Literal["cosine", "linear"]
+Betas = Literal["cosine", "linear", "const0.008"]
 Spacing = Literal["trailing", "leading"]
 
 
@@ -22,11 +22,13 @@ class ScheduleConfig:
 
     Attributes:
         num_train_steps: T, number of discrete noise levels.
-        betas: "cosine" (Nichol & Dhariwal 2021) or "linear" (Ho et al. 2020, 1e-4 to 2e-2).
+        betas: "cosine" (Nichol & Dhariwal 2021), "linear" (Ho et al. 2020, 1e-4 to 2e-2), or
+            "const0.008", which is that at every step (the codes of Diff-AE).
         prediction: what the network predicts, velocity "v" (Salimans & Ho 2022) or noise "eps".
         zero_terminal_snr: rescale so that alpha_bar at T-1 is 0 (Lin et al. 2023,
             arXiv:2305.08891); needs "v".
         spacing: which timesteps a short sampling run visits; "trailing" starts at T-1.
+        clip_x0: clip the image estimate to [-1, 1] at every step, as Diff-AE does.
     """
 
     num_train_steps: int = 1000
@@ -34,6 +36,7 @@ class ScheduleConfig:
     prediction: Prediction = "v"
     zero_terminal_snr: bool = True
     spacing: Spacing = "trailing"
+    clip_x0: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("betas", Betas), ("prediction", Prediction), ("spacing", Spacing)):
@@ -56,13 +59,26 @@ class ScheduleConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-able dictionary that `from_dict` reads back."""
-        return asdict(self)
+        """Return a JSON-able dictionary that `from_dict` reads back.
+
+        `clip_x0` is left out where it is off, so that versions before it read the file.
+        """
+        values = asdict(self)
+        if not self.clip_x0:
+            del values["clip_x0"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ScheduleConfig:
         """Build from a mapping; unknown keys are errors. Raises: ValueError."""
         return from_mapping(cls, values, "the schedule configuration")
+
+
+_BETAS: dict[str, dict[str, Any]] = {
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 2e-2},
+    "const0.008": {"beta_schedule": "linear", "beta_start": 0.008, "beta_end": 0.008},
+}
 
 
 @dataclass(frozen=True)
@@ -95,9 +111,7 @@ class NoiseSchedule:
         config = self.config
         common: dict[str, Any] = {
             "num_train_timesteps": config.num_train_steps,
-            "beta_schedule": {"cosine": "squaredcos_cap_v2", "linear": "linear"}[config.betas],
-            "beta_start": 1e-4,
-            "beta_end": 2e-2,
+            **_BETAS[config.betas],
             "prediction_type": {"v": "v_prediction", "eps": "epsilon"}[config.prediction],
             "timestep_spacing": config.spacing,
             "rescale_betas_zero_snr": config.zero_terminal_snr,
@@ -130,6 +144,26 @@ class NoiseSchedule:
         if self.config.prediction == "eps":
             return (x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()
         return alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction
+
+    def to_eps(self, x_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """The noise a prediction implies."""
+        if self.config.prediction == "eps":
+            return prediction
+        alpha_bar = self._at(t, x_t)
+        return (1 - alpha_bar).sqrt() * x_t + alpha_bar.sqrt() * prediction
+
+    def clipped(self, x_t: Tensor, prediction: Tensor, t: Tensor) -> Tensor:
+        """The prediction whose image is that of `prediction`, clipped to [-1, 1].
+
+        As it is without `clip_x0`. Source: `clip_denoised` in github.com/phizaz/diffae.
+        """
+        if not self.config.clip_x0:
+            return prediction
+        alpha_bar, x0 = self._at(t, x_t), self.to_x0(x_t, prediction, t).clamp(-1, 1)
+        eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+        if self.config.prediction == "eps":
+            return eps
+        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
 
     def _at(self, t: Tensor, like: Tensor) -> Tensor:
         """alpha_bar at `t` (B,), broadcastable to (B, C, H, W), dtype and device of `like`."""

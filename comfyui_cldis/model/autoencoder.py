@@ -34,6 +34,11 @@ class DiffusionAutoencoder(nn.Module):
         self.copilot = copilot
 
     @property
+    def has_copilot(self) -> bool:
+        """Whether there is a co-pilot, which previews need: always."""
+        return True
+
+    @property
     def device(self) -> torch.device:
         """Device of the weights."""
         return self.unet.position.device

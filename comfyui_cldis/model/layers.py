@@ -14,6 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def normalised(norm: Any, h: Tensor) -> Tensor:
+    """`h` (B, C, ...) through a GroupNorm layer, statistics in float32 whatever its dtype."""
+    if h.dtype == torch.float32 and norm.weight.dtype == torch.float32:
+        return norm(h)
+    weight, bias = norm.weight.to(h.device).float(), norm.bias.to(h.device).float()
+    return F.group_norm(h.float(), norm.num_groups, weight, bias, norm.eps).to(h.dtype)
+
+
 class GroupNorm(nn.Module):
     """Group normalisation whose statistics are computed in float32 whatever the input's dtype."""
 
@@ -23,11 +31,7 @@ class GroupNorm(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W), same dtype."""
-        norm = self.norm
-        if h.dtype == torch.float32 and norm.weight.dtype == torch.float32:
-            return norm(h)
-        weight, bias = norm.weight.to(h.device).float(), norm.bias.to(h.device).float()
-        return F.group_norm(h.float(), norm.num_groups, weight, bias, norm.eps).to(h.dtype)
+        return normalised(self.norm, h)
 
 
 def zeroed(module: nn.Module) -> nn.Module:
@@ -47,7 +51,8 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Ten
         -math.log(max_period) * torch.arange(half, device=t.device, dtype=torch.float32) / half
     )
     angles = t.float()[:, None] * rates[None]  # (B, half)
-    return torch.cat([angles.cos(), angles.sin()], dim=1)  # (B, 2 * half)
+    embedding = torch.cat([angles.cos(), angles.sin()], dim=1)  # (B, 2 * half)
+    return F.pad(embedding, (0, dim % 2))
 
 
 class Modulation(nn.Module):

@@ -1,0 +1,63 @@
+"""Networks of either kind from their configuration: our own, or those of Diff-AE as published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from .autoencoder import DiffusionAutoencoder
+from .config import ModelConfig
+from .copilot import Copilot
+from .diffae import DiffAE, DiffAEConfig
+
+Networks = DiffusionAutoencoder | DiffAE
+NetworksConfig = ModelConfig | DiffAEConfig
+KIND = "kind"  # the key of a configuration that says whose it is; our own have none
+
+
+def build_networks(config: NetworksConfig, operations: Any = nn) -> Networks:
+    """Networks with fresh weights.
+
+    Args:
+        operations: namespace of the layer classes, such as torch.nn.
+
+    Raises: ValueError for widths that normalisation or attention cannot divide.
+    """
+    if isinstance(config, DiffAEConfig):
+        return DiffAE(config, operations)
+    return DiffusionAutoencoder(config, operations)
+
+
+def config_from_dict(values: Mapping[str, Any]) -> NetworksConfig:
+    """The configuration that `to_dict` of either kind made.
+
+    Raises:
+        ValueError: unknown kind, unknown keys or values out of range.
+    """
+    kind = values.get(KIND)
+    if kind == DiffAEConfig.kind:
+        return DiffAEConfig.from_dict(values)
+    if KIND in values:
+        raise ValueError(
+            f"The kind of networks is {kind!r}. Allowed: '{DiffAEConfig.kind}', or none."
+        )
+    return ModelConfig.from_dict(values)
+
+
+class NoCopilotError(ValueError):
+    """Something that the co-pilot draws was asked of a model without one."""
+
+
+def copilot_of(networks: Networks) -> Copilot:
+    """The co-pilot.
+
+    Raises: NoCopilotError for a model without one.
+    """
+    if isinstance(networks, DiffusionAutoencoder):
+        return networks.copilot
+    raise NoCopilotError(
+        "An imported Diff-AE has no co-pilot, which previews and tracked edits are drawn with. "
+        "Decode its images instead."
+    )
