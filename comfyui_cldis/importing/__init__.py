@@ -1,0 +1,5 @@
+"""Models of other projects, read from their own files into ours; nothing in such a file is run."""
+
+from .errors import ForeignFileError
+
+__all__ = ["ForeignFileError"]

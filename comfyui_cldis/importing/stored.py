@@ -1,0 +1,100 @@
+"""What a checkpoint's pickle is read into: tensors still on disk, and objects without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+MAXIMUM_DIMENSIONS = 8
+DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+@dataclass(frozen=True)
+class StoredValues:
+    """A run of numbers in the file.
+
+    Attributes:
+        key: its name there.
+        dtype: of the numbers.
+        count: how many.
+        first: index of the first one that counts, where several share a run.
+    """
+
+    key: str
+    dtype: torch.dtype
+    count: int
+    first: int = 0
+
+    @property
+    def num_bytes(self) -> int:
+        """Its size in the file."""
+        return self.count * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as a view of stored values; sizes and strides in elements.
+
+    Raises: ValueError for a view that leaves its values.
+    """
+
+    values: StoredValues
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        whole = [self.offset, *self.shape, *self.strides]
+        is_whole = all(type(number) is int and 0 <= number < 2**48 for number in whole)
+        if not is_whole or len(self.shape) != len(self.strides):
+            raise ValueError("a tensor has no proper shape")
+        if len(self.shape) > MAXIMUM_DIMENSIONS:
+            raise ValueError(f"a tensor has {len(self.shape)} dimensions")
+        if 0 in self.shape:
+            return
+        last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+        if self.values.first + self.offset + last >= self.values.count:
+            raise ValueError("a tensor lies beyond its values")
+        # Views may repeat values, but none of a checkpoint does; it would ask for any memory.
+        if torch.Size(self.shape).numel() > self.values.count:
+            raise ValueError("a tensor repeats its values")
+
+
+@dataclass(eq=False)
+class Inert:
+    """What an object of a foreign class was made of; none of its code is known or run.
+
+    Attributes:
+        name: of the class or function.
+        args: it was called with.
+        items: of a dictionary.
+        elements: of a list or set.
+        state: of its attributes, where they are a dictionary.
+    """
+
+    name: str
+    args: Any = ()
+    items: dict[Any, Any] = field(default_factory=dict)
+    elements: list[Any] = field(default_factory=list)
+    state: Mapping[Any, Any] = field(default_factory=dict)
+
+
+def as_mapping(value: Any) -> Mapping[Any, Any]:
+    """A dictionary, or the items and attributes of an object; {} for anything else."""
+    if isinstance(value, Inert):
+        return {**value.state, **value.items}
+    return value if isinstance(value, Mapping) else {}
