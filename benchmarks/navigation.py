@@ -32,6 +32,7 @@ from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.datasets.space import sample_factors
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.metrics import evaluate, from_arrays
+from comfyui_cldis.model import copilot_of
 from comfyui_cldis.tracking import FAST, Tracking, track, track_renderer
 from trainer.navigation import ModelSpace, NavigationSettings, RendererSpace, find
 from trainer.navigation.active import active_dimensions
@@ -62,7 +63,7 @@ def labelled(model: EditableModel, data: str) -> tuple[Tensor, np.ndarray]:
 @torch.no_grad()
 def copilot_space(model: EditableModel, images: Tensor) -> RendererSpace:
     """The co-pilot's own codes of images, in their standard deviations, drawn by the co-pilot."""
-    copilot = model.networks.copilot
+    copilot = copilot_of(model.networks)
     codes = torch.cat([copilot.encode(copilot.resize(part)).mu for part in images.split(BATCH)])
     mean, std = codes.mean(0), codes.std(0)
     return RendererSpace(lambda u: copilot.decode(mean + std * u).float(), (codes - mean) / std)

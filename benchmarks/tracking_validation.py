@@ -36,6 +36,7 @@ from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.imaging.tensors import from_pixels
 from comfyui_cldis.metrics import udr
+from comfyui_cldis.model import copilot_of
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
 from comfyui_cldis.tracking.settings import VERSIONS
 from trainer.report.plot_style import BLUE, FAINT_INK, ORANGE, dress, to_png
@@ -71,7 +72,7 @@ def track_copilot(
     model: EditableModel, images: np.ndarray, codes: np.ndarray, settings: TrackingSettings
 ) -> Tracking:
     """The co-pilot as a renderer of its own; A is the share of the variance that it explains."""
-    copilot = model.networks.copilot
+    copilot = copilot_of(model.networks)
 
     @torch.no_grad()
     def render(z: torch.Tensor) -> torch.Tensor:
@@ -89,14 +90,15 @@ def track_copilot(
 def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarray]:
     """uint8 images (n, S, S, C) -> mean codes (n, N) float32."""
     networks = model.networks
+    copilot = copilot_of(networks) if codes == "copilot" else None
 
     @torch.no_grad()
     def encode(images: np.ndarray) -> np.ndarray:
         parts = []
         for chunk in np.array_split(images, max(1, len(images) // 250)):
             x = from_pixels(chunk)
-            if codes == "copilot":
-                parts.append(networks.copilot.encode(networks.copilot.resize(x)).mu)
+            if copilot is not None:
+                parts.append(copilot.encode(copilot.resize(x)).mu)
             else:
                 parts.append(networks.encode_semantic(x).mu)
         return torch.cat(parts).numpy()

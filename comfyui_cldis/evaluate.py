@@ -129,16 +129,18 @@ def _posterior_of(
     import torch
 
     from .imaging.tensors import from_pixels
+    from .model import copilot_of
 
     networks = model.networks
     if codes not in CODES:
         raise ValueError(f"codes is '{codes}'. Use one of {', '.join(CODES)}.")
+    copilot = copilot_of(networks) if codes == "copilot" else None
 
     @torch.no_grad()
     def posterior(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = from_pixels(images).to(networks.device, networks.dtype)
-        if codes == "copilot":
-            mu, logvar = networks.copilot.encode(networks.copilot.resize(x))
+        if copilot is not None:
+            mu, logvar = copilot.encode(copilot.resize(x))
         else:
             mu, logvar, _ = networks.encode_semantic(x)
         return mu.float().cpu().numpy(), (0.5 * logvar.float()).exp().cpu().numpy()

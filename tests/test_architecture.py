@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {part: set() for part in SHARED} | {
     "editing": {"model", "diffusion", "lifting"},
     "directions": {"model", "diffusion", "editing", "imaging"},
     "checkpoint": {"model", "diffusion", "editing", "directions", "imaging", "__init__"},
+    "importing": {"model", "diffusion", "editing", "checkpoint"},
     "api": {"model", "diffusion", "editing", "checkpoint", "imaging"},
     "datasets": {"imaging"},
     "metrics": set(),

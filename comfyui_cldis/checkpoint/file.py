@@ -19,8 +19,7 @@ from torch import Tensor
 from ..atomic_write import replacing
 from ..diffusion.schedule import NoiseSchedule
 from ..editing.editable import EditableModel, LatentStatistics
-from ..model.autoencoder import DiffusionAutoencoder
-from ..model.config import ModelConfig
+from ..model.build import Networks, NetworksConfig, build_networks
 from .added import THUMBNAILS, added_tensors, read_layout
 from .container import check_container, check_header_size, utf8_name
 from .header import (
@@ -218,11 +217,11 @@ class _Reader:
 _STORED = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
-def _build(config: ModelConfig, operations: Any, name: str) -> DiffusionAutoencoder:
+def _build(config: NetworksConfig, operations: Any, name: str) -> Networks:
     """Networks without memory for their weights, so that a hostile header cannot ask for any."""
     try:
         with torch.device("meta"):
-            return DiffusionAutoencoder(config, operations=operations)
+            return build_networks(config, operations)
     except (RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise CheckpointError(

@@ -18,11 +18,11 @@ from ..editing.code_path import CodePath
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.facts import DirectionQuality, ModelFacts
-from ..model.config import ModelConfig
+from ..model.build import KIND, NetworksConfig, config_from_dict
 
 FORMAT = "cldis"
-FORMAT_VERSION = 2  # the newest; a model that needs none of its entries is written as 1
-READS = (1, 2)
+FORMAT_VERSION = 3  # the newest; a model that needs none of its entries is written as 1 or 2
+READS = (1, 2, 3)
 KEYS = {"name", "min", "max", "negative_label", "positive_label", "effect"}  # of a direction
 # likewise, each optional, since version 2
 ADDED_KEYS = {"quality", "path_amounts", "scale", "thumbnails"}
@@ -48,7 +48,7 @@ class Header:
     """
 
     format_version: int
-    config: ModelConfig
+    config: NetworksConfig
     schedule: ScheduleConfig
     directions: tuple[Direction, ...]
     facts: ModelFacts
@@ -73,13 +73,15 @@ def to_metadata(model: EditableModel) -> dict[str, str]:
     """
     config = model.networks.config
     directions = [_entry(direction) for direction in model.directions]
+    architecture = config.to_dict()
     version = 2 if any(entry.keys() & ADDED_KEYS for entry in directions) else 1
+    version = 3 if KIND in architecture else version
     return {
         "format": FORMAT,
         "format_version": str(version),
         "image_size": str(config.image_size),
         "latent_dim": str(config.latent_dim),
-        "architecture": _dump("architecture", config.to_dict()),
+        "architecture": _dump("architecture", architecture),
         "schedule": _dump("schedule", model.schedule.config.to_dict()),
         "directions": _dump("directions", directions),
         "facts": _dump("facts", model.facts.to_dict()),
@@ -120,7 +122,7 @@ def check_format(metadata: Mapping[str, str] | None, name: str) -> int:
     text = metadata.get("format_version", "")
     if text in map(str, READS):
         return int(text)
-    reads = " and ".join(map(str, READS))
+    reads = f"{READS[0]} to {READS[-1]}"
     if text.isascii() and text.isdigit() and int(text[:9]) > FORMAT_VERSION:
         raise CheckpointError(
             f"{name} has format version {text[:9]}, and this version of CL-Dis reads versions "
@@ -132,12 +134,12 @@ def check_format(metadata: Mapping[str, str] | None, name: str) -> int:
     )
 
 
-def read_config(metadata: Mapping[str, str], name: str) -> tuple[ModelConfig, ScheduleConfig]:
+def read_config(metadata: Mapping[str, str], name: str) -> tuple[NetworksConfig, ScheduleConfig]:
     """Returns the architecture and the schedule; CheckpointError naming the file otherwise."""
     architecture = _load(metadata, "architecture", Mapping, name)
     schedule = _load(metadata, "schedule", Mapping, name)
     try:
-        config = ModelConfig.from_dict(architecture)
+        config = config_from_dict(architecture)
         schedule_config = ScheduleConfig.from_dict(schedule)
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise damaged(name, f"describes a model that cannot be built: {error}") from error

@@ -1,9 +1,10 @@
-"""The `cldis` command: demo, edit, traverse for images; info, directions, rename, prune, evaluate
-and track for models; and train, with the trainer's other commands.
+"""The `cldis` command: demo, edit, traverse for images; info, directions, rename, prune,
+import-diffae, parity, evaluate and track for models; and train, with the trainer's other commands.
 
-Exit codes: 0; 1 for a sweep with failed runs; 2 for wrong input, with one or two plain sentences on
-stderr; 130 after Ctrl-C. They are those of the work: a console that cannot show a character, or a
-reader that goes away, as in `cldis info | head -1`, changes nothing (`console`).
+Exit codes: 0; 1 for a sweep with failed runs, or a model that is not as exact as `parity` wants;
+2 for wrong input, with one or two plain sentences on stderr; 130 after Ctrl-C. They are those of
+the work: a console that cannot show a character, or a reader that goes away, as in
+`cldis info | head -1`, changes nothing (`console`).
 Heavy imports happen inside the commands, so that help and errors come at once.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..console import on_console
-from . import images, models, scores
+from . import images, importing, models, scores
 from .arguments import Parser
 from .terminal import complain
 
@@ -69,12 +70,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="cldis",
         description="Move the factors of an image.",
-        epilog="Exit codes: 0 done, 1 a sweep with failed runs, 2 wrong input, 130 cancelled; they "
-        "are those of the work, also where nobody reads the output to its end.",
+        epilog="Exit codes: 0 done, 1 a sweep with failed runs or parity beyond its tolerance, 2 "
+        "wrong input, 130 cancelled; they are those of the work, also where nobody reads the "
+        "output to its end.",
     )
     parser.add_argument("--version", action="version", version=f"cldis {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (images, models, scores):
+    for group in (images, models, importing, scores):
         group.add_commands(commands)
     for name, text in TRAINER_COMMANDS.items():
         commands.add_parser(name, help=text)

@@ -29,6 +29,8 @@ GOOD_PREVIEW = 0.2  # explained variance; below it the co-pilot does not draw th
 
 def draws_previews(model: EditableModel) -> bool:
     """Whether the model's previews show its code, by its own figures."""
+    if not model.networks.has_copilot:
+        return False
     explained = model.facts.quality.explained_variance_preview
     return explained is not None and explained >= GOOD_PREVIEW
 

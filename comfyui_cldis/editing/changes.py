@@ -27,8 +27,10 @@ NUM_STEPS = 4  # between the images that content is followed over
 def is_trackable(model: EditableModel) -> bool:
     """Whether the model's previews show its images well enough to track content in them.
 
-    False where its file does not say.
+    False where its file does not say, and without a co-pilot, which draws the previews.
     """
+    if not model.networks.has_copilot:
+        return False
     explained = model.facts.quality.explained_variance_preview
     return explained is not None and explained >= TRUSTED_VARIANCE
 

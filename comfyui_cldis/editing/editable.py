@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ..diffusion.schedule import NoiseSchedule
-from ..model import DiffusionAutoencoder
+from ..model import Networks
 from .direction import Direction, find_direction, find_slider
 from .facts import ModelFacts
+
+COLUMNS = 64  # of codes that are sorted at a time
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,13 @@ class LatentStatistics:
     @classmethod
     def from_codes(cls, codes: Tensor) -> LatentStatistics:
         """Measure on codes (n, N)."""
-        quantiles = torch.quantile(codes.double(), torch.tensor([0.005, 0.995]).double(), dim=0)
+        ends = torch.tensor([0.005, 0.995]).double()
+        # a few columns at a time: torch.quantile takes no more than 16 million numbers
+        parts = [part.double() for part in codes.split(COLUMNS, dim=1)]
+        quantiles = torch.cat([torch.quantile(part, ends, dim=0) for part in parts], dim=1)
         return cls(
-            mean=codes.double().mean(0).float(),
-            std=codes.double().std(0).float(),
+            mean=torch.cat([part.mean(0) for part in parts]).float(),
+            std=torch.cat([part.std(0) for part in parts]).float(),
             low=quantiles[0].float(),
             high=quantiles[1].float(),
         )
@@ -67,7 +72,7 @@ class EditableModel:
         facts: what is recorded of it; a direction's quality is in the direction.
     """
 
-    networks: DiffusionAutoencoder
+    networks: Networks
     schedule: NoiseSchedule
     statistics: LatentStatistics
     directions: tuple[Direction, ...]

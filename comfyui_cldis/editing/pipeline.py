@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import SAMPLERS, Denoiser, OnStep, Step, invert, sample
+from ..model.build import copilot_of
 from ..warning import AmountWarning
 from .direction import LIMIT, Direction, apply_directions, as_number, check_amount
 from .editable import EditableModel
@@ -305,9 +306,13 @@ def preview(model: EditableModel, latent: Latent) -> Tensor:
 
     Returns:
         (B, C, S, S) float32 in [-1, 1], on the device of the latent.
+
+    Raises:
+        NoCopilotError: an imported model, which has no co-pilot.
     """
     networks = model.networks
-    image = networks.copilot.decode(latent.z.to(networks.device, networks.dtype)).float()
+    copilot = copilot_of(networks)
+    image = copilot.decode(latent.z.to(networks.device, networks.dtype)).float()
     size = networks.config.image_size
     if image.shape[-1] != size:
         image = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear")

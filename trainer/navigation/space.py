@@ -16,7 +16,9 @@ from torch import Tensor
 from comfyui_cldis.directions.quality import drawn_latent
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode
+from comfyui_cldis.model.build import copilot_of
 from comfyui_cldis.model.conditioning import Attention
+from comfyui_cldis.model.diffae.unet import DiffAEUNet
 from comfyui_cldis.model.layers import ResBlock
 from comfyui_cldis.tracking import TrackingSettings, track, track_renderer
 
@@ -161,10 +163,11 @@ class ModelSpace:
         networks, schedule = self.model.networks, self.model.schedule
         size = networks.config.image_size
         if self.view == "preview":
+            copilot = copilot_of(networks)
 
             def preview(codes: Tensor) -> Tensor:
                 z = (self.mean + self.std * codes).to(networks.dtype)
-                image = networks.copilot.decode(z).float()
+                image = copilot.decode(z).float()
                 if image.shape[-1] == size:
                     return image
                 return F.interpolate(image, size=(size, size), mode="bilinear")
@@ -189,10 +192,12 @@ class ModelSpace:
 
     def conditions(self, codes: Tensor) -> Tensor:
         """See `Space`: scales and shifts of all blocks (adagn), or keys and values (tokens)."""
-        unet = self.model.networks.unet
-        z = (self.mean + self.std * codes).to(self.model.networks.dtype)
+        networks = self.model.networks
+        unet, z = networks.unet, (self.mean + self.std * codes).to(networks.dtype)
         parts: list[Tensor] = []
-        if unet.code_embedding is not None:
+        if isinstance(unet, DiffAEUNet):
+            parts += unet.conditions(z)
+        elif unet.code_embedding is not None:
             embedding = F.silu(unet.code_embedding(z, None, None))
             for block in unet.modules():
                 if isinstance(block, ResBlock) and block.code is not None:

@@ -11,7 +11,7 @@ from ..encoder import LOGVAR_MINIMUM, SemanticPosterior
 from .config import DiffAEConfig
 from .encoder import Encoder
 from .latent_net import LatentNet
-from .unet import UNet
+from .unet import DiffAEUNet
 
 
 class DiffAE(nn.Module):
@@ -29,7 +29,7 @@ class DiffAE(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config, operations)
-        self.unet = UNet(config, operations)
+        self.unet = DiffAEUNet(config, operations)
         self.latent_net = (
             None
             if config.latent_net is None

@@ -16,7 +16,7 @@ from .blocks import Attention, Downsample, ResBlock, Stage, Upsample, group_norm
 from .config import DiffAEConfig
 
 
-class UNet(nn.Module):
+class DiffAEUNet(nn.Module):
     """U-Net whose down and up paths may differ in depth; a skip connection joins equal levels.
 
     Blocks of the up path take the feature maps of their level, the last first; where none is left,
@@ -106,6 +106,11 @@ class UNet(nn.Module):
         self.input_blocks.append(stage)
         self.input_levels.append(level)
         skips[level].append(channels)
+
+    def conditions(self, z: Tensor) -> list[Tensor]:
+        """The scales (B, C) of each residual block that the code z (B, N) gives."""
+        blocks = [block for block in self.modules() if isinstance(block, ResBlock)]
+        return [block.cond_emb_layers(z) for block in blocks]
 
     def forward(self, x_t: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """Noisy images (B, C, S, S), timesteps (B,) in [0, T), codes (B, N) -> noise (B, C, S, S),
