@@ -1,0 +1,215 @@
+"""Checkpoints that would run something, or are damaged, are refused and leave nothing behind."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from comfyui_cldis.cli import main
+from comfyui_cldis.importing import ForeignFileError, import_diffae
+from comfyui_cldis.importing.restricted_pickle import read_pickle
+from comfyui_cldis.importing.stored import Inert, StoredTensor, StoredValues
+from tests.importing.diffae_files import checkpoint, save, tiny, weights_of
+
+
+class Calls:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any) -> None:
+        self.call = function, args
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, Any]:
+    settings = tiny(num_res_blocks=1, enc_num_res_block=1)
+    return checkpoint(weights_of(settings), settings)
+
+
+def nested(good: dict[str, Any], bad: Any) -> dict[str, Any]:
+    inner = {**good["hyper_parameters"]["model_conf"], "x": [({"y": bad},)]}
+    return {**good, "hyper_parameters": {**good["hyper_parameters"], "model_conf": inner}}
+
+
+PLACES: dict[str, Callable[[dict[str, Any], Any], Any]] = {
+    "whole": lambda good, bad: bad,
+    "beside": lambda good, bad: {**good, "extra": bad},
+    "before": lambda good, bad: {"first": bad, **good},
+    "in settings": nested,
+    "as a tensor": lambda good, bad: {
+        **good,
+        "state_dict": {**good["state_dict"], "ema_model.out.2.bias": bad},
+    },
+}
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["zip", "old format"])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("how", ["system", "eval"])
+def test_a_call_in_a_file_is_refused_by_name(
+    how: str,
+    place: str,
+    is_old: bool,
+    good: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trace, output = tmp_path / "it_ran", tmp_path / "model.safetensors"
+    if how == "system":
+        bad = Calls(os.system, f"touch '{trace}'")
+    else:
+        bad = Calls(getattr(builtins, "eval"), f"open({str(trace)!r}, 'w').close()")  # noqa: B009
+    path = save(tmp_path / "last.ckpt", PLACES[place](good, bad), is_old=is_old)
+    assert main(["import-diffae", str(path), "--output", str(output)]) == 2
+    error = capsys.readouterr().err
+    name = f"{os.name}.system" if how == "system" else "__builtin__.eval"
+    assert f"'{name}'" in error and "last.ckpt" in error
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
+        b"(S'true'\nios\nsystem\n.",
+        b"(cos\nsystem\nS'true'\no.",
+        b"\x80\x04\x8c\x0bcollections\x8c\x1bOrderedDict.__init__.__call\x93.",
+        b"ctorch\n_utils._rebuild_tensor_v2\n.",
+        b"ccollections.OrderedDict\nfromkeys\n.",
+        b"c__builtin__\ngetattr\n(c__builtin__\nobject\nS'__subclasses__'\ntR.",
+        b"ctorch.storage\n_load_from_bytes\n(S'x'\ntR.",
+        b"cnumpy\nload\n.",
+    ],
+)
+def test_every_way_to_name_something_is_closed(code: bytes) -> None:
+    with pytest.raises(ForeignFileError, match="asks for '.*' to be called"):
+        read_pickle(io.BytesIO(code), "it", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"",
+        b"\x80\x02}",  # no end
+        b"\x80\x02.",  # nothing on the stack
+        b"\x80\x04\x82\x01.",  # an extension registry
+        b"\x80\x05\x97.",  # a buffer beside the pickle
+        b"\x80\x02K\x01K\x02a.",  # appending to a number
+        b"\x80\x02}}}s.",  # a dictionary as a key
+        b"\x80\x02h\x09.",  # memory that was never filled
+        b"\x80\x02t.",  # no mark
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**50) + b"x.",  # a length beyond the file
+        b"ccollections\nOrderedDict\n(K\x01tR.",  # arguments that fit nothing
+    ],
+)
+def test_damaged_pickles(code: bytes) -> None:
+    with pytest.raises(ForeignFileError, match="damaged or incomplete"):
+        read_pickle(io.BytesIO(code), "it", lambda _: None)
+
+
+def test_plain_values_are_those_of_pickle() -> None:
+    values = {
+        "a": [1, -2, 2**70, 1.5, None, True, False, "größer", b"bytes", ()],
+        ("b", 3): {"c": (1, 2, 3, 4), "d": []},
+    }
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        some = values["a"][:-2] if protocol < 3 else values["a"]  # bytes are a call before
+        given = {**values, "a": some, "again": [some, some]}
+        data = io.BytesIO(pickle.dumps(given, protocol) + b"more")
+        assert read_pickle(data, "it", lambda _: None) == given
+        assert data.read() == b"more"
+
+
+def test_objects_stay_inert() -> None:
+    code = b"cpathlib\nPosixPath\n(S'a'\nS'b'\ntR}S'x'\nK\x01sb."
+    found = read_pickle(io.BytesIO(code), "it", lambda _: None)
+    assert isinstance(found, Inert)
+    assert (found.name, found.args, found.state) == ("pathlib.PosixPath", ("a", "b"), {"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"),
+    [
+        (0, (3, 4), (4, 1)),  # 12 of 10
+        (8, (3,), (1,)),
+        (0, (2,), (10,)),
+        (0, (10, 10), (0, 0)),  # as large as one likes
+        (-1, (2,), (1,)),
+        (0, (2,), (-1,)),
+        (0, (2, 2), (1,)),
+        (0, (1.0,), (1,)),
+    ],
+)
+def test_tensors_stay_within_their_values(
+    offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError):
+        StoredTensor(StoredValues("0", torch.float32, 10), offset, shape, strides)
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["zip", "old format"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_truncated_files(share: float, is_old: bool, good: dict[str, Any], tmp_path: Path) -> None:
+    path = save(tmp_path / "last.ckpt", good, is_old=is_old)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ForeignFileError, match=r"last\.ckpt (is|ends)"):
+        import_diffae(path, tmp_path / "model.safetensors")
+    assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_damaged_tensor(good: dict[str, Any], tmp_path: Path) -> None:
+    path = save(tmp_path / "last.ckpt", good)
+    with zipfile.ZipFile(path) as archive:
+        name = max(archive.namelist(), key=lambda each: archive.getinfo(each).file_size)
+        start = archive.getinfo(name).header_offset
+    data = bytearray(path.read_bytes())
+    data[start + 5000] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(ForeignFileError, match="damaged or incomplete"):
+        import_diffae(path, tmp_path / "model.safetensors")
+
+
+def test_a_compressed_entry(good: dict[str, Any], tmp_path: Path) -> None:
+    """It could hold any number of bytes."""
+    path, other = save(tmp_path / "last.ckpt", good), tmp_path / "other.ckpt"
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in archive.namelist():
+            new.writestr(name, archive.read(name))
+    with pytest.raises(ForeignFileError, match="compressed or too large"):
+        import_diffae(other, tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        (b"", "no file that PyTorch wrote"),
+        (b"no checkpoint at all", "no file that PyTorch wrote"),
+        (pickle.dumps({"a": 1}, 2), "damaged or incomplete|did not write"),
+    ],
+)
+def test_other_files(content: bytes, fact: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(ForeignFileError, match=fact):
+        import_diffae(path, tmp_path / "model.safetensors")
+
+
+def test_paths_that_are_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        import_diffae(tmp_path / "none.ckpt", tmp_path / "model.safetensors")
+    with pytest.raises(ForeignFileError, match="is a folder"):
+        import_diffae(tmp_path, tmp_path / "model.safetensors")
