@@ -10,10 +10,12 @@ import torch
 
 from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import OnStep
+from ..model import DiffAE
 from .direction import as_number
 from .editable import EditableModel
 from .framing import Origin
 from .latent import Latent, Source
+from .latent_diffusion import draw_codes
 from .pipeline import decode
 from .render import pixels_of
 
@@ -38,7 +40,8 @@ def sample_images(
     Each scalar of a code comes from a normal distribution of its mean and its standard deviation
     in training times `truncation`, and stays between its 0.5 and 99.5 % quantiles there. A model
     file has no more than these statistics, so scalars are drawn independently: training makes them
-    nearly so, and a combination that was never seen may come out odd.
+    nearly so, and a combination that was never seen may come out odd. An imported model with a
+    latent diffusion model draws whole codes with that, and they are moved towards the mean.
 
     Args:
         count: of images; image b depends on seed + b alone, code and noise map.
@@ -72,11 +75,16 @@ def sample_images(
         each.to("cpu", torch.float32)
         for each in (statistics.mean, statistics.std, statistics.low, statistics.high)
     )
-    z = mean + share * std * noise[:, : config.latent_dim]
-    z = torch.maximum(torch.minimum(z, high), low)
+    networks = model.networks
+    if isinstance(networks, DiffAE) and networks.latent_net is not None:
+        drawn = draw_codes(networks, statistics, noise[:, : config.latent_dim])
+        z = mean + share * (drawn - mean)
+    else:
+        z = mean + share * std * noise[:, : config.latent_dim]
+        z = torch.maximum(torch.minimum(z, high), low)
     latent = Latent(z, noise[:, config.latent_dim :].reshape(count, *shape))
-    drawn = decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
-    pixels = pixels_of(drawn)
+    images = decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
+    pixels = pixels_of(images)
     origin = Origin(config.image_size, config.image_size, "crop")
     sources = tuple(Source(image, code) for image, code in zip(pixels, z, strict=True))
     return replace(latent, origins=(origin,) * count, sources=sources)
