@@ -13,14 +13,13 @@ from ..editing.editable import EditableModel
 from ..editing.facts import ModelFacts, TrainingFacts
 from .architecture import Architecture, read_architecture
 from .errors import ForeignFileError
-from .statistics import ASSUMED, read_statistics
+from .statistics import ASSUMED, IMPORTED, STATISTICS, read_statistics
 from .stored import StoredTensor, as_mapping
 from .torch_file import TorchFile
 from .weights import load_networks, shapes_of, state_of, stored_weights
 
 OnProgress = Callable[[str, float], object]
 """The name of the stage, and the share of it that is done, in [0, 1]."""
-IMPORTED = "imported"  # the key of the facts below, in a model file
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _facts(
         "kind": "Diff-AE",
         "file": file.name,
         "architecture": architecture.source,
-        "statistics": statistics,
+        STATISTICS: statistics,
     }
     if latent is not None:
         imported["latent"] = latent.name

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..editing.editable import LatentStatistics
+from ..editing.editable import EditableModel, LatentStatistics
 from .errors import ForeignFileError
 from .stored import StoredTensor, as_mapping
 from .torch_file import TorchFile
@@ -17,6 +18,7 @@ from .torch_file import TorchFile
 TAIL = 2.5758293  # standard deviations from the mean to the 0.5 and 99.5 % quantiles of a normal
 ASSUMED, MEASURED, DESCRIBED = "assumed", "measured", "mean and deviation"
 """How statistics are known: not at all, from codes, or from two rows of numbers."""
+IMPORTED, STATISTICS = "imported", "statistics"  # where the facts of a model say so
 
 
 def read_statistics(
@@ -38,6 +40,24 @@ def read_statistics(
         return found, DESCRIBED
     ones = torch.ones(latent_dim)
     return _normal(torch.zeros(latent_dim), ones), ASSUMED
+
+
+def are_assumed(model: EditableModel) -> bool:
+    """Whether the statistics of a model were not known when it was imported, nor since."""
+    imported = model.facts.other.get(IMPORTED)
+    return isinstance(imported, Mapping) and imported.get(STATISTICS) == ASSUMED
+
+
+def with_measured(model: EditableModel, codes: Tensor) -> EditableModel:
+    """The model with the statistics of codes (n, N) of images, in units of the code itself.
+
+    A scalar that never differs keeps a deviation of 1, so that amounts stay finite.
+    """
+    found = LatentStatistics.from_codes(codes.cpu())
+    std = torch.where(found.std > 0, found.std, torch.ones_like(found.std))
+    imported = {**model.facts.other[IMPORTED], STATISTICS: MEASURED}
+    facts = replace(model.facts, other={**model.facts.other, IMPORTED: imported})
+    return replace(model, statistics=replace(found, std=std), facts=facts)
 
 
 def _of_codes(

@@ -12,6 +12,7 @@ from ..training.batches import step_generator
 from .space import Space
 
 NUM_ITEMS = 16
+MOST_LOOKS = 1024  # dimensions times items: a code of hundreds of scalars is tried on few
 DEAD_SHARE = 0.02  # of the strongest dimension's effect
 LEAST_EFFECT = 1e-4  # of the strongest, in [0, 2] image units
 STREAM = 71
@@ -31,7 +32,8 @@ def active_dimensions(space: Space, seed: int) -> Active:
     Raises:
         ValueError: no dimension changes the image.
     """
-    items = torch.from_numpy(evenly(len(space.codes), NUM_ITEMS))
+    count = max(1, min(NUM_ITEMS, MOST_LOOKS // space.codes.shape[1]))
+    items = torch.from_numpy(evenly(len(space.codes), count))
     scene = space.scene(items, step_generator(seed, 0, STREAM))
     base = space.codes[items.to(space.codes.device)]
     effects = []

@@ -14,6 +14,7 @@ from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.importing.statistics import are_assumed, with_measured
 from comfyui_cldis.wording import counted, printable
 
 from ..data import BUILT_IN_SOURCES, open_images
@@ -68,6 +69,9 @@ def search(options: Namespace, settings: NavigationSettings, log: Callable[[str]
     model = load_checkpoint(options.model)
     model.networks.to(choose_device(options.device))
     space, origin = open_space(model, options.data, settings, options.seed)
+    if space.model is not model:
+        log(f"Measured the statistics of the code, which {model.name} did not have, {origin}.")
+        model = space.model
     log(f"Looking for directions of {model.name} with the finder {settings.finder}, {origin}.")
     folder = options.output.with_suffix(".navigation")
     basis = find_with_progress(space, settings, options.seed, folder)
@@ -126,6 +130,9 @@ def open_space(
 ) -> tuple[ModelSpace, str]:
     """The model's code space on images of `data`, or on its own, and in words which.
 
+    The statistics of an imported model that came without any are measured on the images; the
+    space's model then has them.
+
     Raises:
         ValueError, FileNotFoundError: data that cannot be used.
     """
@@ -144,6 +151,9 @@ def open_space(
             channels=config.in_channels,
         )
         space = ModelSpace.of_data(model, found.images, view=settings.view)
+        if are_assumed(model):
+            # codes were measured in standard deviations of 1 about 0, so they are raw
+            space = space.with_model(with_measured(model, space.spread))
     name = data if data in BUILT_IN_SOURCES else printable(Path(data).name)
     return space, f"on {counted(len(space.spread), 'image')} from {name}"
 

@@ -27,7 +27,7 @@ from .weights import weight_directions
 OF_IMAGES = {"pca": principal, "varimax": varimax, "ica": independent}
 WEIGHTS = {"sparse": 0.0, "joint": WEIGHT}  # of independence
 NEED_IMAGES = (*OF_IMAGES, *WEIGHTS, "auto")
-REPORTING = (*STEPPED, *WEIGHTS, "auto")  # finders that tell of their progress
+REPORTING = (*STEPPED, *WEIGHTS, "auto", "jacobian")  # finders that tell of their progress
 ENOUGH_CODES = 10  # images per active dimension that a covariance needs
 
 
@@ -96,7 +96,7 @@ def _search(
     if finder == "weights":
         return *weight_directions(space, dimensions, count), None
     if finder == "jacobian":
-        return *jacobian_directions(space, dimensions, count, seed), None
+        return *jacobian_directions(space, dimensions, count, seed, watch), None
     search = LearnedSearch(space, settings, active, count, seed)
     return *search.run(watch), search.paths()
 

@@ -154,6 +154,23 @@ class ModelSpace:
         codes = (latent.z - statistics.mean) / statistics.std
         return cls(model, torch.cat(images), codes, latent.residual, view=view, from_images=False)
 
+    def with_model(self, model: EditableModel) -> ModelSpace:
+        """The same items for the same networks with other statistics of the code."""
+        mean, std = (each.to(self.codes) for each in (model.statistics.mean, model.statistics.std))
+
+        def rescaled(codes: Tensor) -> Tensor:
+            return (self.mean + self.std * codes - mean) / std
+
+        return ModelSpace(
+            model,
+            self.images,
+            rescaled(self.codes),
+            self.residual,
+            spread=rescaled(self.spread),
+            view=self.view,
+            from_images=self.from_images,
+        )
+
     def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
         """See `Space`. Items share a noisy image x_t, whatever the code that is tried on them.
 

@@ -35,8 +35,10 @@ def weight_directions(space: Space, active: Tensor, count: int) -> tuple[Tensor,
 @torch.no_grad()
 def conditioning_gram(space: Space, codes: Tensor) -> Tensor:
     """E[J^T J] (N, N) float64, J the derivative of `Space.conditions` at each code (b, N)."""
-    columns = []
-    for shift in torch.eye(codes.shape[1], device=codes.device):
-        columns.append(torch.func.jvp(space.conditions, (codes,), (shift.expand_as(codes),))[1])
-    jacobian = torch.stack(columns, dim=2).double()  # (b, F, N)
-    return torch.einsum("bfi,bfj->ij", jacobian, jacobian) / len(codes)
+    shifts = torch.eye(codes.shape[1], device=codes.device)
+    gram = torch.zeros(len(shifts), len(shifts), dtype=torch.float64, device=codes.device)
+    for code in codes.split(1):  # one at a time: J of a wide code is large
+        columns = [torch.func.jvp(space.conditions, (code,), (row[None],))[1] for row in shifts]
+        jacobian = torch.cat(columns).double()  # (N, F)
+        gram += jacobian @ jacobian.T
+    return gram / len(codes)
