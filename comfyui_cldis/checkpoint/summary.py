@@ -10,6 +10,8 @@ from ..editing.direction import Direction, count_monotone
 from .header import Header
 from .quality_text import NUM_MONOTONE, describe_quality, weakness
 
+NO_COPILOT = "Diff-AE, imported: no co-pilot, so edits are decoded and there are no previews"
+
 
 def as_json(header: Header) -> dict[str, Any]:
     """All of a header as JSON-able values, for programs.
@@ -30,6 +32,7 @@ def as_json(header: Header) -> dict[str, Any]:
         "channels": header.config.in_channels,
         "parameters": header.parameters,
         "stored_dtype": header.stored_dtype,
+        "has_copilot": header.has_copilot,
         "directions": [
             {
                 "name": each.name,
@@ -57,6 +60,7 @@ def as_text(header: Header, file_name: str) -> str:
         f"  latent         {header.latent_dim} scalars",
         f"  weights        {header.parameters:,}, stored as {header.stored_dtype}",
         f"  licence        {facts.licence or 'not stated'}",
+        *([] if header.has_copilot else [f"  networks       {NO_COPILOT}"]),
         "",
         "Directions, strongest first, with the range seen in training (0.5 to 99.5 %) in standard "
         "deviations:",
@@ -79,7 +83,7 @@ def as_text(header: Header, file_name: str) -> str:
             if not isinstance(value, dict)  # in --json and in the model card
         ]
     quality = describe_quality(facts.quality, header.directions)
-    if quality:
+    if quality and (header.directions or facts.quality.to_dict()):
         lines += ["", "Quality:", *(f"  {name}: {text}" for name, text in quality)]
     if facts.data_card:
         lines += ["", "Data:", *(f"  {line}" for line in facts.data_card.split("\n"))]

@@ -58,6 +58,6 @@ def copilot_of(networks: Networks) -> Copilot:
     if isinstance(networks, DiffusionAutoencoder):
         return networks.copilot
     raise NoCopilotError(
-        "An imported Diff-AE has no co-pilot, which previews and tracked edits are drawn with. "
-        "Decode its images instead."
+        "An imported Diff-AE has no co-pilot, which draws previews and tracked edits. Use the "
+        "method decoded, or decode the latent."
     )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..checkpoint.summary import direction_notes
+from ..checkpoint.summary import NO_COPILOT, direction_notes
 from ..directions.naming import describe_ends
 from .packages import BASE, require
 from .sockets import CATEGORY, LoadedModel, model_input
@@ -48,6 +48,7 @@ def describe(model: LoadedModel) -> str:
         f"{facts.pop('name', model.label)} ({model.label})",
         f"{config.image_size} x {config.image_size} pixels, {config.in_channels} channels, "
         f"{config.latent_dim} latent scalars",
+        *([] if editable.networks.has_copilot else [NO_COPILOT]),
         "",
         "Directions, strongest effect first (amounts seen in training, in standard deviations):",
     ]

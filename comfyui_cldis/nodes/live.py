@@ -25,6 +25,10 @@ from .checks import check_directions
 from .sockets import LoadedModel
 
 LONGEST = 512  # pixels of the longer side
+NO_PREVIEW = (
+    "This model has no co-pilot, so there is no picture while a slider moves. Run the workflow to "
+    "see the edit."
+)
 GONE = "There is no picture of this in memory. Run the workflow once more."
 MOST = 32  # offers kept; the oldest goes first
 
@@ -51,6 +55,7 @@ class LivePreviews:
 
     def __init__(self) -> None:
         self._offers: dict[str, _Offer] = {}
+        self._undrawn: dict[str, None] = {}  # keys of models that draw no previews, oldest first
         self._lock = threading.Lock()
         self._drawing = threading.Lock()  # one at a time: two would only share the processor
 
@@ -58,10 +63,18 @@ class LivePreviews:
         return len(self._offers)
 
     def offer(self, key: str, model: LoadedModel, latent: Latent) -> None:
-        """Makes the first image of a latent available, if it keeps its images."""
+        """Makes the first image of a latent available, if it keeps its images and the model has a
+        co-pilot to draw it with."""
         if not latent.sources:
             return
+        if not model.editable.networks.has_copilot:
+            with self._lock:
+                self._undrawn[key] = None
+                while len(self._undrawn) > MOST:
+                    del self._undrawn[next(iter(self._undrawn))]
+            return
         with self._lock:
+            self._undrawn.pop(key, None)
             for offer in self._offers.values():
                 if offer.latent() is latent and offer.model() is model:
                     offer.key = key
@@ -83,9 +96,11 @@ class LivePreviews:
     def find(self, key: str) -> dict[str, Any]:
         """The offer under a key: its token, the model's name, and how many images there are.
 
-        Raises: GoneError when there is none.
+        Raises: GoneError when there is none, or can be none.
         """
         with self._lock:
+            if key in self._undrawn:
+                raise GoneError(NO_PREVIEW)
             for token, offer in self._offers.items():
                 model = offer.model()
                 if offer.key == key and model is not None:

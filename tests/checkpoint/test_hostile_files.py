@@ -156,7 +156,7 @@ def test_a_file_that_is_cut_off(tiny_checkpoint: Path, tmp_path: Path, share: fl
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_text("format_version", "3"), r"format version 3, .* 1 and 2\. Update the pack\.$"),
+        (with_text("format_version", "4"), r"format version 4, .* 1 to 3\. Update the pack\.$"),
         (with_text("format_version", "999999999999"), r"Update the pack\.$"),
         (with_text("format_version", "0"), "unknown format version '0'"),
         (with_text("format_version", "one"), "unknown format version 'one'"),
