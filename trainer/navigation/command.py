@@ -28,7 +28,7 @@ from .auto import describe_choice
 from .progress import on_bar
 from .result import with_basis
 from .search import REPORTING, check_images, check_packages
-from .space import SPREAD_IMAGES
+from .space import spread_images
 
 DRAWN_IMAGES = 128  # where there are none, and the model draws them itself
 
@@ -146,7 +146,7 @@ def open_space(
             data,
             config.image_size,
             cache_dir=Path(cache),
-            num_images=SPREAD_IMAGES,
+            num_images=spread_images(config.latent_dim),
             seed=seed,
             channels=config.in_channels,
         )

@@ -21,14 +21,14 @@ from .paths import bends, spread
 from .pca import independent, num_distinct, principal, varimax
 from .progress import Watch
 from .settings import STEPPED, NavigationSettings
-from .space import Space
+from .space import ENOUGH_CODES, Space
 from .weights import weight_directions
 
 OF_IMAGES = {"pca": principal, "varimax": varimax, "ica": independent}
 WEIGHTS = {"sparse": 0.0, "joint": WEIGHT}  # of independence
 NEED_IMAGES = (*OF_IMAGES, *WEIGHTS, "auto")
 REPORTING = (*STEPPED, *WEIGHTS, "auto", "jacobian")  # finders that tell of their progress
-ENOUGH_CODES = 10  # images per active dimension that a covariance needs
+MOST_DIRECTIONS = 64  # of a code of more dimensions, where no number is asked for
 
 
 def find(
@@ -84,7 +84,8 @@ def _search(
         return torch.eye(len(dimensions))[:count], {}, None
     if finder in NEED_IMAGES:
         codes = space.spread[:, dimensions.to(space.spread.device)].cpu()
-        _check_spread(finder, codes)
+        # the first principal components need no more images than there are of them
+        _check_spread(finder, codes, count if finder in OF_IMAGES else len(dimensions))
         size = min(len(dimensions), num_distinct(codes))
         if not settings.directions:
             count = min(count, size)
@@ -108,7 +109,7 @@ def _count(settings: NavigationSettings, active: Active) -> int:
             f"{settings.directions} directions are asked for, but only {available} dimensions of "
             f"the code change the image. Ask for {available} or fewer."
         )
-    return settings.directions or available
+    return settings.directions or min(available, MOST_DIRECTIONS)
 
 
 def check_packages(finder: str) -> None:
@@ -128,10 +129,10 @@ def check_images(finder: str, are_given: bool) -> None:
         )
 
 
-def _check_spread(finder: str, codes: Tensor) -> None:
-    least = ENOUGH_CODES * codes.shape[1]
+def _check_spread(finder: str, codes: Tensor, size: int) -> None:
+    least = ENOUGH_CODES * size
     if len(codes) < least:
         raise ValueError(
-            f"The finder '{finder}' got {len(codes)} images for {codes.shape[1]} dimensions. "
+            f"The finder '{finder}' got {len(codes)} images for {size} dimensions. "
             f"Give at least {least}."
         )

@@ -26,8 +26,10 @@ from ..data import Images
 from ..data.evenly import evenly
 from ..training.batches import to_tensor
 
-BATCH = 64
+BATCH = 64  # images of up to 64 pixels at a time, fewer of larger ones
 BASE_IMAGES = 1024
+BASE_VALUES = 2**27  # of the base images: 512 MB
+ENOUGH_CODES = 10  # images per dimension that a covariance needs
 SPREAD_IMAGES = 4096  # independent components of 1,000 were up to 40 degrees off on heads
 EARLIEST, LATEST = 0.5, 0.9  # noise levels of one-step images, as shares of T
 LEAST_SIGNAL = 0.02  # alpha_bar below which one evaluation says too little about the image
@@ -119,19 +121,21 @@ class ModelSpace:
     @classmethod
     def of_images(cls, model: EditableModel, images: Tensor, *, view: str = "x0_hat") -> ModelSpace:
         """Base items from images (n, C, S, S) in [-1, 1], n at least 2, at the model's size."""
-        codes, residual = _encode(model, images.split(BATCH))
+        codes, residual = _encode(model, images.split(batch_size(model)))
         return cls(model, images, codes, residual, view=view)
 
     @classmethod
     def of_data(cls, model: EditableModel, images: Images, *, view: str = "x0_hat") -> ModelSpace:
-        """Base items from at most 1,024 of the images, and their spread from at most 4,096.
+        """Base items from at most 1,024 of the images, and their spread from at most 4,096, or
+        10 for each scalar of the code; fewer base items of large images.
 
         Args:
             images: (n, S, S, C) uint8, n at least 2, at the model's size; read in batches.
         """
-        wide = evenly(len(images), SPREAD_IMAGES)
-        spread, residual = _encode(model, (to_tensor(images[some]) for some in _batched(wide)))
-        base = evenly(len(wide), BASE_IMAGES)
+        wide = evenly(len(images), spread_images(model.networks.config.latent_dim))
+        parts = _batched(wide, batch_size(model))
+        spread, residual = _encode(model, (to_tensor(images[some]) for some in parts))
+        base = evenly(len(wide), min(BASE_IMAGES, max(2, BASE_VALUES // images[:1].size)))
         return cls(
             model,
             to_tensor(images[wide[base]]),
@@ -147,9 +151,10 @@ class ModelSpace:
     ) -> ModelSpace:
         """Base items whose codes are drawn from the model's statistics, and drawn by the model."""
         latent, statistics = drawn_latent(model, count, seed), model.statistics
+        batch = batch_size(model)
         images = [
-            decode(model, latent[at : at + BATCH], num_steps=DRAWING_STEPS)
-            for at in range(0, count, BATCH)
+            decode(model, latent[at : at + batch], num_steps=DRAWING_STEPS)
+            for at in range(0, count, batch)
         ]
         codes = (latent.z - statistics.mean) / statistics.std
         return cls(model, torch.cat(images), codes, latent.residual, view=view, from_images=False)
@@ -265,8 +270,18 @@ def _named(vectors: Tensor) -> dict[str, list[float]]:
     return {str(index): vector for index, vector in enumerate(vectors.tolist())}
 
 
-def _batched(indices: np.ndarray) -> list[np.ndarray]:
-    return np.array_split(indices, max(1, -(-len(indices) // BATCH)))
+def spread_images(latent_dim: int) -> int:
+    """Images that tell how codes of so many scalars are spread."""
+    return max(SPREAD_IMAGES, ENOUGH_CODES * latent_dim)
+
+
+def batch_size(model: EditableModel) -> int:
+    """Images that go through the networks at a time."""
+    return max(1, min(BATCH, BATCH * 64**2 // model.networks.config.image_size**2))
+
+
+def _batched(indices: np.ndarray, size: int) -> list[np.ndarray]:
+    return np.array_split(indices, max(1, -(-len(indices) // size)))
 
 
 class RendererSpace:
