@@ -122,10 +122,10 @@ def test_commands_and_flags_exist(document: Path) -> None:
 
 
 def test_every_command_is_documented_and_promised() -> None:
-    commands = set(re.findall(r"^    (\w+)(?:  |$)", help_of("cldis", ""), flags=re.MULTILINE))
+    commands = set(re.findall(r"^    ([\w-]+)(?:  |$)", help_of("cldis", ""), flags=re.MULTILINE))
     assert {"edit", "directions", "train", "card"} <= commands
     page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
-    assert commands == set(re.findall(r"^\| `cldis (\w+)", page, flags=re.MULTILINE))
+    assert commands == set(re.findall(r"^\| `cldis ([\w-]+)", page, flags=re.MULTILINE))
     promise = promised("Command line")
     assert commands <= promise, f"not promised: {sorted(commands - promise)}"
 
@@ -142,7 +142,7 @@ def promised(kind: str) -> set[str]:
     """The names in one item of the changelog's compatibility promise."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     items = dict(re.findall(r"^- \*\*(.+?)\*\*:(.+?)(?=^- |^#)", text, re.MULTILINE | re.DOTALL))
-    return set(re.findall(r"`([\w.]+)`", items[kind]))
+    return set(re.findall(r"`([\w.-]+)`", items[kind]))
 
 
 def test_the_python_example_of_the_readme_runs(
