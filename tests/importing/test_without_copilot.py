@@ -158,3 +158,29 @@ def _noise(seed: int, latent_dim: int, rest: int) -> Tensor:
 
 def _predicted(weights: Any, x: Tensor, t: int) -> Tensor:
     return reference.predict_code(weights, LATENT, x.float(), torch.full((len(x),), t)).double()
+
+
+@pytest.mark.slow
+def test_directions_are_found_and_statistics_measured(weights: Any, tmp_path: Path) -> None:
+    """`navigate` on an import without statistics: it has them afterwards, and sliders."""
+    spread = {**weights, "encoder.out.3.weight": weights["encoder.out.3.weight"] * 20}
+    plain = {key: value for key, value in spread.items() if not key.startswith("latent_net.")}
+    source = save(tmp_path / "last.ckpt", checkpoint(plain, SETTINGS))
+    import_diffae(source, tmp_path / "plain.safetensors")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(0)
+    for index in range(24):
+        pixels = torch.rand(1, 3, 4, 4, generator=generator)
+        pixels = torch.nn.functional.interpolate(pixels, size=16)[0].permute(1, 2, 0)
+        Image.fromarray((255 * pixels).byte().numpy()).save(folder / f"{index}.png")
+    output = tmp_path / "sliders.safetensors"
+    options = ["--data", str(folder), "--directions", "2", "--output", str(output)]
+    for finder in ("pca", "ica", "weights", "jacobian"):
+        output.unlink(missing_ok=True)
+        command = ["navigate", str(tmp_path / "plain.safetensors"), "--finder", finder]
+        assert main([*command, *options]) == 0
+        found = load_checkpoint(output)
+        assert 1 <= len(found.directions) <= 2
+        assert found.facts.other["imported"]["statistics"] == "measured"
+        assert found.statistics.std.mean() != 1

@@ -185,7 +185,10 @@ def test_tokens_share_no_weight_so_their_directions_are_the_axes(tiny_model):
     assert bool((found.vectors.amax(1) == 1).all())
 
 
-def test_jacobian_directions_equal_those_of_autograd():
+@pytest.mark.parametrize("most_values", [2**26, 1], ids=["at once", "in parts"])
+def test_jacobian_directions_equal_those_of_autograd(monkeypatch, most_values):
+    monkeypatch.setattr(jacobian, "MOST_VALUES", most_values)
+    monkeypatch.setattr(jacobian, "COLUMNS", 5)
     generator = torch.Generator().manual_seed(3)
     first, second = torch.randn(4, 9, generator=generator), torch.randn(9, 12, generator=generator)
 

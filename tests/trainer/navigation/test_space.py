@@ -24,6 +24,7 @@ def test_more_images_give_the_spread_than_are_base_items(tiny_model, monkeypatch
 
     monkeypatch.setattr(module, "BASE_IMAGES", 3)
     monkeypatch.setattr(module, "SPREAD_IMAGES", 5)
+    monkeypatch.setattr(module, "ENOUGH_CODES", 1)
     monkeypatch.setattr(module, "BATCH", 2)
     images = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
     space = ModelSpace.of_data(tiny_model, images)
@@ -71,3 +72,25 @@ def test_without_images_the_model_draws_its_own(tiny_model):
     assert space.images.shape == (3, 3, 32, 32) and not space.from_images
     assert bool((space.codes >= space.low - 1e-5).all())
     assert bool((space.codes <= space.high + 1e-5).all())
+
+
+def test_wide_codes_and_large_images(make_model):
+    from trainer.navigation.space import batch_size, spread_images
+
+    assert [spread_images(n) for n in (20, 409, 410, 512)] == [4096, 4096, 4100, 5120]
+    sizes = {32: 64, 64: 64, 128: 16, 256: 4}
+    for side, size in sizes.items():
+        assert batch_size(make_model(image_size=side, patch_size=4)) == size
+
+
+def test_other_statistics_leave_the_codes_where_they_are(tiny_model):
+    from dataclasses import replace
+
+    from comfyui_cldis.editing.editable import LatentStatistics
+
+    space = ModelSpace.of_images(tiny_model, images())
+    other = LatentStatistics.from_codes(torch.randn(50, 4) * 3 + 1)
+    moved = space.with_model(replace(tiny_model, statistics=other))
+    before = tiny_model.statistics.mean + tiny_model.statistics.std * space.codes
+    assert torch.allclose(other.mean + other.std * moved.codes, before, atol=1e-5)
+    assert torch.equal(moved.images, space.images)
