@@ -23,7 +23,7 @@ def num_distinct(codes: Tensor) -> int:
 
     Two dimensions that always move together fill one; the other would be turned into the rest.
     """
-    values = torch.linalg.eigvalsh(torch.cov(codes.double().T))
+    values = torch.linalg.eigvalsh(_covariance(codes))
     return int((values >= LEAST_VARIANCE * values.max()).sum())
 
 
@@ -33,7 +33,7 @@ def principal(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:
     Codes with one variance along every axis and no correlation have no principal axes: then the
     figure `smallest_gap` is near 0 and the directions mean nothing.
     """
-    values, vectors = top_eigenvectors(torch.cov(codes.double().T), count)
+    values, vectors = top_eigenvectors(_covariance(codes), count)
     return vectors, spectrum(values)
 
 
@@ -134,6 +134,11 @@ def fast_ica(white: Tensor, start: Tensor) -> tuple[Tensor, int]:
     )
     search.fit(white.numpy())
     return torch.from_numpy(search.components_), search.n_iter_
+
+
+def _covariance(codes: Tensor) -> Tensor:
+    """(M, M) float64 of codes (n, M); torch's own has no rows and columns where M is 1."""
+    return torch.cov(codes.double().T).view(codes.shape[1], codes.shape[1])
 
 
 def polar(matrix: Tensor) -> Tensor:

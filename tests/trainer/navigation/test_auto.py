@@ -69,6 +69,15 @@ def test_candidates_that_cannot_be_used_are_left_out_with_their_reason(mixed_spa
         find(dead, AUTO)
 
 
+@pytest.mark.parametrize("finder", ["pca", "varimax", "ica", "sparse", "joint", "auto"])
+def test_a_code_of_one_dimension_has_one_direction(finder):
+    codes = torch.randn(50, 1, generator=torch.Generator().manual_seed(0))
+    stripes = torch.arange(16.0).sin().expand(3, 16, 16)
+    space = RendererSpace(lambda codes: torch.tanh(codes[:, :, None, None] * stripes), codes)
+    found = find(space, NavigationSettings(finder=finder))
+    assert found.vectors.tolist() == [[1.0]]
+
+
 def test_the_choice_is_told_in_a_sentence():
     facts = {"chosen": "joint", "separation": {"axes": 0.3, "joint": 0.4567}, "left_out": {}}
     assert describe_choice(Basis("auto", torch.eye(2), facts)) == [
