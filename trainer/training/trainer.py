@@ -255,8 +255,9 @@ class Trainer:
             self.heard = observe_loss(self.heard, float(losses.diffusion))
             if self.step % config.feedback.usage_every_steps == 0:
                 usage = self.meter.measure(partial(self.batch, self.step - 1), self.step)
-                decay = config.feedback.usage_decay
-                self.heard = observe_usage(self.heard, decay, usage, losses.kl.tolist())
+                if usage is not None:
+                    decay = config.feedback.usage_decay
+                    self.heard = observe_usage(self.heard, decay, usage, losses.kl.tolist())
         if self.step % loop.control_every_steps == 0:
             capacity = self.capacity_course(self.run_schedule.progress(self.step))
             self.control = replace(self.control, capacity=capacity)

@@ -17,8 +17,13 @@ from ..batches import step_generator
 from ..distributed import Mean
 from .usage import draw_usage, measure_losses, usage_of
 
-STRIDE = 4  # every fourth image of a batch is measured
+STRIDE = 4  # every fourth image of a batch is measured, but two at least
 STREAM = 1  # of a step's random numbers
+
+
+def measured_items(batch_size: int) -> np.ndarray:
+    """Places in a batch of the images that are measured; one alone has none to borrow from."""
+    return np.arange(0, batch_size, min(STRIDE, max(1, batch_size - 1)))
 
 
 class UsageMeter:
@@ -45,14 +50,16 @@ class UsageMeter:
         self.part_size = part_size
 
     @torch.no_grad()
-    def measure(self, images_of: Callable[[np.ndarray], Tensor], step: int) -> list[float]:
-        """(N,) nats, see `usage`.
+    def measure(self, images_of: Callable[[np.ndarray], Tensor], step: int) -> list[float] | None:
+        """(N,) nats, see `usage`; None for batches of one image, which tell nothing.
 
         Args:
             images_of: some items of the step's batch, (b, C, S, S).
         """
         config, accelerator = self.config, self.accelerator
-        chosen = np.arange(0, config.batch_size, STRIDE)
+        chosen = measured_items(config.batch_size)
+        if len(chosen) < 2:
+            return None
         images = images_of(chosen)
         draws = draw_usage(
             len(chosen),

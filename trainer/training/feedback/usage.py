@@ -35,9 +35,13 @@ class UsageDraws(NamedTuple):
 def draw_usage(
     num_items: int, image_shape: Sequence[int], num_timesteps: int, generator: torch.Generator
 ) -> UsageDraws:
-    """Draw for all items of a measurement: noises, and timesteps stratified over all of them."""
+    """Draw for all items of a measurement: noises, and timesteps stratified over all of them.
+
+    Args:
+        num_items: two at least, since dimensions are borrowed.
+    """
     strata = (torch.arange(num_items) + torch.rand(num_items, generator=generator)) / num_items
-    shift = 1 + int(torch.randint(max(1, num_items - 1), (), generator=generator))
+    shift = 1 + int(torch.randint(num_items - 1, (), generator=generator))
     return UsageDraws(
         t=(strata * num_timesteps).long().clamp(max=num_timesteps - 1),
         eps=torch.randn(num_items, *image_shape, generator=generator),

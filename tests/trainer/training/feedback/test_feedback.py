@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from trainer.config.settings import load_preset
 from trainer.training.controller import posterior_kl_shape
 from trainer.training.feedback import build_feedback, neutral
 from trainer.training.feedback.gradient import Gradient, gradient_gain, scaled_gradient
+from trainer.training.feedback.meter import measured_items
 from trainer.training.feedback.per_dimension import kl_weights
 from trainer.training.feedback.per_timestep import PerTimestep, last_timesteps
 from trainer.training.feedback.second_decoder import SecondDecoder
@@ -21,6 +23,7 @@ from trainer.training.feedback.usage import draw_usage, measure_losses, usage_of
 from trainer.training.objectives import build_objective
 from trainer.training.objectives.interface import ObjectiveDraws
 from trainer.training.step import TrainingLosses, draw, evenly_chosen
+from trainer.training.trainer import Trainer
 
 TINY = load_preset("tiny32").with_values({"batch_size": 4})
 SHAPE = posterior_kl_shape(NoiseSchedule(ScheduleConfig()))
@@ -173,6 +176,30 @@ def networks_of(networks, schedule, draws, codes, half):
 
     networks.predict = predict
     return networks
+
+
+def test_a_small_batch_has_two_images_that_borrow_from_each_other():
+    places = {size: measured_items(size).tolist() for size in (1, 2, 3, 4, 5, 32)}
+    assert places == {
+        1: [0],
+        2: [0, 1],
+        3: [0, 2],
+        4: [0, 3],
+        5: [0, 4],
+        32: [0, 4, 8, 12, 16, 20, 24, 28],
+    }
+
+
+@pytest.mark.parametrize(("size", "is_measured"), [(1, False), (2, True), (4, True)])
+def test_a_measurement_of_a_small_batch_is_true_or_left_out(size, is_measured):
+    """A decoder that hears the code would be said to use nothing of it otherwise."""
+    images = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8)
+    trainer = Trainer(TINY.with_values({"batch_size": size}), images)
+    with torch.no_grad():
+        for parameter in trainer.networks.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape)
+    usage = trainer.meter.measure(lambda items: trainer.batch(0, items), 1)
+    assert (usage is not None and any(usage)) is is_measured
 
 
 def test_used_share():
