@@ -20,7 +20,8 @@ def check_settings(config: Mapping[str, Any]) -> list[Finding]:
         config: nested mapping as in config.json.
     """
     run = Run([], [], config)
-    return [found for rule in (joint_capacity, capacity_out_of_reach) if (found := rule(run))]
+    rules = (joint_capacity, capacity_out_of_reach, feedback_unheard)
+    return [found for rule in rules if (found := rule(run))]
 
 
 def joint_capacity(run: Run) -> Finding | None:
@@ -61,3 +62,18 @@ def capacity_out_of_reach(run: Run) -> Finding | None:
         f"stored and the sliders mix. Set it to {few:g} to {many:g}, as the presets do."
     )
     return Finding("warning", "capacity_out_of_reach", text)
+
+
+def feedback_unheard(run: Run) -> Finding | None:
+    """A share of the batch that is less than one image, so that no gradient comes back."""
+    share, batch = run.setting("feedback", "share"), run.setting("batch_size")
+    is_heard = {*run.words("feedback", "parts")} & {"gradient", "second_decoder"}
+    if share is None or not batch or not is_heard or run.is_on("loop", "copilot_only"):
+        return None
+    if share * batch >= 1:
+        return None
+    text = (
+        f"feedback.share is {share:g}, which is less than one image of batch_size {batch:g}, so "
+        "the co-pilot hears nothing of the diffusion branch. Raise one of them."
+    )
+    return Finding("warning", "feedback_unheard", text)

@@ -18,7 +18,7 @@ from comfyui_cldis.wording import counted
 
 from ..training.controller import KL_WEIGHT_RANGE
 from ..training.record import TrainingRecord
-from .checks import capacity_out_of_reach, joint_capacity
+from .checks import capacity_out_of_reach, feedback_unheard, joint_capacity
 from .finding import Finding
 from .history import (
     END_SHARE,
@@ -315,6 +315,7 @@ RULES: tuple[Callable[[Run], Finding | None], ...] = (
     decoder_use,
     joint_capacity,
     capacity_out_of_reach,
+    feedback_unheard,
     encoder_explodes,
     image_loss,
     copilot_error,

@@ -46,6 +46,11 @@ class Run:
         found = [finite(item) for item in value] if isinstance(value, list | tuple) else []
         return tuple(item for item in found if item is not None)
 
+    def words(self, *path: str) -> tuple[str, ...]:
+        """A list of words of the configuration, empty when it is not known."""
+        value = self._find(path)
+        return tuple(value) if isinstance(value, list | tuple) else ()
+
     def is_on(self, *path: str) -> bool:
         """Whether a switch of the configuration is known to be on."""
         return self._find(path) is True

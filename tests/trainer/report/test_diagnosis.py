@@ -17,6 +17,7 @@ from trainer.report import diagnosis as rules
 from trainer.report.checks import check_settings
 from trainer.report.history import final_dimensions, last_change
 from trainer.training.record import TrainingRecord
+from trainer.training.step import evenly_chosen
 
 STEPS, WARMUP = 1000, 200
 LN_24 = 3.17805  # of groups of 4 and 6 classes: ln 4 + ln 6
@@ -418,6 +419,29 @@ def test_a_capacity_beyond_what_the_latents_hold(highest, latents, words):
     assert words is None or words in texts[0]
     assert ("capacity_out_of_reach" in found(healthy(), config)) is (words is not None)
     config["loop"]["bottleneck"] = "constant"
+    assert check_settings(config) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "share", "batch", "is_heard"),
+    [
+        (["gradient"], 0.5, 1, False),
+        (["second_decoder"], 0.2, 4, False),
+        (["gradient"], 0.5, 2, True),
+        (["gradient"], 1.0, 1, True),
+        (["per_dimension"], 0.5, 1, True),  # takes no share
+        ([], 0.5, 1, True),
+    ],
+)
+def test_a_share_of_less_than_one_image(parts, share, batch, is_heard):
+    if {"gradient", "second_decoder"} & {*parts}:
+        assert bool(evenly_chosen(batch, share).any()) is is_heard
+    config = with_loop() | {"feedback": {"parts": parts, "share": share}, "batch_size": batch}
+    texts = [each.text for each in check_settings(config)]
+    assert len(texts) == (not is_heard)
+    assert is_heard or f"less than one image of batch_size {batch}" in texts[0]
+    assert ("feedback_unheard" in found(healthy(), config)) is not is_heard
+    config["loop"]["copilot_only"] = True
     assert check_settings(config) == []
 
 
