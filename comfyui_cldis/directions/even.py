@@ -60,7 +60,7 @@ def even_direction(model: EditableModel, latent: Latent, direction: Direction) -
     distances = np.concatenate([below, np.linspace(0, plain.maximum, STEPS + 1)[1:]])
     scale = even_scale(distances, visible_steps(model, latent, plain, distances.tolist()))
     if scale is None:
-        return plain
+        return direction
     return replace(
         plain,
         scale=scale,

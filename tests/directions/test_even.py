@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_cldis.directions.even import draws_previews, even_directions, even_scale
+from comfyui_cldis.directions.even import (
+    draws_previews,
+    even_direction,
+    even_directions,
+    even_scale,
+)
+from comfyui_cldis.editing.amount_scale import AmountScale
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import edit, preview
@@ -78,7 +84,11 @@ def test_a_side_on_which_nothing_is_seen_keeps_a_range(model):
 
 def test_a_direction_that_changes_no_preview_stays(model):
     still = with_grey(model, lambda u: 0 * u)
-    assert even_directions(still, Latent(torch.zeros(1, 4))).directions == model.directions
+    latent = Latent(torch.zeros(1, 4))
+    assert even_directions(still, latent).directions == model.directions
+    scale = AmountScale((-1.0, 0.0, 4.0), (-3.0, 0.0, 3.0))
+    scaled = replace(model.directions[0], scale=scale, minimum=-1.0, maximum=4.0)
+    assert even_direction(still, latent, scaled) == scaled
 
 
 def test_a_straight_answer_needs_no_bends():
