@@ -296,7 +296,8 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Read KEY=VALUE, VALUE as in TOML or a bare word: "loop.kl_weight=2" -> (key, value).
+    """Read KEY=VALUE, VALUE as in TOML, a bare word or a list of such words, for shells take the
+    quotes away: "loop.kl_weight=2" -> (key, value).
 
     Raises:
         ValueError: no equals sign, or a value that TOML does not know.
@@ -308,12 +309,19 @@ def parse_setting(text: str) -> tuple[str, Any]:
     try:
         return key.strip(), tomllib.loads(f"value = {word}")["value"]
     except tomllib.TOMLDecodeError:
-        if word.replace("_", "").replace("-", "").isalnum():
+        if _is_word(word):
             return key.strip(), word
+        items = [item.strip() for item in word[1:-1].split(",")]
+        if word.startswith("[") and word.endswith("]") and all(map(_is_word, items)):
+            return key.strip(), items
         raise ValueError(
             f"The value of '{text}' cannot be read. Write numbers, true, false, words, or lists "
             "like [16, 8]."
         ) from None
+
+
+def _is_word(text: str) -> bool:
+    return text.replace("_", "").replace("-", "").isalnum()
 
 
 def preset_names() -> list[str]:

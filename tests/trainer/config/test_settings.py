@@ -23,6 +23,10 @@ def test_settings_by_dotted_key():
         ("learning_rate=1e-4", ("learning_rate", 1e-4)),
         ("model.decoder.attention_sizes=[16, 8]", ("model.decoder.attention_sizes", [16, 8])),
         ("objective.name=dip_ii", ("objective.name", "dip_ii")),
+        # as it comes from a shell, with quotes and without
+        ('feedback.parts=["gradient"]', ("feedback.parts", ["gradient"])),
+        ("feedback.parts=[gradient, x_y]", ("feedback.parts", ["gradient", "x_y"])),
+        ("feedback.parts=[]", ("feedback.parts", [])),
     ],
 )
 def test_parse_setting(text, expected):
@@ -35,6 +39,9 @@ def test_parse_setting(text, expected):
         ("steps", "is not KEY=VALUE"),
         ("=3", "is not KEY=VALUE"),
         ("steps=[1,", "cannot be read"),
+        ("feedback.parts=[gradient,]", "cannot be read"),
+        ("feedback.parts=gradient", "Give a list of words"),
+        ("feedback.parts=[gradiant]", "Use any of gradient, per_dimension"),
         ("loop.capacity_cours=ramp", "Did you mean 'loop.capacity_course'?"),
         ("capacity_cours=fixed", "Did you mean 'loop.capacity_course'?"),
         ("lop.capacity_course=fixed", "Did you mean 'loop.capacity_course'?"),
