@@ -35,8 +35,8 @@ def effect_features(first: Tensor, second: Tensor, motion: Tensor, way_back: Ten
     square of its CIELAB distance from the medians of L, a and b. Moments of these weights give the
     centre; the area (as a participation ratio, so that the strength of the contrast does not
     matter); the stretch (across against down) and the cross moment, both as shares of the spread;
-    and the content's mean colour. Divergence and curl are those of the linear field that fits the
-    motion best.
+    and the content's mean colour. Divergence and curl are those of the field of nothing but even
+    growth, turn and shift that fits the motion best.
 
     Args:
         first, second: CIELAB (n, 3, H, W).
@@ -81,7 +81,7 @@ def _moments(lab: Tensor) -> Tensor:
 
 
 def _growth_and_turn(motion: Tensor) -> Tensor:
-    """Divergence and curl (n, 2) of the linear field about the centre of what moves."""
+    """Divergence and curl (n, 2) of the growth and turn about the centre of what moves."""
     moves = motion.abs().amax(dim=1) > 0  # (n, H, W)
     count = moves.sum((1, 2)).clamp(min=1)
     rows, columns = torch.meshgrid(

@@ -1,4 +1,4 @@
-"""Several finders tried, and the best kept by content tracking on images that none has seen."""
+"""Several finders tried, and the best kept by content tracking on images held out of `joint`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def best_of(
     """The basis of the candidate with the highest separation; of equal ones the first.
 
     Separation is the content-tracking score without A, which is the same for all: docs/tracking.md.
-    It needs no labels. Images are decoded in full, of base items that `joint` leaves out. A
-    candidate that cannot be used here, as with too few images, is left out; the facts say why.
+    It needs no labels. Images are decoded in full, of base items whose effects `joint` does not
+    look at; their codes are among those that `ica` and `joint` make independent. A candidate that
+    cannot be used here, as with too few images, is left out; the facts say why.
 
     Args:
         settings: the finder in them plays no part.

@@ -17,8 +17,8 @@ class Basis:
     Attributes:
         finder: its name.
         vectors: (K, N) float32 on the CPU, unit rows in standard deviations of each code dimension,
-            at right angles to each other but for those of `ica`, `sparse` and `joint`; the entry of
-            largest size is positive.
+            at right angles to each other but for those of `ica`, `sparse` and `joint` (which `auto`
+            may choose); the entry of largest size is positive.
         facts: JSON-able figures of the search.
         paths: of a finder of curves, (K, B, P, N): the codes that B base items pass through, in
             standard deviations from the mean; `vectors` are then the mean first steps.
