@@ -62,8 +62,7 @@ def as_text(header: Header, file_name: str) -> str:
         f"  licence        {facts.licence or 'not stated'}",
         *([] if header.has_copilot else [f"  networks       {NO_COPILOT}"]),
         "",
-        "Directions, strongest first, with the range seen in training (0.5 to 99.5 %) in standard "
-        "deviations:",
+        f"Directions, strongest first, with {ranges_in_words(header.directions)}:",
     ]
     notes = {
         name: note and f", {note}" for name, note in direction_notes(header.directions).items()
@@ -96,6 +95,16 @@ def direction_notes(directions: Sequence[Direction]) -> dict[str, str]:
     return {
         each.name: weakness(each.effect, strongest, each.quality.monotone) for each in directions
     }
+
+
+def ranges_in_words(directions: Sequence[Direction]) -> str:
+    """What the ranges of directions are and what they are counted in, as part of a sentence."""
+    if all(each.scale is None for each in directions):
+        return "the range seen in training (0.5 to 99.5 %) in standard deviations"
+    return (
+        "the range seen in training (0.5 to 99.5 %, without ends where nothing is seen to change) "
+        "in even steps, one standard deviation on average"
+    )
 
 
 def range_with_ends(direction: Direction) -> str:

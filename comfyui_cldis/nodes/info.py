@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..checkpoint.summary import NO_COPILOT, direction_notes
+from ..checkpoint.summary import NO_COPILOT, direction_notes, ranges_in_words
 from ..directions.naming import describe_ends
 from .packages import BASE, require
 from .sockets import CATEGORY, LoadedModel, model_input
@@ -50,7 +50,7 @@ def describe(model: LoadedModel) -> str:
         f"{config.latent_dim} latent scalars",
         *([] if editable.networks.has_copilot else [NO_COPILOT]),
         "",
-        "Directions, strongest effect first (amounts seen in training, in standard deviations):",
+        f"Directions, strongest effect first, with {ranges_in_words(editable.directions)}:",
     ]
     notes = direction_notes(editable.directions)
     for direction in editable.directions:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from comfyui_cldis.checkpoint.quality_text import describe_quality
-from comfyui_cldis.checkpoint.summary import direction_notes
+from comfyui_cldis.checkpoint.summary import direction_notes, ranges_in_words
 from comfyui_cldis.directions.naming import describe_ends
 from comfyui_cldis.editing.editable import Described
 
@@ -211,11 +211,11 @@ def render_directions(model: Described | None) -> str:
         warning = f"<p>{escape(text)}</p>"
     return (
         f'<h2>{title}</h2><div class="card">{warning}<table><thead><tr><th>name</th>'
-        '<th>latent</th><th>ends</th><th class="number">range, sd</th>'
+        '<th>latent</th><th>ends</th><th class="number">range</th>'
         '<th class="number">effect</th><th class="number">monotone</th>'
         f"<th>weakness</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        '<p class="small">Latent: its row in the traversals. Range: in standard deviations; 0.5 to '
-        "99.5 % of the training images lie in it, and at its ends outlines can fray. Effect: "
+        '<p class="small">Latent: its row in the traversals. '
+        f"Range: {ranges_in_words(model.directions)}; at its ends outlines can fray. Effect: "
         "mean change of a pixel from -1 to +1 standard deviation, on a "
         "scale of 0 to 2. Monotone: share of 16 images on which the change grows along the "
         "whole range. Weakness: below a quarter of the strongest effect, or not monotone on more "

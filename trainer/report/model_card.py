@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 from comfyui_cldis.checkpoint import read_header
 from comfyui_cldis.checkpoint.quality_text import describe_quality
+from comfyui_cldis.checkpoint.summary import ranges_in_words
 from comfyui_cldis.directions.naming import describe_ends
 from comfyui_cldis.editing.editable import Described
 
 from .verdict import no_sliders
+
+WIDTH = 90  # letters of a line that is wrapped
 
 
 def write_card(path: Path) -> str:
@@ -49,9 +53,9 @@ def write_card(path: Path) -> str:
         *verdict_lines(header),
         "Effect: mean absolute change between -1 and +1 sd, in [0, 2] image units, inverted noise",
         "kept. Monotone: share of images on which the change grows along the whole range.",
-        "Range: 0.5 to 99.5 % of the training images lie in it; its ends can show artefacts.",
+        *range_lines(header),
         "",
-        "| direction | ends | range seen in training (sd) | effect | monotone |",
+        "| direction | ends | range | effect | monotone |",
         "|---|---|---|---|---|",
     ]
     for direction in header.directions:
@@ -62,6 +66,12 @@ def write_card(path: Path) -> str:
             f"| {direction.effect:.4f} | {'not measured' if share is None else share} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def range_lines(model: Described) -> list[str]:
+    """What the ranges are, wrapped."""
+    text = f"Range: {ranges_in_words(model.directions)}; its ends can show artefacts."
+    return wrap(text, WIDTH)
 
 
 def verdict_lines(model: Described) -> list[str]:
