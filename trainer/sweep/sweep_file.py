@@ -85,7 +85,7 @@ def load_sweep(path: Path) -> Sweep:
             "from `seeds`. Remove it, and write for example seeds = [0, 1, 2] at the top."
         )
     metrics = values.get("metrics", [])
-    if not isinstance(metrics, list):
+    if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
         raise ValueError(f"{path.name} has metrics {metrics!r}. Give a list of names.")
     if metrics:
         from comfyui_cldis.metrics.evaluation import checked_names

@@ -43,6 +43,7 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch, file_text, write):
         ("data = 'x'\npreset = 3\n[rows.a]", "`data` and `preset` must be texts"),
         ("data = 'x'\n[rows]\na = 3", "every row a table"),
         ("data = 'x'\nmetrics = 'mig'\n[rows.a]", "Give a list of names"),
+        ("data = 'x'\nmetrics = [3]\n[rows.a]", "Give a list of names"),
         ("data = 'x'\n[rows.a]\nseed = 3", "Remove it, and write for example seeds = [0, 1, 2]"),
         ("data = 'x'\n[settings]\nseed = 3\n[rows.a]", "seeds of all rows come from `seeds`"),
         ("data = 'x'\nmetrics = ['mug']\n[rows.a]", "no metric named mug"),
