@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 from ..wording import did_you_mean, nearest_name
@@ -28,8 +28,15 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             raise ValueError(f"Unknown key '{key}' in {where}.{hint}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     for f in fields(cls):  # type: ignore[arg-type]
-        if f.name in values and f.default is not MISSING:
+        if f.name not in values:
+            continue
+        if f.default is not MISSING:
             values[f.name] = _checked(f"{f.name} in {where}", values[f.name], f.default)
+        elif is_dataclass(f.default_factory) and type(values[f.name]) is not f.default_factory:
+            raise ValueError(
+                f"{f.name} in {where} is {values[f.name]!r}, but it has settings of its own. Give "
+                f"those, such as {f.name}.{fields(f.default_factory)[0].name}."
+            )
     try:
         return cls(**values)
     except TypeError as error:
