@@ -13,7 +13,7 @@ from .space import Space
 
 NUM_ITEMS = 16
 MOST_LOOKS = 1024  # dimensions times items: a code of hundreds of scalars is tried on few
-DEAD_SHARE = 0.02  # of the strongest dimension's effect
+DEAD_SHARE = 0.005  # of the strongest dimension's effect; dead ones had a tenth of that
 LEAST_EFFECT = 1e-4  # of the strongest, in [0, 2] image units
 STREAM = 71
 

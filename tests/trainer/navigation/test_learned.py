@@ -161,3 +161,13 @@ def test_dead_dimensions_stay_out_of_the_rotation():
     assert sorted(active_dimensions(space, 0).dimensions.tolist()) == [0, 2]
     found = find(space, learned(1, angle_rate=0.1))
     assert found.vectors.shape == (2, 3) and bool((found.vectors[:, 1] == 0).all())
+
+
+def test_a_faint_factor_is_no_dead_dimension():
+    """As age on drawn heads: a hundredth of the strongest effect, where dead ones have .0005."""
+    from trainer.navigation import RendererSpace
+
+    codes = torch.rand(200, 3, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
+    weight = torch.diag(torch.tensor([0.4, 0.004, 0.0002])).repeat_interleave(64, dim=1)
+    space = RendererSpace(lambda z: (z @ weight).view(-1, 3, 8, 8), codes)
+    assert active_dimensions(space, 0).dimensions.tolist() == [0, 1]
