@@ -85,6 +85,7 @@ def fact(page: Page, name: str) -> str:
 def run(tmp_path) -> Path:
     shutil.copy(REAL_RUN, tmp_path / "stats.jsonl")
     config = {"data": "/home/somebody/private/faces", **load_preset("heads64").to_dict()}
+    config["steps"] = 4000
     (tmp_path / "config.json").write_text(json.dumps(config))
     return tmp_path
 
