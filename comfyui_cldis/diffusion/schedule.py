@@ -102,11 +102,7 @@ class NoiseSchedule:
         Raises:
             ValueError: unknown name.
         """
-        from diffusers import (
-            DDIMScheduler,
-            DPMSolverMultistepScheduler,
-            UniPCMultistepScheduler,
-        )
+        import diffusers  # loads the scheduler that is asked for, which takes a second or two
 
         config = self.config
         common: dict[str, Any] = {
@@ -117,13 +113,15 @@ class NoiseSchedule:
             "rescale_betas_zero_snr": config.zero_terminal_snr,
         }
         if name == "ddim":
-            return DDIMScheduler(**common, clip_sample=False, set_alpha_to_one=True)
+            return diffusers.DDIMScheduler(**common, clip_sample=False, set_alpha_to_one=True)
         if name == "dpmpp_2m":
-            return DPMSolverMultistepScheduler(
+            return diffusers.DPMSolverMultistepScheduler(
                 **common, algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="zero"
             )
         if name == "unipc":
-            return UniPCMultistepScheduler(**common, solver_order=2, final_sigmas_type="zero")
+            return diffusers.UniPCMultistepScheduler(
+                **common, solver_order=2, final_sigmas_type="zero"
+            )
         raise ValueError(f"Unknown sampler '{name}'. Use one of ddim, dpmpp_2m, unipc.")
 
     def add_noise(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """Pinned schedule values, conversions and loss weights."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -67,3 +70,14 @@ def test_bad_values_are_named():
         ScheduleConfig(prediction="eps")
     with pytest.raises(ValueError, match="Unknown sampler 'euler'.*ddim, dpmpp_2m, unipc"):
         OURS.scheduler("euler")
+
+
+def test_ddim_loads_no_other_scheduler():
+    # those of DPM-Solver++ and UniPC load scipy.stats, about a second that DDIM does not need
+    code = (
+        "import sys; from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig; "
+        "NoiseSchedule(ScheduleConfig()).scheduler('ddim'); "
+        "print([name for name in sys.modules if 'multistep' in name or name == 'scipy.stats'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
