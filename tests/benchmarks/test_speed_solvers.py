@@ -1,0 +1,107 @@
+"""The solvers that the speed benchmark compares, on data whose exact denoiser is known."""
+
+import math
+
+import pytest
+import torch
+
+from benchmarks.speed_solvers import PAIRS, levels, turned, velocity
+from comfyui_cldis.diffusion.noise import gaussian_noise
+from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+
+STD, MEAN = 0.5, 0.3  # of the data, a Gaussian in each pixel
+V = NoiseSchedule(ScheduleConfig())
+EPS = NoiseSchedule(ScheduleConfig(prediction="eps", betas="linear", zero_terminal_snr=False))
+
+
+def gaussian(schedule: NoiseSchedule):
+    """The exact denoiser of Gaussian data."""
+
+    def denoise(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        alpha_bar = schedule.alphas_bar[t].float().view(-1, 1, 1, 1)
+        a, s = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        x0 = MEAN + a * STD**2 / (a**2 * STD**2 + s**2) * (x_t - a * MEAN)
+        eps = (x_t - a * x0) / s
+        return eps if schedule.config.prediction == "eps" else a * eps - s * x0
+
+    return denoise
+
+
+def exact(x0: torch.Tensor, angle: float) -> torch.Tensor:
+    """Where the probability-flow equation takes an image, at an angle."""
+    spread = math.hypot(math.cos(angle) * STD, math.sin(angle))
+    return math.cos(angle) * MEAN + spread * (x0 - MEAN) / STD
+
+
+def images() -> torch.Tensor:
+    return MEAN + STD * gaussian_noise((2, 3, 4, 4), seed=1)
+
+
+@pytest.mark.parametrize("schedule", [V, EPS], ids=["v", "eps"])
+def test_two_step_is_of_second_order_both_ways(schedule):
+    x0 = images()
+    last = levels(schedule, 20)[-1].angle
+    x_T = exact(x0, last)
+    pair, denoiser = PAIRS["two-step"], gaussian(schedule)
+    for run, start, end in ((pair.invert, x0, x_T), (pair.draw, x_T, x0)):
+        errors = [
+            float((run(denoiser, start, schedule, steps) - end).abs().max()) for steps in (25, 100)
+        ]
+        assert errors[1] < errors[0] / 6, errors  # 16 times at second order, 4 at first
+        assert errors[1] < 6e-3
+
+
+@pytest.mark.parametrize("name", ["ddim corrected twice", "two-step", "bdia"])
+def test_a_pair_gives_images_back(name):
+    pair, x0 = PAIRS[name], images()
+    x_T = pair.invert(gaussian(V), x0, V, 50)
+    assert float((pair.draw(gaussian(V), x_T, V, 50) - x0).abs().max()) < 6e-3  # ddim: 0.03
+
+
+def test_bdia_gives_images_back_at_any_number_of_steps():
+    pair, x0 = PAIRS["bdia"], images()
+    for steps in (4, 10, 20):
+        states = pair.invert(gaussian(V), x0, V, steps)
+        assert states.shape == (2, *x0.shape)
+        assert torch.allclose(pair.draw(gaussian(V), states, V, steps), x0, atol=1e-4)
+
+
+def test_velocity_of_both_predictions():
+    x = images()
+    for schedule in (V, EPS):
+        level = levels(schedule, 10)[5]
+        v = velocity(gaussian(schedule), x, level, schedule)
+        step = 1e-3
+        spread = math.hypot(math.cos(level.angle) * STD, math.sin(level.angle))
+        start = (
+            x - math.cos(level.angle) * MEAN
+        ) / spread * STD + MEAN  # the image whose path leads to x
+        expected = (exact(start, level.angle + step) - exact(start, level.angle - step)) / 2 / step
+        assert torch.allclose(v, expected, atol=2e-3)
+        assert torch.allclose(turned(x, v, step), exact(start, level.angle + step), atol=1e-5)
+
+
+def test_evaluations():
+    x0 = images()
+    counted = {}
+    for name, pair in PAIRS.items():
+        calls = 0
+
+        def denoise(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            nonlocal calls
+            calls += 1
+            return gaussian(V)(x_t, t)
+
+        x_T = pair.invert(denoise, x0, V, 20)
+        inverting = calls
+        pair.draw(denoise, x_T, V, 20)
+        counted[name] = (inverting, calls - inverting)
+    assert counted == {
+        "ddim": (20, 20),
+        "ddim corrected": (21, 20),
+        "ddim corrected twice": (41, 20),
+        "dpmpp_2m": (20, 20),
+        "unipc": (20, 20),
+        "two-step": (20, 20),
+        "bdia": (20, 19),
+    }
