@@ -55,7 +55,7 @@ def test_two_step_is_of_second_order_both_ways(schedule):
 def test_a_pair_gives_images_back(name):
     pair, x0 = PAIRS[name], images()
     x_T = pair.invert(gaussian(V), x0, V, 50)
-    assert float((pair.draw(gaussian(V), x_T, V, 50) - x0).abs().max()) < 6e-3  # ddim: 0.03
+    assert float((pair.draw(gaussian(V), x_T, V, 50) - x0).abs().max()) < 6e-3  # ddim: 0.08
 
 
 def test_bdia_gives_images_back_at_any_number_of_steps():

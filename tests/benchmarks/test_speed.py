@@ -1,0 +1,80 @@
+"""The speed benchmark: choice of equal fidelity, comparisons, and a quick run of everything."""
+
+import json
+
+from benchmarks.speed import DEFAULT, QUICK, main, ways_to_time
+from benchmarks.speed_cases import CASES, OFFICIAL, Way
+from benchmarks.speed_fidelity import Fidelity, fewest_steps
+from benchmarks.speed_report import compared_with, goals, whole
+from benchmarks.speed_worker import evaluations
+
+
+def found(pair: str, steps: int, reconstruction: float, edit: float) -> Fidelity:
+    return Fidelity(Way(pair, pair, steps, steps), 2 * steps, reconstruction, edit)
+
+
+def row(way: Way, invert: float, batch: int = 1) -> dict:
+    stages = {
+        stage: {"wall": seconds, "cpu": seconds}
+        for stage, seconds in (("encode", 0.5), ("invert", invert), ("decode", 1.0))
+    }
+    sizes = {"memory_bytes": 2**20, "working_bytes": 2**19}
+    return {"case": "demo", "batch": batch, "way": way.to_dict(), "stages": stages} | sizes
+
+
+def test_fewest_steps_needs_both_errors():
+    goal = Fidelity(OFFICIAL[0], 350, 1.0, 2.0)
+    choices = [
+        found("ddim", 10, 0.9, 2.1),
+        found("unipc", 20, 1.1, 1.0),
+        found("two-step", 30, 1.0, 2.0),
+        found("bdia", 40, 0.0, 0.0),
+    ]
+    best = fewest_steps(choices, goal)
+    assert best is not None and best.way.name == "two-step"
+    assert fewest_steps(choices[:2], goal) is None
+
+
+def test_ways_that_are_timed_stand_below_the_official_one_they_equal():
+    (official,) = QUICK.official
+    judged = [
+        Fidelity(official, 6, 1.0, 1.0),
+        Fidelity(QUICK.default, 5, 0.1, 0.1),
+        found("two-step", 4, 0.9, 0.9),
+    ]
+    names = [(way.name, way.layout) for way in ways_to_time(judged, QUICK, "cpu")]
+    assert names == [
+        (official.name, "contiguous"),
+        ("two-step", "contiguous"),
+        ("two-step", "channels_last"),
+        (DEFAULT.name, "contiguous"),
+    ]
+
+
+def test_a_row_is_compared_with_the_official_one_before_it():
+    first, second = OFFICIAL
+    rows = [row(first, 8), row(Way("a", "ddim", 9, 9), 2), row(second, 4), row(DEFAULT, 3)]
+    names = [way.name for way in OFFICIAL]
+    assert compared_with(rows[1], rows, names) is rows[0]
+    assert compared_with(rows[3], rows, names) is rows[2]
+    assert whole(rows[0]) == 9.5
+    (line,) = goals(rows, names, "cpu")
+    assert "2.7 times as fast (goal 3: not reached)" in line
+
+
+def test_evaluations_of_the_official_way():
+    assert evaluations(CASES["demo"](), OFFICIAL[0]) == (250, 100)
+    assert evaluations(CASES["demo at 32"](), DEFAULT) == (21, 20)
+
+
+def test_a_quick_run_writes_everything(tmp_path, capsys):
+    main(["--quick", "--device", "cpu", "--output", str(tmp_path)])
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"speed.json", "speed.md", "speed_fidelity.png", "speed_growth.png"}
+    results = json.loads((tmp_path / "speed.json").read_text())
+    assert (tmp_path / "speed.md").read_text() == capsys.readouterr().out
+    assert {each["way"]["pair"] for each in results["fidelity"]} >= {"ddim", "two-step", "bdia"}
+    for each in results["times"]:
+        assert all(seconds["wall"] > 0 for seconds in each["stages"].values())
+        assert each["evaluations"][0] >= each["way"]["inversion_steps"] - 1
+    assert [len(rows) for rows in results["growth"].values()] == [2, 2, 2]
