@@ -36,6 +36,7 @@ from benchmarks.throughput import machine
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = Way("default of the nodes", "ddim corrected", 20, 20)
 SHORT_DTYPES = {"cpu": ("bf16",), "cuda": ("fp16", "bf16")}  # fp16 has no arithmetic on CPUs
+IN_SHORT_DTYPES = ("ddim corrected", "two-step")  # the pairs that are judged in them too
 ALL_STEPS = 1000  # more than any way has
 
 
@@ -45,6 +46,7 @@ class Extent:
 
     Attributes:
         heads: images of the fidelity.
+        pairs: of `speed_solvers.PAIRS`.
         steps: numbers of steps at which every pair is judged.
         cases: models that are timed, the demo model first.
         rounds: processes of each way and case, of which the fastest counts.
@@ -55,6 +57,7 @@ class Extent:
     """
 
     heads: int = 4
+    pairs: tuple[str, ...] = tuple(PAIRS)
     steps: tuple[int, ...] = (5, 8, 10, 12, 15, 20, 25, 30, 40, 50)
     cases: tuple[str, ...] = ("demo", "celeba64", "ffhq128")
     rounds: int = 2
@@ -72,16 +75,17 @@ class Extent:
 
 QUICK = Extent(
     heads=1,
+    pairs=("ddim", "two-step", "bdia"),
     steps=(2, 3),
     cases=("demo",),
     rounds=1,
     repeats=1,
     previews=1,
-    batches=(1, 2),
-    run_lengths=(2, 3),
-    sizes=(32, 64),
+    batches=(2,),
+    run_lengths=(2,),
+    sizes=(32,),
     in_process=True,
-    reference=replace(REFERENCE, inversion_steps=8, steps=8),
+    reference=replace(REFERENCE, inversion_steps=4, steps=4),
     official=(Way("official, T = 4 and 2", "ddim", 4, 2),),
     default=replace(DEFAULT, inversion_steps=2, steps=2),
 )
@@ -92,8 +96,9 @@ def judged(extent: Extent, device: str) -> list[Fidelity]:
     judge = Judge(extent.heads, device, extent.reference)
     ways = [*extent.official, extent.default]
     for dtype in ("fp32", *SHORT_DTYPES[device]):
-        pairs = PAIRS if dtype == "fp32" else ("ddim corrected", "two-step")
-        for pair in pairs:
+        for pair in extent.pairs:
+            if dtype != "fp32" and pair not in IN_SHORT_DTYPES:
+                continue
             ways += [Way(pair, pair, steps, steps, dtype) for steps in extent.steps]
     found = []
     for way in ways:

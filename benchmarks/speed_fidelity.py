@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.precision import originals
-from benchmarks.speed_cases import DTYPES, Way, demo, laid_out, prepared
+from benchmarks.speed_cases import Way, demo, laid_out, prepared
 from benchmarks.speed_solvers import PAIRS
+from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import denoiser_for, edit
@@ -55,9 +56,9 @@ class Judge:
     """
 
     def __init__(self, count: int, device: str = "cpu", reference: Way = REFERENCE) -> None:
-        self._models = {dtype: demo() for dtype in DTYPES}
+        self._models: dict[str, EditableModel] = {}
         self._device = device
-        model = prepared(self._models["fp32"], reference, device)
+        model = self._model(reference)
         size = model.networks.config.image_size
         pixels = originals(count)
         self._images = frame(pixels * 2 - 1, size, "crop")[0].to(device)
@@ -78,7 +79,7 @@ class Judge:
     @torch.inference_mode()
     def _draw(self, way: Way) -> tuple[Tensor, Tensor, int]:
         """The images drawn again and edited, (B, C, S, S) each, and the network's evaluations."""
-        model = prepared(self._models[way.dtype], way, self._device)
+        model = self._model(way)
         images = laid_out(self._images, way)
         pair, calls = PAIRS[way.pair], 0
         denoiser = denoiser_for(model, self._codes, None)
@@ -93,6 +94,11 @@ class Judge:
         of_edit = denoiser_for(model, self._edited_codes, None)
         edited = pair.draw(of_edit, x_T, model.schedule, way.steps)
         return again, edited, calls
+
+    def _model(self, way: Way) -> EditableModel:
+        if way.dtype not in self._models:
+            self._models[way.dtype] = demo()
+        return prepared(self._models[way.dtype], way, self._device)
 
 
 def _error(images: Tensor, expected: Tensor) -> float:
