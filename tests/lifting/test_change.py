@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from comfyui_cldis.lifting import fill, find_change, find_difference
-from comfyui_cldis.lifting.colour import fit_colour
+from comfyui_cldis.lifting.colour import fit_colour, solve
 
 
 def test_an_affine_change_of_colours_is_found(smooth_noise) -> None:
@@ -91,3 +91,19 @@ def test_any_size_and_grey(side: int, channels: int) -> None:
     frames = torch.rand(2, 3, channels, side, side) * 2 - 1
     found = find_change(frames)
     assert found.flow.shape == (2, 2, 64, 64) and found.added.shape == (2, channels, 64, 64)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_solution_is_that_of_lapack(channels: int) -> None:
+    generator = torch.Generator().manual_seed(channels)
+    colours = 0.5 * torch.randn(2, channels, 1, 4, 5, generator=generator)
+    ridge = 1.2e-3 * torch.eye(channels)[:, :, None, None]
+    matrix = colours * colours.transpose(1, 2) + ridge  # of a window of one colour
+    right = torch.randn(2, channels, 3, 4, 5, generator=generator)
+    kept = matrix.clone(), right.clone()
+    expected = torch.linalg.solve(
+        *(each.double().permute(0, 3, 4, 1, 2) for each in (matrix, right))
+    ).permute(0, 3, 4, 1, 2)
+    error = (solve(matrix, right) - expected).norm() / expected.norm()
+    assert float(error) < 1e-4
+    assert torch.equal(matrix, kept[0]) and torch.equal(right, kept[1])
