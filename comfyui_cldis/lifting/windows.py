@@ -8,14 +8,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+# Side in pixels up to which a CPU takes means as products with a matrix: few calls count for more
+# there than few operations. Measured in docs/log/speed.md.
+LARGEST_PRODUCT = 64
+
 
 def window_mean(images: Tensor, radius: int) -> Tensor:
     """Mean of (B, C, h, w) over windows of 2 * radius + 1 pixels, smaller ones at the edges."""
+    height, width = images.shape[-2:]
+    if images.is_cpu and max(height, width) <= LARGEST_PRODUCT:
+        across = _averages(width, radius, images.dtype, images.device)
+        down = _averages(height, radius, images.dtype, images.device)
+        means = images.reshape(-1, width) @ across.T
+        return (down @ means.view(-1, height, width)).view(images.shape)
     return _mean_along(_mean_along(images, radius, -1), radius, -2)
 
 
 def _mean_along(images: Tensor, radius: int, dim: int) -> Tensor:
-    """Sums written out: on a CPU, pooling of 64 x 64 pixels takes several times as long."""
+    """Sums written out: on a CPU, pooling takes several times as long."""
     size = images.shape[dim]
     total = images.clone()
     for away in range(1, min(radius, size - 1) + 1):
@@ -23,6 +33,15 @@ def _mean_along(images: Tensor, radius: int, dim: int) -> Tensor:
         total.narrow(dim, 0, size - away).add_(images.narrow(dim, away, size - away))
     share = _shares(size, radius, images.dtype, images.device)
     return total.mul_(share if dim == -1 else share[:, None])
+
+
+@lru_cache(maxsize=64)
+def _averages(size: int, radius: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(size, size): the matrix whose product with a column is its means over windows."""
+    with torch.inference_mode(False):
+        place = torch.arange(size, device=device)
+        is_near = (place[:, None] - place).abs() <= radius
+        return is_near.to(dtype) * _shares(size, radius, dtype, device)[:, None]
 
 
 @lru_cache(maxsize=64)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
 from comfyui_cldis.lifting.flow import find_flow, follow
-from comfyui_cldis.lifting.windows import resize_flow, shrink_to, warp, window_mean
+from comfyui_cldis.lifting.windows import (
+    LARGEST_PRODUCT,
+    resize_flow,
+    shrink_to,
+    warp,
+    window_mean,
+)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.0, 0.0), (1.5, -0.5), (-3.0, 2.0), (5.0, 4.0)])
@@ -44,3 +51,11 @@ def test_windows() -> None:
     assert torch.equal(shrink_to(image, 2)[0, 0], torch.tensor([[2.5, 4.5], [10.5, 12.5]]))
     assert torch.equal(resize_flow(torch.ones(1, 2, 4, 4), 8), torch.full((1, 2, 8, 8), 2.0))
     assert torch.allclose(warp(image, torch.zeros(1, 2, 4, 4)), image)
+
+
+@pytest.mark.parametrize("side", [5, LARGEST_PRODUCT, LARGEST_PRODUCT + 1])
+@pytest.mark.parametrize("radius", [1, 3, 7])
+def test_windows_of_every_size_are_those_of_pooling(side: int, radius: int) -> None:
+    images = torch.randn(2, 3, side, side + 1, generator=torch.Generator().manual_seed(0))
+    pooled = avg_pool2d(images, 2 * radius + 1, 1, radius, count_include_pad=False)
+    torch.testing.assert_close(window_mean(images, radius), pooled, atol=1e-6, rtol=1e-5)
