@@ -62,37 +62,46 @@ def turned(x: Tensor, v: Tensor, angle: float) -> Tensor:
     return math.cos(angle) * x + math.sin(angle) * v
 
 
-def two_step(denoiser: Denoiser, x: Tensor, schedule: NoiseSchedule, path: list[Level]) -> Tensor:
+def two_step(
+    denoiser: Denoiser, x: Tensor, schedule: NoiseSchedule, path: list[Level], *, corrects: bool
+) -> Tensor:
     """Follow the path with one evaluation for each step, to second order in the angle.
 
-    DDIM is exact where x'' + x = 0. Here w = x'' + x is taken for constant over a step, and found
-    from how far v is from the one that the last step led to; x then moves by w (1 - cos(step))
-    more.
+    DDIM is exact where the curvature x'' + x is 0. Here it is taken for constant over a step: from
+    x and v, x then moves by (1 - cos(step)) times the curvature more than with DDIM, and v by
+    sin(step) times it. The step is predicted with the curvature of the last one, found from how
+    far v was from where DDIM led.
+
+    Args:
+        corrects: do each step again with the curvature that the evaluation after it shows. Like
+            UniPC's corrector it costs no evaluation, as the one at the prediction is kept.
     """
-    last: tuple[Tensor, float] | None = None  # v that DDIM leads to at this level, and the step
+    v, curvature = velocity(denoiser, x, path[0], schedule), torch.zeros_like(x)
     for level, following in zip(path, path[1:], strict=False):
         angle = following.angle - level.angle
-        v = velocity(denoiser, x, level, schedule)
-        moved = turned(x, v, angle)
-        if last is not None:
-            moved += (1 - math.cos(angle)) / last[1] * (v - last[0])
-        last = math.cos(angle) * v - math.sin(angle) * x, angle
-        x = moved
+        straight, v_straight = turned(x, v, angle), turned(v, -x, angle)
+        x = straight + (1 - math.cos(angle)) * curvature
+        is_last = following is path[-1]
+        if is_last and not (corrects and following.angle > 0):
+            break  # the clean image needs no evaluation
+        v = velocity(denoiser, x, following, schedule)
+        curvature = (v - v_straight) / math.sin(angle)
+        if corrects:
+            x = straight + (1 - math.cos(angle)) * curvature
     return x
 
 
-def two_step_invert(
-    denoiser: Denoiser, x0: Tensor, schedule: NoiseSchedule, num_steps: int
+def _two_step_invert(
+    corrects: bool, denoiser: Denoiser, x0: Tensor, schedule: NoiseSchedule, num_steps: int
 ) -> Tensor:
-    """x_T (B, C, H, W) of images, by `two_step`."""
-    return two_step(denoiser, x0, schedule, levels(schedule, num_steps))
+    return two_step(denoiser, x0, schedule, levels(schedule, num_steps), corrects=corrects)
 
 
-def two_step_draw(
-    denoiser: Denoiser, x_T: Tensor, schedule: NoiseSchedule, num_steps: int
+def _two_step_draw(
+    corrects: bool, denoiser: Denoiser, x_T: Tensor, schedule: NoiseSchedule, num_steps: int
 ) -> Tensor:
-    """Images of x_T, by `two_step`."""
-    return two_step(denoiser, x_T, schedule, levels(schedule, num_steps)[::-1])
+    path = levels(schedule, num_steps)[::-1]
+    return two_step(denoiser, x_T, schedule, path, corrects=corrects)
 
 
 def bdia_invert(denoiser: Denoiser, x0: Tensor, schedule: NoiseSchedule, num_steps: int) -> Tensor:
@@ -149,8 +158,9 @@ PAIRS = {
     "ddim": Pair(partial(_library_invert, 0), partial(_library_draw, "ddim")),
     "ddim corrected": Pair(partial(_library_invert, 1), partial(_library_draw, "ddim")),
     "ddim corrected twice": Pair(partial(_library_invert, 2), partial(_library_draw, "ddim")),
-    "dpmpp_2m": Pair(two_step_invert, partial(_library_draw, "dpmpp_2m")),
-    "unipc": Pair(two_step_invert, partial(_library_draw, "unipc")),
-    "two-step": Pair(two_step_invert, two_step_draw),
+    "dpmpp_2m": Pair(partial(_two_step_invert, True), partial(_library_draw, "dpmpp_2m")),
+    "unipc": Pair(partial(_two_step_invert, True), partial(_library_draw, "unipc")),
+    "two-step": Pair(partial(_two_step_invert, False), partial(_two_step_draw, False)),
+    "two-step corrected": Pair(partial(_two_step_invert, True), partial(_two_step_draw, True)),
     "bdia": Pair(bdia_invert, bdia_draw),
 }

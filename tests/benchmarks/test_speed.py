@@ -73,7 +73,11 @@ def test_a_quick_run_writes_everything(tmp_path, capsys):
     assert written == {"speed.json", "speed.md", "speed_fidelity.png", "speed_growth.png"}
     results = json.loads((tmp_path / "speed.json").read_text())
     assert (tmp_path / "speed.md").read_text() == capsys.readouterr().out
-    assert {each["way"]["pair"] for each in results["fidelity"]} >= {"ddim", "two-step", "bdia"}
+    assert {each["way"]["pair"] for each in results["fidelity"]} >= {
+        "ddim",
+        "two-step corrected",
+        "bdia",
+    }
     for each in results["times"]:
         assert all(seconds["wall"] > 0 for seconds in each["stages"].values())
         assert each["evaluations"][0] >= each["way"]["inversion_steps"] - 1

@@ -37,21 +37,24 @@ def images() -> torch.Tensor:
     return MEAN + STD * gaussian_noise((2, 3, 4, 4), seed=1)
 
 
+@pytest.mark.parametrize("name", ["two-step", "two-step corrected"])
 @pytest.mark.parametrize("schedule", [V, EPS], ids=["v", "eps"])
-def test_two_step_is_of_second_order_both_ways(schedule):
+def test_two_step_is_of_second_order_both_ways(schedule, name):
     x0 = images()
     last = levels(schedule, 20)[-1].angle
     x_T = exact(x0, last)
-    pair, denoiser = PAIRS["two-step"], gaussian(schedule)
+    pair, denoiser = PAIRS[name], gaussian(schedule)
     for run, start, end in ((pair.invert, x0, x_T), (pair.draw, x_T, x0)):
         errors = [
             float((run(denoiser, start, schedule, steps) - end).abs().max()) for steps in (25, 100)
         ]
-        assert errors[1] < errors[0] / 6, errors  # 16 times at second order, 4 at first
+        # 16 times smaller at second order, 4 at first; never below what the start costs, where the
+        # network is asked at timestep 0 about an image without noise
+        assert errors[1] < max(errors[0] / 6, 2e-3), errors
         assert errors[1] < 6e-3
 
 
-@pytest.mark.parametrize("name", ["ddim corrected twice", "two-step", "bdia"])
+@pytest.mark.parametrize("name", ["ddim corrected twice", "two-step", "two-step corrected", "bdia"])
 def test_a_pair_gives_images_back(name):
     pair, x0 = PAIRS[name], images()
     x_T = pair.invert(gaussian(V), x0, V, 50)
@@ -100,8 +103,9 @@ def test_evaluations():
         "ddim": (20, 20),
         "ddim corrected": (21, 20),
         "ddim corrected twice": (41, 20),
-        "dpmpp_2m": (20, 20),
-        "unipc": (20, 20),
+        "dpmpp_2m": (21, 20),
+        "unipc": (21, 20),
         "two-step": (20, 20),
+        "two-step corrected": (21, 20),
         "bdia": (20, 19),
     }
