@@ -58,7 +58,7 @@ def random_model(config: ModelConfig, schedule: ScheduleConfig) -> EditableModel
     torch.manual_seed(SEED)
     width = torch.ones(config.latent_dim)
     statistics = LatentStatistics(0 * width, width, -3 * width, 3 * width)
-    networks = DiffusionAutoencoder(config).eval()
+    networks = DiffusionAutoencoder(config).train(mode=False)
     return EditableModel(networks, NoiseSchedule(schedule), statistics, ())
 
 
