@@ -71,11 +71,24 @@ def arguments_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argpars
             yield parser.prog, action
 
 
-PATHS = {"model", "image", "output", "sheet", "data", "json", "dataset", "representation"} | {
+PATHS = {
+    "checkpoint",
+    "io",
+    "latent",
+    "model",
+    "image",
+    "output",
+    "sheet",
+    "data",
+    "json",
+    "dataset",
+    "representation",
+} | {
     "folder",
     "file",
     "preset",
     "mask",
+    "references",
 }
 
 

@@ -50,7 +50,7 @@ def difference(first: Image.Image, second: Image.Image) -> float:
 
 def test_first_minute_from_the_template_to_an_edited_picture(comfy, page: Page) -> None:
     page.open_template("edit_image")
-    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
     assert page.picture() is None and "Run once" in page.status()
     page.run()
     before = page.wait(page.picture, what="a picture")
@@ -91,7 +91,7 @@ def test_each_template_opens_from_the_browser_and_runs(comfy, page: Page, name: 
 @pytest.mark.slow
 def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
     page.load(EDIT)
-    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
     page.run()
     page.drag("light", -0.7)
     moved = page.edits()
@@ -131,7 +131,7 @@ def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
 @pytest.mark.slow
 def test_names_are_typed(comfy, page: Page) -> None:
     page.load(EDIT)
-    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
     for button, typed in (("Save", "evening"), ("Rename", "lamp")):
         page.drag("light", -0.7)
         page.tab.get_by_role("button", name=button, exact=True).first.click()
@@ -157,7 +157,7 @@ def test_names_are_typed(comfy, page: Page) -> None:
 @pytest.mark.slow
 def test_another_model_keeps_what_it_does_not_know(page: Page) -> None:
     page.load(EDIT)
-    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
     loader = "window.app.graph._nodes.find(n => n.comfyClass === 'CLDIS_LoadModel').widgets[0]"
     page.js(f"({loader}.value = 'tiny.safetensors')")
     page.wait(lambda: "dir:yaw" in page.sliders(), what="the other model's sliders")
@@ -165,7 +165,7 @@ def test_another_model_keeps_what_it_does_not_know(page: Page) -> None:
     page.wait(lambda: json.loads(page.edits()) == kept, what="the amounts are kept")
     page.run()
     page.js(f"({loader}.value = 'cldis_demo (bundled)')")
-    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders again")
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders again")
     assert json.loads(page.edits()) == {"hair colour": -1.2, "background": 1.5}
     assert page.amount("hair colour") == pytest.approx(-1.2)
     assert page.errors == []
@@ -176,7 +176,7 @@ def test_sliders_work_within_a_subgraph(page: Page) -> None:
     if not page.js("typeof window.app.graph.convertToSubgraph === 'function'"):
         pytest.skip("this frontend has no subgraphs")
     page.load(EDIT)
-    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
     page.js(
         "(() => {const g = window.app.graph; g.convertToSubgraph(new Set(g._nodes.filter(n => "
         "['CLDIS_Encode', 'CLDIS_EditSliders', 'CLDIS_Decode'].includes(n.comfyClass))))})()"
@@ -221,7 +221,7 @@ def test_the_edit_template_is_an_app(page: Page) -> None:
     if not page.js(f"({commands}).some(each => each.id === 'Comfy.ToggleLinear')"):
         pytest.skip("this frontend has no App mode")
     page.load(EDIT)
-    page.wait(lambda: len(page.sliders()) == 9, what="nine sliders")
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
     page.run()
     page.js(
         "(async () => {await window.app.extensionManager.command.execute('Comfy.ToggleLinear')})()"
@@ -241,7 +241,7 @@ def test_the_edit_template_is_an_app(page: Page) -> None:
 def test_two_tabs_each_see_their_own_picture(comfy) -> None:
     with open_page(comfy.url, modern=False) as first:
         first.load(EDIT)
-        first.wait(lambda: len(first.sliders()) == 9, what="nine sliders")
+        first.wait(lambda: len(first.sliders()) == 11, what="eleven sliders")
         first.run()
         context = first.tab.context.browser.new_context(viewport={"width": 1700, "height": 950})
         second = Page(context.new_page(), comfy.url, modern=False)
@@ -251,7 +251,7 @@ def test_two_tabs_each_see_their_own_picture(comfy) -> None:
             "1 red bob, laughing"
         )
         second.load(other)
-        second.wait(lambda: len(second.sliders()) == 9, what="nine sliders")
+        second.wait(lambda: len(second.sliders()) == 11, what="eleven sliders")
         second.run()
         mine, theirs = first.wait(first.picture), second.wait(second.picture)
         assert difference(mine, theirs) > 10

@@ -242,7 +242,8 @@ def count_end_passes(config: TrainConfig, num_evaluated: int) -> int:
     inverted = (BASE_IMAGES + EVALUATION_BASES) * (INVERSION_STEPS + 1)
     ranked = num_axes * BASE_IMAGES * 2 * DIRECTION_STEPS  # both ways
     measured = num_axes * EVALUATION_BASES * len(MEASURED_AMOUNTS) * DIRECTION_STEPS
-    evaluated = num_evaluated * (3 * QUALITY_STEPS + 1)  # inverted, and drawn from two noises
+    # inverted, drawn from that noise, and twice from random noise
+    evaluated = num_evaluated * (4 * QUALITY_STEPS + 1)
     moved = min(num_axes, samples.NUM_ROWS) * samples.NUM_BASES * len(samples.AMOUNTS)
     shown = samples.NUM_COLUMNS * (3 * samples.NUM_STEPS + 1) + moved * samples.NUM_STEPS
     compared = _count_compared(num_axes) if config.directions == "auto" else 0

@@ -122,9 +122,9 @@ def test_times_in_words(folder, quick):
     facts = comments(describe_plan(settings(folder, config)))
     # the co-pilot is a quarter of a step: 20 * 0.5 s + 80 * 2 s = 170 s; 6e6 operations * 1,600
     # images; a pass is a third of 1.5 s / 16; in the end 264 passes invert, 1,280 rank and 6,400
-    # measure eight axes, 305 evaluate the five images, 536 draw: 274.5 s
+    # measure eight axes, 405 evaluate the five images, 536 draw: 277.7 s
     assert (
-        "about 7.4 minutes, an estimate: about 2.8 minutes of training, at 2 s per step (8 "
+        "about 7.5 minutes, an estimate: about 2.8 minutes of training, at 2 s per step (8 "
         "images per second, 9.6e+09 operations in all), and up to about 4.6 minutes at its end "
         "for directions, quality and report" in facts
     )
