@@ -7,7 +7,7 @@ Tensors of a file: `networks.*` (the weights), `statistics.{mean,std,low,high}` 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..editing.editable import EditableModel, LatentStatistics
 from ..model.build import Networks, NetworksConfig, build_networks
 from .added import THUMBNAILS, added_tensors, read_layout
 from .container import check_container, check_header_size, utf8_name
+from .differences import Shape, differences, listed
 from .header import (
     CheckpointError,
     Header,
@@ -38,9 +39,6 @@ WEIGHTS = "networks."
 STATISTICS = ("mean", "std", "low", "high")
 VECTORS = "directions.vectors"
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-MAX_LISTED = 8
-
-Shape = tuple[int, ...]
 
 
 def load_checkpoint(
@@ -245,25 +243,10 @@ def _check_dtype(dtype: torch.dtype) -> None:
 
 def _check_tensors(expected: Mapping[str, Shape], found: Mapping[str, Shape], name: str) -> None:
     """Compares names and shapes and reports every difference in one error."""
-    missing = sorted(expected.keys() - found.keys())
-    unexpected = sorted(found.keys() - expected.keys())
-    unlike = [
-        f"{key} has {found[key]}, expected {expected[key]}"
-        for key in sorted(expected.keys() & found.keys())
-        if found[key] != expected[key]
-    ]
-    parts = [
-        f"{len(items)} {what}: {_listed(items)}"
-        for what, items in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", unlike),
-        )
-        if items
-    ]
-    if parts:
+    unlike = differences(expected, found)
+    if unlike:
         raise CheckpointError(
-            f"The tensors of {name} do not fit its header ({'; '.join(parts)}). "
+            f"The tensors of {name} do not fit its header ({unlike}). "
             "Export the model again with the version that trained it, or update the pack."
         )
 
@@ -276,15 +259,9 @@ def _check_finite(tensors: Mapping[str, Tensor], subject: str) -> None:
     )
     if bad:
         raise CheckpointError(
-            f"{subject} has values that are not finite in {_listed(bad)}. "
+            f"{subject} has values that are not finite in {listed(bad)}. "
             "Use float32 if it is float16 that overflows, else an earlier state of the training."
         )
-
-
-def _listed(items: Iterable[str]) -> str:
-    items = list(items)
-    more = len(items) - MAX_LISTED
-    return ", ".join(items[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -159,9 +159,7 @@ class NoiseSchedule:
             return prediction
         alpha_bar, x0 = self._at(t, x_t), self.to_x0(x_t, prediction, t).clamp(-1, 1)
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
-        if self.config.prediction == "eps":
-            return eps
-        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
+        return self.target(x0, eps, t)
 
     def _at(self, t: Tensor, like: Tensor) -> Tensor:
         """alpha_bar at `t` (B,), broadcastable to (B, C, H, W), dtype and device of `like`."""

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..checkpoint.differences import Shape
 from ..diffusion.schedule import ScheduleConfig
 from ..model.diffae import DiffAEConfig, LatentNetConfig
 from .errors import ForeignFileError
 from .shapes import config_from_shapes, latent_net_from_shapes
 from .stored import Inert, as_mapping
 
-Shape = tuple[int, ...]
 NUM_TRAIN_STEPS = 1000
 LATENT_NET = "latent_net."
 PUBLISHED_POOL = "adaptivenonzero"

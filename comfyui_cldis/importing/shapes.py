@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..checkpoint.differences import Shape
 from ..model.diffae import DiffAEConfig, LatentNetConfig
 
-Shape = tuple[int, ...]
 PUBLISHED_BLOCKS = 2  # residual blocks per level of every published encoder
 HEADS = "one attention head, heads within queries, keys and values"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..checkpoint.differences import MAX_LISTED, Shape, differences
 from ..model.diffae import DiffAE, DiffAEConfig
 from .errors import ForeignFileError
 from .stored import StoredTensor, as_mapping
@@ -18,9 +19,6 @@ EMA, TRAINED = "ema_model.", "model."
 TIME = "time_embed."  # stands twice in front of the layers of the time embedding
 # The published code registers each of these layers a second time, under another name.
 REPEATED = re.compile(r"latent_net\.layers\.\d+\.cond_layers\.\d+\.(weight|bias)")
-MAX_LISTED = 8
-
-Shape = tuple[int, ...]
 
 
 def stored_weights(state: Mapping[str, Any], file: str) -> dict[str, StoredTensor]:
@@ -86,7 +84,12 @@ def load_networks(
     """
     networks = _empty(config, file.name)
     expected = {published_name(key): tuple(t.shape) for key, t in networks.state_dict().items()}
-    _check(expected, shapes_of(weights), file.name)
+    unlike = differences(expected, shapes_of(weights))
+    if unlike:
+        raise ForeignFileError(
+            f"The averaged weights of {file.name} do not fit the architecture that it describes "
+            f"({unlike}). Choose a checkpoint of the published code."
+        )
     loaded: dict[str, Tensor] = {}
     for index, (key, stored) in enumerate(weights.items()):
         tensor = file.read(stored)
@@ -111,38 +114,6 @@ def _empty(config: DiffAEConfig, name: str) -> DiffAE:
         raise ForeignFileError(
             f"{name} describes networks that cannot be built: {reason}. Choose another checkpoint."
         ) from error
-
-
-def _check(expected: Mapping[str, Shape], found: Mapping[str, Shape], name: str) -> None:
-    """Compares names and shapes and reports every difference in one error."""
-    both = sorted(expected.keys() & found.keys())
-    parts = [
-        f"{len(items)} {what}: {_listed(items)}"
-        for what, items in (
-            ("missing", sorted(expected.keys() - found.keys())),
-            ("unexpected", sorted(found.keys() - expected.keys())),
-            (
-                "of another shape",
-                [
-                    f"{k} has {found[k]}, expected {expected[k]}"
-                    for k in both
-                    if found[k] != expected[k]
-                ],
-            ),
-        )
-        if items
-    ]
-    if parts:
-        raise ForeignFileError(
-            f"The averaged weights of {name} do not fit the architecture that it describes "
-            f"({'; '.join(parts)}). Choose a checkpoint of the published code."
-        )
-
-
-def _listed(items: Iterable[str]) -> str:
-    items = list(items)
-    more = len(items) - MAX_LISTED
-    return ", ".join(items[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def state_of(root: Any, file: str) -> Mapping[str, Any]:

@@ -36,22 +36,6 @@ class Downsample(nn.Module):
         return self.op(h)
 
 
-class Upsample(nn.Module):
-    """Double height and width (nearest neighbour), then a convolution if there is one."""
-
-    def __init__(self, channels: int, has_convolution: bool, operations: Any = nn) -> None:
-        super().__init__()
-        self.conv = (
-            operations.Conv2d(channels, channels, 3, padding=1)
-            if has_convolution
-            else nn.Identity()
-        )
-
-    def forward(self, h: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, 2H, 2W)."""
-        return self.conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-
-
 class ResBlock(nn.Module):
     """Residual block that may change the size.
 

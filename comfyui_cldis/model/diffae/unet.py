@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import normalised, timestep_embedding
-from .blocks import Attention, Downsample, ResBlock, Stage, Upsample, group_norm
+from ..layers import Upsample, normalised, timestep_embedding
+from .blocks import Attention, Downsample, ResBlock, Stage, group_norm
 from .config import DiffAEConfig
 
 
@@ -85,11 +85,12 @@ class DiffAEUNet(nn.Module):
                 if size in config.attention_sizes:
                     stage.append(Attention(channels, config, operations))
                 if level and index == config.num_res_blocks:
-                    stage.append(
-                        block(channels, channels, Upsample(channels, False))
-                        if config.has_resampling_blocks
-                        else Upsample(channels, config.has_resampling_convolutions, operations)
-                    )
+                    doubled: nn.Module = nn.Upsample(scale_factor=2.0, mode="nearest")
+                    if config.has_resampling_blocks:
+                        doubled = block(channels, channels, doubled)
+                    elif config.has_resampling_convolutions:
+                        doubled = Upsample(channels, channels, operations)
+                    stage.append(doubled)
                     size *= 2
                 self.output_blocks.append(stage)
                 self.output_levels.append(level)
