@@ -71,7 +71,7 @@ def test_first_minute_from_the_template_to_an_edited_picture(comfy, page: Page) 
     assert difference(result, after) < 4 < difference(result, before)
     page.tab.reload()
     page.start()
-    page.wait(lambda: len(page.sliders()) == 9, 60, what="the sliders after a reload")
+    page.wait(lambda: len(page.sliders()) == 11, 60, what="the sliders after a reload")
     assert json.loads(page.edits()) == edits
     assert page.amount("head turn") == pytest.approx(edits["head turn"])
     again = page.wait(page.picture, what="the picture after a reload")
@@ -99,7 +99,7 @@ def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
     # undo and redo
     page.tab.mouse.click(300, 900)
     page.tab.keyboard.press("Control+z")
-    page.wait(lambda: len(page.sliders()) == 9 and "light" not in page.edits(), what="undo")
+    page.wait(lambda: len(page.sliders()) == 11 and "light" not in page.edits(), what="undo")
     page.wait(lambda: page.amount("light") == 0, what="the slider after undo")
     page.wait(page.picture, what="the picture after undo")
     page.tab.keyboard.press("Control+y")
@@ -124,7 +124,7 @@ def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
     assert node["widgets_values"][0] == moved
     assert [each for each in node["widgets_values"][1:] if each is not None] == []
     page.load(saved)
-    page.wait(lambda: len(page.sliders()) == 9 and page.edits() == moved, what="loading")
+    page.wait(lambda: len(page.sliders()) == 11 and page.edits() == moved, what="loading")
     assert page.errors == []
 
 
@@ -182,7 +182,7 @@ def test_sliders_work_within_a_subgraph(page: Page) -> None:
         "['CLDIS_Encode', 'CLDIS_EditSliders', 'CLDIS_Decode'].includes(n.comfyClass))))})()"
     )
     page.wait(lambda: page.js("window.app.graph._nodes.some(n => n.subgraph)"), what="a subgraph")
-    page.wait(lambda: len(page.sliders()) == 9, what="the sliders within it")
+    page.wait(lambda: len(page.sliders()) == 11, what="the sliders within it")
     assert json.loads(page.edits()) == {"hair colour": -1.2, "background": 1.5}
     page.run()
     host = "window.app.graph._nodes.find(n => n.subgraph)"
@@ -203,7 +203,7 @@ def test_the_blueprint_edits_an_image(comfy, page: Page) -> None:
         pytest.skip("this ComfyUI knows no blueprints")
     assert path.stem in {each["name"] for each in listed.values()}
     page.load(json.loads(path.read_text(encoding="utf-8")))
-    page.wait(lambda: len(page.sliders()) == 9, what="the sliders within it")
+    page.wait(lambda: len(page.sliders()) == 11, what="the sliders within it")
     page.js(
         "(() => {const g = window.app.graph, add = (type, x) => {const n = "
         "window.LiteGraph.createNode(type); n.pos = [x, 300]; g.add(n); return n}; "
