@@ -19,7 +19,7 @@ from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.facts import DirectionQuality, ModelFacts
 from ..model.build import KIND, NetworksConfig, config_from_dict
-from ..model.config import ModelConfig
+from ..model.diffae import DiffAEConfig
 
 FORMAT = "cldis"
 FORMAT_VERSION = 3  # the newest; a model that needs none of its entries is written as 1 or 2
@@ -59,7 +59,7 @@ class Header:
     @property
     def has_copilot(self) -> bool:
         """Whether the networks have a co-pilot, which previews need."""
-        return isinstance(self.config, ModelConfig)
+        return not isinstance(self.config, DiffAEConfig)
 
     @property
     def image_size(self) -> int:

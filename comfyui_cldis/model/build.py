@@ -1,4 +1,4 @@
-"""Networks of either kind from their configuration: our own, or those of Diff-AE as published."""
+"""Networks of any kind from their configuration: our own, Diff-AE as published, or that adapted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import Any
 
 from torch import nn
 
+from .adapted import AdaptedConfig, AdaptedDiffAE, Adapter
 from .autoencoder import DiffusionAutoencoder
 from .config import ModelConfig
 from .copilot import Copilot
 from .diffae import DiffAE, DiffAEConfig
 
-Networks = DiffusionAutoencoder | DiffAE
-NetworksConfig = ModelConfig | DiffAEConfig
+TrainedNetworks = DiffusionAutoencoder | AdaptedDiffAE  # those with a co-pilot
+Networks = TrainedNetworks | DiffAE
+NetworksConfig = ModelConfig | AdaptedConfig | DiffAEConfig
+IMPORTED_KINDS = {each.kind: each for each in (DiffAEConfig, AdaptedConfig)}
 KIND = "kind"  # the key of a configuration that says whose it is; our own have none
 
 
@@ -27,22 +30,24 @@ def build_networks(config: NetworksConfig, operations: Any = nn) -> Networks:
     """
     if isinstance(config, DiffAEConfig):
         return DiffAE(config, operations)
+    if isinstance(config, AdaptedConfig):
+        backbone = DiffAE(config.backbone, operations)
+        return AdaptedDiffAE(config, backbone, Adapter(config, operations))
     return DiffusionAutoencoder(config, operations)
 
 
 def config_from_dict(values: Mapping[str, Any]) -> NetworksConfig:
-    """The configuration that `to_dict` of either kind made.
+    """The configuration that `to_dict` of any kind made.
 
     Raises:
         ValueError: unknown kind, unknown keys or values out of range.
     """
     kind = values.get(KIND)
-    if kind == DiffAEConfig.kind:
-        return DiffAEConfig.from_dict(values)
+    if isinstance(kind, str) and kind in IMPORTED_KINDS:
+        return IMPORTED_KINDS[kind].from_dict(values)
     if KIND in values:
-        raise ValueError(
-            f"The kind of networks is {kind!r}. Allowed: '{DiffAEConfig.kind}', or none."
-        )
+        allowed = ", ".join(f"'{each}'" for each in IMPORTED_KINDS)
+        raise ValueError(f"The kind of networks is {kind!r}. Allowed: {allowed}, or none.")
     return ModelConfig.from_dict(values)
 
 
@@ -55,7 +60,7 @@ def copilot_of(networks: Networks) -> Copilot:
 
     Raises: NoCopilotError for a model without one.
     """
-    if isinstance(networks, DiffusionAutoencoder):
+    if not isinstance(networks, DiffAE):
         return networks.copilot
     raise NoCopilotError(
         "An imported Diff-AE has no co-pilot, which draws previews and tracked edits. Use the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from ..wording import did_you_mean, nearest_name
 
@@ -170,6 +170,25 @@ class CopilotConfig:
             f"copilot.base_channels is {self.base_channels}",
             "Use 4 or more",
         )
+
+
+class WithCopilot(Protocol):
+    """Configurations whose networks have a co-pilot."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the image."""
+        ...
+
+    @property
+    def latent_dim(self) -> int:
+        """N, number of scalars in the code."""
+        ...
+
+    @property
+    def copilot(self) -> CopilotConfig:
+        """The co-pilot's own."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import ModelConfig
+from .config import WithCopilot
 
 
 class CopilotPosterior(NamedTuple):
@@ -25,7 +25,7 @@ class CopilotPosterior(NamedTuple):
 class Copilot(nn.Module):
     """Encoder and decoder of strided 4 x 4 convolutions between `image_size` and 4 x 4."""
 
-    def __init__(self, config: ModelConfig, operations: Any = nn) -> None:
+    def __init__(self, config: WithCopilot, operations: Any = nn) -> None:
         super().__init__()
         part = config.copilot
         self.image_size = part.image_size

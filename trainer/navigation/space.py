@@ -16,6 +16,7 @@ from torch import Tensor
 from comfyui_cldis.directions.quality import drawn_latent
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode
+from comfyui_cldis.model import AdaptedDiffAE
 from comfyui_cldis.model.build import copilot_of
 from comfyui_cldis.model.conditioning import Attention
 from comfyui_cldis.model.diffae.unet import DiffAEUNet
@@ -215,7 +216,10 @@ class ModelSpace:
     def conditions(self, codes: Tensor) -> Tensor:
         """See `Space`: scales and shifts of all blocks (adagn), or keys and values (tokens)."""
         networks = self.model.networks
-        unet, z = networks.unet, (self.mean + self.std * codes).to(networks.dtype)
+        z = self.mean + self.std * codes
+        if isinstance(networks, AdaptedDiffAE):
+            z = networks.wide_code(z)
+        unet, z = networks.unet, z.to(networks.dtype)
         parts: list[Tensor] = []
         if isinstance(unet, DiffAEUNet):
             parts += unet.conditions(z)
