@@ -34,7 +34,7 @@ COLUMNS = 4
 
 def read_run(folder: Path) -> tuple[TrainConfig, dict[str, np.ndarray]]:
     """The configuration of a run and its records as series by name."""
-    config, _ = read_config(folder)
+    config = read_config(folder).config
     lines = (folder / STATS_NAME).read_text("utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     names = ["step", *(name for name, _, _ in SERIES)]

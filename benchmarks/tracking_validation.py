@@ -62,7 +62,7 @@ LABELS = {
 
 def variants(folder: Path) -> list[str]:
     """Which codes of the run in `folder` are models worth comparing: "semantic", "copilot"."""
-    loop = read_config(folder)[0].loop
+    loop = read_config(folder).config.loop
     if loop.copilot_only:
         return ["copilot"]
     return ["semantic"] if loop.distillation_weight == 0 else ["semantic", "copilot"]
@@ -127,7 +127,7 @@ def measure(
             tracked[each] = track(model, some, chosen, SEED).to_json()
     seconds = (time.perf_counter() - began) / len(VERSIONS)
     common = tracked[VERSIONS[0]]
-    is_of_data = read_config(folder)[1] == data
+    is_of_data = read_config(folder).source == data
     scores = kept_scores(path, codes, metrics) if is_of_data else None
     scores = scores or measured_scores(path, codes, data, metrics)
     return {

@@ -34,9 +34,41 @@ def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[st
     return config.with_overrides(steps, seed)
 
 
+def resolve_adaptation(
+    model: Path, preset: str, steps: int | None, seed: int | None, texts: Sequence[str]
+) -> TrainConfig:
+    """The same of an adaptation of an imported model's file."""
+    from .config.adapt import load_adapt_preset
+    from .config.settings import parse_setting
+    from .training.backbone import read_backbone
+
+    backbone = read_backbone(model)
+    config = load_adapt_preset(preset, backbone.config, backbone.schedule, backbone.sha256)
+    values = dict(parse_setting(text) for text in texts)
+    return config.with_values(values).with_overrides(steps, seed)
+
+
 def train(arguments: Namespace) -> int:
     """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
     config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
+    return run_settings(arguments, config, arguments.preset)
+
+
+def adapt(arguments: Namespace) -> int:
+    """Run or resume an adaptation; exit codes as of `train`."""
+    from .training.distributed import choose_device
+
+    device = choose_device(arguments.device)
+    preset = arguments.preset or {"cuda": "gpu"}.get(device, device)
+    wanted = (arguments.steps, arguments.seed, arguments.set)
+    config = resolve_adaptation(arguments.model, preset, *wanted)
+    return run_settings(arguments, config, preset, arguments.model)
+
+
+def run_settings(
+    arguments: Namespace, config: TrainConfig, preset: str, backbone: Path | None = None
+) -> int:
+    """Do or plan the run that a command line describes; see `train`."""
     from .run import RunSettings
     from .run import train as run
     from .training.distributed import choose_device, close_processes, is_first_process
@@ -46,8 +78,9 @@ def train(arguments: Namespace) -> int:
         output=arguments.output,
         config=config,
         device=choose_device(arguments.device),
-        preset=arguments.preset,
+        preset=preset,
         use_tensorboard=not arguments.no_tensorboard,
+        backbone=backbone,
     )
     is_main = is_first_process()
     if arguments.dry_run:
@@ -114,6 +147,7 @@ def card(arguments: Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[Namespace], int]] = {
     "train": train,
+    "adapt": adapt,
     "export": export,
     "navigate": navigate,
     "report": report,
@@ -132,8 +166,8 @@ def stored_settings(folder: Path, device: str) -> RunSettings:
     from .training.checkpoint import read_config
     from .training.distributed import choose_device
 
-    config, source = read_config(folder)
-    return RunSettings(source, folder, config, choose_device(device))
+    stored, device = read_config(folder), choose_device(device)
+    return RunSettings(stored.source, folder, stored.config, device, backbone=stored.backbone)
 
 
 def log(text: str) -> None:

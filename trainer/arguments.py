@@ -19,6 +19,9 @@ DEFAULT = "train"
 PRESETS = sorted(
     path.stem for path in (Path(__file__).parent / "config" / "presets").glob("*.toml")
 )
+ADAPT_PRESETS = sorted(
+    path.stem for path in (Path(__file__).parent / "config" / "adapt_presets").glob("*.toml")
+)
 SOURCES = FACTOR_NAMES  # every procedural set can be trained on
 FINDERS = (
     "axes",
@@ -39,6 +42,7 @@ VIEWS = ("x0_hat", "preview")
 RUN_FOLDER = "the --output folder of the run"
 COMMANDS = {
     "train": "train a model from images (the default: the word may be left out)",
+    "adapt": "train a small code and a co-pilot on top of an imported model",
     "export": "write the model of a run that was stopped before its end",
     "navigate": "find directions in a trained model and write a copy that has them",
     "report": "write report.html from what a run has logged so far",
@@ -73,10 +77,11 @@ def build_parser() -> argparse.ArgumentParser:
         "2 wrong input, 130 stopped.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    train, export, navigate, report, sweep, card = (
+    train, adapt, export, navigate, report, sweep, card = (
         commands.add_parser(name, help=text) for name, text in COMMANDS.items()
     )
     _add_train(train)
+    _add_adapt(adapt)
     export.description = "Write DIR/model.safetensors from the last saved state of a run."
     report.description = "Write DIR/report.html from a run's statistics."
     for command in (export, report):
@@ -85,13 +90,33 @@ def build_parser() -> argparse.ArgumentParser:
     _add_sweep(sweep)
     card.description = "Print the model card of a model file as Markdown."
     card.add_argument("model", type=typed_path, metavar="MODEL", help="a .safetensors model file")
-    for command in (train, export, navigate, sweep):
+    for command in (train, adapt, export, navigate, sweep):
         command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     return parser
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.description = "Train a CL-Dis model. The same command again resumes a stopped run."
+    _add_run(parser, default="cpu64", choice=f"one of {', '.join(PRESETS)}", shown="cpu64")
+
+
+def _add_adapt(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Train a small code, a co-pilot and the loop between them on top of an imported Diff-AE, "
+        "which stays as it is. The same command again resumes a stopped run."
+    )
+    parser.epilog = "docs/diffae.md says what is trained, and what it costs."
+    parser.add_argument(
+        "model", type=typed_path, metavar="MODEL", help="a file that cldis import-diffae wrote"
+    )
+    choice, shown = f"{' or '.join(ADAPT_PRESETS)}", "that of the device"
+    _add_run(parser, default=None, choice=choice, shown=shown)
+
+
+def _add_run(
+    parser: argparse.ArgumentParser, *, default: str | None, choice: str, shown: str
+) -> None:
+    """The arguments of a run, with its presets."""
     parser.add_argument(
         "--data",
         type=expand,
@@ -105,9 +130,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         type=expand,
-        default="cpu64",
+        default=default,
         metavar="NAME",
-        help=f"one of {', '.join(PRESETS)}, or a .toml file (default: cpu64)",
+        help=f"{choice}, or a .toml file (default: {shown})",
     )
     parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps of the whole run")
     parser.add_argument("--seed", type=int, metavar="S", help="seed of everything random")

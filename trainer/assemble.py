@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -22,9 +23,10 @@ from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.editing.facts import ModelFacts, TrainingFacts
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
-from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.model import AdaptedDiffAE, Networks
 from comfyui_cldis.wording import counted, printable
 
+from .config.adapt import AdaptConfig
 from .config.settings import TrainConfig
 from .data import SOURCES, Images
 from .data.evenly import evenly
@@ -34,23 +36,61 @@ from .training.batches import to_tensor
 STATISTICS_IMAGES = 4096
 BASE_IMAGES = 8
 SMALLEST_EFFECT = VISIBLE_EFFECT
+AXIS_STEPS = 10  # of sampling, where axes are ranked
 UNSEEN_IMAGES, SEEN_IMAGES = 256, 64
 EVALUATION_SEED_OFFSET = 1_000_003
 UNKNOWN_LICENCE = "Not stated: it follows the licence of the images the model was trained on."
 
 
+class Measuring(NamedTuple):
+    """How thoroughly a finished model is measured.
+
+    Attributes:
+        quality_images: images that the quality is measured on, at most.
+        base_images: images that axes are ranked on.
+        evaluation_bases: images that directions are measured on.
+        drawing_steps: sampling steps of both, and of their inversion; None for as many as usual.
+    """
+
+    quality_images: int
+    base_images: int
+    evaluation_bases: int
+    drawing_steps: int | None = None
+
+
+def measuring_of(config: TrainConfig) -> Measuring:
+    """As much as there is time for with the model of a run."""
+    if isinstance(config, AdaptConfig):
+        adapt = config.adapt
+        bases = adapt.base_images
+        return Measuring(adapt.quality_images, bases, 2 * bases, adapt.drawing_steps)
+    return Measuring(UNSEEN_IMAGES, BASE_IMAGES, EVALUATION_BASES)
+
+
 @torch.no_grad()
 def measure_statistics(
-    networks: DiffusionAutoencoder, images: Images, batch_size: int = 128
+    networks: Networks,
+    images: Images,
+    codes: np.ndarray | None = None,
+    batch_size: int = 128,
 ) -> tuple[LatentStatistics, Tensor]:
-    """Latent statistics and mean image over evenly spaced training images (at most 4096)."""
+    """Latent statistics and mean image over evenly spaced training images (at most 4096).
+
+    Args:
+        codes: wide codes (n, R) of the images, of an adapted model, which saves encoding them.
+    """
     chosen = evenly(len(images), STATISTICS_IMAGES)
-    codes, total = [], torch.zeros(images.shape[3], *images.shape[1:3], dtype=torch.float64)
+    found, total = [], torch.zeros(images.shape[3], *images.shape[1:3], dtype=torch.float64)
     for start in range(0, len(chosen), batch_size):
-        batch = to_tensor(images[chosen[start : start + batch_size]], networks.device)
-        codes.append(networks.encode_semantic(batch).mu.cpu())
+        some = chosen[start : start + batch_size]
+        batch = to_tensor(images[some], networks.device)
+        if codes is not None and isinstance(networks, AdaptedDiffAE):
+            wide = torch.from_numpy(codes[some]).to(networks.device)
+            found.append(networks.adapter.posterior(wide).mu.cpu())
+        else:
+            found.append(networks.encode_semantic(batch).mu.cpu())
         total += batch.double().sum(0).cpu()
-    return LatentStatistics.from_codes(torch.cat(codes)), (total / len(chosen)).float()
+    return LatentStatistics.from_codes(torch.cat(found)), (total / len(chosen)).float()
 
 
 def evaluation_images(
@@ -59,28 +99,30 @@ def evaluation_images(
     """Images to measure quality on, (n, C, S, S), and in words whether training saw them.
 
     Heads and the drawn factor sets: 256 drawn with another seed. Other sources: the images held
-    out; where there are none, 64 training images, evenly spaced.
+    out; where there are none, 64 training images, evenly spaced. Fewer if `measuring_of` says so.
     """
+    most = measuring_of(config).quality_images
     if source in SOURCES:
         drawn = SOURCES[source].draw_unseen(
-            UNSEEN_IMAGES,
+            min(most, UNSEEN_IMAGES),
             config.model.image_size,
             config.model.in_channels,
             config.seed + EVALUATION_SEED_OFFSET,
         )
         return to_tensor(drawn), SOURCES[source].unseen
     if held_out is not None:
-        return to_tensor(held_out[:]), "not seen in training"
-    return to_tensor(images[evenly(len(images), SEEN_IMAGES)]), "seen in training"
+        return to_tensor(held_out[evenly(len(held_out), most)]), "not seen in training"
+    return to_tensor(images[evenly(len(images), min(most, SEEN_IMAGES))]), "seen in training"
 
 
 def assemble(
-    networks: DiffusionAutoencoder,
+    networks: Networks,
     config: TrainConfig,
     images: Images,
     facts: ModelFacts,
     evaluated: tuple[Tensor, str],
     log: Callable[[str], None] = lambda text: None,
+    codes: np.ndarray | None = None,
 ) -> EditableModel:
     """Measure everything the checkpoint's header holds and put the model together.
 
@@ -90,17 +132,24 @@ def assemble(
         facts: what the run knows; how directions were found and the quality are added here.
         evaluated: images the quality is measured on, and whether training saw them.
         log: gets a sentence about each measurement.
+        codes: see `measure_statistics`.
     """
+    measuring = measuring_of(config)
+    drawing_steps = measuring.drawing_steps or INVERSION_STEPS
     networks = copy.deepcopy(networks)
     networks.train(False)
-    statistics, mean = measure_statistics(networks, images)
+    statistics, mean = measure_statistics(networks, images, codes)
     model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
-    chosen = images[evenly(len(images), BASE_IMAGES)]
-    bases = encode(model, to_tensor(chosen), inversion_steps=INVERSION_STEPS)
+    chosen = images[evenly(len(images), measuring.base_images)]
+    bases = encode(model, to_tensor(chosen), inversion_steps=drawing_steps)
     if config.directions == "axes":
         with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
             directions = find_axes(
-                model, bases, smallest_effect=SMALLEST_EFFECT, on_axis=lambda _: bar.update()
+                model,
+                bases,
+                num_steps=measuring.drawing_steps or AXIS_STEPS,
+                smallest_effect=SMALLEST_EFFECT,
+                on_axis=lambda _: bar.update(),
             )
     else:
         directions, navigation = navigated(model, images, bases, config, log)
@@ -108,14 +157,18 @@ def assemble(
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
     evaluation_set, seen = evaluated
     log(f"Measuring the quality on {counted(len(evaluation_set), 'image')} ({seen}).")
-    quality = measure_quality(model, evaluation_set, mean, seen)
+    more = {"num_steps": 2 * drawing_steps} if measuring.drawing_steps else {}
+    quality = measure_quality(model, evaluation_set, mean, seen, **more)
     model = replace(model, facts=replace(facts, quality=quality))
     if directions:
-        bases = encode(model, evaluation_set[:EVALUATION_BASES], inversion_steps=INVERSION_STEPS)
+        some = evaluation_set[: measuring.evaluation_bases]
+        bases = encode(model, some, inversion_steps=drawing_steps)
         if draws_previews(model):
             model = even_directions(model, bases)
         with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:
-            model = measure_directions(model, bases, lambda *_: bar.update())
+            model = measure_directions(
+                model, bases, lambda *_: bar.update(), measuring.drawing_steps
+            )
     return model
 
 

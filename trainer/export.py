@@ -51,8 +51,6 @@ def _write(
 
     What stands beside a file that cannot be read stays as it is.
     """
-    import torch
-
     from comfyui_cldis.checkpoint import CheckpointError, read_header, save_checkpoint
     from comfyui_cldis.checkpoint.rewrite import save_with_names
 
@@ -64,13 +62,13 @@ def _write(
         log(f"Note: names given to sliders are not taken over. {error}")
         before = None
     if before is None:
-        save_checkpoint(path, model, dtype=torch.float16)
+        save_checkpoint(path, model, dtype=trainer.export_dtype)
         return model
     training = before.facts.training
     is_same = (training.steps, training.seed) == (trainer.step, trainer.config.seed)
     directions, lost = take_over(before.directions, model.directions, is_same_model=is_same)
     named = replace(model, directions=directions)
-    save_with_names(path, named, torch.float16)
+    save_with_names(path, named, trainer.export_dtype)
     given = [each.name for each in directions if each.file_name]
     if given and not is_same:
         log(
@@ -120,8 +118,11 @@ def export(
         device=trainer.device,
         planned_steps=planned if planned < trainer.run_schedule.length else None,
     )
+    facts = trainer.describe(facts)
     evaluated = evaluation_images(source, config, trainer.images, trainer.held_out)
-    model = assemble(trainer.average.module, config, trainer.images, facts, evaluated, log)
+    model = assemble(
+        trainer.averaged, config, trainer.images, facts, evaluated, log, trainer.wide_codes
+    )
     if not model.directions:
         _check_found(path, trainer)
     model = _write(path, trainer, model, log)

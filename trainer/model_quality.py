@@ -46,6 +46,7 @@ def measure_directions(
     model: EditableModel,
     latent: Latent,
     on_direction: Callable[[Direction, Measured], object] | None = None,
+    num_steps: int | None = None,
 ) -> EditableModel:
     """The model with quality and thumbnails of its directions.
 
@@ -54,8 +55,10 @@ def measure_directions(
     Args:
         latent: base images with x_T; `EVALUATION_BASES` of them are enough.
         on_direction: progress, called after each direction.
+        num_steps: of sampling; None for `DIRECTION_STEPS`.
     """
-    return with_measurements(model, latent, num_steps=DIRECTION_STEPS, on_direction=on_direction)
+    steps = DIRECTION_STEPS if num_steps is None else num_steps
+    return with_measurements(model, latent, num_steps=steps, on_direction=on_direction)
 
 
 def measure_quality(

@@ -11,9 +11,10 @@ from typing import Any, TextIO
 
 from comfyui_cldis.wording import printable
 
-from .config.reproduce import training_command
+from .config.adapt import AdaptConfig
+from .config.reproduce import adapting_command, training_command
 from .config.settings import TrainConfig
-from .data import BUILT_IN_SOURCES, open_images, write_report
+from .data import BUILT_IN_SOURCES, Split, open_images, write_report
 from .data.sources import require_source
 from .data.split import describe_split, split_images
 from .errors import NotFinite, NothingFound, OutputInData, TooFewSteps
@@ -22,17 +23,24 @@ from .lock import locked
 from .monitor.run_log import RunLog
 from .navigation.search import check_packages
 from .report import REPORT_NAME
+from .training.adapt import AdaptTrainer, check_backbone
+from .training.backbone import read_backbone
 from .training.checkpoint import check_config, describe_kept, load_state, write_config
 from .training.distributed import choose_device, open_processes
 from .training.record import TrainingRecord
 from .training.signals import stopped_with
 from .training.trainer import Trainer
+from .training.wide_codes import open_wide_codes
 
 logger = logging.getLogger("trainer")
 
 READING_STOPPED = (
     "Stopped while the images were read; no training is lost. Start the same run again to read "
     "them and resume."
+)
+ENCODING_STOPPED = (
+    "Stopped while the images were encoded; what is done is kept. Start the same run again to "
+    "encode the rest."
 )
 MEASURING_STOPPED = (
     "Stopped while the model was measured. It is saved at step {}; start the same run again to "
@@ -62,10 +70,12 @@ class RunSettings:
         preset: name of the preset, if it is a bundled one, for the record.
         use_tensorboard: write TensorBoard files.
         cache: folder of the decoded images; None: within `output`.
+        backbone: file of the imported model, of an adaptation (`AdaptConfig`).
 
     Raises:
         TypeError: a path or a configuration of another type.
-        ValueError: no device, or "cuda" where there is no usable GPU.
+        ValueError: no device, "cuda" where there is no usable GPU, or a backbone without an
+            `AdaptConfig`, or the other way round.
     """
 
     data: str
@@ -75,6 +85,7 @@ class RunSettings:
     preset: str = ""
     use_tensorboard: bool = True
     cache: Path | None = None
+    backbone: Path | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.config, TrainConfig):
@@ -85,6 +96,11 @@ class RunSettings:
         object.__setattr__(self, "data", os.fspath(self.data))
         object.__setattr__(self, "output", Path(self.output))
         object.__setattr__(self, "device", choose_device(self.device))
+        if isinstance(self.config, AdaptConfig) != (self.backbone is not None):
+            raise ValueError(
+                "A backbone and an AdaptConfig go together, and one of them is missing. Give both, "
+                "or neither."
+            )
 
     @property
     def source(self) -> str:
@@ -99,6 +115,9 @@ class RunSettings:
     @property
     def command(self) -> str:
         """The command that trains the same model, where the data lie in the current folder."""
+        if isinstance(self.config, AdaptConfig) and self.backbone is not None:
+            name = printable(self.backbone.name)
+            return adapting_command(self.config, name, self.source_name, self.preset)
         return training_command(self.config, self.source_name, self.preset)
 
 
@@ -187,7 +206,7 @@ def _train(
             try:
                 samples = export(trainer, model_path, settings.source, settings.command, log)
             except NothingFound as error:  # config.json tells how the file was made
-                values = check_config(folder, config, settings.source)
+                values = check_config(folder, config, settings.source, settings.backbone)
                 write_config(folder, {**values, "directions": error.before})
                 raise
         if on_image is not None:
@@ -258,7 +277,7 @@ def open_run(
     values: dict[str, Any] = {}
     with process.main_process_first():  # it decodes the images; the others map the result
         if process.is_main_process:
-            values = check_config(folder, config, settings.source)
+            values = check_config(folder, config, settings.source, settings.backbone)
         with stopped_with(READING_STOPPED):
             images = open_images(
                 settings.data,
@@ -276,7 +295,7 @@ def open_run(
             *describe_split(settings.data, split, config.held_out),
         ):
             log(sentence)
-    trainer = Trainer(config, split.training, settings.device, split.held_out)
+    trainer = _make_trainer(settings, split, log if process.is_main_process else _silence)
     damaged = trainer.resume(folder, other_images=other_images)
     if other_images and trainer.has_other_images:
         trainer.held_out = None  # the present hold-out may have been trained on
@@ -292,6 +311,22 @@ def open_run(
     return trainer, damaged is not None
 
 
+def _make_trainer(settings: RunSettings, split: Split, log: Callable[[str], None]) -> Trainer:
+    """A run at its beginning; of an adaptation, with the codes of its backbone."""
+    config, device = settings.config, settings.device
+    if not isinstance(config, AdaptConfig):
+        return Trainer(config, split.training, device, split.held_out)
+    assert settings.backbone is not None
+    backbone = read_backbone(settings.backbone)
+    check_backbone(config, backbone)
+    folder = settings.cache or settings.output / "cache"
+    with open_processes(device).main_process_first(), stopped_with(ENCODING_STOPPED):
+        codes = open_wide_codes(
+            backbone, split.training, folder, flip=config.flip, device=device, log=log
+        )
+    return AdaptTrainer(config, backbone, codes, split.training, device, split.held_out)
+
+
 def check_places(settings: RunSettings) -> None:
     """Refuse what can be refused before a folder is made.
 
@@ -300,6 +335,8 @@ def check_places(settings: RunSettings) -> None:
         ValueError: the run would write its own images among those that it trains on.
     """
     require_source(settings.data)
+    if isinstance(settings.config, AdaptConfig) and settings.backbone is not None:
+        check_backbone(settings.config, read_backbone(settings.backbone))
     data, output = Path(settings.data).resolve(), settings.output.resolve()
     if settings.data not in BUILT_IN_SOURCES and data.is_dir() and output.is_relative_to(data):
         raise OutputInData(settings.output, settings.data)

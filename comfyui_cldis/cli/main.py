@@ -23,6 +23,7 @@ from .terminal import complain
 WRONG_INPUT, CANCELLED = 2, 130
 TRAINER_COMMANDS = {  # a test asks the trainer for each
     "train": "train a model, or resume a stopped training",
+    "adapt": "train a small code and a co-pilot on top of an imported model",
     "export": "write the model of a training that is not finished",
     "navigate": "find other directions in a trained model",
     "report": "write the report of a training anew",

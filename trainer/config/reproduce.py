@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any
 
+from .adapt import AdaptConfig, adapt_preset_names, load_adapt_preset
 from .settings import TrainConfig, flatten, load_preset, parse_setting, preset_names
 
 FLAGS = ("steps", "seed")  # settings with a flag of their own
@@ -24,7 +25,33 @@ def training_command(config: TrainConfig, data: str, preset: str = "") -> str:
         key=lambda found: (len(found[1]), found[0]),
     )
     words = ["cldis", "train", "--data", data, "--output", "DIR", "--preset", preset]
-    words += ["--steps", str(config.steps), "--seed", str(config.seed)]
+    return _command(words, config, settings)
+
+
+def adapting_command(config: AdaptConfig, model: str, data: str, preset: str = "") -> str:
+    """A command that gives exactly `config` on any machine that has the images and the model.
+
+    Args:
+        model: file of the imported model.
+        data, preset: as of `training_command`.
+    """
+    names = adapt_preset_names()
+    names = [preset] if preset in names else names
+
+    def base(name: str) -> AdaptConfig:
+        sha256 = config.adapt.backbone_sha256
+        return load_adapt_preset(name, config.model.backbone, config.schedule, sha256)
+
+    preset, settings = min(
+        ((name, differences(base(name), config)) for name in names),
+        key=lambda found: (len(found[1]), found[0]),
+    )
+    words = ["cldis", "adapt", model, "--data", data, "--output", "DIR", "--preset", preset]
+    return _command(words, config, settings)
+
+
+def _command(words: list[str], config: TrainConfig, settings: list[str]) -> str:
+    words = [*words, "--steps", str(config.steps), "--seed", str(config.seed)]
     for setting in settings:
         words += ["--set", setting]
     return shlex.join(words)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -225,28 +226,35 @@ class TrainConfig:
             return self.steps
         return min(self.loop.copilot_warmup_steps, self.steps // 4)
 
+    @property
+    def num_decoded(self) -> int:
+        """Images of each batch that the diffusion branch decodes: all of them."""
+        return self.batch_size
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary that `from_dict` reads back."""
         return asdict(self)
 
     @classmethod
+    def tables(cls) -> dict[str, Callable[[Mapping[str, Any]], Any]]:
+        """Settings that are tables of their own, and what reads each."""
+        return {
+            "model": ModelConfig.from_dict,
+            "schedule": ScheduleConfig.from_dict,
+            "loop": partial(from_mapping, LoopConfig, where="the loop configuration"),
+            "feedback": partial(from_mapping, FeedbackConfig, where="the feedback configuration"),
+            "objective": partial(
+                from_mapping, ObjectiveConfig, where="the objective configuration"
+            ),
+        }
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Build from a nested mapping. Raises: ValueError naming unknown keys."""
         parts = dict(values)
-        if isinstance(parts.get("model"), Mapping):
-            parts["model"] = ModelConfig.from_dict(parts["model"])
-        if isinstance(parts.get("schedule"), Mapping):
-            parts["schedule"] = ScheduleConfig.from_dict(parts["schedule"])
-        if isinstance(parts.get("loop"), Mapping):
-            parts["loop"] = from_mapping(LoopConfig, parts["loop"], "the loop configuration")
-        if isinstance(parts.get("feedback"), Mapping):
-            parts["feedback"] = from_mapping(
-                FeedbackConfig, parts["feedback"], "the feedback configuration"
-            )
-        if isinstance(parts.get("objective"), Mapping):
-            parts["objective"] = from_mapping(
-                ObjectiveConfig, parts["objective"], "the objective configuration"
-            )
+        for name, read in cls.tables().items():
+            if isinstance(parts.get(name), Mapping):
+                parts[name] = read(parts[name])
         return from_mapping(cls, parts, "the training configuration")
 
     def with_overrides(self, steps: int | None, seed: int | None) -> TrainConfig:
@@ -271,7 +279,7 @@ class TrainConfig:
             for name in path:
                 branch = branch[name]
             branch[last] = value
-        return TrainConfig.from_dict(tree)
+        return self.from_dict(tree)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

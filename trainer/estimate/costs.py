@@ -142,6 +142,7 @@ def kept_bytes(
     model = config.model
     x0 = torch.zeros(batch, model.in_channels, model.image_size, model.image_size)
     part = replace(config, batch_size=batch, accumulation_steps=1)
+    assert isinstance(losses.networks, DiffusionAutoencoder)
     draws = draw(part, torch.Generator(), losses.networks.unet.num_skips)
     signals = neutral(model.latent_dim, config.schedule.num_train_steps)
     own = [parameter.untyped_storage() for parameter in losses.parameters()]

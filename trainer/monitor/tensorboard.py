@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 FOLDER_NAME = "tensorboard"
 GROUPS = {
-    "loss": ("diffusion", "distillation", "reconstruction", "bottleneck", "penalty", "feedback"),
+    "loss": (
+        "diffusion",
+        "distillation",
+        "reconstruction",
+        "bottleneck",
+        "penalty",
+        "feedback",
+        "embedding",
+    ),
     "loop": (
         "capacity",
         "kl",

@@ -86,13 +86,14 @@ def draw_samples(
         num_steps: DDIM steps of inversion and decoding.
         directions: as in `write_samples`.
     """
-    networks = trainer.average.module
+    networks = trainer.averaged
     shown = trainer.images if trainer.held_out is None else trainer.held_out
     images = to_tensor(shown[evenly(len(shown), NUM_COLUMNS)])  # the pipeline moves them
     if trainer.step <= trainer.config.copilot_warmup_steps:
         return copilot_samples(trainer, images)
+    some, codes = evenly(len(trainer.images), STATISTICS_IMAGES), trainer.wide_codes
     statistics, _ = measure_statistics(
-        networks, trainer.images[evenly(len(trainer.images), STATISTICS_IMAGES)]
+        networks, trainer.images[some], None if codes is None else codes[some]
     )
     model = EditableModel(networks, trainer.schedule, statistics, ())
     latent = encode(model, images, inversion_steps=num_steps)
@@ -126,7 +127,7 @@ def draw_samples(
 
 def copilot_samples(trainer: Trainer, images: Tensor) -> list[Strip]:
     """The same of the co-pilot alone, whose code is its own posterior mean."""
-    networks = trainer.average.module
+    networks = trainer.averaged
     copilot, device = networks.copilot, networks.device
     draw = copilot_draw(networks, images.shape[-1])
     many = to_tensor(trainer.images[evenly(len(trainer.images), STATISTICS_IMAGES)], device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from comfyui_cldis.atomic_write import replacing, unfinished, write_text
 
+from ..config.adapt import config_from_dict
 from ..config.settings import TrainConfig
 from ..errors import OutputTaken
 
@@ -28,6 +30,7 @@ FREE_TO_CHANGE = {
     "keep_states",
     "accumulation_steps",
     "use_compile",
+    "backbone",  # where its file lies; which file it is stands in the settings
 }
 
 
@@ -103,8 +106,18 @@ def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
     return None
 
 
-def read_config(folder: Path) -> tuple[TrainConfig, str]:
-    """The settings a run was started with, from its config.json, and its source of images.
+@dataclass(frozen=True)
+class StoredRun:
+    """What config.json says of a run: its settings, its source of images, and of an adaptation
+    where the imported model lies."""
+
+    config: TrainConfig
+    source: str
+    backbone: Path | None = None
+
+
+def read_config(folder: Path) -> StoredRun:
+    """The settings a run was started with, from its config.json.
 
     Raises:
         ValueError: no run in `folder`, or a damaged config.json.
@@ -117,19 +130,22 @@ def read_config(folder: Path) -> tuple[TrainConfig, str]:
         )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        source = values.pop("data")
+        source, backbone = values.pop("data"), values.pop("backbone", None)
+        backbone = None if backbone is None else Path(backbone)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is damaged ({error}). Give the folder of another run, or train again."
         ) from error
-    return TrainConfig.from_dict(values), source
+    return StoredRun(config_from_dict(values), source, backbone)
 
 
-def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, Any]:
+def check_config(
+    folder: Path, config: TrainConfig, source: str, backbone: Path | None = None
+) -> dict[str, Any]:
     """Compare the configuration with the one the run in `folder` was started with, if there is one.
 
     Only `FREE_TO_CHANGE` may differ between two commands on the same folder: the length of the
-    run, its intervals, and how a step is computed.
+    run, its intervals, how a step is computed, and where a backbone lies.
 
     Returns:
         What `write_config` is to write once the run is open.
@@ -139,6 +155,8 @@ def check_config(folder: Path, config: TrainConfig, source: str) -> dict[str, An
     """
     path = folder / CONFIG_NAME
     now = _as_json(source, config)
+    if backbone is not None:
+        now["backbone"] = str(backbone.resolve())
     if path.is_file() and state_files(folder):
         try:
             before = json.loads(path.read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.model import TrainedNetworks
 
 from ..config.settings import TrainConfig
 from .feedback import Feedback
@@ -15,12 +15,14 @@ DIFFUSION = 0  # index of the group of the diffusion branch
 
 
 def open_optimizer(
-    networks: DiffusionAutoencoder,
+    networks: TrainedNetworks,
     objective: Objective,
     feedback: Feedback,
     config: TrainConfig,
 ) -> torch.optim.AdamW:
     """AdamW over three groups: the diffusion branch, the co-pilot's weights, and its rest.
+
+    Frozen parameters, as of a backbone, are left out.
 
     The rest are the co-pilot's biases and norms and the parameters of objective and feedback, which
     do not decay. A group's "base" is its full learning rate, "first_step" the step it is trained
@@ -32,7 +34,9 @@ def open_optimizer(
     return torch.optim.AdamW(
         [
             {
-                "params": [p for p in networks.parameters() if id(p) not in own],
+                "params": [
+                    p for p in networks.parameters() if p.requires_grad and id(p) not in own
+                ],
                 "base": config.learning_rate,
                 "first_step": config.copilot_warmup_steps,
             },

@@ -27,6 +27,7 @@ class TrainingRecord:
         seconds: of all training steps so far.
         diffusion, distillation, reconstruction, bottleneck, penalty, feedback: terms of the loss,
             in the units of `step.Losses`.
+        embedding: squared error of the wide code of an adaptation, mean per scalar.
         kl, encoder_kl: of the co-pilot and of the semantic encoder, nats.
         kl_per_dimension: of the co-pilot, (N,) nats.
         gradient_norm: of the diffusion branch, before it was clipped.
@@ -48,6 +49,7 @@ class TrainingRecord:
     bottleneck: float | None = None
     penalty: float | None = None
     feedback: float | None = None
+    embedding: float | None = None
     kl: float | None = None
     encoder_kl: float | None = None
     kl_per_dimension: tuple[float, ...] | None = None

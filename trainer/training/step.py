@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
-from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.model import DiffusionAutoencoder, SemanticPosterior, TrainedNetworks
 
 from ..config.settings import LoopConfig, TrainConfig
 from .distributed import memory_format
 from .feedback import Feedback, Signals
 from .losses import Average, alone, bottleneck, distillation, gaussian_kl, gaussian_nll
-from .objectives import Objective, ObjectiveDraws
+from .objectives import CopilotCode, Objective, ObjectiveDraws
 
 RESIDUAL_DROPOUT = 0.5  # probability that an item gets no residual code
 FREE_BITS = 0.05  # nats at which a dimension of the co-pilot counts half in the distillation
@@ -34,17 +34,23 @@ class Draws(NamedTuple):
     keep_skips: Tensor
     flip: Tensor
     chosen: Tensor
+    decoded: Tensor
 
     def part(self, items: slice, device: torch.device) -> Draws:
         """The draws of some items, on a device."""
         return Draws(*(value[items].to(device, non_blocking=True) for value in self))
+
+    def only(self, items: Tensor) -> Draws:
+        """The draws of the items that are marked, (B,) bool."""
+        return Draws(*(value[items] for value in self))
 
 
 class Losses(NamedTuple):
     """Loss terms of a step and what the controller needs.
 
     total: what is minimised. diffusion: weighted squared error, mean per element. distillation:
-    nats per dimension. reconstruction, bottleneck, penalty, feedback: nats per image. kl,
+    nats per dimension. reconstruction, bottleneck, penalty, feedback: nats per image. embedding:
+    of an adaptation, squared error of the normalised wide code, mean per scalar; else 0. kl,
     encoder_kl: (N,) nats per dimension, batch mean.
     """
 
@@ -55,6 +61,7 @@ class Losses(NamedTuple):
     bottleneck: Tensor
     penalty: Tensor
     feedback: Tensor
+    embedding: Tensor
     kl: Tensor
     encoder_kl: Tensor
 
@@ -69,6 +76,18 @@ class Losses(NamedTuple):
     def divided_by(self, count: int) -> Losses:
         """Each term divided by a number."""
         return Losses(*(value / count for value in self))
+
+
+class BranchLosses(NamedTuple):
+    """Loss terms of the diffusion branch, as in `Losses`, and the encoder's posterior.
+
+    total: their weighted sum.
+    """
+
+    total: Tensor
+    diffusion: Tensor
+    embedding: Tensor
+    posterior: SemanticPosterior
 
 
 def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Draws:
@@ -92,6 +111,7 @@ def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Dra
         keep_skips=torch.rand(b, num_skips, **on) >= loop.skip_dropout,
         flip=torch.rand(b, **on) < (0.5 if config.flip else 0.0),
         chosen=evenly_chosen(b, config.feedback.share).to(generator.device),
+        decoded=torch.arange(b, device=generator.device) < config.num_decoded,
     )
 
 
@@ -111,7 +131,7 @@ class TrainingLosses(nn.Module):
 
     def __init__(
         self,
-        networks: DiffusionAutoencoder,
+        networks: TrainedNetworks,
         objective: Objective,
         feedback: Feedback,
         schedule: NoiseSchedule,
@@ -137,8 +157,13 @@ class TrainingLosses(nn.Module):
         distillation_weight: Tensor,
         signals: Signals,
         copilot_only: bool,
+        codes: Tensor | None = None,
     ) -> Losses:
         """All loss terms for images x0 (B, C, S, S) in [-1, 1].
+
+        Args:
+            codes: wide codes (B, 1 or 2, R) of the images as they are and mirrored, where a
+                backbone that is not trained gives them.
 
         The prior KL is kept off the diffusion branch on purpose: a diffusion decoder models p(x)
         without z as well, and the code would collapse (docs/method.md).
@@ -161,21 +186,10 @@ class TrainingLosses(nn.Module):
         zero = torch.zeros((), device=x0.device)
         if copilot_only:
             stored = gaussian_kl(mu, logvar).detach()
-            terms = (reconstruction, held, penalty, heard, code.kl, stored)
+            terms = (reconstruction, held, penalty, heard, zero, code.kl, stored)
             return Losses(copilot_total, zero, zero, *terms)
-        posterior = networks.encode_semantic(x0)
-        z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
-        z = self.feedback.condition(z, code, draws.chosen, draws.t, signals)
-        residual = posterior.residual
-        if residual is not None:
-            residual = residual * draws.keep_residual[:, None]
-        x_t = self.schedule.add_noise(x0, draws.eps, draws.t)
-        keep_skips = draws.keep_skips if loop.skip_dropout else None
-        prediction = networks.predict(x_t, draws.t, z, residual, draws.keep, keep_skips)
-        target = self.schedule.target(x0, draws.eps, draws.t)
-        error = (prediction - target).square().flatten(1).mean(1)
-        weight = loss_weight(self.schedule, draws.t, gamma=SNR_CLIP, floor=SNR_FLOOR)
-        diffusion = (weight * error).mean()
+        branch = self.diffusion_branch(x0, draws, code, signals, codes)
+        posterior = branch.posterior
         distilled = distillation(
             posterior.mu,
             posterior.logvar,
@@ -186,13 +200,43 @@ class TrainingLosses(nn.Module):
             loop.distillation_gradient_share,
         )
         return Losses(
-            total=copilot_total + diffusion + distillation_weight * distilled,
-            diffusion=diffusion,
+            total=copilot_total + branch.total + distillation_weight * distilled,
+            diffusion=branch.diffusion,
             distillation=distilled,
             reconstruction=reconstruction,
             bottleneck=held,
             penalty=penalty,
             feedback=heard,
+            embedding=branch.embedding,
             kl=code.kl,
             encoder_kl=gaussian_kl(posterior.mu, posterior.logvar),
         )
+
+    def diffusion_branch(
+        self,
+        x0: Tensor,
+        draws: Draws,
+        code: CopilotCode,
+        signals: Signals,
+        codes: Tensor | None,
+    ) -> BranchLosses:
+        """Encoder and decoder on all images; see `forward`."""
+        networks, loop = self.networks, self.loop
+        assert isinstance(networks, DiffusionAutoencoder)
+        posterior = networks.encode_semantic(x0)
+        z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
+        z = self.feedback.condition(z, code, draws.chosen, draws.t, signals)
+        residual = posterior.residual
+        if residual is not None:
+            residual = residual * draws.keep_residual[:, None]
+        x_t = self.schedule.add_noise(x0, draws.eps, draws.t)
+        keep_skips = draws.keep_skips if loop.skip_dropout else None
+        prediction = networks.predict(x_t, draws.t, z, residual, draws.keep, keep_skips)
+        diffusion = self.errors(prediction, x0, draws).mean()
+        return BranchLosses(diffusion, diffusion, torch.zeros_like(diffusion), posterior)
+
+    def errors(self, prediction: Tensor, x0: Tensor, draws: Draws) -> Tensor:
+        """Weighted squared error of each image, mean per element: (B,)."""
+        target = self.schedule.target(x0, draws.eps, draws.t)
+        error = (prediction - target).square().flatten(1).mean(1)
+        return loss_weight(self.schedule, draws.t, gamma=SNR_CLIP, floor=SNR_FLOOR) * error

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.editing.facts import ModelFacts
+from comfyui_cldis.model import DiffusionAutoencoder, TrainedNetworks
 
 from ..config.settings import TrainConfig
 from ..data import Images
@@ -54,10 +55,13 @@ class StepLosses:
     kl_per_dimension: tuple[float, ...]
     gradient_norm: float
     learning_rate: float
+    embedding: float | None = None
 
 
 class Trainer:
     """A run in progress: networks, average, optimizer and controller state.
+
+    `trained` is the module that is trained, averaged and stored: all of the networks here.
 
     With several processes (`accelerate launch`) each computes its share of every batch; the draws
     are made for the whole batch, so the result does not depend on how many there are.
@@ -104,7 +108,7 @@ class Trainer:
         self.capacity_shape = controller.posterior_kl_shape(self.schedule)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            networks = DiffusionAutoencoder(config.model)
+            networks = self.make_networks()
             objective = build_objective(config.objective, config.model.latent_dim, len(images))
             self.mean = Mean(self.accelerator)
             feedback = build_feedback(config, networks.copilot, self.mean)
@@ -113,18 +117,10 @@ class Trainer:
         self.objective = objective.to(self.device)
         self.feedback = feedback.to(self.device)
         gamma = POWER_GAMMA if config.ema == "power" else None
-        self.average = WeightAverage(self.networks, config.ema_decay, gamma)
+        self.average = WeightAverage(self.trained, config.ema_decay, gamma)
         self.optimizer = open_optimizer(self.networks, self.objective, self.feedback, config)
         self.diffusion_parameters = self.optimizer.param_groups[DIFFUSION]["params"]
-        losses = TrainingLosses(
-            self.networks,
-            self.objective,
-            self.feedback,
-            self.schedule,
-            config.loop,
-            config.flip,
-            self.mean,
-        )
+        losses = self.make_losses()
         if config.use_compile:
             _ = self.schedule.alphas_bar  # made at first use by diffusers, which cannot be traced
             losses.compile()
@@ -140,6 +136,64 @@ class Trainer:
         self.seconds = 0.0
         self.warm_since = TrainingRecord(0, images=0, seconds=0.0)  # after the first step in `run`
 
+    # -- what an adaptation does otherwise -----------------------------------------------------
+
+    def make_networks(self) -> TrainedNetworks:
+        """Networks with fresh weights, from torch's global generator."""
+        return DiffusionAutoencoder(self.config.model)
+
+    def make_losses(self) -> TrainingLosses:
+        """The losses of a step."""
+        return TrainingLosses(*self._loss_parts())
+
+    def _loss_parts(self) -> tuple[Any, ...]:
+        config = self.config
+        return (
+            self.networks,
+            self.objective,
+            self.feedback,
+            self.schedule,
+            config.loop,
+            config.flip,
+            self.mean,
+        )
+
+    @property
+    def trained(self) -> nn.Module:
+        """What is trained, averaged and stored."""
+        return self.networks
+
+    @property
+    def averaged(self) -> TrainedNetworks:
+        """The networks with averaged weights."""
+        networks = self.average.module
+        assert isinstance(networks, DiffusionAutoencoder)
+        return networks
+
+    @property
+    def wide_codes(self) -> np.ndarray | None:
+        """Codes (n, R) that a backbone gives the images; None without one."""
+        return None
+
+    @property
+    def export_dtype(self) -> torch.dtype:
+        """How the weights of the exported model are stored."""
+        return torch.float16
+
+    def describe(self, facts: ModelFacts) -> ModelFacts:
+        """The facts of the model with what else this run knows."""
+        return facts
+
+    @property
+    def num_skips(self) -> int:
+        """Skip connections of the U-Net that training may drop."""
+        assert isinstance(self.networks, DiffusionAutoencoder)
+        return self.networks.unet.num_skips
+
+    def codes(self, step: int, items: slice, update: int) -> Tensor | None:
+        """Wide codes of the images of `batch`, (B, 1 or 2, R), if there is a backbone."""
+        return None
+
     # -- state ---------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
@@ -149,7 +203,7 @@ class Trainer:
             "data": fingerprint(self.images),
             "step": self.step,
             "seconds": self.seconds,
-            "networks": self.networks.state_dict(),
+            "networks": self.trained.state_dict(),
             "objective": self.objective.state_dict(),
             "feedback": self.feedback.state_dict(),
             "average": self.average.module.state_dict(),
@@ -181,7 +235,7 @@ class Trainer:
             )
         self.step = state["step"]
         self.seconds = state["seconds"]
-        self.networks.load_state_dict(state["networks"])
+        self.trained.load_state_dict(state["networks"])
         self.objective.load_state_dict(state["objective"])
         self.feedback.load_state_dict(state["feedback"])
         self.average.module.load_state_dict(state["average"])
@@ -222,9 +276,13 @@ class Trainer:
 
     def batch(self, step: int, items: slice | np.ndarray = slice(None), update: int = 0) -> Tensor:
         """Images of one of the updates of `step`, or some of them, (B, C, S, S) in [-1, 1]."""
-        indices = self.order.indices(step * self.config.loop.copilot_updates + update)[items]
+        indices = self.indices(step, items, update)
         images = self.images[np.sort(indices)][np.argsort(np.argsort(indices))]
         return to_tensor(images, self.device)
+
+    def indices(self, step: int, items: slice | np.ndarray, update: int) -> np.ndarray:
+        """Which images those of `batch` are."""
+        return self.order.indices(step * self.config.loop.copilot_updates + update)[items]
 
     def train_step(self) -> StepLosses:
         """Do one optimizer step and return its measurements.
@@ -247,11 +305,11 @@ class Trainer:
             if not math.isfinite(value):
                 raise self._not_finite(what)
         self.optimizer.step()
-        self.average.update(self.networks)
+        self.average.update(self.trained)
         kl, encoder_kl = (float(each.double().sum()) for each in (losses.kl, losses.encoder_kl))
         self.control = controller.observe_kl(self.control, loop, kl)
         self.step += 1
-        if not copilot_only:
+        if not copilot_only and config.num_decoded:
             self.heard = observe_loss(self.heard, float(losses.diffusion))
             if self.step % config.feedback.usage_every_steps == 0:
                 usage = self.meter.measure(partial(self.batch, self.step - 1), self.step)
@@ -273,6 +331,7 @@ class Trainer:
             kl_per_dimension=tuple(losses.kl.tolist()),
             gradient_norm=gradient_norm,
             learning_rate=self.optimizer.param_groups[DIFFUSION]["lr"],
+            embedding=None if self.wide_codes is None else float(losses.embedding),
         )
 
     def _copilot_update(self, update: int) -> None:
@@ -301,9 +360,9 @@ class Trainer:
             x0 = self.batch(self.step, items, update)
             is_shared = index == num_parts - 1 and not copilot_only
             with nullcontext() if is_shared else self.accelerator.no_sync(self.losses):
-                parts = self.losses(
-                    x0, draws.part(items, self.device), *scalars, heard, copilot_only
-                )
+                given = draws.part(items, self.device)
+                codes = None if copilot_only else self.codes(self.step, items, update)
+                parts = self.losses(x0, given, *scalars, heard, copilot_only, codes)
                 self.accelerator.backward(parts.total / num_parts)
             total = parts.values() if total is None else total.plus(parts.values())
         assert total is not None
@@ -320,7 +379,7 @@ class Trainer:
         """
         stream = update + 1 if update else 0
         generator = step_generator(self.config.seed, self.step, stream, self.device)
-        return draw(self.config, generator, self.networks.unet.num_skips)
+        return draw(self.config, generator, self.num_skips)
 
     def _not_finite(self, what: str) -> NotFinite:
         return NotFinite(f"{what} is not finite at step {self.step}.")

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.model import TrainedNetworks
 
 from ...config.settings import TrainConfig
 from ..batches import step_generator
@@ -36,7 +36,7 @@ class UsageMeter:
     def __init__(
         self,
         config: TrainConfig,
-        networks: DiffusionAutoencoder,
+        networks: TrainedNetworks,
         schedule: NoiseSchedule,
         accelerator: Accelerator,
         mean: Mean,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
-from comfyui_cldis.model import DiffusionAutoencoder
+from comfyui_cldis.model import TrainedNetworks
 
 
 class UsageDraws(NamedTuple):
@@ -51,7 +51,7 @@ def draw_usage(
 
 @torch.no_grad()
 def measure_losses(
-    networks: DiffusionAutoencoder,
+    networks: TrainedNetworks,
     schedule: NoiseSchedule,
     x0: Tensor,
     codes: Tensor,

@@ -1,0 +1,112 @@
+"""The codes that a frozen backbone gives the images of a run: computed once, then mapped.
+
+They lie in a .npy file in the run's cache, named by the backbone, the images and whether they are
+mirrored too. Rows that are not computed yet are NaN, so that a stopped computation goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from comfyui_cldis.datasets.mapped_file import prepare_folder
+from comfyui_cldis.model import DiffAE
+
+from ..data import Images
+from .backbone import BackboneFile
+from .batches import to_tensor
+
+PREFIX, ENDING, UNFINISHED = "codes-", ".npy", ".unfinished.npy"
+BATCH_PIXELS = 64 * 64**2  # that are encoded at a time
+CHUNK_IMAGES = 1024  # that are hashed at a time
+
+
+def open_wide_codes(
+    backbone: BackboneFile,
+    images: Images,
+    folder: Path,
+    *,
+    flip: bool = False,
+    device: torch.device | str = "cpu",
+    log: Callable[[str], None] = lambda text: None,
+) -> np.ndarray:
+    """The codes (n, 1, R) float32 of the images, or (n, 2, R) with those of the mirrored ones.
+
+    Args:
+        images: uint8 (n, S, S, C).
+        folder: of the cache, made if it is not there.
+        device: where to compute what is missing.
+        log: gets a sentence when there is something to compute.
+
+    Raises:
+        OSError: the folder cannot be written, or has too little room.
+        ValueError: a code is not finite.
+    """
+    shape = (len(images), 1 + flip, backbone.config.latent_dim)
+    path = folder / f"{PREFIX}{_key(backbone, images, shape)}{ENDING}"
+    found = _map(path, shape, "r")
+    if found is not None:
+        return found
+    unfinished = path.with_name(path.name.removesuffix(ENDING) + UNFINISHED)
+    codes = _map(unfinished, shape, "r+")
+    if codes is None:
+        prepare_folder(folder, 4 * int(np.prod(shape)))
+        codes = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
+        codes[:] = np.nan
+    log(f"Encoding {len(images):,} images with {backbone.path.name}, once.")
+    _compute(backbone.load().to(device), images, codes)
+    codes.flush()
+    del codes  # Windows renames only closed files
+    os.replace(unfinished, path)
+    for other in folder.glob(f"{PREFIX}*{ENDING}"):
+        if other != path:
+            with suppress(OSError):  # on Windows, while another process still reads it
+                other.unlink()
+    found = _map(path, shape, "r")
+    if found is None:
+        raise OSError(f"{path} was changed while it was in use. Run the same again.")
+    return found
+
+
+@torch.no_grad()
+def _compute(networks: DiffAE, images: Images, codes: np.ndarray) -> None:
+    """Fill the rows that are NaN, those before them being done."""
+    size = max(1, BATCH_PIXELS // networks.config.image_size**2)
+    done = int((~np.isnan(codes[:, -1, -1])).sum())
+    with tqdm(total=len(images), initial=done, desc="encoding", unit="image") as bar:
+        for start in range(done, len(images), size):
+            batch = to_tensor(images[start : start + size], networks.device)
+            views = [batch, batch.flip(-1)][: codes.shape[1]]
+            found = torch.stack([networks.encode_semantic(each).mu for each in views], 1).cpu()
+            if not bool(torch.isfinite(found).all()):
+                raise ValueError(
+                    f"The model gives one of the images {start + 1} to {start + len(batch)} a code "
+                    "that is not finite. Import it again, or give another one."
+                )
+            codes[start : start + size] = found.numpy()
+            bar.update(len(batch))
+
+
+def _key(backbone: BackboneFile, images: Images, shape: tuple[int, ...]) -> str:
+    """A name for what the codes depend on: the backbone's file and every pixel."""
+    digest = hashlib.sha256(f"{backbone.sha256} {shape} {images.shape}".encode())
+    for start in range(0, len(images), CHUNK_IMAGES):
+        digest.update(np.ascontiguousarray(images[start : start + CHUNK_IMAGES]).tobytes())
+    return digest.hexdigest()[:20]
+
+
+def _map(path: Path, shape: tuple[int, ...], mode: str) -> np.memmap | None:
+    """The array, mapped; None where there is none of that shape."""
+    try:
+        found = np.load(path, mmap_mode=mode)  # type: ignore[call-overload]
+    except (OSError, ValueError, EOFError):
+        return None
+    is_right = isinstance(found, np.memmap) and found.shape == shape and found.dtype == np.float32
+    return found if is_right else None
