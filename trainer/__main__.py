@@ -84,11 +84,12 @@ def run_settings(
     )
     is_main = is_first_process()
     if arguments.dry_run:
+        from .estimate.adaptation import describe_adaptation
         from .estimate.dry_run import describe_plan
 
         if is_main:
             log("Counting what the run needs and timing a few steps; large presets take a minute.")
-        print(describe_plan(settings))
+        print(describe_plan(settings) if backbone is None else describe_adaptation(settings))
         return 0
     try:
         outcome = run(settings, log, events=sys.stdout if arguments.events else None)

@@ -82,7 +82,7 @@ def _compute(networks: DiffAE, images: Images, codes: np.ndarray) -> None:
     done = int((~np.isnan(codes[:, -1, -1])).sum())
     with tqdm(total=len(images), initial=done, desc="encoding", unit="image") as bar:
         for start in range(done, len(images), size):
-            batch = to_tensor(images[start : start + size], networks.device)
+            batch = to_tensor(np.array(images[start : start + size]), networks.device)
             views = [batch, batch.flip(-1)][: codes.shape[1]]
             found = torch.stack([networks.encode_semantic(each).mu for each in views], 1).cpu()
             if not bool(torch.isfinite(found).all()):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from comfyui_cldis.model import AdaptedDiffAE
 from tests.trainer.backbones import draw_patches, open_backbone, quick_config, write_backbone
 from trainer.config.adapt import AdaptConfig
 from trainer.errors import OutputTaken
@@ -80,7 +81,8 @@ def test_the_backbone_is_frozen_and_left_out_of_the_state(
     assert {*state["networks"]} == {*trainer.trained.state_dict()}
     counted = sum(len(group["params"]) for group in trainer.optimizer.param_groups)
     assert counted == len([*trainer.trained.parameters()])
-    assert trainer.networks.backbone.training is False
+    assert isinstance(trainer.networks, AdaptedDiffAE)
+    assert not trainer.networks.backbone.training
 
 
 def test_the_parts_of_a_batch_give_the_gradient_of_the_whole(
@@ -89,15 +91,15 @@ def test_the_parts_of_a_batch_give_the_gradient_of_the_whole(
     """Also where the images that are decoded all lie in the first part."""
     more = {"adapt.diffusion_items": 2, "loop.copilot_warmup_steps": 0, "feedback.parts": []}
     whole, parted = (
-        make_trainer(backbone, codes, **more, accumulation_steps=parts) for parts in (1, 2)
+        make_trainer(backbone, codes, **{**more, "accumulation_steps": parts}) for parts in (1, 2)
     )
     first, second = whole.train_step(), parted.train_step()
     assert first.diffusion == pytest.approx(second.diffusion, rel=1e-5)
     assert first.embedding == pytest.approx(second.embedding, rel=1e-5)
     assert first.diffusion > 0
     for one, two in zip(
-        whole.networks.adapter.embedding.parameters(),
-        parted.networks.adapter.embedding.parameters(),
+        whole.trained.embedding.parameters(),
+        parted.trained.embedding.parameters(),
         strict=True,
     ):
         assert one.grad is not None and two.grad is not None

@@ -1,0 +1,175 @@
+"""What an adaptation will be, before it starts: `cldis adapt ... --dry-run`.
+
+The text is a TOML file, like that of `dry_run`: saved to a file it serves as a preset for the same
+imported model, whose own facts are left out of it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from comfyui_cldis.directions.quality import AMOUNTS as MEASURED_AMOUNTS
+from comfyui_cldis.wording import counted
+
+from ..assemble import AXIS_STEPS, measuring_of
+from ..config.adapt import OF_THE_FILE, AdaptConfig
+from ..model_quality import DIRECTION_STEPS, INVERSION_STEPS
+from ..report.checks import check_settings
+from ..run import RunSettings
+from ..training.adapt import AdaptTrainer
+from ..training.backbone import BackboneFile, read_backbone
+from ..training.batches import to_tensor
+from ..training.distributed import part_of_batch
+from ..training.wide_codes import open_wide_codes
+from .dry_run import WIDTH, about, count_images, rounded, to_toml
+
+TRIED = 2  # images that are encoded and trained on for the estimate
+FLOAT_BYTES = 4
+
+
+def describe_adaptation(settings: RunSettings) -> str:
+    """The text of an adaptation's plan; empty on all processes of a run but the first.
+
+    Loads the imported model and does two steps with two images. Decodes no images and writes
+    nothing that stays.
+
+    Raises:
+        FileNotFoundError: no such data or model.
+        ValueError: settings, data or a model that cannot be used.
+    """
+    config = settings.config
+    assert isinstance(config, AdaptConfig) and settings.backbone is not None
+    process = PartialState(cpu=settings.device == "cpu")
+    if not process.is_main_process:
+        return ""
+    part_of_batch(config.batch_size, process.num_processes, config.accumulation_steps)
+    backbone = read_backbone(settings.backbone)
+    num_images, source = count_images(settings)
+    found = [
+        ("Images", source),
+        ("Model", _model(backbone)),
+        *_tried(settings, config, backbone, num_images),
+        *(("Warning", warning.text) for warning in check_settings(config.to_dict())),
+    ]
+    lines = ["# Plan of an adaptation. Nothing was trained and nothing was written.", "#"]
+    for label, text in found:
+        for index, line in enumerate(wrap(text, WIDTH)):
+            lines.append(f"# {label if index == 0 else '':9} {line}")
+    lines += ["#", "# Saved as a .toml file, this text is a preset for the same model.", ""]
+    return "\n".join(lines) + "\n" + to_toml(_chosen(config.to_dict()))
+
+
+def _chosen(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings without those that the file of the imported model says."""
+    return {
+        key: _chosen(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if f"{prefix}{key}" not in OF_THE_FILE and key != "kind"
+    }
+
+
+def _model(backbone: BackboneFile) -> str:
+    size = backbone.config.image_size
+    return (
+        f"{backbone.path.name}, {size} x {size} px, a code of {backbone.config.latent_dim} "
+        f"scalars, {backbone.header.parameters / 1e6:.1f} million parameters, all frozen"
+    )
+
+
+def _tried(
+    settings: RunSettings, config: AdaptConfig, backbone: BackboneFile, num_images: int | None
+) -> list[tuple[str, str]]:
+    """What is trained, and how long the parts of the run will take, from a trial of each."""
+    size, channels = config.model.image_size, config.model.in_channels
+    images = np.random.default_rng(0).integers(0, 256, (TRIED, size, size, channels), np.uint8)
+    loop = replace(config.loop, copilot_warmup_steps=0)
+    decoded = min(TRIED, config.adapt.diffusion_items)
+    small = replace(
+        config,
+        loop=loop,
+        batch_size=TRIED,
+        accumulation_steps=1,
+        use_compile=False,
+        adapt=replace(config.adapt, diffusion_items=decoded),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        codes = np.array(open_wide_codes(backbone, images, Path(folder), flip=config.flip))
+    trainer = AdaptTrainer(small, backbone, codes, images, settings.device)
+    x = to_tensor(images[:1], trainer.device)
+    z = torch.zeros(1, config.model.latent_dim, device=trainer.device)
+    t = torch.zeros(1, dtype=torch.long, device=trainer.device)
+    with torch.no_grad():
+        encoding = _seconds(lambda: trainer.networks.encode_semantic(x), trainer.device)
+        drawing = _seconds(lambda: trainer.networks.predict(x, t, z), trainer.device)
+    step = _seconds(trainer.train_step, trainer.device) / TRIED
+    if decoded:
+        plain = max(0.0, step - 3 * drawing)  # forward and backward
+        step = plain * config.batch_size + 3 * drawing * config.adapt.diffusion_items
+    else:
+        step *= config.batch_size
+    first = encoding * (1 + config.flip) * (num_images or 0)
+    end = drawing * _count_end_passes(config)
+    training = step * config.steps
+    trained = sum(p.numel() for p in trainer.trained.parameters())
+    rows = 4 * backbone.config.latent_dim * (1 + config.flip)
+    codes_known = f", for {counted(num_images, 'image')} {about(first)}" if num_images else ""
+    length = (
+        f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'image')}, of which "
+        f"{config.adapt.diffusion_items} go through the frozen decoder"
+    )
+    return [
+        ("Length", length),
+        ("Trained", f"{trained / 1e6:.2f} million parameters: co-pilot, head and embedding"),
+        (
+            "Time",
+            f"estimates from {counted(TRIED, 'random image')}: encoding every image once, "
+            f"{rounded(encoding)} s each{codes_known}; training {about(training)}, at "
+            f"{rounded(step)} s per step; at its end up to {about(end)} for directions and quality"
+            + _without_finder(config),
+        ),
+        (
+            "Disk",
+            f"in {settings.output}: decoded images {size * size * channels:,} bytes and codes "
+            f"{rows:,} bytes each, {config.keep_states + 1} states of "
+            f"{4 * FLOAT_BYTES * trained / 2**20:.0f} MiB, and the model, which holds the imported "
+            f"one, {backbone.path.stat().st_size / 2**20:,.0f} MiB",
+        ),
+    ]
+
+
+def _without_finder(config: AdaptConfig) -> str:
+    axes = config.directions == "axes"
+    return "" if axes else f" (without the search of the finder {config.directions})"
+
+
+def _count_end_passes(config: AdaptConfig) -> int:
+    """Passes of one image through the frozen decoder after the last step, about and at most."""
+    measuring, num_axes = measuring_of(config), config.model.latent_dim
+    inverted = measuring.drawing_steps or INVERSION_STEPS
+    ranked = num_axes * measuring.base_images * 2 * (measuring.drawing_steps or AXIS_STEPS)
+    measured = num_axes * measuring.evaluation_bases * len(MEASURED_AMOUNTS)
+    measured *= measuring.drawing_steps or DIRECTION_STEPS
+    bases = (measuring.base_images + measuring.evaluation_bases) * (inverted + 1)
+    return bases + ranked + measured + measuring.quality_images * 6 * inverted
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """How long `work` takes the second time, with what it left to a GPU."""
+    seconds = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - began
+    return seconds
