@@ -24,6 +24,7 @@ PLAIN_RECORDS = 100
 # (key of a record, short name, format): losses first, then the closed loop, in nats
 SHOWN = (
     ("diffusion", "diff", ".4f"),
+    ("embedding", "code", ".3f"),
     ("distillation", "dist", ".4f"),
     ("reconstruction", "rec", ".0f"),
     ("capacity", "C", ".1f"),
@@ -107,10 +108,11 @@ def describe_values(record: TrainingRecord) -> str:
     So is the diffusion branch as long as it is not trained.
     """
     parts = []
-    waits = record.number("diffusion") == 0
+    waits = record.number("diffusion") == 0 and not record.number("embedding")
     for key, name, form in SHOWN:
         value = record.number(key)
-        if value is not None and not (waits and key in OF_DIFFUSION):
+        is_idle = value == 0 and key in ("diffusion", "embedding")
+        if value is not None and not is_idle and not (waits and key in OF_DIFFUSION):
             parts.append(f"{name} {value:{form}}")
     return "  ".join(parts)
 

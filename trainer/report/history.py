@@ -78,8 +78,13 @@ class Run:
 
 
 def joint_records(records: Sequence[TrainingRecord]) -> list[TrainingRecord]:
-    """The records after the co-pilot's warm-up, in which there is no diffusion loss."""
-    return [record for record in records if (record.number("diffusion") or 0.0) > 0]
+    """The records after the co-pilot's warm-up, in which there is no loss of images, nor of an
+    adaptation's wide codes."""
+    return [
+        record
+        for record in records
+        if any((record.number(key) or 0.0) > 0 for key in ("diffusion", "embedding"))
+    ]
 
 
 def series(records: Sequence[TrainingRecord], key: str) -> np.ndarray:

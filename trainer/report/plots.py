@@ -101,9 +101,10 @@ def points(
 
 
 def draw_losses(records: Sequence[TrainingRecord], span: Span) -> Curve | None:
-    """The three loss terms, each on its own axis."""
+    """The loss terms, each on its own axis; that of the wide code only of an adaptation."""
     wanted = [
         ("diffusion", "images (diffusion)", "mean per value", BLUE, True),
+        ("embedding", "imported code", "mean per scalar", GREEN, True),
         ("distillation", "distillation", "nats per dimension", PURPLE, True),
         ("reconstruction", "co-pilot", "nats per image", ORANGE, False),
     ]
