@@ -173,7 +173,7 @@ def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):
         ("trian", "Did you mean 'train'?"),
         ("Exprot", "Did you mean 'export'?"),
         ("crad", "Did you mean 'card'?"),
-        ("xyzzy", "Use one of train, export, "),
+        ("xyzzy", "Use one of train, adapt, export, "),
     ],
 )
 def test_a_mistyped_command_names_the_nearest(capfd, word, words):

@@ -394,7 +394,8 @@ def trainer() -> Any:
         networks = DiffusionAutoencoder(config.model)
     images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8)
     return SimpleNamespace(
-        average=SimpleNamespace(module=networks),
+        averaged=networks,
+        wide_codes=None,
         schedule=NoiseSchedule(config.schedule),
         images=images,
         held_out=None,
