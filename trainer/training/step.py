@@ -8,13 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
 from comfyui_cldis.model import DiffusionAutoencoder, SemanticPosterior, TrainedNetworks
 
 from ..config.settings import LoopConfig, TrainConfig
 from .distributed import memory_format
 from .feedback import Feedback, Signals
-from .losses import Average, alone, bottleneck, distillation, gaussian_kl, gaussian_nll
+from .losses import (
+    Average,
+    alone,
+    bottleneck,
+    distillation,
+    gaussian_kl,
+    gaussian_nll,
+    image_weight,
+)
 from .objectives import CopilotCode, Objective, ObjectiveDraws
 
 RESIDUAL_DROPOUT = 0.5  # probability that an item gets no residual code
@@ -239,4 +246,4 @@ class TrainingLosses(nn.Module):
         """Weighted squared error of each image, mean per element: (B,)."""
         target = self.schedule.target(x0, draws.eps, draws.t)
         error = (prediction - target).square().flatten(1).mean(1)
-        return loss_weight(self.schedule, draws.t, gamma=SNR_CLIP, floor=SNR_FLOOR) * error
+        return image_weight(self.networks, self.schedule, draws.t) * error

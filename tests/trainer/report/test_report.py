@@ -415,7 +415,7 @@ def few_rows(monkeypatch):
 
 
 def test_samples_are_two_strips_and_one_saved_sheet(trainer, tmp_path, few_rows):
-    before = [parameter.clone() for parameter in trainer.average.module.parameters()]
+    before = [parameter.clone() for parameter in trainer.averaged.parameters()]
     strips = write_samples(trainer, tmp_path)
     assert [strip.name for strip in strips] == ["reconstruction", "traversals"]
     with Image.open(tmp_path / "samples" / "step_000200.png") as sheet:
@@ -427,7 +427,7 @@ def test_samples_are_two_strips_and_one_saved_sheet(trainer, tmp_path, few_rows)
     # drawing has no chance in it, and leaves the networks as they are
     for a, b in zip(strips, draw_samples(trainer), strict=True):
         assert a.image.tobytes() == b.image.tobytes()
-    after = trainer.average.module.parameters()
+    after = trainer.averaged.parameters()
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
@@ -507,7 +507,7 @@ def test_rows_of_the_sliders_are_called_by_their_names(trainer, few_rows, monkey
         "trainer.report.samples.contact_sheet",
         lambda rows, labels=(), **options: sheets.append((rows, options)) or noise(9, 9),
     )
-    axes = torch.eye(trainer.average.module.config.latent_dim).tolist()
+    axes = torch.eye(trainer.averaged.config.latent_dim).tolist()
     found = [
         Direction("yaw", tuple(axes[3]), -2.0, 2.0, "left", "right"),
         Direction("x", tuple(axes[0]), -2.0, 2.0, "one way", "other way"),

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
 from comfyui_cldis.model import TrainedNetworks
+
+from ..losses import image_weight
 
 
 class UsageDraws(NamedTuple):
@@ -69,7 +70,7 @@ def measure_losses(
     t, eps = draws.t.to(x0.device), draws.eps.to(x0.device)
     x_t = schedule.add_noise(x0, eps, t)
     target = schedule.target(x0, eps, t)
-    weight = loss_weight(schedule, t, gamma=SNR_CLIP, floor=SNR_FLOOR)
+    weight = image_weight(networks, schedule, t)
     here = slice(first, first + len(x0))
     own, borrowed = codes[here], codes.roll(draws.shift, 0)[here]
     residual = networks.encode_semantic(x0).residual
