@@ -104,7 +104,7 @@ class AdaptTrainer(Trainer):
         return torch.from_numpy(rows).to(self.device, non_blocking=True)
 
     def describe(self, facts: ModelFacts) -> ModelFacts:
-        """Which model it is built on."""
+        """With the model that it is built on."""
         backbone = self.backbone
         card = f"{facts.data_card} On top of {backbone.name}, which is unchanged within."
         own = f" {backbone.header.facts.data_card}" if backbone.header.facts.data_card else ""
@@ -112,7 +112,7 @@ class AdaptTrainer(Trainer):
         return replace(
             facts,
             data_card=f"{card}{own}",
-            licence=f"{facts.licence} And the licence of {backbone.name}.",
+            licence=f"{facts.licence} The licence of {backbone.name} holds as well.",
             other={**facts.other, "adapted": adapted},
         )
 

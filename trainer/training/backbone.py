@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,11 +76,10 @@ def read_backbone(path: Path) -> BackboneFile:
     return BackboneFile(path, hash_of(path), header, replace(header.config, latent_net=None))
 
 
-def hash_of(path: Path, on_bytes: Callable[[int], object] = lambda _count: None) -> str:
+def hash_of(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-            on_bytes(len(chunk))
     return digest.hexdigest()
