@@ -23,10 +23,11 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 from tqdm import trange
 
+from benchmarks.speed_cases import PUBLISHED_SCHEDULE
 from comfyui_cldis.checkpoint import load_checkpoint, save_checkpoint
 from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.datasets.space import sample_factors
-from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.metrics import evaluate, from_arrays
@@ -51,16 +52,13 @@ CONFIG = DiffAEConfig(
     encoder_num_res_blocks=1,
     encoder_attention_sizes=(8,),
 )
-SCHEDULE = ScheduleConfig(
-    betas="linear", prediction="eps", zero_terminal_snr=False, spacing="leading", clip_x0=True
-)
 LABELS = ("dci_disentanglement", "dci_completeness", "dci_informativeness", "mig")
 
 
 def train_backbone(images: Images, path: Path, steps: int) -> None:
     """Train a Diff-AE with the simple loss on all noise levels, and write it as an import would."""
     torch.manual_seed(SEED)
-    networks, schedule = build_networks(CONFIG), NoiseSchedule(SCHEDULE)
+    networks, schedule = build_networks(CONFIG), NoiseSchedule(PUBLISHED_SCHEDULE)
     assert isinstance(networks, DiffAE)
     optimizer = torch.optim.AdamW(networks.parameters(), lr=RATE)
     rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=RATE / 20)

@@ -7,8 +7,8 @@ inversion, 100 or 20 steps of DDIM. First it is measured, on the demo model, how
 other pairs of inversion and sampler come to a reference of 250 steps: the reconstruction to the
 image, the edit to that of the reference. Then every pair has as many steps as it needs to be no
 worse than the official way in both, and the fastest of them is timed against it: the demo model,
-and official sizes with random weights. Each way runs in processes of its own, in turn, and the
-fastest of them counts. At last, how time and memory grow with batch, steps and image size.
+and the published sizes of Diff-AE with random weights. Each way runs in processes of its own, in
+turn, and the fastest of them counts. At last, how time and memory grow with batch, steps and size.
 
 Writes speed.json (all that was measured), speed.md (the tables) and two plots into DIR.
 """
@@ -59,7 +59,7 @@ class Extent:
     heads: int = 4
     pairs: tuple[str, ...] = tuple(PAIRS)
     steps: tuple[int, ...] = (5, 8, 10, 12, 15, 20, 25, 30, 40)
-    cases: tuple[str, ...] = ("demo", "celeba64", "ffhq128")
+    cases: tuple[str, ...] = ("demo", "celeba64", "ffhq128", "ffhq256")
     rounds: int = 2
     repeats: int = 2
     previews: int = 20

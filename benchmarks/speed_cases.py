@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.throughput_worker import configuration
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
-from comfyui_cldis.model import DiffusionAutoencoder, ModelConfig
+from comfyui_cldis.model import DiffusionAutoencoder, Networks
+from comfyui_cldis.model.diffae import DiffAE, DiffAEConfig
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 DEMO_SIZE = 64  # pixels of a side, of the demo model
@@ -53,13 +53,31 @@ OFFICIAL = (
 )
 
 
-def random_model(config: ModelConfig, schedule: ScheduleConfig) -> EditableModel:
-    """Networks with random weights: enough to measure time and memory."""
-    torch.manual_seed(SEED)
-    width = torch.ones(config.latent_dim)
+PUBLISHED_SCHEDULE = ScheduleConfig(  # of Diff-AE
+    betas="linear", prediction="eps", zero_terminal_snr=False, spacing="leading", clip_x0=True
+)
+OFFICIAL_SIZES = {  # of the published models; Bedroom128 and Horse128 are as FFHQ128
+    "celeba64": DiffAEConfig(image_size=64),
+    "ffhq128": DiffAEConfig(
+        image_size=128,
+        base_channels=128,
+        widths=(128, 128, 256, 384, 512),
+        encoder_widths=(128, 128, 256, 384, 512, 512),
+    ),
+    "ffhq256": DiffAEConfig(
+        image_size=256,
+        base_channels=128,
+        widths=(128, 128, 256, 256, 512, 512),
+        encoder_widths=(128, 128, 256, 256, 512, 512, 512),
+    ),
+}
+
+
+def random_model(networks: Networks, schedule: ScheduleConfig) -> EditableModel:
+    """A model of networks with random weights: enough to measure time and memory."""
+    width = torch.ones(networks.config.latent_dim)
     statistics = LatentStatistics(0 * width, width, -3 * width, 3 * width)
-    networks = DiffusionAutoencoder(config).train(mode=False)
-    return EditableModel(networks, NoiseSchedule(schedule), statistics, ())
+    return EditableModel(networks.train(mode=False), NoiseSchedule(schedule), statistics, ())
 
 
 def demo() -> EditableModel:
@@ -67,10 +85,10 @@ def demo() -> EditableModel:
     return load_checkpoint(demo_model_path())
 
 
-def of_preset(name: str) -> EditableModel:
-    """A size that `benchmarks.throughput_worker.configuration` knows, with random weights."""
-    config = configuration(name)
-    return random_model(config.model, config.schedule)
+def official(name: str) -> EditableModel:
+    """A published architecture of `OFFICIAL_SIZES`, as `cldis import-diffae` builds it."""
+    torch.manual_seed(SEED)
+    return random_model(DiffAE(OFFICIAL_SIZES[name]), PUBLISHED_SCHEDULE)
 
 
 def demo_at(size: int) -> EditableModel:
@@ -83,13 +101,13 @@ def demo_at(size: int) -> EditableModel:
     decoder = config.decoder
     heights = tuple(height * size // DEMO_SIZE for height in decoder.attention_sizes)
     config = replace(config, image_size=size, decoder=replace(decoder, attention_sizes=heights))
-    return random_model(config, model.schedule.config)
+    torch.manual_seed(SEED)
+    return random_model(DiffusionAutoencoder(config), model.schedule.config)
 
 
 CASES: dict[str, Callable[[], EditableModel]] = {
     "demo": demo,
-    "celeba64": partial(of_preset, "celeba64"),
-    "ffhq128": partial(of_preset, "ffhq128"),
+    **{name: partial(official, name) for name in OFFICIAL_SIZES},
     **{f"demo at {size}": partial(demo_at, size) for size in SIZES},
 }
 

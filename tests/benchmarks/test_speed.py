@@ -2,11 +2,15 @@
 
 import json
 
+import pytest
+import torch
+
 from benchmarks.speed import DEFAULT, QUICK, main, ways_to_time
-from benchmarks.speed_cases import CASES, OFFICIAL, Way
+from benchmarks.speed_cases import CASES, OFFICIAL, OFFICIAL_SIZES, Way
 from benchmarks.speed_fidelity import Fidelity, fewest_steps
 from benchmarks.speed_report import compared_with, goals, whole
 from benchmarks.speed_worker import evaluations
+from comfyui_cldis.model.diffae import DiffAE
 
 
 def found(pair: str, steps: int, reconstruction: float, edit: float) -> Fidelity:
@@ -82,3 +86,12 @@ def test_a_quick_run_writes_everything(tmp_path, capsys):
         assert all(seconds["wall"] > 0 for seconds in each["stages"].values())
         assert each["evaluations"][0] >= each["way"]["inversion_steps"] - 1
     assert [len(rows) for rows in results["growth"].values()] == [1, 1, 1]
+
+
+def test_official_sizes_have_as_many_weights_as_the_published_models():
+    with torch.device("meta"):
+        sizes = {
+            name: sum(weight.numel() for weight in DiffAE(config).parameters()) / 1e6
+            for name, config in OFFICIAL_SIZES.items()
+        }
+    assert sizes == pytest.approx({"celeba64": 90.8, "ffhq128": 128.5, "ffhq256": 168.5}, abs=0.06)
