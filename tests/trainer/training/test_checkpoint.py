@@ -12,6 +12,7 @@ import torch
 
 from trainer.config.settings import load_preset
 from trainer.training.checkpoint import (
+    StoredRun,
     check_config,
     describe_kept,
     load_state,
@@ -127,7 +128,7 @@ def test_intervals_may_change_and_results_may_not(tmp_path):
 
 def test_settings_and_source_are_read_back(tmp_path):
     write_config(tmp_path, check_config(tmp_path, CONFIG, "some/images"))
-    assert read_config(tmp_path) == (CONFIG, "some/images")
+    assert read_config(tmp_path) == StoredRun(CONFIG, "some/images", None)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "3", '"data"'])
