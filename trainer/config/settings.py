@@ -68,6 +68,9 @@ class LoopConfig:
         distillation_weight: weight of L_dt (mean over latent dimensions, nats); 0 trains the
             plain diffusion autoencoder, with a co-pilot that it does not listen to. It grows
             from 0 over the first twentieth of the run.
+        distillation_error_variance: smallest variance of the co-pilot in whose units an error of
+            the encoder's mean counts in L_dt; 0 is the plain KL, whose gradient the sharpest
+            dimensions take for themselves.
         distillation_gradient_share: share of the gradient of L_dt that reaches the co-pilot.
         code_dropout: probability that a training item gets the null condition.
         skip_dropout: probability that a skip connection of the U-Net is dropped for an item.
@@ -88,6 +91,7 @@ class LoopConfig:
     capacity_maximum: float = 25.0
     ramp_fraction: float = 0.4
     distillation_weight: float = 0.05
+    distillation_error_variance: float = 0.01
     distillation_gradient_share: float = 0.0
     code_dropout: float = 0.15
     skip_dropout: float = 0.0
@@ -112,7 +116,7 @@ class LoopConfig:
         for name in ("code_dropout", "skip_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"loop.{name} is {value}", "Use a value in [0, 1)")
-        for name in ("distillation_gradient_share", "ramp_fraction"):
+        for name in ("distillation_error_variance", "distillation_gradient_share", "ramp_fraction"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"loop.{name} is {value}", "Use a value in [0, 1]")
         for name in ("kl_weight", "distance_weight"):

@@ -60,26 +60,31 @@ def distillation(
     target_logvar: Tensor,
     target_kl: Tensor,
     free_bits: float,
+    error_variance: float,
     gradient_share: float = 0.0,
 ) -> Tensor:
     """L_dt = mean over dimensions of w_i KL(q_s,i || q_d,i), nats per dimension, batch mean.
 
     The co-pilot's log-variance is clamped to [-8, 1] and dimensions it does not use get the
-    free-bit weight w_i = KL_i / (KL_i + free_bits).
+    free-bit weight w_i = KL_i / (KL_i + free_bits). An error of the mean counts in units of the
+    co-pilot's variance, of `error_variance` at least, so that dimensions known to a thousandth do
+    not drown those known to a tenth; with 0 it is the KL itself.
     Source: VAE-latent distillation of CL-Dis (arXiv:2402.02346); the exact form is ours.
 
     Args:
         mu, logvar: of the semantic encoder, (B, N).
         target_mu, target_logvar: of the co-pilot, (B, N).
         target_kl: the co-pilot's KL per dimension, (N,) nats; no gradient passes here.
+        error_variance: at least 0.
         gradient_share: share of the gradient that reaches the co-pilot; 0 makes it a constant.
     """
     weight = target_kl.detach()
     weight = weight / (weight + free_bits)  # (N,)
     target_mu = _pass_share(target_mu, gradient_share)
     target_logvar = _pass_share(target_logvar, gradient_share).clamp(*DISTILLATION_LOGVAR_RANGE)
-    distance = (mu - target_mu).square()
-    kl = 0.5 * (target_logvar - logvar + (logvar.exp() + distance) * torch.exp(-target_logvar) - 1)
+    spread = logvar - target_logvar
+    error = (mu - target_mu).square() / target_logvar.exp().clamp(min=error_variance)
+    kl = 0.5 * (spread.exp() - spread - 1 + error)
     return (weight * kl.mean(0)).mean()
 
 

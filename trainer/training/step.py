@@ -204,6 +204,7 @@ class TrainingLosses(nn.Module):
             code.logvar,
             code.kl,
             FREE_BITS,
+            loop.distillation_error_variance,
             loop.distillation_gradient_share,
         )
         return Losses(

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
@@ -38,9 +39,9 @@ def test_gradients_of_two_halves_average_to_those_of_the_whole():
     assert torch.allclose(sum(halves) / 2, whole, rtol=1e-5)
 
 
-def distil(mu, logvar, target_mu, target_logvar, share=0.0):
+def distil(mu, logvar, target_mu, target_logvar, share=0.0, error_variance=0.0):
     kl = gaussian_kl(target_mu, target_logvar)
-    return distillation(mu, logvar, target_mu, target_logvar, kl, 0.05, share)
+    return distillation(mu, logvar, target_mu, target_logvar, kl, 0.05, error_variance, share)
 
 
 def test_distillation_is_a_weighted_kl_without_gradient_to_the_copilot():
@@ -56,6 +57,23 @@ def test_distillation_is_a_weighted_kl_without_gradient_to_the_copilot():
     assert torch.allclose(loss, (weight * pairs.mean(0)).mean(), rtol=1e-4)
     loss.backward()
     assert mu.grad is not None and other_mu.grad is None and other_logvar.grad is None
+
+
+def test_errors_of_sharp_dimensions_count_alike():
+    target_logvar = torch.tensor([[-8.0, -6.0, -2.0]]).expand(16, 3)
+    target_mu = torch.ones(16, 3)
+    gradients = {}
+    for error_variance in (0.0, 0.01):
+        mu = torch.full((16, 3), 0.9, requires_grad=True)
+        loss = distil(mu, target_logvar, target_mu, target_logvar, 0.0, error_variance)
+        (gradient,) = torch.autograd.grad(loss, mu)
+        weight = gaussian_kl(target_mu, target_logvar)
+        gradients[error_variance] = (gradient[0] / (weight / (weight + 0.05))).tolist()
+    sharp, middle, wide = gradients[0.0]
+    assert sharp / middle == pytest.approx(math.exp(2), rel=1e-4)  # of the KL itself
+    assert gradients[0.01] == pytest.approx([-0.1 / 0.01 / 48, -0.1 / 0.01 / 48, wide], rel=1e-4)
+    exact = distil(target_mu, target_logvar, target_mu, target_logvar, 0.0, 0.01)
+    assert float(exact) == pytest.approx(0.0, abs=1e-7)
 
 
 def test_gradient_share_scales_what_the_copilot_gets_and_not_the_value():
