@@ -162,7 +162,7 @@ def _predicted(weights: Any, x: Tensor, t: int) -> Tensor:
 
 @pytest.mark.slow
 def test_directions_are_found_and_statistics_measured(weights: Any, tmp_path: Path) -> None:
-    """`navigate` on an import without statistics: it has them afterwards, and sliders."""
+    """From a checkpoint without statistics to a sheet of sliders, by the documented commands."""
     spread = {**weights, "encoder.out.3.weight": weights["encoder.out.3.weight"] * 20}
     plain = {key: value for key, value in spread.items() if not key.startswith("latent_net.")}
     source = save(tmp_path / "last.ckpt", checkpoint(plain, SETTINGS))
@@ -184,3 +184,6 @@ def test_directions_are_found_and_statistics_measured(weights: Any, tmp_path: Pa
         assert 1 <= len(found.directions) <= 2
         assert found.facts.other["imported"]["statistics"] == "measured"
         assert found.statistics.std.mean() != 1
+    sheet = tmp_path / "sheet.png"
+    assert main(["directions", str(output), "--sheet", str(sheet), "--steps", "2"]) == 0
+    assert Image.open(sheet).height > 100
