@@ -8,7 +8,6 @@ models/cldis/NAME.safetensors               the finished model
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..atomic_write import replacing
+from ..file_hash import sha256_of
 from ..imaging.reading import read_image
 from ..imaging.sheet import to_image
 from ..typed_path import expand
@@ -31,7 +31,6 @@ from .model_files import EXTENSION, FOLDER, find_model
 RUNS = "cldis_runs"
 LONGEST_NAME = 64
 NAME = re.compile(r"\w([\w .-]*\w)?")
-BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def check_free(run: RunFolder) -> None:
     if not found.is_file():
         return
     is_elsewhere = found.resolve() != run.model.resolve()
-    if is_elsewhere or _digest(found) not in _published(run):
+    if is_elsewhere or sha256_of(found) not in _published(run):
         raise FileExistsError(
             f"{found} is there already, and it is not as the run '{run.name}' made it. Choose "
             "another name, or move that file away; CLDis Load Model opens it as it is."
@@ -151,8 +150,8 @@ def check_free(run: RunFolder) -> None:
 
 def publish(run: RunFolder, trained: Path) -> None:
     """Copy the trained model to models/cldis in one move, unless it is there already."""
-    digest = _digest(trained)
-    if run.model.is_file() and _digest(run.model) == digest:
+    digest = sha256_of(trained)
+    if run.model.is_file() and sha256_of(run.model) == digest:
         return
     run.model.parent.mkdir(parents=True, exist_ok=True)
     # Noted first: killed in between, the run knows the file all the same.
@@ -187,14 +186,6 @@ def _published(run: RunFolder) -> set[str]:
     if not run.published.is_file():
         return set()
     return set(run.published.read_text(encoding="ascii", errors="replace").split())
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _folder_paths():

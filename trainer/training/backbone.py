@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -11,10 +11,10 @@ import torch
 from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.header import Header
 from comfyui_cldis.diffusion.schedule import ScheduleConfig
+from comfyui_cldis.file_hash import sha256_of
 from comfyui_cldis.model import DiffAE, DiffAEConfig
 
 STORED = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-CHUNK = 2**24  # bytes that are hashed at a time
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,11 @@ def read_backbone(path: Path) -> BackboneFile:
 
 
 def hash_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    """The sha256 of a file, in hexadecimal; once for as long as it stays as it is."""
+    found = path.stat()
+    return _hash_of(path.resolve(), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache
+def _hash_of(path: Path, num_bytes: int, modified: int) -> str:
+    return sha256_of(path)
