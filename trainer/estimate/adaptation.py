@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from ..training.backbone import BackboneFile, read_backbone
 from ..training.batches import to_tensor
 from ..training.distributed import part_of_batch
 from ..training.wide_codes import open_wide_codes
-from .dry_run import WIDTH, about, count_images, rounded, to_toml
+from .dry_run import about, count_images, plan_text, rounded
 
 TRIED = 2  # images that are encoded and trained on for the estimate
 FLOAT_BYTES = 4
@@ -61,12 +60,8 @@ def describe_adaptation(settings: RunSettings) -> str:
         *_tried(settings, config, backbone, num_images),
         *(("Warning", warning.text) for warning in check_settings(config.to_dict())),
     ]
-    lines = ["# Plan of an adaptation. Nothing was trained and nothing was written.", "#"]
-    for label, text in found:
-        for index, line in enumerate(wrap(text, WIDTH)):
-            lines.append(f"# {label if index == 0 else '':9} {line}")
-    lines += ["#", "# Saved as a .toml file, this text is a preset for the same model.", ""]
-    return "\n".join(lines) + "\n" + to_toml(_chosen(config.to_dict()))
+    chosen = _chosen(config.to_dict())
+    return plan_text("an adaptation", found, "a preset for the same model", chosen)
 
 
 def _chosen(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

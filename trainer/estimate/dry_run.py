@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -123,11 +123,22 @@ def write_plan(plan: Plan) -> str:
         ("Disk", _disk(plan)),
         *(("Warning", warning.text) for warning in check_settings(settings)),
     ]
-    lines = ["# Plan of a run. Nothing was trained and nothing was written.", "#"]
+    return plan_text("a run", found, "a preset of the same run", settings)
+
+
+def plan_text(
+    of_what: str, found: Sequence[tuple[str, str]], saved: str, settings: Mapping[str, Any]
+) -> str:
+    """A plan as TOML: what was found out in comments, a label each, above the settings.
+
+    Args:
+        saved: what the text is when it is saved as a file.
+    """
+    lines = [f"# Plan of {of_what}. Nothing was trained and nothing was written.", "#"]
     for label, text in found:
         for index, line in enumerate(wrap(text, WIDTH)):
             lines.append(f"# {label if index == 0 else '':9} {line}")
-    lines += ["#", "# Saved as a .toml file, this text is a preset of the same run.", ""]
+    lines += ["#", f"# Saved as a .toml file, this text is {saved}.", ""]
     return "\n".join(lines) + "\n" + to_toml(settings)
 
 
