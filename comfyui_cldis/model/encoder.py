@@ -23,6 +23,10 @@ class SemanticPosterior(NamedTuple):
     logvar: Tensor
     residual: Tensor | None
 
+    def sample(self, noise: Tensor) -> Tensor:
+        """z ~ q(z | x) from standard normal noise, both (B, N)."""
+        return self.mu + (0.5 * self.logvar).exp() * noise
+
 
 class SemanticEncoder(nn.Module):
     """Convolutional half U-Net with group normalisation and a Gaussian head.

@@ -52,7 +52,7 @@ class AdaptLosses(TrainingLosses):
         assert isinstance(networks, AdaptedDiffAE) and codes is not None
         wide = mirrored(codes, draws.flip)
         posterior = networks.adapter.posterior(wide)
-        z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
+        z = posterior.sample(draws.code_noise)
         distance = networks.adapter.embed(z) - networks.adapter.normalise(wide)
         embedding = distance.square().mean()
         diffusion = torch.zeros_like(embedding)

@@ -232,7 +232,7 @@ class TrainingLosses(nn.Module):
         networks, loop = self.networks, self.loop
         assert isinstance(networks, DiffusionAutoencoder)
         posterior = networks.encode_semantic(x0)
-        z = posterior.mu + (0.5 * posterior.logvar).exp() * draws.code_noise
+        z = posterior.sample(draws.code_noise)
         z = self.feedback.condition(z, code, draws.chosen, draws.t, signals)
         residual = posterior.residual
         if residual is not None:
