@@ -14,22 +14,11 @@ from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview
-from comfyui_cldis.model import AdaptedConfig, AdaptedDiffAE, DiffAEConfig, build_networks
+from comfyui_cldis.model import AdaptedConfig, AdaptedDiffAE, build_networks
 from comfyui_cldis.model.config import CopilotConfig
 from comfyui_cldis.model.diffae import LatentNetConfig
+from tests.trainer.backbones import CONFIG as BACKBONE
 
-BACKBONE = DiffAEConfig(
-    image_size=16,
-    latent_dim=12,
-    base_channels=32,
-    embed_dim=32,
-    widths=(32, 64),
-    num_res_blocks=1,
-    attention_sizes=(8,),
-    encoder_widths=(32, 64),
-    encoder_num_res_blocks=1,
-    encoder_attention_sizes=(8,),
-)
 CONFIG = AdaptedConfig(BACKBONE, latent_dim=3, hidden_dim=16, copilot=CopilotConfig(16, 8, 16))
 
 
