@@ -166,6 +166,17 @@ class Page:
         )
         return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB") if data else None
 
+    def steady_picture(self) -> Image.Image:
+        """The same once it no longer follows: as it was half a second before."""
+
+        def unchanged() -> Image.Image | None:
+            before = self.picture()
+            time.sleep(0.5)
+            now = self.picture()
+            return now if before and now and before.tobytes() == now.tobytes() else None
+
+        return self.wait(unchanged, what="a steady picture")
+
     def row_of(self, name: str) -> Any:
         """A slider in Nodes 2.0, whose label begins with its name."""
         starts = re.compile(rf"^\s*{re.escape(name)}\b")

@@ -60,11 +60,8 @@ def test_first_minute_from_the_template_to_an_edited_picture(comfy, page: Page) 
     edits = json.loads(page.edits())
     assert edits["head turn"] > 0.5 and edits["skin"] > 0.5
     assert edits["hair colour"] == -1.2  # of the template, untouched
-    after = page.wait(
-        lambda: difference(page.picture(), before) > 4 and page.picture(), what="it follows"
-    )
-    time.sleep(0.5)
-    after = page.picture()
+    page.wait(lambda: difference(page.picture(), before) > 4, what="it follows")
+    after = page.steady_picture()
     page.run()
     result = newest_output(comfy)
     assert result.size == (512, 512)
