@@ -34,9 +34,9 @@ from benchmarks.speed_worker import answers
 from benchmarks.throughput import machine
 
 ROOT = Path(__file__).resolve().parent.parent
-DEFAULT = Way("default of the nodes", "ddim corrected", 20, 20)
+DEFAULT = Way("default of the nodes", "ddim_2m", 20, 20)
 SHORT_DTYPES = {"cpu": ("bf16",), "cuda": ("fp16", "bf16")}  # fp16 has no arithmetic on CPUs
-IN_SHORT_DTYPES = ("ddim corrected", "two-step corrected")  # the pairs judged in them too
+IN_SHORT_DTYPES = ("ddim corrected", "ddim_2m")  # the pairs judged in them too
 ALL_STEPS = 1000  # more than any way has
 
 
@@ -75,7 +75,7 @@ class Extent:
 
 QUICK = Extent(
     heads=1,
-    pairs=("ddim", "two-step corrected", "bdia"),
+    pairs=("ddim", "ddim_2m", "bdia"),
     steps=(2, 3),
     cases=("demo",),
     rounds=1,

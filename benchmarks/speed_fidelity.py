@@ -21,7 +21,7 @@ from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import denoiser_for, edit
 
-REFERENCE = Way("reference", "two-step corrected", 250, 250)
+REFERENCE = Way("reference", "ddim_2m", 250, 250)
 AMOUNT = 1.5  # standard deviations of an edit
 LEVELS = 255
 

@@ -17,8 +17,8 @@ COLOURS = {
     "ddim corrected twice": "#86b0dd",
     "dpmpp_2m": ORANGE,
     "unipc": GREEN,
-    "two-step": "#c3a9d8",
-    "two-step corrected": PURPLE,
+    "ddim_2m uncorrected": "#c3a9d8",
+    "ddim_2m": PURPLE,
     "bdia": "#b04a4a",
 }
 GOALS = {"cpu": 3.0, "cuda": 5.0}  # times as fast as the official way, for a whole edit

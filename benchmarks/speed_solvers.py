@@ -1,13 +1,10 @@
 """Pairs of an inversion and a sampler that `benchmarks.speed` compares, for any denoiser.
 
 What an inversion returns is what its sampler starts from: a noise map, or for BDIA two of them.
-The probability-flow equation in the angle phi, with cos(phi) = sqrt(alpha_bar), is dx/dphi = v
-(Salimans & Ho 2022, arXiv:2202.00512, appendix D), without a singularity at either end.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -15,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from comfyui_cldis.diffusion.ddim_2m import Level, follow, levels, turned, velocity
 from comfyui_cldis.diffusion.samplers import Denoiser, invert, sample
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 
@@ -30,78 +28,6 @@ class Pair(NamedTuple):
 
     invert: Run
     draw: Run
-
-
-class Level(NamedTuple):
-    """A noise level: its angle in [0, pi / 2], and the timestep at which the network is asked."""
-
-    angle: float
-    timestep: int
-
-
-def levels(schedule: NoiseSchedule, num_steps: int) -> list[Level]:
-    """The levels that DDIM visits with so many steps, the clean image first."""
-    scheduler = schedule.scheduler("ddim")
-    scheduler.set_timesteps(num_steps)
-    timesteps = [int(t) for t in scheduler.timesteps.tolist()][::-1]
-    alphas_bar = schedule.alphas_bar.tolist()
-    return [Level(0.0, 0), *(Level(math.acos(math.sqrt(alphas_bar[t])), t) for t in timesteps)]
-
-
-def velocity(denoiser: Denoiser, x: Tensor, level: Level, schedule: NoiseSchedule) -> Tensor:
-    """dx/dphi at a level, from whatever the network predicts."""
-    t = torch.full((len(x),), level.timestep, dtype=torch.long, device=x.device)
-    prediction = denoiser(x, t)
-    if schedule.config.prediction == "v":
-        return prediction
-    return (prediction - math.sin(level.angle) * x) / math.cos(level.angle)
-
-
-def turned(x: Tensor, v: Tensor, angle: float) -> Tensor:
-    """x after a step of DDIM by `angle`, positive towards noise."""
-    return math.cos(angle) * x + math.sin(angle) * v
-
-
-def two_step(
-    denoiser: Denoiser, x: Tensor, schedule: NoiseSchedule, path: list[Level], *, corrects: bool
-) -> Tensor:
-    """Follow the path with one evaluation for each step, to second order in the angle.
-
-    DDIM is exact where the curvature x'' + x is 0. Here it is taken for constant over a step: from
-    x and v, x then moves by (1 - cos(step)) times the curvature more than with DDIM, and v by
-    sin(step) times it. The step is predicted with the curvature of the last one, found from how
-    far v was from where DDIM led.
-
-    Args:
-        corrects: do each step again with the curvature that the evaluation after it shows. Like
-            UniPC's corrector it costs no evaluation, as the one at the prediction is kept.
-    """
-    v, curvature = velocity(denoiser, x, path[0], schedule), torch.zeros_like(x)
-    for level, following in zip(path, path[1:], strict=False):
-        angle = following.angle - level.angle
-        straight, v_straight = turned(x, v, angle), turned(v, -x, angle)
-        x = straight + (1 - math.cos(angle)) * curvature
-        is_last = following is path[-1]
-        if is_last and not (corrects and following.angle > 0):
-            break  # the clean image needs no evaluation
-        v = velocity(denoiser, x, following, schedule)
-        curvature = (v - v_straight) / math.sin(angle)
-        if corrects:
-            x = straight + (1 - math.cos(angle)) * curvature
-    return x
-
-
-def _two_step_invert(
-    corrects: bool, denoiser: Denoiser, x0: Tensor, schedule: NoiseSchedule, num_steps: int
-) -> Tensor:
-    return two_step(denoiser, x0, schedule, levels(schedule, num_steps), corrects=corrects)
-
-
-def _two_step_draw(
-    corrects: bool, denoiser: Denoiser, x_T: Tensor, schedule: NoiseSchedule, num_steps: int
-) -> Tensor:
-    path = levels(schedule, num_steps)[::-1]
-    return two_step(denoiser, x_T, schedule, path, corrects=corrects)
 
 
 def bdia_invert(denoiser: Denoiser, x0: Tensor, schedule: NoiseSchedule, num_steps: int) -> Tensor:
@@ -142,25 +68,47 @@ def _both_ways(
     return turned(x, v, before.angle - level.angle), turned(x, v, after.angle - level.angle)
 
 
-def _library_invert(
+def _ddim_invert(
     corrections: int, denoiser: Denoiser, x0: Tensor, schedule: NoiseSchedule, num_steps: int
 ) -> Tensor:
-    return invert(denoiser, x0, schedule, num_steps=num_steps, num_corrections=corrections)
+    return invert(
+        denoiser,
+        x0,
+        schedule,
+        inversion="ddim",
+        num_steps=num_steps,
+        num_corrections=corrections,
+    )
 
 
-def _library_draw(
+def _ddim_2m_invert(
+    denoiser: Denoiser, x0: Tensor, schedule: NoiseSchedule, num_steps: int
+) -> Tensor:
+    return invert(denoiser, x0, schedule, inversion="ddim_2m", num_steps=num_steps)
+
+
+def _draw(
     sampler: str, denoiser: Denoiser, x_T: Tensor, schedule: NoiseSchedule, num_steps: int
 ) -> Tensor:
     return sample(denoiser, x_T, schedule, sampler=sampler, num_steps=num_steps)
 
 
+def _uncorrected(
+    denoiser: Denoiser, x: Tensor, schedule: NoiseSchedule, num_steps: int, *, to_noise: bool
+) -> Tensor:
+    path = levels(schedule, num_steps)
+    return follow(denoiser, x, schedule, path if to_noise else path[::-1], corrects=False)
+
+
 PAIRS = {
-    "ddim": Pair(partial(_library_invert, 0), partial(_library_draw, "ddim")),
-    "ddim corrected": Pair(partial(_library_invert, 1), partial(_library_draw, "ddim")),
-    "ddim corrected twice": Pair(partial(_library_invert, 2), partial(_library_draw, "ddim")),
-    "dpmpp_2m": Pair(partial(_two_step_invert, True), partial(_library_draw, "dpmpp_2m")),
-    "unipc": Pair(partial(_two_step_invert, True), partial(_library_draw, "unipc")),
-    "two-step": Pair(partial(_two_step_invert, False), partial(_two_step_draw, False)),
-    "two-step corrected": Pair(partial(_two_step_invert, True), partial(_two_step_draw, True)),
+    "ddim": Pair(partial(_ddim_invert, 0), partial(_draw, "ddim")),
+    "ddim corrected": Pair(partial(_ddim_invert, 1), partial(_draw, "ddim")),
+    "ddim corrected twice": Pair(partial(_ddim_invert, 2), partial(_draw, "ddim")),
+    "dpmpp_2m": Pair(_ddim_2m_invert, partial(_draw, "dpmpp_2m")),
+    "unipc": Pair(_ddim_2m_invert, partial(_draw, "unipc")),
+    "ddim_2m uncorrected": Pair(
+        partial(_uncorrected, to_noise=True), partial(_uncorrected, to_noise=False)
+    ),
+    "ddim_2m": Pair(_ddim_2m_invert, partial(_draw, "ddim_2m")),
     "bdia": Pair(bdia_invert, bdia_draw),
 }

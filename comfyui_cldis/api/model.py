@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checkpoint import demo_image_paths, demo_model_path, load_checkpoint, read_header
 from ..checkpoint.header import Header
 from ..checkpoint.summary import as_json
-from ..diffusion.samplers import OnStep
+from ..diffusion.samplers import EDIT_SAMPLER, OnStep
 from ..editing import pipeline
 from ..editing.changes import Method
 from ..editing.direction import Direction, as_number
@@ -124,6 +124,7 @@ class Model:
         *,
         resize: str = "crop",
         crop: tuple[int, int, int, int] | None = None,
+        inversion: str = EDIT_SAMPLER,
         inversion_steps: int = 20,
         on_step: OnStep | None = None,
     ) -> Latent:
@@ -138,6 +139,7 @@ class Model:
                 repeats its edge, "stretch" ignores the aspect ratio.
             crop: (left, top, width, height) in pixels: the part of each image that is edited, as
                 if it were the image; None: the whole.
+            inversion: "ddim_2m", or "ddim" for the sampler "ddim".
             inversion_steps: steps towards the noise map from which the decoder draws just these
                 images; 0: without, and `decode` finds it where it needs one.
             on_step: called with each step (index, total, x0); what it raises cancels.
@@ -162,6 +164,7 @@ class Model:
         return pipeline.encode(
             self.editable,
             framed.squares,
+            inversion=inversion,
             inversion_steps=inversion_steps,
             origins=framed.origins,
             originals=framed.originals,
@@ -308,7 +311,7 @@ class Model:
         method: Method = "auto",
         strength: float = 1.0,
         mask: MaskInput | None = None,
-        sampler: str = "ddim",
+        sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
         seed: int | None = None,
         on_step: OnStep | None = None,
@@ -323,7 +326,7 @@ class Model:
         method: Method = "auto",
         strength: float = 1.0,
         mask: MaskInput | None = None,
-        sampler: str = "ddim",
+        sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
         seed: int | None = None,
         on_step: OnStep | None = None,
@@ -338,7 +341,7 @@ class Model:
         method: Method = "auto",
         strength: float = 1.0,
         mask: MaskInput | None = None,
-        sampler: str = "ddim",
+        sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
         seed: int | None = None,
         on_step: OnStep | None = None,
@@ -352,7 +355,7 @@ class Model:
         method: str = "auto",
         strength: float = 1.0,
         mask: MaskInput | None = None,
-        sampler: str = "ddim",
+        sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
         seed: int | None = None,
         on_step: OnStep | None = None,
@@ -372,7 +375,8 @@ class Model:
             strength: 0 to 1, share of the edit; half of it moves content half as far.
             mask: share of the edit at each pixel, white where it acts: a path, a PIL image, or an
                 array or tensor (H, W), of bool too, as large as the images.
-            sampler: one of `diffusion.samplers.SAMPLERS`.
+            sampler: one of `diffusion.samplers.SAMPLERS`; "ddim_2m" and "ddim" retrace an inversion
+                of the same name. Below 15 steps "ddim" is closer to the image.
             num_steps: of the decoder; as many as `inversion_steps` gives the image back.
             seed: None keeps the latent's own noise map, and gives the same image every time; a
                 number draws all of the square anew from fresh noise, item b from seed + b.

@@ -24,7 +24,7 @@ DEFAULT_STEPS = 20
 NUM_DEMO_ROWS = 6
 LONGEST_TILE, LONGEST_FRAME = 256, 512  # pixels of an image on a sheet, and in an animation
 # A test compares these with the library's, which would load PyTorch.
-SAMPLERS = ("ddim", "dpmpp_2m", "unipc")
+SAMPLERS = ("ddim_2m", "ddim", "dpmpp_2m", "unipc")
 METHODS = ("auto", "tracked", "decoded")
 SIZES = ("original", "model")
 
@@ -62,7 +62,9 @@ def add_commands(commands: Commands) -> None:
         default="original",
         help="original: the whole image with the edit in it; model: the model's small square",
     )
-    edit.add_argument("--sampler", choices=SAMPLERS, default="ddim", help="how the image is drawn")
+    edit.add_argument(
+        "--sampler", choices=SAMPLERS, default=SAMPLERS[0], help="how the image is drawn"
+    )
     edit.set_defaults(run=_edit)
 
     traverse = commands.add_parser("traverse", help="draw an image along one direction")

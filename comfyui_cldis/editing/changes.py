@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..diffusion.samplers import OnStep, Step
+from ..diffusion.samplers import EDIT_SAMPLER, OnStep, Step, inversion_of
 from ..lifting import Change, fill, find_change, find_difference, find_replacement
 from .editable import EditableModel
 from .framing import Origin
@@ -88,7 +88,7 @@ def rendered_changes(
     latent: Latent,
     *,
     method: str = "auto",
-    sampler: str = "ddim",
+    sampler: str = EDIT_SAMPLER,
     num_steps: int = 20,
     seed: int | None = None,
     on_step: OnStep | None = None,
@@ -127,7 +127,8 @@ def _decoded(
     """The latent drawn by the diffusion decoder, its noise map found first where it has none."""
     if latent.x_T is None:
         first, second = _halves(on_step, num_steps)
-        found = encode(model, small, inversion_steps=num_steps, on_step=first)
+        inversion = inversion_of(sampler)
+        found = encode(model, small, inversion=inversion, inversion_steps=num_steps, on_step=first)
         latent, on_step = replace(latent, x_T=found.x_T), second
     return decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
 

@@ -15,7 +15,16 @@ import torch
 from torch import Tensor
 
 from ..diffusion.noise import gaussian_noise
-from ..diffusion.samplers import SAMPLERS, Denoiser, OnStep, Step, invert, sample
+from ..diffusion.samplers import (
+    INVERSIONS,
+    SAMPLERS,
+    Denoiser,
+    OnStep,
+    Step,
+    check_inversion,
+    invert,
+    sample,
+)
 from ..model.build import copilot_of
 from ..warning import AmountWarning
 from .direction import LIMIT, Direction, apply_directions, as_number, check_amount
@@ -23,7 +32,17 @@ from .editable import EditableModel
 from .framing import Origin
 from .latent import Latent, Source, slerp
 
-__all__ = ["SAMPLERS", "Step", "decode", "edit", "encode", "interpolate", "preview", "traverse"]
+__all__ = [
+    "INVERSIONS",
+    "SAMPLERS",
+    "Step",
+    "decode",
+    "edit",
+    "encode",
+    "interpolate",
+    "preview",
+    "traverse",
+]
 
 
 def denoiser_for(model: EditableModel, z: Tensor, residual: Tensor | None) -> Denoiser:
@@ -41,6 +60,7 @@ def encode(
     model: EditableModel,
     images: Tensor,
     *,
+    inversion: str = "ddim",
     inversion_steps: int = 20,
     origins: tuple[Origin, ...] = (),
     originals: Sequence[Tensor] = (),
@@ -50,6 +70,7 @@ def encode(
 
     Args:
         images: (B, C, S, S) in [-1, 1] at the model's size (see `framing.frame`).
+        inversion: one of INVERSIONS; that of the sampler which will draw the latent.
         inversion_steps: steps of the deterministic inversion; 0 leaves x_T out.
         origins: sizes the images had, carried along in the latent.
         originals: pixels of the images that they were framed from, as `Source.pixels`, one for
@@ -58,7 +79,8 @@ def encode(
 
     Raises:
         TypeError: a number of steps that is no whole number.
-        ValueError: wrong shape, values that are not finite, or a bad number of steps.
+        ValueError: wrong shape, values that are not finite, an unknown inversion, or too many or
+            too few steps.
     """
     config = model.networks.config
     expected = (config.in_channels, config.image_size, config.image_size)
@@ -75,6 +97,7 @@ def encode(
         )
     if not isinstance(inversion_steps, SupportsIndex):
         raise TypeError(f"inversion_steps is {inversion_steps!r}. Give a whole number.")
+    check_inversion(inversion)
     if inversion_steps < 0:
         raise ValueError(f"inversion_steps is {inversion_steps}. Use 0 (no x_T) or more.")
     device = images.device
@@ -83,7 +106,14 @@ def encode(
     x_T = None
     if inversion_steps:
         denoiser = denoiser_for(model, posterior.mu, posterior.residual)
-        x_T = invert(denoiser, x0, model.schedule, num_steps=inversion_steps, on_step=on_step)
+        x_T = invert(
+            denoiser,
+            x0,
+            model.schedule,
+            inversion=inversion,
+            num_steps=inversion_steps,
+            on_step=on_step,
+        )
         x_T = x_T.to(device)
     z = posterior.mu.to(device)
     return Latent(

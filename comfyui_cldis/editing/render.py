@@ -8,7 +8,7 @@ from typing import Literal, SupportsFloat, get_args
 import torch
 from torch import Tensor
 
-from ..diffusion.samplers import OnStep
+from ..diffusion.samplers import EDIT_SAMPLER, OnStep
 from ..lifting import Change, Region, apply_change
 from .changes import (
     check_method,
@@ -36,7 +36,7 @@ def render(
     size: str = "original",
     strength: float = 1.0,
     mask: Tensor | None = None,
-    sampler: str = "ddim",
+    sampler: str = EDIT_SAMPLER,
     num_steps: int = 20,
     seed: int | None = None,
     on_step: OnStep | None = None,

@@ -12,7 +12,14 @@ from ..editing.pipeline import encode
 from . import host
 from .images import check_images, to_pixels
 from .packages import BASE, require
-from .sockets import CATEGORY_SAMPLING, LATENT, MAXIMUM_STEPS, LoadedModel, model_input
+from .sockets import (
+    CATEGORY_SAMPLING,
+    LATENT,
+    MAXIMUM_STEPS,
+    LoadedModel,
+    inversion_input,
+    model_input,
+)
 
 
 class Encode:
@@ -80,6 +87,7 @@ class Encode:
                 "crop_height": _crop_input(
                     "Height of the part to edit; 0: down to the lower edge."
                 ),
+                "inversion": inversion_input(),
             },
         }
 
@@ -93,6 +101,7 @@ class Encode:
         crop_y: int = 0,
         crop_width: int = 0,
         crop_height: int = 0,
+        inversion: str = "ddim",  # what graphs mean that were saved without this input
     ) -> tuple[Latent]:
         require(BASE)
         check_images(image)
@@ -114,6 +123,7 @@ class Encode:
             return encode(
                 model.editable,
                 torch.cat([square for square, _ in framed]),
+                inversion=inversion,
                 inversion_steps=inversion_steps,
                 origins=tuple(origin for _, origin in framed),
                 originals=list(pixels),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..diffusion.noise import MAXIMUM_SEED
-from ..diffusion.samplers import SAMPLERS
+from ..diffusion.samplers import EDIT_SAMPLER, INVERSIONS, SAMPLERS
 from ..editing.changes import METHODS
 from ..editing.easing import EASINGS
 from ..editing.editable import EditableModel
@@ -60,10 +60,19 @@ def direction_input() -> tuple[str, dict[str, Any]]:
 
 def sampler_input() -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "How noise becomes an image. ddim retraces the inversion and reproduces the original most "
-        "exactly; dpmpp_2m and unipc need fewer steps with seeded noise."
+        "How noise becomes an image. ddim_2m and ddim retrace the inversion of the same name and "
+        "reproduce the original most exactly; dpmpp_2m and unipc need fewer steps with seeded "
+        "noise."
     )
-    return (list(SAMPLERS), {"default": SAMPLERS[0], "tooltip": tooltip})
+    return (list(SAMPLERS), {"default": EDIT_SAMPLER, "tooltip": tooltip})
+
+
+def inversion_input() -> tuple[list[str], dict[str, Any]]:
+    tooltip = (
+        "How the noise is searched; choose the sampler of the same name in CLDis Decode. ddim_2m "
+        "has half the error of ddim at 20 steps; below 15 steps ddim has less."
+    )
+    return (list(INVERSIONS), {"default": EDIT_SAMPLER, "tooltip": tooltip})
 
 
 def steps_input() -> tuple[str, dict[str, Any]]:

@@ -31,11 +31,11 @@ def test_fewest_steps_needs_both_errors():
     choices = [
         found("ddim", 10, 0.9, 2.1),
         found("unipc", 20, 1.1, 1.0),
-        found("two-step", 30, 1.0, 2.0),
+        found("ddim_2m uncorrected", 30, 1.0, 2.0),
         found("bdia", 40, 0.0, 0.0),
     ]
     best = fewest_steps(choices, goal)
-    assert best is not None and best.way.name == "two-step"
+    assert best is not None and best.way.name == "ddim_2m uncorrected"
     assert fewest_steps(choices[:2], goal) is None
 
 
@@ -44,13 +44,13 @@ def test_ways_that_are_timed_stand_below_the_official_one_they_equal():
     judged = [
         Fidelity(official, 6, 1.0, 1.0),
         Fidelity(QUICK.default, 5, 0.1, 0.1),
-        found("two-step", 4, 0.9, 0.9),
+        found("ddim_2m uncorrected", 4, 0.9, 0.9),
     ]
     names = [(way.name, way.layout) for way in ways_to_time(judged, QUICK, "cpu")]
     assert names == [
         (official.name, "contiguous"),
-        ("two-step", "contiguous"),
-        ("two-step", "channels_last"),
+        ("ddim_2m uncorrected", "contiguous"),
+        ("ddim_2m uncorrected", "channels_last"),
         (DEFAULT.name, "contiguous"),
     ]
 
@@ -79,7 +79,7 @@ def test_a_quick_run_writes_everything(tmp_path, capsys):
     assert (tmp_path / "speed.md").read_text() == capsys.readouterr().out
     assert {each["way"]["pair"] for each in results["fidelity"]} >= {
         "ddim",
-        "two-step corrected",
+        "ddim_2m",
         "bdia",
     }
     for each in results["times"]:

@@ -1,17 +1,14 @@
 """The solvers that the speed benchmark compares, on data whose exact denoiser is known."""
 
-import math
-
 import pytest
 import torch
 
-from benchmarks.speed_solvers import PAIRS, levels, turned, velocity
+from benchmarks.speed_solvers import PAIRS
 from comfyui_cldis.diffusion.noise import gaussian_noise
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
 
 STD, MEAN = 0.5, 0.3  # of the data, a Gaussian in each pixel
 V = NoiseSchedule(ScheduleConfig())
-EPS = NoiseSchedule(ScheduleConfig(prediction="eps", betas="linear", zero_terminal_snr=False))
 
 
 def gaussian(schedule: NoiseSchedule):
@@ -27,34 +24,11 @@ def gaussian(schedule: NoiseSchedule):
     return denoise
 
 
-def exact(x0: torch.Tensor, angle: float) -> torch.Tensor:
-    """Where the probability-flow equation takes an image, at an angle."""
-    spread = math.hypot(math.cos(angle) * STD, math.sin(angle))
-    return math.cos(angle) * MEAN + spread * (x0 - MEAN) / STD
-
-
 def images() -> torch.Tensor:
     return MEAN + STD * gaussian_noise((2, 3, 4, 4), seed=1)
 
 
-@pytest.mark.parametrize("name", ["two-step", "two-step corrected"])
-@pytest.mark.parametrize("schedule", [V, EPS], ids=["v", "eps"])
-def test_two_step_is_of_second_order_both_ways(schedule, name):
-    x0 = images()
-    last = levels(schedule, 20)[-1].angle
-    x_T = exact(x0, last)
-    pair, denoiser = PAIRS[name], gaussian(schedule)
-    for run, start, end in ((pair.invert, x0, x_T), (pair.draw, x_T, x0)):
-        errors = [
-            float((run(denoiser, start, schedule, steps) - end).abs().max()) for steps in (25, 100)
-        ]
-        # 16 times smaller at second order, 4 at first; never below what the start costs, where the
-        # network is asked at timestep 0 about an image without noise
-        assert errors[1] < max(errors[0] / 6, 2e-3), errors
-        assert errors[1] < 6e-3
-
-
-@pytest.mark.parametrize("name", ["ddim corrected twice", "two-step", "two-step corrected", "bdia"])
+@pytest.mark.parametrize("name", ["ddim corrected twice", "ddim_2m uncorrected", "ddim_2m", "bdia"])
 def test_a_pair_gives_images_back(name):
     pair, x0 = PAIRS[name], images()
     x_T = pair.invert(gaussian(V), x0, V, 50)
@@ -67,21 +41,6 @@ def test_bdia_gives_images_back_at_any_number_of_steps():
         states = pair.invert(gaussian(V), x0, V, steps)
         assert states.shape == (2, *x0.shape)
         assert torch.allclose(pair.draw(gaussian(V), states, V, steps), x0, atol=1e-4)
-
-
-def test_velocity_of_both_predictions():
-    x = images()
-    for schedule in (V, EPS):
-        level = levels(schedule, 10)[5]
-        v = velocity(gaussian(schedule), x, level, schedule)
-        step = 1e-3
-        spread = math.hypot(math.cos(level.angle) * STD, math.sin(level.angle))
-        start = (
-            x - math.cos(level.angle) * MEAN
-        ) / spread * STD + MEAN  # the image whose path leads to x
-        expected = (exact(start, level.angle + step) - exact(start, level.angle - step)) / 2 / step
-        assert torch.allclose(v, expected, atol=2e-3)
-        assert torch.allclose(turned(x, v, step), exact(start, level.angle + step), atol=1e-5)
 
 
 def test_evaluations():
@@ -105,7 +64,7 @@ def test_evaluations():
         "ddim corrected twice": (41, 20),
         "dpmpp_2m": (21, 20),
         "unipc": (21, 20),
-        "two-step": (20, 20),
-        "two-step corrected": (21, 20),
+        "ddim_2m uncorrected": (20, 20),
+        "ddim_2m": (21, 20),
         "bdia": (20, 19),
     }

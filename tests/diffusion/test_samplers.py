@@ -1,9 +1,11 @@
 """Samplers against a denoiser whose exact answer is known, inversion, progress and cancelling."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from comfyui_cldis.diffusion.samplers import SAMPLERS, invert, sample
+from comfyui_cldis.diffusion.samplers import INVERSIONS, SAMPLERS, invert, sample
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
 
 SCHEDULE = NoiseSchedule(ScheduleConfig())
@@ -21,7 +23,8 @@ def gaussian_denoiser(x_t, t):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "tolerance"), [("ddim", 0.08), ("dpmpp_2m", 0.004), ("unipc", 0.002)]
+    ("sampler", "tolerance"),
+    [("ddim", 0.08), ("ddim_2m", 0.004), ("dpmpp_2m", 0.004), ("unipc", 0.002)],
 )
 def test_maps_noise_to_the_data_distribution(sampler, tolerance):
     x_T = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -73,18 +76,21 @@ def test_inversion_with_noise_prediction():
     assert errors[1] < 0.5 * errors[0] and errors[2] < 2e-3, errors
 
 
+@pytest.mark.parametrize("inversion", INVERSIONS)
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 4])
-def test_inversion_of_very_few_steps_stays_finite(num_steps):
+def test_inversion_of_very_few_steps_stays_finite(num_steps, inversion):
     x0 = MEAN + STD * torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
-    x_T = invert(gaussian_denoiser, x0, SCHEDULE, num_steps=num_steps)
+    x_T = invert(gaussian_denoiser, x0, SCHEDULE, inversion=inversion, num_steps=num_steps)
     assert bool(torch.isfinite(x_T).all()) and float(x_T.abs().max()) < 10
 
 
-def test_progress_cancel_and_no_mutation():
+@pytest.mark.parametrize("name", INVERSIONS)
+def test_progress_cancel_and_no_mutation(name):
     x_T = torch.randn(1, 3, 8, 8)
     before = x_T.clone()
     seen = []
-    sample(gaussian_denoiser, x_T, SCHEDULE, num_steps=6, on_step=seen.append)
+    draw, find = partial(sample, sampler=name), partial(invert, inversion=name)
+    draw(gaussian_denoiser, x_T, SCHEDULE, num_steps=6, on_step=seen.append)
     assert [step.index for step in seen] == list(range(6)) and seen[0].total == 6
     assert seen[0].x0.shape == x_T.shape
     assert torch.equal(x_T, before)
@@ -99,7 +105,7 @@ def test_progress_cancel_and_no_mutation():
         if step.index == 2:
             raise Cancelled
 
-    for run in (sample, invert):
+    for run in (draw, find):
         calls.clear()
         with pytest.raises(Cancelled):
             run(gaussian_denoiser, x_T, SCHEDULE, num_steps=6, on_step=cancel)

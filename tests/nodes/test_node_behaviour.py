@@ -12,7 +12,7 @@ from comfyui_cldis.editing.changes import METHODS
 from comfyui_cldis.nodes.sockets import LoadedModel
 from comfyui_cldis.nodes.traverse import spaced
 
-SAMPLERS = ["ddim", "dpmpp_2m", "unipc"]
+SAMPLERS = ["ddim_2m", "ddim", "dpmpp_2m", "unipc"]
 
 
 def tensors(latent):
@@ -47,6 +47,13 @@ def test_sliders_equal_a_chain_of_directions(loaded, run, latent) -> None:
         "CLDIS_EditDirection", model=loaded, latent=first, direction=" hair length ", amount=-0.5
     )
     assert torch.allclose(together.z, chained.z, atol=1e-6)
+
+
+def test_a_graph_saved_without_an_inversion_means_ddim(loaded, run, images) -> None:
+    given = {"model": loaded, "image": images, "inversion_steps": 3}
+    noise = {name: run("CLDIS_Encode", **given, inversion=name).x_T for name in ("ddim", "ddim_2m")}
+    assert torch.equal(run("CLDIS_Encode", **given).x_T, noise["ddim"])
+    assert not torch.equal(noise["ddim_2m"], noise["ddim"])
 
 
 def test_a_batch_equals_singles(loaded, run, images, latent) -> None:
