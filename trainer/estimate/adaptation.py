@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ def describe_adaptation(settings: RunSettings) -> str:
     found = [
         ("Images", source),
         ("Model", _model(backbone)),
-        *_tried(settings, config, backbone, num_images),
+        *_costs(_try(settings, config, backbone), settings, config, backbone, num_images),
         *(("Warning", warning.text) for warning in check_settings(config.to_dict())),
     ]
     chosen = _chosen(config.to_dict())
@@ -81,17 +81,28 @@ def _model(backbone: BackboneFile) -> str:
     )
 
 
-def _tried(
-    settings: RunSettings, config: AdaptConfig, backbone: BackboneFile, num_images: int | None
-) -> list[tuple[str, str]]:
-    """What is trained, and how long the parts of the run will take, from a trial of each."""
+class Trial(NamedTuple):
+    """Seconds of the parts of a run, and how many parameters it trains.
+
+    Attributes:
+        encoding, drawing: one image through the frozen encoder, and once through its decoder.
+        step: a step of a whole batch.
+    """
+
+    encoding: float
+    drawing: float
+    step: float
+    trained: int
+
+
+def _try(settings: RunSettings, config: AdaptConfig, backbone: BackboneFile) -> Trial:
+    """Do each part of a run with TRIED random images."""
     size, channels = config.model.image_size, config.model.in_channels
     images = np.random.default_rng(0).integers(0, 256, (TRIED, size, size, channels), np.uint8)
-    loop = replace(config.loop, copilot_warmup_steps=0)
     decoded = min(TRIED, config.adapt.diffusion_items)
     small = replace(
         config,
-        loop=loop,
+        loop=replace(config.loop, copilot_warmup_steps=0),
         batch_size=TRIED,
         accumulation_steps=1,
         use_compile=False,
@@ -112,32 +123,44 @@ def _tried(
         step = plain * config.batch_size + 3 * drawing * config.adapt.diffusion_items
     else:
         step *= config.batch_size
-    first = encoding * (1 + config.flip) * (num_images or 0)
-    end = drawing * _count_end_passes(config)
-    training = step * config.steps
-    trained = sum(p.numel() for p in trainer.trained.parameters())
-    rows = 4 * backbone.config.latent_dim * (1 + config.flip)
-    codes_known = f", for {counted(num_images, 'image')} {about(first)}" if num_images else ""
+    return Trial(encoding, drawing, step, sum(p.numel() for p in trainer.trained.parameters()))
+
+
+def _costs(
+    trial: Trial,
+    settings: RunSettings,
+    config: AdaptConfig,
+    backbone: BackboneFile,
+    num_images: int | None,
+) -> list[tuple[str, str]]:
+    """What is trained, how long the run will take and what it will write, as lines of the plan."""
+    size, channels = config.model.image_size, config.model.in_channels
+    codes_known = ""
+    if num_images:
+        first = trial.encoding * (1 + config.flip) * num_images
+        codes_known = f", for {counted(num_images, 'image')} {about(first)}"
+    end = trial.drawing * _count_end_passes(config)
+    rows = FLOAT_BYTES * backbone.config.latent_dim * (1 + config.flip)
     length = (
         f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'image')}, of which "
         f"{config.adapt.diffusion_items} go through the frozen decoder"
     )
     return [
         ("Length", length),
-        ("Trained", f"{trained / 1e6:.2f} million parameters: co-pilot, head and embedding"),
+        ("Trained", f"{trial.trained / 1e6:.2f} million parameters: co-pilot, head and embedding"),
         (
             "Time",
             f"estimates from {counted(TRIED, 'random image')}: encoding every image once, "
-            f"{rounded(encoding)} s each{codes_known}; training {about(training)}, at "
-            f"{rounded(step)} s per step; at its end up to {about(end)} for directions and quality"
-            + _without_finder(config),
+            f"{rounded(trial.encoding)} s each{codes_known}; training "
+            f"{about(trial.step * config.steps)}, at {rounded(trial.step)} s per step; at its end "
+            f"up to {about(end)} for directions and quality" + _without_finder(config),
         ),
         (
             "Disk",
             f"in {settings.output}: decoded images {size * size * channels:,} bytes and codes "
             f"{rows:,} bytes each, {config.keep_states + 1} states of "
-            f"{4 * FLOAT_BYTES * trained / 2**20:.0f} MiB, and the model, which holds the imported "
-            f"one, {backbone.path.stat().st_size / 2**20:,.0f} MiB",
+            f"{4 * FLOAT_BYTES * trial.trained / 2**20:.0f} MiB, and the model, which holds the "
+            f"imported one, {backbone.path.stat().st_size / 2**20:,.0f} MiB",
         ),
     ]
 
