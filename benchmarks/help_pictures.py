@@ -40,9 +40,8 @@ def run(node_id: str, **given: Any) -> Any:
     """The outputs of one node, with the defaults of the inputs that are not given."""
     node = NODE_CLASS_MAPPINGS[node_id]
     types = node.INPUT_TYPES()
-    values = {
-        name: spec[1]["default"] for name, spec in types["required"].items() if "default" in spec[1]
-    }
+    inputs = types["required"] | types.get("optional", {})
+    values = {name: spec[1]["default"] for name, spec in inputs.items() if "default" in spec[-1]}
     return node().execute(**values | given)
 
 

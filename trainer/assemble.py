@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.directions.axes import VISIBLE_EFFECT, find_axes
 from comfyui_cldis.directions.even import draws_previews, even_directions
@@ -141,7 +142,9 @@ def assemble(
     statistics, mean = measure_statistics(networks, images, codes)
     model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
     chosen = images[evenly(len(images), measuring.base_images)]
-    bases = encode(model, to_tensor(chosen), inversion_steps=drawing_steps)
+    bases = encode(
+        model, to_tensor(chosen), inversion=MEASURING_SAMPLER, inversion_steps=drawing_steps
+    )
     if config.directions == "axes":
         with tqdm(total=config.model.latent_dim, desc="measuring directions", unit="axis") as bar:
             directions = find_axes(
@@ -162,7 +165,7 @@ def assemble(
     model = replace(model, facts=replace(facts, quality=quality))
     if directions:
         some = evaluation_set[: measuring.evaluation_bases]
-        bases = encode(model, some, inversion_steps=drawing_steps)
+        bases = encode(model, some, inversion=MEASURING_SAMPLER, inversion_steps=drawing_steps)
         if draws_previews(model):
             model = even_directions(model, bases)
         with tqdm(total=len(directions), desc="drawing directions", unit="direction") as bar:

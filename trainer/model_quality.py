@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
 from comfyui_cldis.directions.quality import Measured, with_measurements
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
@@ -76,13 +78,14 @@ def measure_quality(
         mean: mean image of the training set (C, S, S), the reference of explained variance.
         seen: whether training saw the images after all, in words.
     """
+    draw = partial(decode, model, sampler=MEASURING_SAMPLER, num_steps=num_steps)
     sampled_parts, again_parts, inverted_parts, preview_parts = [], [], [], []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        latent = encode(model, batch, inversion_steps=num_steps)
-        sampled_parts.append(decode(model, latent, num_steps=num_steps, seed=start))
-        again_parts.append(decode(model, latent, num_steps=num_steps, seed=SECOND_DRAW + start))
-        inverted_parts.append(decode(model, latent, num_steps=num_steps))
+        latent = encode(model, batch, inversion=MEASURING_SAMPLER, inversion_steps=num_steps)
+        sampled_parts.append(draw(latent, seed=start))
+        again_parts.append(draw(latent, seed=SECOND_DRAW + start))
+        inverted_parts.append(draw(latent))
         preview_parts.append(preview(model, latent))
     sampled, again = torch.cat(sampled_parts), torch.cat(again_parts)
     inverted = torch.cat(inverted_parts)

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..checkpoint import Header, load_checkpoint
 from ..checkpoint.rewrite import check_new_file, write_model
 from ..checkpoint.summary import direction_notes, range_with_ends
+from ..diffusion.samplers import MEASURING_SAMPLER
 from ..directions.naming import describe_ends
 from ..directions.quality import (
     Measured,
@@ -95,7 +96,7 @@ def directions_sheet(
         for index, direction in enumerate(model.directions):
             amounts = amounts_over_range(direction, STEPS_SHOWN // 2)
             walk = traverse(model, latent, direction.name, amounts)
-            images = decode(model, walk, num_steps=num_steps)
+            images = decode(model, walk, sampler=MEASURING_SAMPLER, num_steps=num_steps)
             on_step(Done(index, len(model.directions)))
             captions = tuple(_caption(amount) for amount in amounts)
             rows.append(Row(_label(direction, notes), images, captions * len(latent)))
@@ -132,7 +133,9 @@ def base_latent(model: EditableModel, images: Sequence[Tensor], num_steps: int) 
     """The images to move: those given, (1, C, S, S) each, or some drawn from the statistics."""
     if not images:
         return drawn_latent(model, NUM_DRAWN)
-    return encode(model, torch.cat(list(images)), inversion_steps=num_steps)
+    return encode(
+        model, torch.cat(list(images)), inversion=MEASURING_SAMPLER, inversion_steps=num_steps
+    )
 
 
 def measure(

@@ -63,7 +63,10 @@ def add_commands(commands: Commands) -> None:
         help="original: the whole image with the edit in it; model: the model's small square",
     )
     edit.add_argument(
-        "--sampler", choices=SAMPLERS, default=SAMPLERS[0], help="how the image is drawn"
+        "--sampler",
+        choices=SAMPLERS,
+        default=SAMPLERS[0],
+        help="how the image is drawn; with up to 10 steps ddim is closest to it",
     )
     edit.set_defaults(run=_edit)
 

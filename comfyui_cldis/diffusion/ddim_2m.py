@@ -66,7 +66,8 @@ def follow(
 
     From x and v, x moves by (1 - cos(step)) times the curvature more than with DDIM, and v by
     sin(step) times it. A step is predicted with the curvature of the last one, found from how far
-    v was from where DDIM led. It costs an evaluation for each level but the clean image at the
+    v was from where DDIM led; between two levels of one timestep, as "leading" spacing begins with,
+    the network shows none. It costs an evaluation for each level but the clean image at the
     end of a path; the first level of a path to noise is that image and costs one.
 
     Args:
@@ -85,7 +86,8 @@ def follow(
         if not is_last or (corrects and following.angle > 0):
             v = velocity(denoiser, x, following, schedule)
             estimate = turned(x, v, -following.angle)
-            curvature = (v - v_straight) / math.sin(angle)
+            if following.timestep != level.timestep:
+                curvature = (v - v_straight) / math.sin(angle)
             if corrects:
                 x = straight + (1 - math.cos(angle)) * curvature
         if on_level is not None:

@@ -18,7 +18,8 @@ from .schedule import NoiseSchedule
 LARGEST_TANGENT = 0.5  # of the angle of one step; beyond it the fixed point may not exist
 SAMPLERS = ("ddim_2m", "ddim", "dpmpp_2m", "unipc")
 INVERSIONS = ("ddim_2m", "ddim")
-EDIT_SAMPLER = "ddim_2m"  # default of edits, of 20 steps; with few, as measurements have, ddim
+EDIT_SAMPLER = "ddim_2m"  # the default
+MEASURING_SAMPLER = "ddim"  # of what is measured with few steps, and compared with earlier figures
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -65,16 +66,15 @@ def sample(
     x_T: Tensor,
     schedule: NoiseSchedule,
     *,
-    sampler: str = "ddim",
+    sampler: str = EDIT_SAMPLER,
     num_steps: int = 20,
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """Draw images from noise `x_T` with a deterministic sampler (DDIM with eta = 0 by default).
+    """Draw images from noise `x_T` with a deterministic sampler (eta = 0).
 
     Args:
         x_T: noise (B, C, H, W), float32; not changed.
-        sampler: one of SAMPLERS. ddim_2m is closest to the image from 15 steps on, and retraces
-            an inversion by ddim_2m; ddim retraces one by ddim.
+        sampler: one of SAMPLERS. ddim_2m and ddim retrace an inversion of the same name.
         on_step: called after every step; an exception raised in it ends the call.
 
     Returns:
@@ -110,15 +110,15 @@ def invert(
     x0: Tensor,
     schedule: NoiseSchedule,
     *,
-    inversion: str = "ddim",
+    inversion: str = EDIT_SAMPLER,
     num_steps: int = 20,
     num_corrections: int = 1,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Noise x_T from which the sampler of the same name, with as many steps, draws `x0` again.
 
-    Both cost one evaluation more than steps. From 15 steps on ddim_2m leads to about half the
-    error in the image and in edits of it, below that ddim has less (docs/results.md).
+    Both cost one evaluation more than steps. From 20 steps on ddim_2m leads to half the error of
+    ddim or less, in the image and in edits of it; up to 10 steps ddim has less (docs/results.md).
 
     ddim: a step from level t to the cleaner level s is x_s = cos(d) x_t - sin(d) v(x_t, t), with
     d = phi_t - phi_s and cos(phi) = sqrt(alpha_bar). The usual inversion solves this for x_t with

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..diffusion.noise import gaussian_noise
+from ..diffusion.samplers import MEASURING_SAMPLER
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.facts import DirectionQuality
@@ -51,7 +52,8 @@ def measure_direction(
         num_steps: DDIM steps per image.
     """
     amounts = evaluation_amounts(direction)
-    drawn = decode(model, traverse(model, latent, direction.name, amounts), num_steps=num_steps)
+    moved = traverse(model, latent, direction.name, amounts)
+    drawn = decode(model, moved, sampler=MEASURING_SAMPLER, num_steps=num_steps)
     images = drawn.view(len(latent), len(amounts), *drawn.shape[1:])
     unlike = [at for at, amount in enumerate(amounts) if amount not in amounts[:at]]
     quality = DirectionQuality(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..diffusion.samplers import MEASURING_SAMPLER
 from ..editing.code_path import CodePath
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
@@ -60,7 +61,7 @@ def measure_vectors(
         pair = latent.repeat(2).with_z(
             torch.stack([latent.z + end * std for end in ends], dim=1).flatten(0, 1)
         )
-        images = decode(model, pair, num_steps=num_steps)
+        images = decode(model, pair, sampler=MEASURING_SAMPLER, num_steps=num_steps)
         low, high = images.view(batch, 2, *images.shape[1:]).unbind(1)
         yield Effect(index, float((high - low).abs().mean()), low, high)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import (
+    EDIT_SAMPLER,
     INVERSIONS,
     SAMPLERS,
     Denoiser,
@@ -60,7 +61,7 @@ def encode(
     model: EditableModel,
     images: Tensor,
     *,
-    inversion: str = "ddim",
+    inversion: str = EDIT_SAMPLER,
     inversion_steps: int = 20,
     origins: tuple[Origin, ...] = (),
     originals: Sequence[Tensor] = (),
@@ -261,7 +262,7 @@ def decode(
     model: EditableModel,
     latent: Latent,
     *,
-    sampler: str = "ddim",
+    sampler: str = EDIT_SAMPLER,
     num_steps: int = 20,
     seed: int | None = None,
     on_step: OnStep | None = None,

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..diffusion.samplers import MEASURING_SAMPLER
 from ..directions.quality import drawn_latent
 from ..editing.code_path import CodePath
 from ..editing.editable import EditableModel
@@ -60,7 +61,7 @@ class ModelGenerator:
             x_T=base.x_T[items],
             residual=None if base.residual is None else base.residual[items],
         )
-        return decode(self.model, moved, num_steps=self.num_steps)
+        return decode(self.model, moved, sampler=MEASURING_SAMPLER, num_steps=self.num_steps)
 
     def coverage(self, seed: int) -> float | None:
         """A = 1 - MSE(x, G(E(x))) / Var(x), cut to [0, 1], with sampled x_T and no residual code.
@@ -74,7 +75,13 @@ class ModelGenerator:
         for start in range(0, len(self.measured), BATCH):
             part = self.measured[start : start + BATCH]
             code = Latent(encode(self.model, part, inversion_steps=0).z)
-            drawn = decode(self.model, code, num_steps=self.num_steps, seed=seed + start)
+            drawn = decode(
+                self.model,
+                code,
+                sampler=MEASURING_SAMPLER,
+                num_steps=self.num_steps,
+                seed=seed + start,
+            )
             error += float((drawn - part).double().square().sum())
         variance = float(self.measured.double().var(dim=0).sum()) * len(self.measured)
         return min(1.0, max(0.0, 1 - error / variance)) if variance else None
@@ -101,7 +108,10 @@ def bases_from_images(
     chosen = order[: max(settings.num_bases, settings.num_coverage)]
     measured = _as_tensor(images, chosen)
     bases = measured[: settings.num_bases]
-    parts = [encode(model, part, inversion_steps=settings.num_steps) for part in bases.split(BATCH)]
+    parts = [
+        encode(model, part, inversion=MEASURING_SAMPLER, inversion_steps=settings.num_steps)
+        for part in bases.split(BATCH)
+    ]
     return ModelGenerator(
         model,
         Latent.cat(parts),

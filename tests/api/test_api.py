@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +18,10 @@ from PIL import Image
 import comfyui_cldis as cldis
 from comfyui_cldis.api.images import read_framed
 from comfyui_cldis.checkpoint import save_checkpoint
+from comfyui_cldis.diffusion.samplers import EDIT_SAMPLER, inversion_of, invert, sample
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
-from comfyui_cldis.editing.pipeline import encode
+from comfyui_cldis.editing.pipeline import decode, encode
 from comfyui_cldis.editing.render import render
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import to_tensor
@@ -177,6 +179,15 @@ def test_outputs_are_the_pipeline_s_in_three_forms(model: cldis.Model, path: Pat
         assert np.abs(np.asarray(image) / 255 - each).max() <= 0.5 / 255 + 1e-6
     for given in (tensor, array):  # what comes out may go in again
         assert len(code(model, given)) == 2
+
+
+def test_every_default_names_one_pair_of_inversion_and_sampler() -> None:
+    functions = [cldis.Model.encode, cldis.Model.decode, encode, decode, render, invert, sample]
+    given = [inspect.signature(each).parameters for each in functions]
+    defaults = {
+        each[name].default for each in given for name in each.keys() & {"sampler", "inversion"}
+    }
+    assert defaults == {EDIT_SAMPLER} and inversion_of(EDIT_SAMPLER) == EDIT_SAMPLER
 
 
 def test_without_an_edit_every_form_comes_back_exactly(

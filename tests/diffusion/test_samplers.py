@@ -36,7 +36,7 @@ def test_maps_noise_to_the_data_distribution(sampler, tolerance):
 
 def test_pinned_ddim_numbers():
     x_T = torch.linspace(-2, 2, 3 * 8 * 8).view(1, 3, 8, 8)
-    images = sample(gaussian_denoiser, x_T, SCHEDULE, num_steps=10)
+    images = sample(gaussian_denoiser, x_T, SCHEDULE, sampler="ddim", num_steps=10)
     assert float(images.sum()) == pytest.approx(57.6, abs=1e-2)
     assert float(images.abs().mean()) == pytest.approx(0.4815, abs=1e-4)
 
@@ -46,10 +46,10 @@ def test_inversion_comes_back_and_beats_the_usual_one(num_steps):
     x0 = MEAN + STD * torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
     def error(corrections):
-        x_T = invert(
-            gaussian_denoiser, x0, SCHEDULE, num_steps=num_steps, num_corrections=corrections
-        )
-        back = sample(gaussian_denoiser, x_T, SCHEDULE, num_steps=num_steps)
+        steps = {"num_steps": num_steps}
+        more = {"inversion": "ddim", "num_corrections": corrections}
+        x_T = invert(gaussian_denoiser, x0, SCHEDULE, **steps, **more)
+        back = sample(gaussian_denoiser, x_T, SCHEDULE, sampler="ddim", **steps)
         return float((back - x0).abs().mean())
 
     assert error(5) < 1e-4
@@ -71,8 +71,8 @@ def test_inversion_with_noise_prediction():
     x0 = MEAN + STD * torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     errors = []
     for corrections in (0, 1, 4):
-        x_T = invert(denoiser, x0, schedule, num_steps=20, num_corrections=corrections)
-        errors.append(float((sample(denoiser, x_T, schedule, num_steps=20) - x0).abs().mean()))
+        x_T = invert(denoiser, x0, schedule, inversion="ddim", num_corrections=corrections)
+        errors.append(float((sample(denoiser, x_T, schedule, sampler="ddim") - x0).abs().mean()))
     assert errors[1] < 0.5 * errors[0] and errors[2] < 2e-3, errors
 
 

@@ -20,7 +20,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, model: EditableModel, draw: Any) -
     """Direction 0 (along code 1) of a model that draws `draw(code 1 in sd, item)`."""
     std = model.statistics.std[1]
 
-    def decode(_: EditableModel, latent: Latent, *, num_steps: int) -> Tensor:
+    def decode(_: EditableModel, latent: Latent, *, sampler: str, num_steps: int) -> Tensor:
         return torch.stack([draw(float(z[1] / std), float(z[0])) for z in latent.z])
 
     monkeypatch.setattr(quality_module, "decode", decode)

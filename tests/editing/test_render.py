@@ -12,6 +12,7 @@ from torch import Tensor
 from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_checkpoint
 from comfyui_cldis.datasets.heads.factors import FACTORS, sample_factors
 from comfyui_cldis.datasets.heads.generator import render_heads
+from comfyui_cldis.diffusion.samplers import inversion_of
 from comfyui_cldis.editing.changes import is_trackable, rendered_changes, small_originals
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import Box, resize
@@ -187,11 +188,14 @@ def test_search_for_noise_and_drawing_count_as_one(tiny_model, sampler) -> None:
     latent = edit(tiny_model, encoded(tiny_model, [torch.rand(3, 40, 40)]), {"yaw": 1})
     steps = []
     options = {"method": "decoded", "num_steps": 3, "sampler": sampler}
-    render(tiny_model, latent, on_step=steps.append, **options)
+    (searched,) = render(tiny_model, latent, on_step=steps.append, **options)
     assert [(step.index, step.total) for step in steps] == [(index, 6) for index in range(6)]
-    noise = encode(tiny_model, small_originals(tiny_model, latent), inversion_steps=3).x_T
+    small = small_originals(tiny_model, latent)
+    noise = encode(tiny_model, small, inversion=inversion_of(sampler), inversion_steps=3).x_T
+    given = dataclasses.replace(latent, x_T=noise)
     steps.clear()
-    render(tiny_model, dataclasses.replace(latent, x_T=noise), on_step=steps.append, **options)
+    (drawn,) = render(tiny_model, given, on_step=steps.append, **options)
+    assert torch.equal(drawn, searched)  # the search is that whose noise the sampler retraces
     assert [(step.index, step.total) for step in steps] == [(index, 3) for index in range(3)]
 
 

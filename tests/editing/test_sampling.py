@@ -13,7 +13,7 @@ from comfyui_cldis.editing.sampling import sample_images
 def test_images_are_drawn_from_their_codes_and_noise(tiny_model):
     latent = sample_images(tiny_model, 2, 5, sampler="ddim", num_steps=3)
     assert latent.z.shape == (2, 4) and latent.x_T.shape == (2, 3, 32, 32)
-    drawn = decode(tiny_model, latent, num_steps=3)
+    drawn = decode(tiny_model, latent, sampler="ddim", num_steps=3)
     for index, image in enumerate(render(tiny_model, latent)):
         assert torch.allclose(image * 2 - 1, drawn[index], atol=1e-6)
         assert torch.equal(latent.sources[index].code, latent.z[index])

@@ -119,7 +119,7 @@ def _try(settings: RunSettings, config: AdaptConfig, backbone: BackboneFile) -> 
         drawing = _seconds(lambda: trainer.networks.predict(x, t, z), trainer.device)
     step = _seconds(trainer.train_step, trainer.device) / TRIED
     if decoded:
-        plain = max(0.0, step - 3 * drawing)  # forward and backward
+        plain = max(0.0, step - 3 * drawing * decoded / TRIED)  # forward and backward
         step = plain * config.batch_size + 3 * drawing * config.adapt.diffusion_items
     else:
         step *= config.batch_size

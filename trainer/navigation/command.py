@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
+from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.importing.statistics import are_assumed, with_measured
@@ -78,7 +79,7 @@ def search(options: Namespace, settings: NavigationSettings, log: Callable[[str]
     for sentence in describe_choice(basis):
         log(sentence)
     shown = space.images[evenly(len(space.images), EVALUATION_BASES)].cpu()
-    bases = encode(model, shown, inversion_steps=INVERSION_STEPS)
+    bases = encode(model, shown, inversion=MEASURING_SAMPLER, inversion_steps=INVERSION_STEPS)
     facts = {"seed": options.seed, "images": origin}
     if settings.finder in STEPPED:
         facts["steps"] = settings.steps

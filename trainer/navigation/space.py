@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
 from comfyui_cldis.directions.quality import drawn_latent
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode
@@ -154,7 +155,9 @@ class ModelSpace:
         latent, statistics = drawn_latent(model, count, seed), model.statistics
         batch = batch_size(model)
         images = [
-            decode(model, latent[at : at + batch], num_steps=DRAWING_STEPS)
+            decode(
+                model, latent[at : at + batch], sampler=MEASURING_SAMPLER, num_steps=DRAWING_STEPS
+            )
             for at in range(0, count, batch)
         ]
         codes = (latent.z - statistics.mean) / statistics.std

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from comfyui_cldis.atomic_write import replacing
+from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
 from comfyui_cldis.directions.naming import describe_change, describe_ends
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
@@ -96,9 +97,9 @@ def draw_samples(
         networks, trainer.images[some], None if codes is None else codes[some]
     )
     model = EditableModel(networks, trainer.schedule, statistics, ())
-    latent = encode(model, images, inversion_steps=num_steps)
-    inverted = decode(model, latent, num_steps=num_steps)
-    redrawn = decode(model, latent, num_steps=num_steps, seed=0)
+    latent = encode(model, images, inversion=MEASURING_SAMPLER, inversion_steps=num_steps)
+    inverted = decode(model, latent, sampler=MEASURING_SAMPLER, num_steps=num_steps)
+    redrawn = decode(model, latent, sampler=MEASURING_SAMPLER, num_steps=num_steps, seed=0)
     rows = [
         Row("original", images),
         Row("random noise", redrawn),
@@ -110,7 +111,8 @@ def draw_samples(
     moving = Latent.cat([latent[index : index + 1] for index in bases])
 
     def draw(z: Tensor, steps: int) -> Tensor:
-        drawn = decode(model, moving.repeat(z.shape[1]).with_z(z.flatten(0, 1)), num_steps=steps)
+        moved = moving.repeat(z.shape[1]).with_z(z.flatten(0, 1))
+        drawn = decode(model, moved, sampler=MEASURING_SAMPLER, num_steps=steps)
         return drawn.unflatten(0, z.shape[:2])
 
     named = {axis: each for each in directions if (axis := latent_of(each.vector)) is not None}
