@@ -61,8 +61,8 @@ def direction_input() -> tuple[str, dict[str, Any]]:
 def sampler_input() -> tuple[list[str], dict[str, Any]]:
     tooltip = (
         "How noise becomes an image. ddim_2m and ddim retrace the inversion of the same name and "
-        "reproduce the original most exactly; dpmpp_2m and unipc need fewer steps with seeded "
-        "noise."
+        "reproduce the original most exactly; with seeded noise dpmpp_2m and unipc "
+        "need fewer steps and show less grain."
     )
     return (list(SAMPLERS), {"default": EDIT_SAMPLER, "tooltip": tooltip})
 
