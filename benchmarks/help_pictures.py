@@ -30,7 +30,7 @@ from comfyui_cldis.nodes.model_files import BUNDLED
 from comfyui_cldis.nodes.sample_image import GROUP, GROUP_BOXES, SAMPLES
 
 LIMIT_BYTES = 40_000  # a page of help is fetched each time it is opened
-QUALITIES = range(90, 55, -3)
+QUALITIES = range(90, 40, -3)
 TILE, SMALL_TILE = 112, 80  # pixels
 HEAD = SAMPLES[2]
 MARK = (214, 60, 32)
