@@ -51,7 +51,7 @@ def main() -> None:
                 thumbnail(page, name)
             return
         page.load(workflow("edit_image", "{}"))
-        page.wait(lambda: len(page.sliders()) == 9)
+        page.wait(page.sliders)
         page.run()
         page.wait(page.picture)
         if options.film:
