@@ -121,7 +121,7 @@ class Animate:
         if latent.x_T is None and not latent.sources:
             raise ValueError(
                 "The latent has neither inverted noise nor its image. Connect one that comes from "
-                "CLDis Encode."
+                "CLDis Encode Image."
             )
         limited = [
             Keyframe(each.frame, limited_amounts(model, each.edits))

@@ -150,7 +150,7 @@ def check_noise(latent: Latent, noise: str) -> None:
     if noise == "inverted" and latent.x_T is None and not latent.sources:
         raise ValueError(
             "The latent has neither inverted noise nor its images to find it from. Set noise to "
-            "'seed', or connect a latent that comes from CLDis Encode."
+            "'seed', or connect a latent that comes from CLDis Encode Image."
         )
 
 

@@ -143,7 +143,7 @@ def _masks(mask: Tensor | None, latent: Latent) -> Tensor | None:
     if not latent.sources:
         raise ValueError(
             "The latent does not keep its images, so a mask has nothing to keep. Disconnect the "
-            "mask, or connect a latent that comes from CLDis Encode."
+            "mask, or connect a latent that comes from CLDis Encode Image."
         )
     height, width = latent.sources[0].pixels.shape[1:]
     masks = to_mask(mask, (height, width))

@@ -46,7 +46,7 @@ class EditDirection:
     ]
     RETURN_TYPES = (LATENT,)
     RETURN_NAMES = ("latent",)
-    OUTPUT_TOOLTIPS = ("The moved latent, for CLDis Decode or another edit.",)
+    OUTPUT_TOOLTIPS = ("The moved latent, for CLDis Decode Image or another edit.",)
     FUNCTION = "execute"
 
     @classmethod
@@ -99,7 +99,7 @@ class EditSliders:
     ]
     RETURN_TYPES = (LATENT,)
     RETURN_NAMES = ("latent",)
-    OUTPUT_TOOLTIPS = ("The moved latent, for CLDis Decode or another edit.",)
+    OUTPUT_TOOLTIPS = ("The moved latent, for CLDis Decode Image or another edit.",)
     FUNCTION = "execute"
 
     @classmethod

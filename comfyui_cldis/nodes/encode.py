@@ -63,8 +63,8 @@ class Encode:
                         "step": 1,
                         "tooltip": (
                             "Passes that search the noise from which the decoder draws just this "
-                            "image. 0 skips the search; CLDis Decode then makes it when it needs "
-                            "the noise."
+                            "image. 0 skips the search; CLDis Decode Image then makes it when "
+                            "it needs the noise."
                         ),
                     },
                 ),

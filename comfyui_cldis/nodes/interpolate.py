@@ -15,13 +15,15 @@ MAXIMUM_FRAMES = 256
 class Interpolate:
     DESCRIPTION = (
         "Makes the frames from one image to another, at their own size: things move and change "
-        "colour on the way, and fine detail fades over. CLDis Decode draws the frames."
+        "colour on the way, and fine detail fades over. CLDis Decode Image draws the frames."
     )
     CATEGORY = CATEGORY_EDIT
     SEARCH_ALIASES = ["morph", "blend images", "in between", "tween", "latent interpolation"]
     RETURN_TYPES = (LATENT,)
     RETURN_NAMES = ("latent",)
-    OUTPUT_TOOLTIPS = ("One item for each frame, for CLDis Decode or an edit of all of them.",)
+    OUTPUT_TOOLTIPS = (
+        "One item for each frame, for CLDis Decode Image or an edit of all of them.",
+    )
     FUNCTION = "execute"
 
     @classmethod
@@ -61,7 +63,7 @@ class Interpolate:
         if (latent_a.x_T is None) != (latent_b.x_T is None):
             raise ValueError(
                 "Only one of the latents has inverted noise. Set inversion_steps of CLDis Encode "
-                "to 0 for both, or for neither."
+                "Image to 0 for both, or for neither."
             )
         fractions = [eased(fraction, easing) for fraction in spaced(0, 1, frames)]
         return (morph(latent_a, latent_b, fractions),)

@@ -32,7 +32,7 @@ class Sample:
     RETURN_TYPES = (LATENT, "IMAGE")
     RETURN_NAMES = ("latent", "image")
     OUTPUT_TOOLTIPS = (
-        "The new images with their factors, for the edit nodes and CLDis Decode.",
+        "The new images with their factors, for the edit nodes and CLDis Decode Image.",
         "The new images, at the model's size.",
     )
     FUNCTION = "execute"

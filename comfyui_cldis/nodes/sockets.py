@@ -69,8 +69,8 @@ def sampler_input() -> tuple[list[str], dict[str, Any]]:
 
 def inversion_input() -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "How the noise is searched; choose the sampler of the same name in CLDis Decode. ddim_2m "
-        "has half the error of ddim at 20 steps; up to 10 steps ddim has less."
+        "How the noise is searched; choose the sampler of the same name in CLDis Decode Image. "
+        "ddim_2m has half the error of ddim at 20 steps; up to 10 steps ddim has less."
     )
     return (list(INVERSIONS), {"default": EDIT_SAMPLER, "tooltip": tooltip})
 
@@ -78,14 +78,14 @@ def inversion_input() -> tuple[list[str], dict[str, Any]]:
 def steps_input() -> tuple[str, dict[str, Any]]:
     tooltip = (
         "Passes of the decoder per image. More is slower and finer; with inverted noise, use "
-        "about as many as in CLDis Encode."
+        "about as many as in CLDis Encode Image."
     )
     return ("INT", {"default": 20, "min": 1, "max": MAXIMUM_STEPS, "step": 1, "tooltip": tooltip})
 
 
 def noise_input() -> tuple[list[str], dict[str, Any]]:
     tooltip = (
-        "inverted: the noise found by CLDis Encode, so the edit changes the image itself. "
+        "inverted: the noise found by CLDis Encode Image, so the edit changes the image itself. "
         "seed: fresh noise, so the square is drawn anew and only the coded factors stay."
     )
     return (NOISES, {"default": "inverted", "tooltip": tooltip})

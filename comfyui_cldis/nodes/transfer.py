@@ -25,7 +25,7 @@ class TransferFactors:
     ]
     RETURN_TYPES = (LATENT,)
     RETURN_NAMES = ("latent",)
-    OUTPUT_TOOLTIPS = ("The moved latent, for CLDis Decode or another edit.",)
+    OUTPUT_TOOLTIPS = ("The moved latent, for CLDis Decode Image or another edit.",)
     FUNCTION = "execute"
 
     @classmethod
