@@ -40,6 +40,7 @@ def draw_codes(networks: DiffAE, statistics: LatentStatistics, noise: Tensor) ->
         lambda x, t: net(x.to(networks.dtype), t).float(),
         noise.float().to(networks.device),
         schedule,
+        sampler="ddim",
         num_steps=NUM_STEPS,
     ).to(noise.device)
     if not part.is_normalised:

@@ -132,7 +132,8 @@ def _computations(model: EditableModel, references: Mapping[str, Tensor]) -> lis
 
     def drawn(code: str, steps: int) -> Tensor:
         denoiser = denoiser_for(model, given(code), None)
-        return sample(denoiser, given(f"x_T_ddim{steps}"), schedule, num_steps=steps)
+        x_T = given(f"x_T_ddim{steps}")
+        return sample(denoiser, x_T, schedule, sampler="ddim", num_steps=steps)
 
     found: list[Computation] = []
     if "z_sem" in references:

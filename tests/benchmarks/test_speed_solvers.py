@@ -4,28 +4,10 @@ import pytest
 import torch
 
 from benchmarks.speed_solvers import PAIRS
-from comfyui_cldis.diffusion.noise import gaussian_noise
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+from tests.diffusion.gaussian_data import gaussian, images
 
-STD, MEAN = 0.5, 0.3  # of the data, a Gaussian in each pixel
 V = NoiseSchedule(ScheduleConfig())
-
-
-def gaussian(schedule: NoiseSchedule):
-    """The exact denoiser of Gaussian data."""
-
-    def denoise(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        alpha_bar = schedule.alphas_bar[t].float().view(-1, 1, 1, 1)
-        a, s = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        x0 = MEAN + a * STD**2 / (a**2 * STD**2 + s**2) * (x_t - a * MEAN)
-        eps = (x_t - a * x0) / s
-        return eps if schedule.config.prediction == "eps" else a * eps - s * x0
-
-    return denoise
-
-
-def images() -> torch.Tensor:
-    return MEAN + STD * gaussian_noise((2, 3, 4, 4), seed=1)
 
 
 @pytest.mark.parametrize("name", ["ddim corrected twice", "ddim_2m uncorrected", "ddim_2m", "bdia"])

@@ -15,8 +15,8 @@ from comfyui_cldis.diffusion.samplers import (
     sample,
 )
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+from tests.diffusion.gaussian_data import MEAN, STD, gaussian, images
 
-STD, MEAN = 0.5, 0.3  # of the data, a Gaussian in each pixel
 V = NoiseSchedule(ScheduleConfig())
 EPS = NoiseSchedule(ScheduleConfig(prediction="eps", betas="linear", zero_terminal_snr=False))
 
@@ -26,27 +26,10 @@ PUBLISHED = NoiseSchedule(
 )
 
 
-def gaussian(schedule: NoiseSchedule, std: float = STD):
-    """The exact denoiser of Gaussian data."""
-
-    def denoise(x_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        alpha_bar = schedule.alphas_bar[t].float().view(-1, 1, 1, 1)
-        a, s = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        x0 = MEAN + a * std**2 / (a**2 * std**2 + s**2) * (x_t - a * MEAN)
-        eps = (x_t - a * x0) / s
-        return eps if schedule.config.prediction == "eps" else a * eps - s * x0
-
-    return denoise
-
-
 def exact(x0: torch.Tensor, angle: float) -> torch.Tensor:
     """Where the probability-flow equation takes an image, at an angle."""
     spread = math.hypot(math.cos(angle) * STD, math.sin(angle))
     return math.cos(angle) * MEAN + spread * (x0 - MEAN) / STD
-
-
-def images() -> torch.Tensor:
-    return MEAN + STD * gaussian_noise((2, 3, 4, 4), seed=1)
 
 
 @pytest.mark.parametrize("corrects", [False, True])
