@@ -109,6 +109,19 @@ def test_sampling_and_inversion_equal_the_reference(tmp_path: Path) -> None:
     assert drawn.abs().max() == 1  # clipping had something to do
 
 
+def test_parity_draws_as_the_published_code_does(tmp_path: Path) -> None:
+    settings = tiny()
+    w, model = run(settings, tmp_path)
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(1, 3, 16, 16, generator=generator) * 2 - 1
+    noise = torch.randn(1, 3, 16, 16, generator=generator)
+    z = reference.encode(w, settings, x)
+    drawn = reference.draw(lambda x_t, t: reference.predict(w, settings, x_t, t, z), noise, 2)
+    results = compare(model, {"x": x, "z_sem": z, "x_T_ddim2": noise, "recon_ddim2": drawn})
+    found = {result.name: result for result in results}
+    assert found["recon_ddim2"].is_within, found
+
+
 @pytest.mark.parametrize(
     "latent",
     [
