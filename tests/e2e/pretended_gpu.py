@@ -40,7 +40,22 @@ torch.cuda.synchronize = lambda *args: None
 # As ComfyUI does from 0.16 on where there is an NVIDIA GPU:
 if hasattr(patching, "ModelPatcherDynamic"):
     patching.CoreModelPatcher = patching.ModelPatcherDynamic
-torch.__future__.set_overwrite_module_params_on_conversion(True)
+
+
+def _apply(self, fn, recurse=True):
+    """As `Module._apply`, which from torch 2.14 on refuses fake tensors that anything refers to."""
+    for child in self.children() if recurse else ():
+        child._apply(fn)
+    for held in (self._parameters, self._buffers):
+        for name, value in held.items():
+            changed = None if value is None else fn(value)
+            if changed is not value:
+                is_parameter = held is self._parameters
+                held[name] = torch.nn.Parameter(changed) if is_parameter else changed
+    return self
+
+
+torch.nn.Module._apply = _apply
 
 
 def main() -> None:
