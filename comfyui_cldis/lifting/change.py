@@ -127,10 +127,11 @@ def _does_move(flow: Tensor, steps: Tensor, frames: Tensor) -> Tensor:
     easier to see in small steps, a short one as a whole, and steps alone take a receding edge for
     motion.
     """
-    count = frames.shape[1] - 1
+    count, half = frames.shape[1] - 1, steps.shape[-1]
+    halves = shrink_to(frames.flatten(0, 1), half).unflatten(0, (-1, count + 1))
     whole = _gain(flow, frames[:, 0], frames[:, -1], 1)
     stepwise = _gain(
-        steps.flatten(0, 1), frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1), count
+        steps.flatten(0, 1), halves[:, :-1].flatten(0, 1), halves[:, 1:].flatten(0, 1), count
     )
     length = flow.norm(dim=1).flatten(1)
     spread = length.std(1) / (length.mean(1) + TINY)
@@ -142,9 +143,10 @@ def _does_move(flow: Tensor, steps: Tensor, frames: Tensor) -> Tensor:
 
 def _gain(flow: Tensor, before: Tensor, after: Tensor, count: int) -> Tensor:
     """(B,): how many times less motion leaves unexplained, over `count` pairs of each item."""
-    stayed = _unexplained(before, after).mean((1, 2, 3)).view(-1, count).sum(1)
-    moved = _unexplained(warp(before, flow, "bicubic"), after).mean((1, 2, 3))
-    return (stayed + TINY) / (moved.view(-1, count).sum(1) + TINY)
+    moved = warp(before, flow, "bicubic")
+    left = _unexplained(torch.cat([before, moved]), torch.cat([after, after])).mean((1, 2, 3))
+    stayed, moved = left.view(2, -1, count).sum(2)
+    return (stayed + TINY) / (moved + TINY)
 
 
 def _unexplained(before: Tensor, after: Tensor) -> Tensor:

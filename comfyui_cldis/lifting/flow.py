@@ -2,7 +2,8 @@
 
 At each level of a pyramid the images are brought together by the flow so far, and what is left is
 explained by a linear step per pixel, pooled over its neighbours and kept smooth: the combined
-local-global method. Long ways are followed over intermediate frames.
+local-global method. Long ways are followed over intermediate frames, at half the size; what they
+lead to is improved at the whole size.
 
 Sources: Lucas and Kanade 1981; Bruhn, Weickert and Schnörr 2005 (IJCV 61), equations 6 to 14, with
 Charbonnier weights in the data term.
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from .windows import resize_flow, shrink_to, warp, window_mean
 
-COARSEST = 8  # side of the coarsest level
+COARSEST = 16  # side of the coarsest level
 WARPS, SWEEPS = 3, 12  # of a level: times the images are brought together, and steps of each
 SMOOTHNESS = 1.0
 ROUNDING = 0.03  # of the Charbonnier weights, in image units of [-1, 1]
@@ -27,22 +28,24 @@ def follow(frames: Tensor) -> tuple[Tensor, Tensor]:
     """Flow from the last of several frames back to the first, over those between.
 
     Args:
-        frames: (B, K, C, n, n) in [-1, 1], K >= 2, in the order of the change.
+        frames: (B, K, C, n, n) in [-1, 1], K >= 2, in the order of the change; n a power of two of
+            at least 2 * COARSEST.
 
     Returns:
         The flow (B, 2, n, n), x then y, in pixels: last(p) ~ first(p + flow(p)); and its steps
-        (B, K - 1, 2, n, n), each from a frame to the one before.
+        (B, K - 1, 2, n / 2, n / 2), each from a frame to the one before, in pixels of half as many.
     """
-    batch, count = frames.shape[:2]
-    later, earlier = frames[:, 1:].flatten(0, 1), frames[:, :-1].flatten(0, 1)
+    batch, count, _, _, side = frames.shape
+    halves = shrink_to(frames.flatten(0, 1), side // 2).unflatten(0, (batch, count))
+    later, earlier = halves[:, 1:].flatten(0, 1), halves[:, :-1].flatten(0, 1)
     steps = find_flow(later, earlier).unflatten(0, (batch, count - 1))
     flow = steps[:, 0]
     for index in range(1, count - 1):
         step = steps[:, index]
         flow = step + warp(flow, step)
-    if count > 2:  # the steps led to the right place; what they blurred is found once more
-        for _ in range(WARPS):
-            flow = _improved(flow, frames[:, -1], frames[:, 0])
+    flow = resize_flow(flow, side)
+    for _ in range(WARPS):  # the steps led to the right place; what they blurred is found there
+        flow = _improved(flow, frames[:, -1], frames[:, 0])
     return flow, steps
 
 
@@ -50,7 +53,7 @@ def find_flow(after: Tensor, before: Tensor) -> Tensor:
     """Where each pixel of `after` lies in `before`.
 
     Args:
-        after, before: (B, C, n, n) in [-1, 1], n a power of two of at least 8.
+        after, before: (B, C, n, n) in [-1, 1], n a power of two of at least COARSEST.
 
     Returns:
         (B, 2, n, n), x then y, in pixels: after(p) ~ before(p + flow(p)).
@@ -81,10 +84,12 @@ def _improved(flow: Tensor, target: Tensor, source: Tensor) -> Tensor:
     xx, yy = xx + SMOOTHNESS, yy + SMOOTHNESS
     determinant = xx * yy - xy * xy
     own, other = torch.cat([yy, xx], 1) / determinant, -xy / determinant  # of the 2 x 2 inverse
+    fixed = torch.addcmul(own * right, other, right.flip(1))
+    own, other = own * SMOOTHNESS, other * SMOOTHNESS
     solved = flow
-    for _ in range(SWEEPS):
-        target_flow = torch.add(right, window_mean(solved, 1), alpha=SMOOTHNESS)
-        solved = torch.addcmul(own * target_flow, other, target_flow.flip(1))
+    for _ in range(SWEEPS):  # fixed + inverse (SMOOTHNESS mean)
+        mean = window_mean(solved, 1)
+        solved = torch.addcmul(torch.addcmul(fixed, own, mean), other, mean.flip(1))
     return flow + (solved - flow).clamp(-LONGEST_STEP, LONGEST_STEP)
 
 
