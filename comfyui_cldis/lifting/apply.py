@@ -14,6 +14,7 @@ from .change import Change
 STRIP_PIXELS = 1 << 18  # that are worked on at once, for memory
 CACHED_PIXELS = 1 << 15  # that fit in a processor's cache
 MOST_STRIPS = 16  # for the cache's sake: each reads again what moves into it
+LEAST_ALPHA = 1 / 255  # below which nobody sees a colour
 REACH = 2 / 3  # of the way to an edge at which the change fades
 
 
@@ -146,8 +147,10 @@ class _Fields:
 
         own = image[:, start:stop, left:right]
         flow = None if self.flow is None else enlarged(self.flow) * weight
-        if flow is not None and float(flow.abs().max()) > 1e-3:
-            moved = _moved(image, self.within_reach(flow, start, image), start, left)
+        does_move = flow is not None and float(flow.abs().max()) > 1e-3
+        if flow is not None and does_move:
+            flow = self.within_reach(flow, start, image)
+            moved = _moved(image, flow, start, left, self.colours)
         else:
             moved = _values(own)
         pixels = moved[: self.colours]
@@ -155,9 +158,11 @@ class _Fields:
         shift = enlarged(self.offset) + (gain * pixels).sum(1)
         if self.added is not None:
             shift = shift + enlarged(self.added, self.added_down[rows])
+        acts = weight > 0
+        if not does_move:
+            acts = acts & (shift != 0).any(0)
         moved = torch.cat([pixels + weight * shift, moved[self.colours :]])
-        changed = _like(moved, own)
-        return torch.where((weight > 0) & torch.isfinite(moved), changed, own)
+        return torch.where(acts & torch.isfinite(moved), _like(moved, own), own)
 
     def within_reach(self, flow: Tensor, start: int, image: Tensor) -> Tensor:
         """The flow (2, R, W') of rows from `start` on, shorter where it leads out over an edge.
@@ -228,8 +233,11 @@ def _reach(places: Tensor, edges: tuple[int, int], size: int) -> tuple[Tensor, T
     return before, after
 
 
-def _moved(image: Tensor, flow: Tensor, top: int, left: int) -> Tensor:
-    """(C, R, W') in image units, from where `flow` (2, R, W'), in pixels, points."""
+def _moved(image: Tensor, flow: Tensor, top: int, left: int, colours: int) -> Tensor:
+    """(C, R, W') in image units, from where `flow` (2, R, W'), in pixels, points.
+
+    Colours count by their alpha, where there is one: what is transparent has none to lend.
+    """
     height, width = image.shape[1:]
     rows, columns = flow.shape[1:]
     x = torch.arange(left, left + columns, device=flow.device) + flow[0]
@@ -237,13 +245,22 @@ def _moved(image: Tensor, flow: Tensor, top: int, left: int) -> Tensor:
     first = int(y.min().floor().clamp(0, height - 1)) - 2
     last = int(y.max().ceil().clamp(0, height - 1)) + 3
     first, last = max(first, 0), min(last, height)
-    source = _values(image[:, first:last])[None]
+    source = _values(image[:, first:last])
+    if len(source) > colours:
+        share = (source[colours:] + 1) / 2
+        source = torch.cat([source, source[:colours] * share])
     places = torch.stack(
         [(x + 0.5) * (2 / width) - 1, (y - first + 0.5) * (2 / (last - first)) - 1], dim=-1
     )
-    return functional.grid_sample(
-        source, places[None], mode="bicubic", padding_mode="border", align_corners=False
+    found = functional.grid_sample(
+        source[None], places[None], mode="bicubic", padding_mode="border", align_corners=False
     )[0]
+    if len(found) == colours:
+        return found
+    plain, alpha, weighted = found[:colours], found[colours : colours + 1], found[colours + 1 :]
+    share = (alpha + 1) / 2
+    seen = torch.where(share > LEAST_ALPHA, weighted / share.clamp(min=LEAST_ALPHA), plain)
+    return torch.cat([seen, alpha])
 
 
 def _values(image: Tensor) -> Tensor:

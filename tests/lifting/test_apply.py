@@ -42,7 +42,8 @@ REGION = Region(20, 10, 64, 64)
 def test_no_change_gives_every_bit_back(image: Tensor, smooth_noise) -> None:
     small = smooth_noise(1)
     none = find_change(torch.stack([small, small], dim=1))
-    for each in (image, (image * 255).to(torch.uint8)):
+    levels = (image * 255).to(torch.uint8)
+    for each in (image, levels, levels / 255):
         assert torch.equal(apply_change(each, none, REGION), each)
 
 
@@ -106,6 +107,21 @@ def test_alpha_moves_with_the_content_and_keeps_its_values(smooth_noise, shifted
     alpha[:, 20:44, 20:40] = 1
     result = apply_change(torch.cat([(before[0] + 1) / 2, alpha]), change, Region(0, 0, 64, 64))[3]
     assert float(result[32, 22]) < 0.2 and float(result[32, 42]) > 0.8
+
+
+def test_what_is_transparent_lends_no_colour(smooth_noise) -> None:
+    small = smooth_noise(3)
+    none = find_change(torch.stack([small, small], dim=1))
+    change = dataclasses.replace(none, flow=torch.full_like(none.flow, -3.4 / 64))
+    alpha = torch.zeros(1, 64, 64)
+    alpha[:, 20:44, 20:40] = 1
+    cut_out = torch.cat([0.8 * alpha.expand(3, -1, -1), alpha])  # grey on hidden black
+    for image in (cut_out, (cut_out * 255).round().to(torch.uint8)):
+        result = apply_change(image, change, Region(0, 0, 64, 64))
+        full = 1 if image.is_floating_point() else 255
+        shown = (result[:3] / full)[:, result[3] > 0.05 * full]
+        assert bool(((result[3] > 0.1 * full) & (result[3] < 0.9 * full)).any())
+        assert float((shown - 0.8).abs().max()) < 0.02
 
 
 def test_a_region_may_reach_outside_of_the_image(image: Tensor, moving: Change) -> None:
