@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -27,7 +28,8 @@ from torch import Tensor
 from ..editing.framing import Box, Origin
 from ..editing.original import frame_original
 from ..editing.render import SIZES
-from ..imaging.reading import convert_image, read_image
+from ..imaging.mask import mask_of
+from ..imaging.reading import convert_image, naming, read_image, read_stored, upright
 from ..imaging.sheet import to_image
 from ..imaging.tensors import image_pixels, in_model_range, to_model_channels
 
@@ -204,8 +206,8 @@ def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
     """A mask as (1, H, W) float32 in [0, 1], of the size of the images.
 
     Args:
-        mask: a path or PIL image (white: 1), or an array or tensor (H, W) as for images, or of
-            bool.
+        mask: a path or PIL image, as `imaging.mask.read_mask` takes it (white: 1; transparency
+            counts), or an array or tensor (H, W) as for images, or of bool.
         sizes: height and width of each image.
 
     Raises:
@@ -214,12 +216,12 @@ def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
     """
     if isinstance(mask, np.ndarray | Tensor) and mask.ndim != 2:
         raise ValueError(f"The mask has shape {tuple(mask.shape)}. Give (H, W).")
-    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
-        mask = mask.astype(np.float32)
-    elif isinstance(mask, Tensor) and mask.dtype == torch.bool:
-        mask = mask.float()
-    values = _read(mask, 1, "The mask")[0]
-    values = values.float() / 255 if values.dtype == torch.uint8 else values
+    if isinstance(mask, str | os.PathLike):
+        values = _mask_of(read_stored(mask).image, Path(mask).name)
+    elif isinstance(mask, Image.Image):
+        values = _mask_of(mask, "The mask")
+    else:
+        values = _mask_of_numbers(mask)
     for height, width in sizes:
         if tuple(values.shape[1:]) != (height, width):
             raise ValueError(
@@ -227,3 +229,18 @@ def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
                 f"{width} x {height}. Make the mask as large as the image."
             )
     return values
+
+
+def _mask_of(image: Image.Image, name: str) -> Tensor:
+    with naming(name):
+        image = upright(image)
+        return mask_of(image, image.width, image.height)
+
+
+def _mask_of_numbers(mask: np.ndarray | Tensor) -> Tensor:
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_:
+        mask = mask.astype(np.float32)
+    elif isinstance(mask, Tensor) and mask.dtype == torch.bool:
+        mask = mask.float()
+    values = _read(mask, 1, "The mask")[0]
+    return values.float() / 255 if values.dtype == torch.uint8 else values

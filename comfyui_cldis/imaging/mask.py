@@ -37,8 +37,17 @@ def read_mask(path: str | os.PathLike[str], width: int, height: int) -> Tensor:
             f"{width} x {height}, which is another shape. Draw the mask on a copy of the image."
         )
     with naming(name):
-        colours, alpha = without_alpha(image)
-        grey = to_eight_bits(colours, 1)
+        return mask_of(image, width, height)
+
+
+def mask_of(image: Image.Image, width: int, height: int) -> Tensor:
+    """The same of an image that is upright and open, whatever its shape: (1, height, width).
+
+    Raises:
+        UnreadableImageError, OSError: damaged.
+    """
+    colours, alpha = without_alpha(image)
+    grey = to_eight_bits(colours, 1)
     values = _values(grey, width, height)
     if alpha is not None:
         share = _values(alpha, width, height)

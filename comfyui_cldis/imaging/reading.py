@@ -263,12 +263,8 @@ def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Ima
                 raise UnreadableImageError(
                     f"{image.width} x {image.height} pixels, so there are none"
                 )
-            image.load()
             profile = image.info.get("icc_profile")
-            turn = orientation(image)
-            if turn in _TURNS:
-                image = image.transpose(_TURNS[turn])
-            return to_eight_bits(image, channels, profile)
+            return to_eight_bits(upright(image), channels, profile)
     except UnreadableImageError as error:
         raise UnreadableImageError(
             f"{name} cannot be read as an image ({error}). Use one that other programs can open."
@@ -278,6 +274,13 @@ def convert_image(image: Image.Image, name: str, channels: int = 3) -> Image.Ima
 def _read(file: BinaryIO, name: str, decode: Callable[[OpenImage], T]) -> T:
     with naming(name), open_image(file) as opened:
         return decode(opened)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An image that Pillow has opened or made, the right way up."""
+    image.load()
+    turn = orientation(image)
+    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
 
 
 @contextmanager

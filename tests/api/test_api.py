@@ -23,6 +23,7 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.editing.pipeline import decode, encode
 from comfyui_cldis.editing.render import render
+from comfyui_cldis.imaging.mask import read_mask
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import to_tensor
 
@@ -219,6 +220,22 @@ def test_an_edit_stays_within_its_crop_and_its_mask(model: cldis.Model, pixels: 
     for options in ({"method": "guess"}, {"size": "big"}, {"strength": 2}, {"output": "jpg"}):
         with pytest.raises(ValueError, match=f"^{next(iter(options))} is "):
             model.decode(edited, **options)  # type: ignore[call-overload]
+
+
+def test_a_mask_painted_on_transparency_is_that_of_the_command(
+    model: cldis.Model, pixels: np.ndarray, tmp_path: Path
+) -> None:
+    edited = model.edit(model.encode(pixels), {"yaw": 2.0})
+    painted = np.full((*pixels.shape[:2], 4), 255, np.uint8)
+    painted[:, 20:, 3] = 0  # white on the left, nothing on the right
+    image = Image.fromarray(painted)
+    image.save(tmp_path / "mask.png")
+    share = read_mask(tmp_path / "mask.png", pixels.shape[1], pixels.shape[0])[0].numpy()
+    assert 0 < share.mean() < 1
+    wanted = model.decode(edited, mask=share, method="tracked", output="numpy")
+    for each in (image, tmp_path / "mask.png", str(tmp_path / "mask.png")):
+        drawn = model.decode(edited, mask=each, method="tracked", output="numpy")
+        assert np.array_equal(drawn, wanted)
 
 
 def test_a_mask_of_bool_is_one_of_zero_and_one(model: cldis.Model, pixels: np.ndarray) -> None:
