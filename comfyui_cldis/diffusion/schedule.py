@@ -163,5 +163,6 @@ class NoiseSchedule:
 
     def _at(self, t: Tensor, like: Tensor) -> Tensor:
         """alpha_bar at `t` (B,), broadcastable to (B, C, H, W), dtype and device of `like`."""
-        values = self.alphas_bar.to(device=like.device)[t.long()].to(like.dtype)
+        # the dtype first: some devices know no float64
+        values = self.alphas_bar.to(like.dtype).to(like.device)[t.long()]
         return values.view(-1, *[1] * (like.dim() - 1))

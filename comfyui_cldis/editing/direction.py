@@ -258,9 +258,10 @@ def apply_directions(
     chosen = {name: amount for name, amount in amounts.items() if amount != 0}
     if not chosen:
         return z
-    shift = torch.zeros_like(std, dtype=torch.float64)
+    std = std.cpu().double()  # on the CPU: some devices know no float64
+    shift = torch.zeros_like(std)
     for direction in directions:  # a fixed order of summation, whatever the mapping's order
         if direction.name in chosen:
             moved = direction.displacement(chosen[direction.name])
-            shift = shift + std.double() * torch.tensor(moved, dtype=torch.float64).to(std.device)
-    return z + shift.to(device=z.device, dtype=z.dtype)
+            shift = shift + std * torch.tensor(moved, dtype=torch.float64)
+    return z + shift.to(z.dtype).to(z.device)

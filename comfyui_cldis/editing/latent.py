@@ -148,7 +148,8 @@ def slerp(first: Tensor, second: Tensor, fraction: float) -> Tensor:
         return first
     if fraction == 1:
         return second
-    a, b = first.flatten(1).double(), second.flatten(1).double()
+    # on the CPU: some devices know no float64
+    a, b = first.flatten(1).cpu().double(), second.flatten(1).cpu().double()
     cosine = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-12)
     angle = torch.acos(cosine.clamp(-1, 1))[:, None]
     sine = torch.sin(angle)
@@ -157,4 +158,4 @@ def slerp(first: Tensor, second: Tensor, fraction: float) -> Tensor:
         min=1e-12
     )
     mixed = torch.where(sine < 1e-6, straight, round_)
-    return mixed.to(first.dtype).view_as(first)
+    return mixed.to(first.dtype).to(first.device).view_as(first)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from comfyui_cldis.diffusion.noise import gaussian_noise
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
@@ -51,6 +52,24 @@ def test_loss_weight_in_image_terms():
     assert float(plain[-1]) == 0.0  # plain min-SNR ignores the step where only z speaks
     floored = loss_weight(OURS, t, gamma=5.0, floor=1.0)
     assert float(floored[-1]) == 1.0 and bool((floored >= plain).all())
+
+
+class NoFloat64(TorchDispatchMode):
+    """As a device that knows no float64: here "meta"."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and found.is_meta:
+            assert found.dtype != torch.float64, func
+        return found
+
+
+def test_a_device_without_float64_will_do():
+    x, t = torch.zeros(2, 3, 8, 8, device="meta"), torch.tensor([5, 900], device="meta")
+    with NoFloat64():
+        for schedule in (OURS, OFFICIAL):
+            schedule.clipped(x, schedule.to_x0(x, schedule.to_eps(x, x, t), t), t)
+            schedule.add_noise(x, x, t)
 
 
 def test_noise_depends_on_the_seed_alone():
