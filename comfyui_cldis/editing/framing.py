@@ -192,4 +192,6 @@ def _interpolate(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def _within(images: Tensor, resized: Tensor) -> Tensor:
-    return resized.clamp(float(images.min()), float(images.max()))
+    """Clipped to the range of each image, so that a batch equals its images one by one."""
+    each = (-3, -2, -1)
+    return resized.clamp(images.amin(each, keepdim=True), images.amax(each, keepdim=True))

@@ -68,6 +68,15 @@ def test_pad_of_a_long_image_takes_memory_in_proportion_to_its_length(is_tall):
     assert 0 < largest <= 2 * 4000 * 16 * 3 * 4  # bytes; the square would take 192 MB
 
 
+def test_a_batch_is_resized_as_its_images_are():
+    images = torch.rand(2, 3, 24, 40, generator=torch.Generator().manual_seed(0)).round()
+    images[1] = images[1] * 3 - 1
+    for rule in RESIZE_RULES:
+        together, _ = frame(images, 32, rule)
+        apart = torch.cat([frame(each[None], 32, rule)[0] for each in images])
+        assert torch.equal(together, apart)
+
+
 def test_one_column_keeps_its_rows():
     """PyTorch resizes a single column to one value all along; a row shows what is right."""
     column = torch.rand(1, 3, 9, 1)
