@@ -72,6 +72,15 @@ def store_names(model: str | os.PathLike[str], directions: Sequence[Direction]) 
     write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
+def check_not_parked(name: str) -> None:
+    """Raises a ValueError for a name whose edits would be passed over."""
+    if name.startswith(PARKED):
+        raise ValueError(
+            f"A slider cannot be called '{name}': edits of names that begin with {PARKED} are "
+            "passed over. Choose another name."
+        )
+
+
 def renamed(
     directions: Sequence[Direction],
     slider: str,
@@ -94,11 +103,8 @@ def renamed(
     shown = find_slider(directions, slider, "the model")
     own = shown.as_in_file()
     name, labels = checked(name), (checked(labels[0], True), checked(labels[1], True))
-    if name.startswith(PARKED) and name != own.name:
-        raise ValueError(
-            f"A slider cannot be called '{name}': edits of names that begin with {PARKED} are "
-            "passed over. Choose another name."
-        )
+    if name != own.name:
+        check_not_parked(name)
     others = [each for each in directions if each is not shown]
     if any(name in (each.name, each.file_name) for each in others):
         raise ValueError(f"Another slider of this model is called '{name}'. Choose another name.")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..checkpoint import Header, load_checkpoint
 from ..checkpoint.rewrite import check_new_file, write_model
+from ..checkpoint.slider_names import check_not_parked
 from ..checkpoint.summary import direction_notes, range_with_ends
 from ..diffusion.samplers import MEASURING_SAMPLER
 from ..directions.naming import describe_ends
@@ -194,15 +195,17 @@ def prune(path: Path, names: Sequence[str], below: float | None, output: Path | 
                 f"No direction has an effect below {below:g}. The weakest has {weakest:.3f}."
             )
     pruned = model.without(names)
-    dropped = ", ".join(each.name for each in model.directions if each.name in names)
+    left = {each.name for each in pruned.directions}
+    dropped = ", ".join(each.name for each in model.directions if each.name not in left)
     return _write(path, pruned, output, f"dropped {dropped}; {len(pruned.directions)} are left")
 
 
 def check_name(name: str) -> str:
-    """`name` without blanks around it. Raises: ValueError when it is empty or not one line."""
+    """`name` without blanks around it. Raises: ValueError when it cannot be a name."""
     stripped = name.strip()
     if not stripped or not stripped.isprintable():
         raise ValueError(f"The name {name!r} cannot be used. Give one line of visible text.")
+    check_not_parked(stripped)
     return stripped
 
 

@@ -146,6 +146,7 @@ def test_thumbnails_have_their_amounts(path: Path, monkeypatch: pytest.MonkeyPat
         (" third ", "is called 'third'. Choose another"),
         (" ", "cannot be used"),
         ("two\nlines", "cannot be used"),
+        ("#turn", "edits of names that begin with # are passed over"),
     ],
 )
 def test_names_that_are_refused(
