@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..diffusion.noise import item_seeds
 from ..directions.naming import describe_ends
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
-from ..editing.pipeline import renoised, traverse
+from ..editing.pipeline import traverse
 from ..editing.render import render
 from ..imaging.animation import forth_and_back
 from ..imaging.sheet import Row, contact_sheet, to_image
@@ -103,11 +104,14 @@ def _variants(
     seed: int | None,
 ) -> list[Tensor]:
     """The image at each of the amounts."""
-    if seed is not None:
-        latent = renoised(model, latent, seed)
     variants = traverse(model, latent, name, amounts)
+    seeds = None  # the variants of an image share its noise
+    if seed is not None:
+        seeds = [each for each in item_seeds(seed, len(latent)) for _ in amounts]
     with progress("draw") as on_step:
-        return render(model, variants, method=method, num_steps=num_steps, on_step=on_step)
+        return render(
+            model, variants, method=method, num_steps=num_steps, seed=seeds, on_step=on_step
+        )
 
 
 def _images(pixels: Sequence[Tensor]) -> Tensor:

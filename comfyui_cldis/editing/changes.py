@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from ..diffusion.noise import Seed
 from ..diffusion.samplers import EDIT_SAMPLER, OnStep, Step, inversion_of
 from ..lifting import Change, fill, find_change, find_difference, find_replacement
 from .editable import EditableModel
@@ -90,7 +91,7 @@ def rendered_changes(
     method: str = "auto",
     sampler: str = EDIT_SAMPLER,
     num_steps: int = 20,
-    seed: int | None = None,
+    seed: Seed | None = None,
     on_step: OnStep | None = None,
 ) -> list[Change]:
     """The change of each item of a latent with sources; options as for `render`."""

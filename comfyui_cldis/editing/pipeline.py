@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor
 
-from ..diffusion.noise import gaussian_noise
+from ..diffusion.noise import Seed, gaussian_noise
 from ..diffusion.samplers import (
     EDIT_SAMPLER,
     INVERSIONS,
@@ -264,7 +263,7 @@ def decode(
     *,
     sampler: str = EDIT_SAMPLER,
     num_steps: int = 20,
-    seed: int | None = None,
+    seed: Seed | None = None,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Draw the images of a latent.
@@ -273,7 +272,7 @@ def decode(
         sampler: one of SAMPLERS.
         num_steps: sampling steps; use the number of inversion steps to get the image back.
         seed: None starts from the latent's own x_T; a number starts from fresh noise, item b
-            from seed + b.
+            from seed + b; or one for each item.
         on_step: progress; an exception raised in it cancels.
 
     Returns:
@@ -318,17 +317,6 @@ def decode(
         on_step=on_step,
     )
     return images.clamp(-1, 1).to(device)
-
-
-def renoised(model: EditableModel, latent: Latent, seed: int) -> Latent:
-    """The same codes with the noise of a seed, for variants of an item that share their noise.
-
-    Returns:
-        A latent without sources: its squares are drawn anew.
-    """
-    config = model.networks.config
-    shape = (len(latent), config.in_channels, config.image_size, config.image_size)
-    return replace(latent, x_T=gaussian_noise(shape, seed, latent.z.device), sources=())
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import Literal, SupportsFloat, get_args
 import torch
 from torch import Tensor
 
+from ..diffusion.noise import Seed, item_seeds
 from ..diffusion.samplers import EDIT_SAMPLER, OnStep
 from ..lifting import Change, Region, apply_change
 from .changes import (
@@ -35,10 +36,10 @@ def render(
     method: str = "auto",
     size: str = "original",
     strength: float = 1.0,
-    mask: Tensor | None = None,
+    mask: Tensor | Sequence[Tensor | None] | None = None,
     sampler: str = EDIT_SAMPLER,
     num_steps: int = 20,
-    seed: int | None = None,
+    seed: Seed | None = None,
     on_step: OnStep | None = None,
 ) -> list[Tensor]:
     """The images of a latent.
@@ -54,10 +55,13 @@ def render(
             appears or where the model's previews cannot be trusted (`changes.is_trackable`).
         size: "original" or "model", the model's square.
         strength: in [0, 1], share of the edit; half of it moves content half as far.
-        mask: (B or 1, H, W) in [0, 1], of the originals' size: share of the edit at each pixel.
+        mask: (B or 1, H, W) in [0, 1], of the originals' size: share of the edit at each pixel;
+            or one (1, H, W) for each item, where None is 1 everywhere. That of a frame between two
+            images has the size of the first, and is resized to the second.
         sampler, num_steps: of the diffusion decoder, where it draws.
         seed: None: the latent's own noise map (found when needed); a number: fresh noise, item b
-            from seed + b, so that all details are new and the square is drawn in their place.
+            from seed + b, so that all details are new and the square is drawn in their place; or
+            one for each item. Both images of a frame are drawn from the same.
         on_step: progress of the decoder; an exception raised in it cancels.
 
     Returns:
@@ -91,16 +95,20 @@ def render(
     _check_code(model, latent)
     if any(source.between for source in latent.sources):
         both, rows = ends(latent)
+        masks = _masks(mask, latent)
+        seeds = None if seed is None else item_seeds(seed, len(latent))
         images = render(
             model,
             both,
             method=method,
             size=size,
             strength=strength,
-            mask=mask if mask is None or len(mask) == 1 else mask[rows],
+            mask=[
+                _resized(masks[row], source) for row, source in zip(rows, both.sources, strict=True)
+            ],
             sampler=sampler,
             num_steps=num_steps,
-            seed=seed,
+            seed=None if seeds is None else [seeds[row] for row in rows],
             on_step=on_step,
         )
         return blended(latent, images, rows, fit=size == "original")
@@ -251,10 +259,21 @@ def _applied(
     return apply_change(image, change, region, strength=strength, mask=mask)
 
 
-def _masks(mask: Tensor | None, latent: Latent) -> list[Tensor | None]:
+def _resized(mask: Tensor | None, source: Source) -> Tensor | None:
+    """A mask (1, H, W) of the size of another image."""
+    if mask is None:
+        return None
+    return resize(mask[None].float(), *source.pixels.shape[1:])[0].clamp(0, 1)
+
+
+def _masks(
+    mask: Tensor | Sequence[Tensor | None] | None, latent: Latent
+) -> Sequence[Tensor | None]:
     """One (1, H, W) for each item."""
     if mask is None:
         return [None] * len(latent)
+    if not isinstance(mask, Tensor):
+        return mask
     if mask.dim() != 3 or len(mask) not in (1, len(latent)):
         raise ValueError(
             f"The mask has shape {tuple(mask.shape)}. Give (1, H, W), or one for each of the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..diffusion.noise import MAXIMUM_SEED
+from ..diffusion.noise import Seed, item_seeds
 from ..editing.latent import Latent
 from ..editing.render import render
 from . import host
@@ -99,7 +99,7 @@ def draw(
     *,
     sampler: str,
     num_steps: int,
-    seed: int | None = None,
+    seed: Seed | None = None,
     size: str = "original",
     method: str = "auto",
     strength: float = 1.0,
@@ -115,6 +115,7 @@ def draw(
     check_noise(latent, "inverted" if seed is None else "seed")
     check_sizes(latent, size)
     masks = _masks(mask, latent)
+    seeds = None if seed is None else item_seeds(seed, len(latent))
 
     def draw_part(start, stop, on_step):
         host.raise_if_interrupted()
@@ -127,7 +128,7 @@ def draw(
             mask=masks if masks is None or len(masks) == 1 else masks[start:stop],
             sampler=sampler,
             num_steps=num_steps,
-            seed=None if seed is None else (seed + start) % (MAXIMUM_SEED + 1),
+            seed=None if seeds is None else seeds[start:stop],
             on_step=on_step,
         )
         return host.to_intermediate(to_comfyui(pixels))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..diffusion.noise import item_seeds
 from ..editing.framing import resize
 from ..editing.latent import Latent
-from ..editing.pipeline import renoised, traverse
+from ..editing.pipeline import traverse
 from .checks import check_directions, check_latent, check_noise, finite_amount, limited_amount
 from .decode import draw
 from .images import grid
@@ -119,10 +120,18 @@ class Traverse:
             for amount in (from_amount, to_amount)
         )
         amounts = spaced(first, last, frames)
-        if noise == "seed":
-            latent = renoised(model.editable, latent, seed)
-        walk = traverse(model.editable, latent, name, amounts)
-        image = draw(model, walk, sampler=sampler, num_steps=steps, size=size, method=method)
+        seeds = None
+        if noise == "seed":  # the frames of an image share its noise
+            seeds = [each for each in item_seeds(seed, len(latent)) for _ in amounts]
+        image = draw(
+            model,
+            traverse(model.editable, latent, name, amounts),
+            sampler=sampler,
+            num_steps=steps,
+            seed=seeds,
+            size=size,
+            method=method,
+        )
         return (grid(_for_grid(image), frames) if mode == "grid" else image,)
 
 

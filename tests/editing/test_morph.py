@@ -91,6 +91,28 @@ def test_a_mask_holds_for_both_images(tiny_model, first, second):
     assert torch.equal(found[1], plain[1]) and torch.equal(found[2], faded[2])
 
 
+def test_a_mask_is_resized_to_a_second_image_of_another_size(tiny_model, first):
+    other = encoded(tiny_model, [picture(2, (90, 70))])
+    frames = morph(first[:1], other, [0.25, 0.5])
+    half = torch.ones(1, *SIZE)
+    for size in ("original", "model"):
+        plain = render(tiny_model, frames, method="tracked", size=size)
+        for mask in (half, half.expand(2, -1, -1)):
+            found = render(tiny_model, frames, method="tracked", mask=mask, size=size)
+            assert all(torch.equal(a, b) for a, b in zip(found, plain, strict=True))
+        none = render(tiny_model, frames, mask=0 * half, size=size)
+        still = render(tiny_model, frames, strength=0, size=size)
+        assert all(torch.equal(a, b) for a, b in zip(none, still, strict=True))
+
+
+def test_a_frame_s_noise_depends_on_its_own_seed(tiny_model, first, second):
+    frames = morph(first, second, [0, 0.5, 1])
+    together = render(tiny_model, frames, seed=5, num_steps=1, size="model")
+    for b in range(len(frames)):
+        alone = render(tiny_model, frames[b : b + 1], seed=5 + b, num_steps=1, size="model")
+        torch.testing.assert_close(together[b], alone[0], atol=1e-5, rtol=0)
+
+
 def test_the_model_square_and_fresh_noise(tiny_model, first, second):
     frames = morph(first, second, [0, 0.5, 1])
     small = render(tiny_model, frames, size="model", method="tracked")

@@ -16,7 +16,6 @@ from comfyui_cldis.editing.pipeline import (
     encode,
     interpolate,
     preview,
-    renoised,
     traverse,
 )
 from comfyui_cldis.warning import AmountWarning
@@ -114,8 +113,12 @@ def test_a_seed_draws_other_noise(tiny_model, latent):
     own = decode(tiny_model, latent, num_steps=2)
     fresh = decode(tiny_model, latent, num_steps=2, seed=3)
     assert not torch.equal(own, fresh)
-    other = renoised(tiny_model, latent, 3)
-    assert torch.equal(decode(tiny_model, other, num_steps=2), fresh) and not other.sources
+    count = len(latent)
+    assert torch.equal(
+        decode(tiny_model, latent, num_steps=2, seed=[3 + b for b in range(count)]), fresh
+    )
+    with pytest.raises(ValueError, match=f"There are 1 seeds for {count} items"):
+        decode(tiny_model, latent, num_steps=2, seed=[3])
 
 
 def test_traverse_is_item_major(tiny_model, latent):

@@ -179,6 +179,23 @@ def test_traverse_with_a_seed_shares_the_noise(loaded, run, latent) -> None:
     assert torch.allclose(walk[::2], image, atol=1e-4)
 
 
+@pytest.mark.parametrize("chunk", [2, 64])
+def test_traverse_with_a_seed_keeps_the_whole_image(
+    loaded, run, latent, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfyui_cldis.nodes.host.CHUNK_ON_CPU", chunk)
+    settings = {"steps": 1, "noise": "seed", "seed": 4}
+    walk = run(
+        "CLDIS_Traverse", model=loaded, latent=latent, direction="yaw", mode="batch",
+        from_amount=1.0, to_amount=1.0, frames=2, **settings,
+    )  # fmt: skip
+    edited = run("CLDIS_EditDirection", model=loaded, latent=latent, direction="yaw", amount=1.0)
+    image = run("CLDIS_Decode", model=loaded, latent=edited, **settings)
+    assert image.shape == (3, 24, 40, 3)
+    assert torch.allclose(walk[::2], image, atol=1e-4)
+    assert torch.allclose(walk[::2], walk[1::2], atol=1e-4)
+
+
 def test_traverse_grid(loaded, run, latent) -> None:
     sheet = run("CLDIS_Traverse", model=loaded, latent=latent, direction="yaw", frames=4, steps=1)
     assert sheet.shape == (1, 3 * 24 + 2 * 2, 4 * 40 + 3 * 2, 3)
