@@ -99,7 +99,8 @@ class DecoderConfig:
 
     Attributes:
         attention_sizes: internal heights at which attention acts (cross-attention to the code
-            tokens with conditioner "tokens", self-attention with "adagn").
+            tokens with conditioner "tokens", which needs at least one that is the height of a
+            level; self-attention with "adagn").
         conditioner: "adagn" (Diff-AE: the code scales and shifts every block) or "tokens"
             (EncDiff: one token per latent scalar, read through cross-attention).
         embed_dim: width of the time embedding and of the code embedding.
@@ -238,6 +239,22 @@ class ModelConfig:
                 f"{self.patch_size} and the {len(mults)} levels of the {name} need",
                 "Choose fewer levels or another size",
             )
+        self._check_code_is_heard()
+
+    def _check_code_is_heard(self) -> None:
+        """Code tokens are read by attention alone, so some level must have it."""
+        decoder = self.decoder
+        if decoder.conditioner != "tokens":
+            return
+        inside = self.image_size // self.patch_size
+        sizes = [inside // 2**level for level in range(len(decoder.channel_mults))]
+        require(
+            any(size in decoder.attention_sizes for size in sizes),
+            f"decoder.attention_sizes {decoder.attention_sizes} holds none of the sizes that the "
+            f"levels have at image_size {self.image_size} ({', '.join(map(str, sizes))}), so the "
+            "decoder would not hear the code",
+            f"Choose some of them, such as {', '.join(map(str, sizes[-2:]))}",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary that `from_dict` reads back."""

@@ -13,7 +13,7 @@ def small(**changes) -> ModelConfig:
     decoder = DecoderConfig(
         base_channels=16,
         channel_mults=(1, 2),
-        attention_sizes=(8,),
+        attention_sizes=changes.pop("attention_sizes", (8,)),
         embed_dim=32,
         token_dim=8,
         conditioner=changes.pop("conditioner", "tokens"),
@@ -49,6 +49,7 @@ def test_shapes(conditioner, patch_size, channels, residual_dim):
         patch_size=patch_size,
         in_channels=channels,
         residual_dim=residual_dim,
+        attention_sizes=(16, 8),
     )
     networks = build(config)
     x = torch.rand(2, channels, 32, 32) * 2 - 1
@@ -66,9 +67,18 @@ def test_shapes(conditioner, patch_size, channels, residual_dim):
 
 @pytest.mark.parametrize("size", [32, 64, 128, 256])
 def test_all_image_sizes_run(size):
-    networks = build(small(image_size=size, patch_size=2))
-    x = torch.zeros(1, 3, size, size)
-    assert networks.predict(x, torch.tensor([5]), torch.zeros(1, 5)).shape == x.shape
+    networks = build(small(image_size=size, patch_size=2, attention_sizes=(size // 4,)))
+    x, t = torch.zeros(1, 3, size, size), torch.tensor([5])
+    drawn = networks.predict(x, t, torch.zeros(1, 5))
+    assert drawn.shape == x.shape
+    assert not torch.equal(networks.predict(x, t, torch.ones(1, 5)), drawn)  # the code is heard
+
+
+def test_a_code_that_the_decoder_would_not_hear_is_refused():
+    sentence = r"levels have at image_size 64 \(32, 16\).*Choose some of them, such as 32, 16\."
+    with pytest.raises(ValueError, match=sentence):
+        small(image_size=64)
+    small(image_size=64, conditioner="adagn")  # it scales every block
 
 
 @pytest.mark.parametrize("conditioner", ["adagn", "tokens"])
