@@ -7,6 +7,7 @@ combination, another encodes it. Metrics see only factors and codes.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,11 +107,15 @@ def coded_images(images_of: ImagesOf, encode: Encode, batch_size: int = 256) -> 
 
 
 def sampled_codes(posterior_of: PosteriorOf, seed: int) -> CodesOf:
-    """Draws from Gaussian posteriors: `posterior_of(factors)` gives means and deviations (n, N)."""
-    rng = np.random.default_rng(seed)
+    """Draws from Gaussian posteriors: `posterior_of(factors)` gives means and deviations (n, N).
+
+    The noise follows from the seed and the factors asked for, so that no metric's draws change
+    those of another.
+    """
 
     def codes_of(factors: np.ndarray) -> np.ndarray:
         mean, deviation = posterior_of(factors)
+        rng = np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(factors).tobytes())])
         return mean + deviation * rng.standard_normal(np.shape(mean))
 
     return codes_of

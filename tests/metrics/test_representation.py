@@ -147,6 +147,18 @@ def test_sampled_codes_have_the_posteriors_deviation() -> None:
     assert source.describe()["codes"] == "sampled"
 
 
+def test_what_one_metric_draws_leaves_the_samples_of_the_next_alone() -> None:
+    def posterior_of(factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return factors.astype(float), np.ones(factors.shape)
+
+    asked = np.array([[0, 1], [2, 2]])
+    fresh, used = sampled_codes(posterior_of, 1), sampled_codes(posterior_of, 1)
+    used(asked[::-1])
+    np.testing.assert_array_equal(used(asked), fresh(asked))
+    assert not np.array_equal(sampled_codes(posterior_of, 2)(asked), fresh(asked))
+    assert not np.array_equal(fresh(asked)[0] - asked[0], fresh(asked)[1] - asked[1])
+
+
 def test_a_table_gives_the_codes_of_the_function() -> None:
     calls: list[int] = []
 
