@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -74,6 +75,8 @@ def measure_quality(
 ) -> ModelQuality:
     """The figures of the model as a whole, on images (n, C, S, S) in [-1, 1] it has not seen.
 
+    What the code explains is measured without a residual code, which sliders do not move.
+
     Args:
         mean: mean image of the training set (C, S, S), the reference of explained variance.
         seen: whether training saw the images after all, in words.
@@ -83,8 +86,9 @@ def measure_quality(
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
         latent = encode(model, batch, inversion=MEASURING_SAMPLER, inversion_steps=num_steps)
-        sampled_parts.append(draw(latent, seed=start))
-        again_parts.append(draw(latent, seed=SECOND_DRAW + start))
+        code = replace(latent, residual=None)
+        sampled_parts.append(draw(code, seed=start))
+        again_parts.append(draw(code, seed=SECOND_DRAW + start))
         inverted_parts.append(draw(latent))
         preview_parts.append(preview(model, latent))
     sampled, again = torch.cat(sampled_parts), torch.cat(again_parts)

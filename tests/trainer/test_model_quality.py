@@ -3,7 +3,22 @@
 import pytest
 import torch
 
-from trainer.model_quality import explained_by_code, explained_variance
+from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
+from comfyui_cldis.editing.latent import Latent
+from comfyui_cldis.editing.pipeline import decode, encode
+from trainer.model_quality import explained_by_code, explained_variance, measure_quality
+
+
+def test_what_the_code_explains_is_drawn_without_a_residual_code(tiny_model):
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mean = torch.zeros(3, 32, 32)
+    latent = encode(tiny_model, images, inversion_steps=0)
+    options = {"sampler": MEASURING_SAMPLER, "num_steps": 1, "seed": 0}
+    alone = decode(tiny_model, Latent(latent.z), **options)
+    assert not torch.equal(alone, decode(tiny_model, latent, **options))
+    found = measure_quality(tiny_model, images, mean, "", num_steps=1)
+    wanted = round(explained_variance(images, alone, mean), 4)
+    assert found.explained_variance_random_noise == wanted
 
 
 def test_what_the_code_does_not_hold_counts_once_however_it_is_made_up():
