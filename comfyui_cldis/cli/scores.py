@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..atomic_write import write_text
@@ -40,6 +44,12 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--no-sampled", action="store_true", help="score the mean codes only")
     evaluate.add_argument("--seed", type=parse_seed, metavar="N")
     evaluate.add_argument("--json", type=typed_path, metavar="OUT", help="for programs")
+    evaluate.add_argument(
+        "--cache",
+        type=typed_path,
+        metavar="DIR",
+        help="keep a packed factor file unpacked there; else it is unpacked each time",
+    )
     add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
@@ -90,20 +100,32 @@ def _evaluate(options: argparse.Namespace) -> int:
                     "dsprites-equivalent, heads, or the path of a factor file."
                 )
             model = load_model(options.model, options.device)
-            result = evaluate_model(
-                model,
-                options.dataset,
-                metrics,
-                codes=options.codes,
-                with_sampled=not options.no_sampled,
-                **common,
-            )
+            with _cache_folder(options.cache) as cache:
+                result = evaluate_model(
+                    model,
+                    options.dataset,
+                    metrics,
+                    codes=options.codes,
+                    with_sampled=not options.no_sampled,
+                    cache_dir=cache,
+                    **common,
+                )
     if options.json is not None:
         write_text(options.json, json.dumps(result, indent=2) + "\n")
     print(score_table(result))
     if options.json is not None:
         print(f"wrote {options.json}")
     return 0
+
+
+@contextmanager
+def _cache_folder(chosen: Path | None) -> Iterator[Path]:
+    """The chosen folder, or one that is gone afterwards."""
+    if chosen is not None:
+        yield chosen
+        return
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows: files still mapped
+        yield Path(folder)
 
 
 def _track(options: argparse.Namespace) -> int:
@@ -129,7 +151,14 @@ def _track(options: argparse.Namespace) -> int:
         check_size(options.sheet, *tracking_sheet_size(num_directions, config.image_size))
     images = None
     if options.data is not None:
-        images = read_folder(options.data, config.image_size, config.in_channels, settings, seed)
+        images = read_folder(
+            options.data,
+            config.image_size,
+            config.in_channels,
+            settings,
+            seed,
+            model.facts.training.resize,
+        )
     with share_bar() as on_progress:
         result = track(model, images, settings, seed, on_progress=on_progress)
     if options.json is not None:

@@ -17,9 +17,17 @@ from ..wording import counted
 
 
 def read_folder(
-    folder: Path, image_size: int, channels: int, settings: TrackingSettings, seed: int
+    folder: Path,
+    image_size: int,
+    channels: int,
+    settings: TrackingSettings,
+    seed: int,
+    resize: str = "crop",
 ) -> Tensor:
-    """As many images of a folder as the score needs, drawn by the seed, cropped to the model.
+    """As many images of a folder as the score needs, drawn by the seed, at the model's size.
+
+    Args:
+        resize: one of `framing.RESIZE_RULES`.
 
     Returns:
         (n, channels, image_size, image_size) in [-1, 1].
@@ -41,7 +49,7 @@ def read_folder(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # of odd metadata, which do not count
         images = (to_tensor(read_image(paths[at], channels).image) for at in chosen)
-        return torch.cat([frame(image, image_size, "crop")[0] for image in images])
+        return torch.cat([frame(image, image_size, resize)[0] for image in images])
 
 
 def _is_image(path: Path) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
+from .framing import RESIZE_RULES, ResizeRule
+
 MONOTONE_SHARE = 0.9  # of the images: from here on a direction counts as monotone
 
 T = TypeVar("T", bound="_Facts")
@@ -139,6 +141,12 @@ class TrainingFacts(_Facts):
     planned_steps: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     other: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def resize(self) -> ResizeRule:
+        """How images were made square; "crop" where the file does not say."""
+        rule = self.config.get("resize")
+        return rule if rule in RESIZE_RULES else "crop"
 
 
 @dataclass(frozen=True)

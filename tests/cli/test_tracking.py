@@ -16,6 +16,7 @@ from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.cli import scores
 from comfyui_cldis.cli.tracking import read_folder
+from comfyui_cldis.editing.facts import TrainingFacts
 from comfyui_cldis.tracking import FAST, TrackingSettings
 from comfyui_cldis.tracking.settings import DIRECTIONS, VERSIONS
 
@@ -49,6 +50,18 @@ def test_a_folder_gives_as_many_images_as_are_needed(folder):
     assert read_folder(folder, 16, 1, TrackingSettings(), seed=0).shape == (5, 1, 16, 16)
     levels = read_folder(folder, 32, 3, FAST, 1)[:, 0, 9, 9] * 127.5 + 127.5
     assert sorted(levels.round().tolist()) == [0, 40, 80, 120, 160]
+
+
+def test_images_are_made_square_as_in_training(tmp_path):
+    for index in range(2):
+        pixels = np.zeros((20, 40, 3), dtype=np.uint8)
+        pixels[:, :10] = 255  # which "crop" cuts off
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    cropped = read_folder(tmp_path, 32, 3, QUICK, 0)
+    stretched = read_folder(tmp_path, 32, 3, QUICK, 0, "stretch")
+    assert float(cropped.max()) == -1 and float(stretched[0, 0, 5, 0]) == 1
+    for config, rule in (({}, "crop"), ({"resize": "pad"}, "pad"), ({"resize": 3}, "crop")):
+        assert TrainingFacts(config=config).resize == rule
 
 
 def test_a_folder_is_read_by_the_rules_of_training(folder):

@@ -150,6 +150,7 @@ def open_space(
             num_images=spread_images(config.latent_dim),
             seed=seed,
             channels=config.in_channels,
+            resize=model.facts.training.resize,
         )
         space = ModelSpace.of_data(model, found.images, view=settings.view)
         if are_assumed(model):

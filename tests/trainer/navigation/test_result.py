@@ -11,8 +11,10 @@ from PIL import Image
 from comfyui_cldis.checkpoint import load_checkpoint
 from comfyui_cldis.directions.ranking import rank_vectors
 from comfyui_cldis.editing.direction import Direction
+from comfyui_cldis.editing.facts import TrainingFacts
 from trainer.__main__ import main
-from trainer.navigation import Basis, ModelSpace
+from trainer.data import open_images
+from trainer.navigation import Basis, ModelSpace, NavigationSettings, command
 from trainer.navigation.result import keep_names, safe_ranges
 
 
@@ -137,6 +139,20 @@ def test_curves_that_have_learned_nothing_are_written_as_axes(tiny_checkpoint, t
     assert "0 of them are bent" in capfd.readouterr().err
     for item in load_checkpoint(output).directions:
         assert item.path is None and max(item.vector) == 1
+
+
+def test_images_are_made_square_as_in_training(tiny_model, folder, monkeypatch):
+    asked = {}
+
+    def spy(*arguments, **options):
+        asked.update(options)
+        return open_images(*arguments, **options)
+
+    monkeypatch.setattr(command, "open_images", spy)
+    training = TrainingFacts(config={"resize": "pad"})
+    model = replace(tiny_model, facts=replace(tiny_model.facts, training=training))
+    command.open_space(model, str(folder), NavigationSettings(), 0)
+    assert asked["resize"] == "pad"
 
 
 def test_without_images_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
