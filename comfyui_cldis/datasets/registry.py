@@ -12,8 +12,10 @@ from .names import DRAWN_NAMES, DSPRITES_NAME, FACTOR_NAMES, HEADS_NAME, SHAPES3
 from .optional import raise_explained
 from .pixels import grey_to_rgb
 from .shapes3d import Shapes3D
-from .space import FactorData, check_shape
+from .space import FactorData, FactorSpace, check_shape
 from .stored import StoredImages, is_stored, read_table
+
+DRAWN_SIZE = 64  # pixels, which every set can be drawn in
 
 
 class _GreyAsRgb:
@@ -52,6 +54,18 @@ def open_factor_data(
     """
     check_shape(image_size, channels)
     return fit_channels(_open(source, image_size, cache_dir), channels)
+
+
+def factor_space(source: str) -> FactorSpace:
+    """The factors of a data set that `open_factor_data` would open, without reading its images.
+
+    Raises:
+        FileNotFoundError, ValueError, ModuleNotFoundError: as that does.
+    """
+    path = Path(source)
+    if source not in DRAWN_NAMES and path.exists():
+        return read_table(path).space
+    return open_factor_data(source, DRAWN_SIZE).space
 
 
 def fit_channels(data: FactorData, channels: int | None) -> FactorData:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from comfyui_cldis import cli
 from comfyui_cldis.datasets import stored as module
-from comfyui_cldis.datasets.registry import open_factor_data
+from comfyui_cldis.datasets.registry import factor_space, open_factor_data
 from trainer.data import open_images
 
 SIZES = (3, 2, 4, 2, 2)  # a small dSprites
@@ -191,6 +192,26 @@ def test_large_packed_files_are_unpacked_once(tmp_path, monkeypatch):
     os.utime(tmp_path / "a.npz", ns=(1, 1))  # another file, as far as one can tell
     open_factor_data(str(tmp_path / "a.npz"), 8, cache_dir=cache)
     assert unpacked().keys() - before.keys()
+
+
+def test_factors_are_known_without_unpacking(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_MEMORY_BYTES", 1000)
+    write_dsprites(tmp_path / "a.npz")
+    assert factor_space(str(tmp_path / "a.npz")).sizes == SIZES
+    assert factor_space("heads").names == open_factor_data("heads", 32).space.names
+    with pytest.raises(FileNotFoundError, match="no factor data"):
+        factor_space(str(tmp_path / "b.npz"))
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_large_packed_file_is_scored(tiny_checkpoint, tmp_path, monkeypatch, keeps):
+    monkeypatch.setattr(module, "MAX_MEMORY_BYTES", 1000)
+    write_dsprites(tmp_path / "a.npz")
+    cache = ["--cache", str(tmp_path / "cache")] if keeps else []
+    arguments = ["--dataset", str(tmp_path / "a.npz"), "--metrics", "active_dims", "--fast"]
+    assert cli.main(["evaluate", str(tiny_checkpoint), *arguments, *cache, "--no-controls"]) == 0
+    kept = list((tmp_path / "cache").glob("unpacked-*.npy"))
+    assert len(kept) == keeps
 
 
 # As training images

@@ -121,11 +121,10 @@ def control_rows(sweep: Sweep) -> list[dict[str, Any]]:
     """The scores of the two controls, as rows of the table: an oracle code and its rotation."""
     if not sweep.metrics:
         return []
-    from comfyui_cldis.datasets.registry import open_factor_data
+    from comfyui_cldis.datasets.registry import factor_space
     from comfyui_cldis.metrics import FactorRepresentation, controls
 
-    data = open_factor_data(sweep.data, next(iter(sweep.rows.values())).model.image_size)
-    sizes = tuple(data.space.sizes)
+    sizes = tuple(factor_space(sweep.data).sizes)
     source = FactorRepresentation(sizes, lambda factors: factors.astype(np.float64))
     found = controls(source, sweep.metrics, fast=True)
     return [
