@@ -31,6 +31,7 @@ NO_PREVIEW = (
 )
 GONE = "There is no picture of this in memory. Run the workflow once more."
 MOST = 32  # offers kept; the oldest goes first
+MOST_KEYS = 8  # of an offer, likewise
 
 
 class GoneError(LookupError):
@@ -43,7 +44,7 @@ class SupersededError(Exception):
 
 @dataclass
 class _Offer:
-    key: str
+    keys: dict[str, None]  # of the graphs that lead to it, oldest first
     model: weakref.ref[LoadedModel]
     latent: weakref.ref[Latent]
     num_images: int
@@ -75,21 +76,15 @@ class LivePreviews:
             return
         with self._lock:
             self._undrawn.pop(key, None)
-            for offer in self._offers.values():
+            for token, offer in self._offers.items():
                 if offer.latent() is latent and offer.model() is model:
-                    offer.key = key
+                    self._lead(key, token)
                     return
         token = secrets.token_urlsafe(16)
         model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
         with self._lock:
-            gone = [
-                other
-                for other, each in self._offers.items()
-                if each.model() is None or each.key == key
-            ]
-            for other in gone:
-                self._drop(other)
-            self._offers[token] = _Offer(key, weakref.ref(model), weakref.ref(latent), len(latent))
+            self._offers[token] = _Offer({}, weakref.ref(model), weakref.ref(latent), len(latent))
+            self._lead(key, token)
             while len(self._offers) > MOST:
                 self._drop(next(iter(self._offers)))
 
@@ -103,7 +98,7 @@ class LivePreviews:
                 raise GoneError(NO_PREVIEW)
             for token, offer in self._offers.items():
                 model = offer.model()
-                if offer.key == key and model is not None:
+                if key in offer.keys and model is not None:
                     return {"token": token, "model": model.label, "images": offer.num_images}
         raise GoneError(GONE)
 
@@ -147,6 +142,18 @@ class LivePreviews:
                 raise SupersededError
             with host.unmoved(), torch.inference_mode():
                 return preview.draw(limited)[0].cpu()
+
+    def _lead(self, key: str, token: str) -> None:
+        """From now on a key leads to this offer. Those that no key leads to any more, and those
+        whose model has gone, are dropped."""
+        for other, offer in list(self._offers.items()):
+            offer.keys.pop(key, None)
+            if other != token and (not offer.keys or offer.model() is None):
+                self._drop(other)
+        keys = self._offers[token].keys
+        keys[key] = None
+        while len(keys) > MOST_KEYS:
+            del keys[next(iter(keys))]
 
     def _drop(self, token: str) -> None:
         offer = self._offers.pop(token, None)

@@ -91,14 +91,23 @@ def test_a_new_latent_under_a_key_takes_the_place_of_the_old_one(fresh, latent) 
         live.draw(first["token"], {})
 
 
-def test_the_same_latent_may_get_another_key(fresh, latent) -> None:
+def test_two_graphs_that_lead_to_the_same_latent_both_find_it(fresh, latent) -> None:
+    """Such as one directly, and one through a node that passes it on."""
     live = Previews()
     live.offer("key", fresh, latent)
-    token = live.find("key")["token"]
     live.offer("other", fresh, latent)
-    assert live.find("other")["token"] == token
+    assert live.find("key") == live.find("other") and len(live) == 1
+    live.offer("other", fresh, latent[:1])
+    assert live.find("key")["images"] == 3 and live.find("other")["images"] == 1
+
+
+def test_keys_are_bounded_and_the_newest_stay(fresh, latent) -> None:
+    live = Previews()
+    for number in range(live_module.MOST_KEYS + 1):
+        live.offer(str(number), fresh, latent)
     with pytest.raises(GoneError):
-        live.find("key")
+        live.find("0")
+    assert live.find("1") == live.find(str(live_module.MOST_KEYS))
 
 
 def test_offers_are_bounded_and_the_one_used_last_stays(fresh, latent) -> None:
