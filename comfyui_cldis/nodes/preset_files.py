@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from ..atomic_write import write_bytes
 from ..checkpoint.slider_names import checked
 from .checks import parse_edits
+from .device_names import is_device
 from .model_files import BUNDLED, EXTENSION, file_state, find_model, model_folders
 
 FOLDER, ENDING = "presets", ".json"
 FORMAT, VERSION = "cldis_preset", 1
 FORBIDDEN = '<>:"/\\|?*'
-# Windows takes these for devices, whatever comes after a dot.
-DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?", re.IGNORECASE)
 MAX_BYTES = 1 << 20
 
 
@@ -88,7 +86,7 @@ def save_preset(model_name: str, name: str, edits: str) -> dict[str, Any]:
         raise ValueError(
             f"A preset cannot be called '{name}'. Leave out dots at the ends and {FORBIDDEN}"
         )
-    if DEVICES.fullmatch(name):
+    if is_device(name):
         raise ValueError(
             f"A preset cannot be called '{name}', which Windows takes for a device. Choose another "
             "name."

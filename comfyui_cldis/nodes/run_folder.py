@@ -25,6 +25,7 @@ from ..file_hash import sha256_of
 from ..imaging.reading import read_image
 from ..imaging.sheet import to_image
 from ..typed_path import expand
+from .device_names import is_device
 from .images import check_images, to_library
 from .model_files import EXTENSION, FOLDER, find_model
 
@@ -63,6 +64,11 @@ def check_name(name: str) -> None:
         raise ValueError(
             f"The name '{name}' cannot name a file. Use up to {LONGEST_NAME} letters, digits, "
             "spaces, dots, - or _, with a letter or digit at both ends."
+        )
+    if is_device(name):
+        raise ValueError(
+            f"The name '{name}' cannot name a file: Windows takes it for a device. Choose another "
+            "name."
         )
 
 

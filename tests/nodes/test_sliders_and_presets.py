@@ -77,7 +77,8 @@ def test_presets_are_saved_listed_read_and_scaled(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a/b", "..", ".a", "a\\b", "a:b", "a\nb", "x" * 61, "a.", "con", "LPT1.x"]
+    "name",
+    ["", "a/b", "..", ".a", "a\\b", "a:b", "a\nb", "x" * 61, "a.", "con", "LPT1.x", "nul .x"],
 )
 def test_names_that_no_file_should_have_are_refused(name: str, folder: Path) -> None:
     with pytest.raises(ValueError):

@@ -248,7 +248,18 @@ def test_names_that_cannot_be_files(comfyui, trainer, batch, name) -> None:
     assert not list((comfyui.base / "output").iterdir())
 
 
-@pytest.mark.parametrize("name", ["a", "my model", "Größe_2.1-b", "a" * 64, None])
+@pytest.mark.parametrize("name", ["CON", "nul", "com1.x", "Aux .y", "lpt\u00b2"])
+def test_names_of_windows_devices(comfyui, trainer, batch, name) -> None:
+    sentence = f"The name '{name}' cannot name a file: Windows takes it for a device. Choose"
+    assert Train.VALIDATE_INPUTS(name).startswith(sentence)
+    with pytest.raises(ValueError, match="takes it for a device"):
+        execute(images=batch, name=name)
+    assert not list((comfyui.base / "output").iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "my model", "Größe_2.1-b", "a" * 64, "console", "com10", None]
+)
 def test_names_that_can(name) -> None:
     assert Train.VALIDATE_INPUTS(name) is True
 
