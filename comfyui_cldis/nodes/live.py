@@ -38,6 +38,10 @@ class GoneError(LookupError):
     """There is no such offer, or no longer."""
 
 
+class NoPreviewError(Exception):
+    """The model that was last given draws no previews, now or later."""
+
+
 class SupersededError(Exception):
     """A newer request for the same picture has come meanwhile."""
 
@@ -91,11 +95,13 @@ class LivePreviews:
     def find(self, key: str) -> dict[str, Any]:
         """The offer under a key: its token, the model's name, and how many images there are.
 
-        Raises: GoneError when there is none, or can be none.
+        Raises:
+            NoPreviewError: the model has no co-pilot, so that there is never a picture.
+            GoneError: nothing was offered under that key, or it has been freed.
         """
         with self._lock:
             if key in self._undrawn:
-                raise GoneError(NO_PREVIEW)
+                raise NoPreviewError(NO_PREVIEW)
             for token, offer in self._offers.items():
                 model = offer.model()
                 if key in offer.keys and model is not None:

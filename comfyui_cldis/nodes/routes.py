@@ -10,7 +10,7 @@
 | `POST /cldis/preview` | a JPEG of the picture of a token with edits (`live`) |
 
 What is wrong comes back as JSON {"error": sentence} with 400 (the request), 404 (no such model),
-409 (a newer request came), 410 (the picture has gone) or 500.
+409 (a newer request came), 410 (the picture has gone), 422 (the model never draws one) or 500.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from . import host
 from .checks import parse_edits
 from .edit import SHOWN
 from .graph_key import upstream_key
-from .live import GONE, LIVE, GoneError, SupersededError
+from .live import GONE, LIVE, GoneError, NoPreviewError, SupersededError
 from .preset_files import presets_of, save_preset
 from .server import running_server
 from .slider_list import name_slider, sliders_of
@@ -88,6 +88,7 @@ def _status(error: Exception) -> int:
         (ValueError, 400),
         (SupersededError, 409),
         (GoneError, 410),
+        (NoPreviewError, 422),
     ):
         if isinstance(error, kind):
             return status

@@ -24,7 +24,7 @@ from comfyui_cldis.editing.sampling import sample_images
 from comfyui_cldis.importing import import_diffae
 from comfyui_cldis.model.build import NoCopilotError
 from comfyui_cldis.nodes.info import describe
-from comfyui_cldis.nodes.live import GoneError, LivePreviews
+from comfyui_cldis.nodes.live import GoneError, LivePreviews, NoPreviewError
 from comfyui_cldis.nodes.sockets import LoadedModel
 from tests.importing import diffae_reference as reference
 from tests.importing.diffae_files import checkpoint, save, tiny, tiny_latent, weights_of
@@ -126,7 +126,7 @@ def test_sliders_say_that_there_is_no_picture(model: EditableModel) -> None:
     latent = sample_images(model, 1, 0, num_steps=1)
     assert latent.sources[0].pixels.shape == image.shape
     live.offer("key", loaded, latent)
-    with pytest.raises(GoneError, match="no co-pilot"):
+    with pytest.raises(NoPreviewError, match="no co-pilot"):
         live.find("key")
     assert not loaded.previews
     for index in range(100):
