@@ -139,8 +139,9 @@ class EditSliders:
     ) -> tuple[Latent]:
         require(BASE)
         edited = _apply(model, latent, parse_edits(edits))
-        if unique_id is not None and unique_id in (prompt or {}) and host.has_listener():
-            LIVE.offer(upstream_key(prompt, unique_id, SHOWN), model, latent)
+        if unique_id is not None and unique_id in (prompt or {}):
+            key = upstream_key(prompt, unique_id, SHOWN)
+            LIVE.offer(key, model, latent, is_awaited=host.has_listener())
         return (edited,)
 
 

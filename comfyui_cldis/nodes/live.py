@@ -67,9 +67,16 @@ class LivePreviews:
     def __len__(self) -> int:
         return len(self._offers)
 
-    def offer(self, key: str, model: LoadedModel, latent: Latent) -> None:
+    def offer(
+        self, key: str, model: LoadedModel, latent: Latent, *, is_awaited: bool = True
+    ) -> None:
         """Makes the first image of a latent available, if it keeps its images and the model has a
-        co-pilot to draw it with."""
+        co-pilot to draw it with.
+
+        Args:
+            is_awaited: whether a browser will ask for it now. If not, nothing is computed or kept
+                before one asks, and there is a picture as long as ComfyUI has the latent.
+        """
         if not latent.sources:
             return
         if not model.editable.networks.has_copilot:
@@ -80,17 +87,15 @@ class LivePreviews:
             return
         with self._lock:
             self._undrawn.pop(key, None)
-            for token, offer in self._offers.items():
-                if offer.latent() is latent and offer.model() is model:
-                    self._lead(key, token)
-                    return
-        token = secrets.token_urlsafe(16)
-        model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
-        with self._lock:
-            self._offers[token] = _Offer({}, weakref.ref(model), weakref.ref(latent), len(latent))
+            token = self._token_of(model, latent) or secrets.token_urlsafe(16)
+            if token not in self._offers:
+                there = weakref.ref(model), weakref.ref(latent)
+                self._offers[token] = _Offer({}, *there, len(latent))
             self._lead(key, token)
             while len(self._offers) > MOST:
                 self._drop(next(iter(self._offers)))
+        if is_awaited:
+            self._prepare(token, model, latent)
 
     def find(self, key: str) -> dict[str, Any]:
         """The offer under a key: its token, the model's name, and how many images there are.
@@ -102,11 +107,12 @@ class LivePreviews:
         with self._lock:
             if key in self._undrawn:
                 raise NoPreviewError(NO_PREVIEW)
-            for token, offer in self._offers.items():
-                model = offer.model()
-                if key in offer.keys and model is not None:
-                    return {"token": token, "model": model.label, "images": offer.num_images}
-        raise GoneError(GONE)
+            token = next((each for each, offer in self._offers.items() if key in offer.keys), "")
+            offer = self._offers.get(token)
+        model = None if offer is None else offer.model()
+        if offer is None or model is None or not self._prepare(token, model, offer.latent()):
+            raise GoneError(GONE)
+        return {"token": token, "model": model.label, "images": offer.num_images}
 
     def num_requests(self, token: str) -> int:
         """How many requests for a picture have come so far."""
@@ -148,6 +154,24 @@ class LivePreviews:
                 raise SupersededError
             with host.unmoved(), torch.inference_mode():
                 return preview.draw(limited)[0].cpu()
+
+    def _token_of(self, model: LoadedModel, latent: Latent) -> str | None:
+        for token, offer in self._offers.items():
+            if offer.latent() is latent and offer.model() is model:
+                return token
+        return None
+
+    def _prepare(self, token: str, model: LoadedModel, latent: Latent | None) -> bool:
+        """Makes the preview of an offer unless there is one; whether there is one now."""
+        if token in model.previews:
+            return True
+        with self._drawing, host.unmoved(), torch.inference_mode():
+            if token not in model.previews and latent is not None:
+                model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
+        with self._lock:
+            if token not in self._offers:  # dropped meanwhile
+                model.previews.pop(token, None)
+        return token in model.previews
 
     def _lead(self, key: str, token: str) -> None:
         """From now on a key leads to this offer. Those that no key leads to any more, and those

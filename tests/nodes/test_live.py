@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from comfyui_cldis.nodes import live as live_module
-from comfyui_cldis.nodes.live import GoneError, LivePreviews, SupersededError
+from comfyui_cldis.nodes.edit import SHOWN, EditSliders
+from comfyui_cldis.nodes.graph_key import upstream_key
+from comfyui_cldis.nodes.live import LIVE, GoneError, LivePreviews, SupersededError
 from comfyui_cldis.nodes.routes import jpeg
 from comfyui_cldis.nodes.sockets import LoadedModel
 
@@ -77,6 +79,27 @@ def test_what_was_never_offered_is_gone_and_what_is_wrong_is_said(fresh, latent)
     bare = SimpleNamespace(sources=())  # it has nothing to draw
     with pytest.raises(GoneError):
         live.show(fresh, bare)
+
+
+def test_a_run_that_nobody_watched_costs_nothing_and_has_its_picture(fresh, latent) -> None:
+    """A browser that runs the same graph finds the node in ComfyUI's cache: it offers no more."""
+    graph = {"edit": {"class_type": "CLDIS_EditSliders", "inputs": {"latent": ["encode", 0]}}}
+    EditSliders().execute(fresh, latent, '{"yaw": 1}', unique_id="edit", prompt=graph)
+    assert not fresh.previews
+    token = LIVE.find(upstream_key(graph, "edit", SHOWN))["token"]
+    live = Previews()
+    expected = live.draw(live.show(fresh, latent), {"yaw": 1})
+    assert torch.equal(LIVE.draw(token, {"yaw": 1}), expected)
+
+
+def test_a_latent_that_nobody_waits_for_is_not_kept(fresh, latent) -> None:
+    live, own = Previews(), latent[:1]
+    live.offer("key", fresh, own, is_awaited=False)
+    del own
+    gc.collect()
+    with pytest.raises(GoneError, match="Run the workflow once more"):
+        live.find("key")
+    assert not fresh.previews
 
 
 def test_a_new_latent_under_a_key_takes_the_place_of_the_old_one(fresh, latent) -> None:
