@@ -1,7 +1,8 @@
 """Edits drawn while a slider moves: of what the graph encoded last, without running it again.
 
 A run of CLDis Edit Sliders offers its latent under the key of the graph that led to it. The browser
-names a run of its own, whose id nobody can guess, gets a token for it, and sends that with amounts.
+names a run, gets a token for it, and sends that with amounts. This hides nothing: ComfyUI tells
+every client the ids of all runs, in its history, and gives out their results.
 Nothing here keeps a model: the previews are kept with the `LoadedModel` that they need, and go when
 ComfyUI drops it.
 """
