@@ -55,6 +55,8 @@ export class Panel {
     if (isFirst) this.actions.resized();
   }
 
+  forget = () => [URL.revokeObjectURL(this.picture.src), this.picture.removeAttribute("src"), this.rest(true)];
+
   rest = (isResting) => showing(this.picture, !isResting && this.picture.src);
 
   showPresets(names) {

@@ -4,9 +4,8 @@
 import { gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, writeEdits } from "./edits.js";
 import { Latest } from "./latest.js";
 import { Panel } from "./panel.js";
-import { executionId, modelName } from "./upstream.js";
+import { executionId, isIn, modelName } from "./upstream.js";
 
-const LOOK_MS = 400; // between two looks at what is connected, and at the text
 const SEARCH_ABOVE = 12, MARGIN = 10; // of what the canvas leaves around our elements
 const widthOf = (isModern) => (isModern ? 480 : 340); // Nodes 2.0 puts names beside the sliders
 const RUN = "Run once; then the picture follows the sliders.";
@@ -27,16 +26,14 @@ export class SliderNode {
       resized: () => this.resize(),
     });
     this.live = new Latest((edits) => this.post("/cldis/preview", { token: this.token, edits }),
-      (blob) => this.panel.show(blob), (error, isNewest) => this.failed(error, isNewest));
+      (blob) => this.token && this.panel.show(blob), (error, isNewest) => this.failed(error, isNewest));
     const panel = node.addDOMWidget("cldis_panel", "cldis_panel", this.panel.root, {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
       getMinHeight: () => this.panel.height() + 2 * MARGIN,
     });
     Object.assign(panel, { serialize: false, label: "picture" });
     this.chain("onConfigure", () => this.look());
-    this.chain("onRemoved", () => this.close());
     this.chain("onMouseMove", ({ canvasX, canvasY }) => this.hover(node.getWidgetOnPos?.(canvasX, canvasY)));
-    this.timer = setInterval(() => this.look(), LOOK_MS);
     this.panel.showPresets([]);
   }
 
@@ -45,7 +42,8 @@ export class SliderNode {
     this.node[name] = (...given) => [before?.apply(this.node, given), own(...given)][0];
   }
 
-  close = () => [clearInterval(this.timer), this.live.close(), this.comfy.closed(this)];
+  /** The node has left the graph. Should it come back, it begins anew. */
+  rest = () => [Object.assign(this, { model: undefined, token: null }), this.live.drop(), this.panel.forget()];
 
   /** Takes over what has changed: the model, the text, whether the text is connected. */
   async look() {
@@ -145,8 +143,9 @@ export class SliderNode {
 
   /** A run has ended: from now on its picture is shown. */
   async ran(prompt, attempts = 4) {
-    if (!prompt) return;
-    const root = this.comfy.root(), at = `&node=${executionId(this.node, root)}&workflow=${root.id ?? ""}`;
+    const root = this.comfy.root();
+    if (!prompt || !isIn(root, this.node.graph)) return;
+    const at = `&node=${executionId(this.node, root)}&workflow=${root.id ?? ""}`;
     const found = await this.get(`/cldis/picture?prompt=${prompt}${at}`).catch(() => null);
     if (!found) return attempts > 1 && setTimeout(() => this.ran(prompt, attempts - 1), 300);
     sessionStorage.setItem(this.place(), prompt);

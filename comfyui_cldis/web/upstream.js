@@ -1,11 +1,20 @@
-// Where a node stands: which model file its input `model` comes from, and its id in a run.
+// Where a node stands: whether a graph holds it, its id in a run, which model file its input `model` comes from.
 const SUBGRAPH_INPUTS = -10; // the id, a number or a text, that links from the inputs of a subgraph have
 
 const linkOf = (graph, id) => graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] ?? null;
 
+const nodesOf = (graph) => graph?.nodes ?? graph?._nodes ?? [];
+
+/** All nodes of a graph, and of the subgraphs in it. */
+export const nodesIn = (graph) =>
+  nodesOf(graph).flatMap((node) => [node, ...(node.subgraph ? nodesIn(node.subgraph) : [])]);
+
+/** Whether `graph` is the root or a subgraph that is used in it. */
+export const isIn = (root, graph) => graph != null && (graph === root || hostOf(root, graph) !== null);
+
 /** The node that stands for `graph` in another graph, looked for from the root. */
 function hostOf(root, graph) {
-  for (const node of root?.nodes ?? root?._nodes ?? []) {
+  for (const node of nodesOf(root)) {
     const found = node.subgraph === graph ? node : node.subgraph && hostOf(node.subgraph, graph);
     if (found) return found;
   }

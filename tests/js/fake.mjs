@@ -7,6 +7,7 @@ class Element {
   append(...children) { this.children.push(...children); }
   replaceChildren(...children) { this.children = children; }
   addEventListener(type, listener) { this.listeners[type] = listener; }
+  removeAttribute(name) { this[name] = ""; }
   closest() { return null; }
   matches() { return false; }
   focus() {}
@@ -18,8 +19,10 @@ globalThis.sessionStorage = {
   setItem: (key, value) => stored.set(key, value),
   clear: () => stored.clear(),
 };
-URL.createObjectURL = (blob) => `blob:${blob}`;
-URL.revokeObjectURL = () => {};
+/** The pictures that the page holds. */
+export const held = [];
+URL.createObjectURL = (blob) => { held.push(`blob:${blob}`); return held.at(-1); };
+URL.revokeObjectURL = (url) => { if (held.includes(url)) held.splice(held.indexOf(url), 1); };
 
 /** A graph with a loader and a slider node, linked as ComfyUI links them. */
 export function graphWith(edits = "{}", model = "heads") {
@@ -64,7 +67,6 @@ export function comfyWith(graph, answer = () => undefined) {
     known: {},
     root: () => graph,
     isModern: () => false,
-    closed() { this.isClosed = true; },
     async fetchApi(path, options) {
       const sent = options?.body ? JSON.parse(options.body) : null;
       calls.push([path, sent]);

@@ -44,11 +44,13 @@ test("a failure is told, and the next one goes out", async () => {
   assert.deepEqual(shown, [3]);
 });
 
-test("after it is closed nothing is shown or sent", async () => {
+test("what has not been sent can be dropped, and the next one goes out", async () => {
   const { latest, sent, shown, answer } = held();
   for (const value of [1, 2, 3]) latest.ask(value);
-  latest.close();
+  latest.drop();
   await answer(0);
   await answer(1);
-  assert.deepEqual([sent, shown], [[1, 2], []]);
+  assert.deepEqual([sent, shown], [[1, 2], [1, 2]]);
+  latest.ask(4);
+  assert.deepEqual(sent, [1, 2, 4]);
 });

@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
-import { comfyWith, graphWith, settled } from "./fake.mjs";
+import { beforeEach, test } from "node:test";
+import { comfyWith, graphWith, held, settled } from "./fake.mjs";
 import { SliderNode } from "../../comfyui_cldis/web/slider_node.js";
 
-let open = [];
-beforeEach(() => sessionStorage.clear());
-afterEach(() => open.splice(0).forEach((each) => each.close()));
+beforeEach(() => [sessionStorage.clear(), held.splice(0)]);
 
 async function shown(edits, answer) {
   const made = graphWith(edits), comfy = comfyWith(made.graph, answer);
   const sliders = new SliderNode(made.node, comfy);
-  open.push(sliders);
   await sliders.look();
   await settled();
   const widget = (name) => made.node.widgets.find((each) => each.name === name);
@@ -159,10 +156,33 @@ test("a server that knows nothing of us leaves the text", async () => {
   assert.equal(sliders.panel.status.textContent, "No model.");
 });
 
-test("a removed node asks no more", async () => {
-  const { node, comfy } = await shown("{}");
-  node.onRemoved();
-  assert.equal(comfy.isClosed, true);
+test("a node that has gone asks no more, holds no picture, and has it again when it is back", async () => {
+  const { graph, node, comfy, sliders, move } = await shown("{}");
+  await sliders.ran("run");
+  await settled();
+  assert.equal(held.length, 1);
+  [1.1, 1.2, 1.3].forEach((amount) => move("dir:light", amount)); // two travel, one waits
+  const asked = comfy.calls.length;
+  [node.graph, graph.nodes] = [null, graph.nodes.filter((each) => each !== node)];
+  sliders.rest();
+  await sliders.ran("next");
+  await settled();
+  assert.deepEqual([comfy.calls.length, held.length], [asked, 0]);
+  [node.graph, graph.nodes] = [graph, [...graph.nodes, node]];
+  await sliders.look();
+  await settled();
+  assert.deepEqual([previews(comfy).at(-1).edits, held.length], ['{"light":1.3}', 1]);
+});
+
+test("a copy that no graph holds asks nothing, though it has the original's id", async () => {
+  const { comfy } = await shown("{}");
+  const copy = graphWith("{}").node, asked = comfy.calls.length;
+  copy.graph = null;
+  const sliders = new SliderNode(copy, comfy);
+  copy.onConfigure();
+  await sliders.ran("run");
+  await settled();
+  assert.equal(comfy.calls.length, asked);
 });
 
 test("the node is as high as its panel, also when that grew out of sight", async () => {
@@ -182,7 +202,6 @@ test("the node is as high as its panel, also when that grew out of sight", async
 test("sliders of a model that was met before are there at once", async () => {
   const { comfy } = await shown("{}");
   const made = graphWith('{"light": 1}'), sliders = new SliderNode(made.node, comfy);
-  open.push(sliders);
   made.node.onConfigure();
   assert.deepEqual(made.node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
   const before = made.node.widgets[2];
