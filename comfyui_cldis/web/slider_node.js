@@ -6,6 +6,7 @@ import { Latest } from "./latest.js";
 import { Panel } from "./panel.js";
 import { executionId, isIn, modelName } from "./upstream.js";
 
+const AGAIN_MS = 10000; // before the next try
 const SEARCH_ABOVE = 12, MARGIN = 10; // of what the canvas leaves around our elements
 const widthOf = (isModern) => (isModern ? 480 : 340); // Nodes 2.0 puts names beside the sliders
 const RUN = "Run once; then the picture follows the sliders.";
@@ -13,6 +14,7 @@ const RUN = "Run once; then the picture follows the sliders.";
 export class SliderNode {
   constructor(node, comfy) {
     Object.assign(this, { node, comfy, model: undefined, sliders: [], widgets: [], presets: {}, text: null });
+    this.again = Infinity; // when to ask for sliders that could not be had
     this.edits = node.widgets.find((each) => each.name === "edits");
     this.panel = new Panel({
       reset: () => this.set({}),
@@ -50,20 +52,29 @@ export class SliderNode {
     this.isLinked = this.node.inputs?.find((each) => each.name === "edits")?.link != null;
     const model = modelName(this.node, this.comfy.root()) ?? this.ranModel ?? null;
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
+    else if (Date.now() > this.again) await this.attempt(() => this.fetch());
     else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
     if (this.panel.height() !== this.height) this.resize();
     this.watchRows();
   }
 
   async load(model) {
-    this.token = null;
+    [this.token, this.again] = [null, Infinity];
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
     if (model === null) return this.panel.say("Connect a model.");
-    const query = `?model=${encodeURIComponent(model)}`;
+    await this.fetch();
+  }
+
+  /** Sliders and presets of the model; where they cannot be had, they are asked for again later. */
+  async fetch() {
+    const { model } = this, query = `?model=${encodeURIComponent(model)}`;
+    this.again = Date.now() + AGAIN_MS;
     const [found, presets] = [await this.get("/cldis/sliders" + query), await this.get("/cldis/presets" + query)];
     if (model !== this.model) return;
+    this.again = Infinity;
     this.known(found.sliders);
     this.gotPresets(presets);
+    this.sayUsual();
     this.ran(sessionStorage.getItem(this.place()), 1); // before a reload, an undo, another tab
   }
 

@@ -156,6 +156,26 @@ test("a server that knows nothing of us leaves the text", async () => {
   assert.equal(sliders.panel.status.textContent, "No model.");
 });
 
+test("sliders that could not be had are asked for again, though not at every look", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"] });
+  let isThere = false;
+  const answer = (path) => (path.startsWith("/cldis/sliders") && !isThere ? { status: 404, error: "No model." } : undefined);
+  const { node, sliders, comfy } = await shown('{"light": 1}', answer);
+  isThere = true;
+  const asked = comfy.calls.length;
+  await sliders.look();
+  assert.equal(comfy.calls.length, asked);
+  assert.equal(sliders.panel.status.textContent, "No model.");
+  t.mock.timers.tick(11000);
+  await sliders.look();
+  assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
+  assert.match(sliders.panel.status.textContent, /Run once/);
+  t.mock.timers.tick(11000);
+  const then = comfy.calls.length;
+  await sliders.look();
+  assert.equal(comfy.calls.length, then);
+});
+
 test("a node that has gone asks no more, holds no picture, and has it again when it is back", async () => {
   const { graph, node, comfy, sliders, move } = await shown("{}");
   await sliders.ran("run");
