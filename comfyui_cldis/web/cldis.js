@@ -14,6 +14,7 @@ const comfy = {
 };
 const shown = new Shown(comfy.root);
 api.addEventListener("execution_success", ({ detail }) => shown.all().forEach((each) => each.ran(detail.prompt_id)));
+api.addEventListener("execution_error", () => shown.all().forEach((each) => each.ran())); // perhaps of old sliders
 app.registerExtension({
   name: "cldis.sliders",
   async init() {

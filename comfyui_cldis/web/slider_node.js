@@ -45,14 +45,18 @@ export class SliderNode {
   }
 
   /** The node has left the graph. Should it come back, it begins anew. */
-  rest = () => [Object.assign(this, { model: undefined, token: null }), this.live.drop(), this.panel.forget()];
+  rest() {
+    Object.assign(this, { model: undefined, token: null, prompt: null });
+    this.live.drop();
+    this.panel.forget();
+  }
 
   /** Takes over what has changed: the model, the text, whether the text is connected. */
   async look() {
     this.isLinked = this.node.inputs?.find((each) => each.name === "edits")?.link != null;
     const model = modelName(this.node, this.comfy.root()) ?? this.ranModel ?? null;
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
-    else if (Date.now() > this.again) await this.attempt(() => this.fetch());
+    else if (Date.now() > this.again) await this.ran();
     else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
     if (this.panel.height() !== this.height) this.resize();
     this.watchRows();
@@ -62,7 +66,7 @@ export class SliderNode {
     [this.token, this.again] = [null, Infinity];
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
     if (model === null) return this.panel.say("Connect a model.");
-    await this.fetch();
+    await this.ran(null);
   }
 
   /** Sliders and presets of the model; where they cannot be had, they are asked for again later. */
@@ -75,7 +79,6 @@ export class SliderNode {
     this.known(found.sliders);
     this.gotPresets(presets);
     this.sayUsual();
-    this.ran(sessionStorage.getItem(this.place()), 1); // before a reload, an undo, another tab
   }
 
   known(sliders) {
@@ -152,13 +155,20 @@ export class SliderNode {
 
   refresh = () => this.token && !this.isLinked && this.live.ask(this.edits.value);
 
-  /** A run has ended: from now on its picture is shown. */
-  async ran(prompt, attempts = 4) {
+  /** A run has ended: its picture is shown from now on, and the sliders of the file as it is. */
+  ran(prompt = this.prompt) {
+    this.prompt = prompt;
+    return this.attempt(async () => [this.model && (await this.fetch()), await this.follow()]);
+  }
+
+  async follow(attempts = 4) {
     const root = this.comfy.root();
+    const prompt = (this.prompt ??= sessionStorage.getItem(this.place())); // before a reload, an undo, another tab
     if (!prompt || !isIn(root, this.node.graph)) return;
     const at = `&node=${executionId(this.node, root)}&workflow=${root.id ?? ""}`;
     const found = await this.get(`/cldis/picture?prompt=${prompt}${at}`).catch(() => null);
-    if (!found) return attempts > 1 && setTimeout(() => this.ran(prompt, attempts - 1), 300);
+    if (prompt !== this.prompt) return;
+    if (!found) return attempts > 1 && setTimeout(() => this.follow(attempts - 1), 300);
     sessionStorage.setItem(this.place(), prompt);
     this.ranModel = found.model;
     if (this.model && found.model !== this.model)

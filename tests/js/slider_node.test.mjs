@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { comfyWith, graphWith, held, settled } from "./fake.mjs";
+import { SLIDERS, comfyWith, graphWith, held, settled } from "./fake.mjs";
 import { SliderNode } from "../../comfyui_cldis/web/slider_node.js";
 
 beforeEach(() => [sessionStorage.clear(), held.splice(0)]);
@@ -114,7 +114,13 @@ test("a picture that has gone says what to do, and the next run brings it back",
 test("a node made anew, by undo or a reload, finds its picture again", async () => {
   const first = await shown("{}");
   await first.sliders.ran("run");
-  const second = await shown('{"light": 1}');
+  const made = graphWith('{"light": 1}'), comfy = comfyWith(made.graph), second = { comfy };
+  const sliders = new SliderNode(made.node, comfy);
+  made.graph.id = "none yet"; // ComfyUI names the graph after it has configured the nodes
+  made.node.onConfigure();
+  made.graph.id = "graph";
+  await sliders.look();
+  await settled();
   assert.deepEqual(second.comfy.calls.at(-2)[0], "/cldis/picture?prompt=run&node=2&workflow=graph");
   assert.deepEqual(previews(second.comfy), [{ token: "token", edits: '{"light": 1}' }]);
 });
@@ -174,6 +180,25 @@ test("sliders that could not be had are asked for again, though not at every loo
   const then = comfy.calls.length;
   await sliders.look();
   assert.equal(comfy.calls.length, then);
+});
+
+test("after a run, done or failed, the sliders are those of the file as it is now", async () => {
+  let names = ["light", "smile"];
+  const answer = (path) => (path.startsWith("/cldis/sliders")
+    ? { sliders: names.map((name) => ({ ...SLIDERS[0], id: name, name })) } : undefined);
+  const { node, sliders, widget } = await shown('{"light":1.5,"smile":1}', answer);
+  const labels = () => node.widgets.slice(2).map(({ name }) => name), before = widget("dir:light");
+  await sliders.ran("run");
+  await settled();
+  assert.equal(widget("dir:light"), before); // and not made anew for nothing
+  names = ["light", "grin"];
+  await sliders.ran(); // failed: the run knew no "smile"
+  assert.deepEqual(labels(), ["dir:light", "dir:grin"]);
+  assert.equal(widget("edits").value, '{"light":1.5,"#smile":1}');
+  names = ["light", "smile"];
+  await sliders.ran("next");
+  assert.deepEqual(labels(), ["dir:light", "dir:smile"]);
+  assert.equal(widget("edits").value, '{"light":1.5,"smile":1}');
 });
 
 test("a node that has gone asks no more, holds no picture, and has it again when it is back", async () => {
