@@ -9,8 +9,9 @@
 | `GET /cldis/picture?prompt=&node=&workflow=` | the token of what a node was given in a run |
 | `POST /cldis/preview` | a JPEG of the picture of a token with edits (`live`) |
 
-What is wrong comes back as JSON {"error": sentence} with 400 (the request), 404 (no such model),
-409 (a newer request came), 410 (the picture has gone), 422 (the model never draws one) or 500.
+What is wrong comes back as JSON {"error": sentence} with 400 (the request), 404 (no such model, or
+no such node in the run), 409 (a newer request came), 410 (the picture has gone), 422 (this model
+never draws one) or 500.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from . import host
 from .checks import parse_edits
 from .edit import SHOWN
 from .graph_key import upstream_key
-from .live import GONE, LIVE, GoneError, NoPreviewError, SupersededError
+from .live import LIVE, GoneError, NoPreviewError, SupersededError
 from .preset_files import presets_of, save_preset
 from .server import running_server
 from .slider_list import name_slider, sliders_of
@@ -41,6 +42,10 @@ MAX_BYTES = 1 << 18  # of a request
 
 # Two: one draws, and one may find out meanwhile that it has been superseded.
 _workers = ThreadPoolExecutor(2, thread_name_prefix="cldis")
+
+
+class NotRunError(LookupError):
+    """The run is not known, or is of a graph without the node."""
 
 
 def register() -> None:
@@ -85,6 +90,7 @@ async def _sent(request: Any) -> Any:
 def _status(error: Exception) -> int:
     for kind, status in (
         (FileNotFoundError, 404),
+        (NotRunError, 404),
         (ValueError, 400),
         (SupersededError, 409),
         (GoneError, 410),
@@ -124,7 +130,7 @@ def _picture(given: dict[str, Any], server: Any) -> dict[str, Any]:
     try:
         key = upstream_key(graph, _text(given, "node"), SHOWN)
     except KeyError:
-        raise GoneError(GONE) from None
+        raise NotRunError("The node took no part in that run. Run its workflow.") from None
     return LIVE.find(key)
 
 

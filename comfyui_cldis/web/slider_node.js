@@ -63,7 +63,7 @@ export class SliderNode {
   }
 
   async load(model) {
-    [this.token, this.again] = [null, Infinity];
+    [this.token, this.why, this.again] = [null, RUN, Infinity];
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
     if (model === null) return this.panel.say("Connect a model.");
     await this.ran(null);
@@ -131,7 +131,7 @@ export class SliderNode {
 
   sayUsual = (read = readEdits(this.edits.value, this.sliders)) => this.panel.say(
     this.isLinked ? "edits is connected; the sliders rest." : !read ? "edits is text that sliders cannot show."
-      : !this.token ? RUN : this.images > 1 ? `The first of ${this.images} images.` : "");
+      : !this.token ? this.why : this.images > 1 ? `The first of ${this.images} images.` : "");
 
   moved(slider, value) {
     const read = this.isLinked ? null : readEdits(this.edits.value, this.sliders);
@@ -166,9 +166,12 @@ export class SliderNode {
     const prompt = (this.prompt ??= sessionStorage.getItem(this.place())); // before a reload, an undo, another tab
     if (!prompt || !isIn(root, this.node.graph)) return;
     const at = `&node=${executionId(this.node, root)}&workflow=${root.id ?? ""}`;
-    const found = await this.get(`/cldis/picture?prompt=${prompt}${at}`).catch(() => null);
+    const [found, error] = await this.get(`/cldis/picture?prompt=${prompt}${at}`)
+      .then((answer) => [answer], (fault) => [null, fault]);
     if (prompt !== this.prompt) return;
-    if (!found) return attempts > 1 && setTimeout(() => this.follow(attempts - 1), 300);
+    if (error && error.status !== 422 && attempts > 1) return setTimeout(() => this.follow(attempts - 1), 300);
+    if (error?.status === 404) return; // a run of another workflow, or without this node: all stays as it was
+    if (error) return this.lack(error);
     sessionStorage.setItem(this.place(), prompt);
     this.ranModel = found.model;
     if (this.model && found.model !== this.model)
@@ -183,8 +186,15 @@ export class SliderNode {
   failed(error, isNewest) {
     // A newer request has come. Where it is not ours, somebody else looks at the same picture.
     if (error.status === 409) return isNewest && this.refresh();
-    if (error.status === 410) this.token = null;
+    if (error.status === 410) return this.lack(error);
     this.panel.say(error.message);
+  }
+
+  /** There is no picture any more, and the node says why until there is one. */
+  lack(error) {
+    [this.token, this.why] = [null, error.message];
+    this.panel.rest(true);
+    this.sayUsual();
   }
 
   rename(slider) {

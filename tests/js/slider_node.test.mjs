@@ -201,6 +201,53 @@ test("after a run, done or failed, the sliders are those of the file as it is no
   assert.equal(widget("edits").value, '{"light":1.5,"smile":1}');
 });
 
+test("why there is no picture is said after each run, and no more once there is one", async () => {
+  const why = { status: 422, error: "This model draws none." };
+  let found = why;
+  const { comfy, sliders, move } = await shown("{}", (path) => (path.startsWith("/cldis/picture") ? found : undefined));
+  await sliders.ran("run");
+  assert.equal(comfy.calls.filter(([path]) => path.startsWith("/cldis/picture")).length, 1); // it never will
+  move("dir:light", 1);
+  sliders.setText('{"light":2}');
+  assert.equal(sliders.panel.status.textContent, why.error);
+  found = undefined;
+  await sliders.ran("next");
+  await settled();
+  assert.deepEqual([sliders.panel.status.textContent, sliders.panel.picture.style.display], ["", "block"]);
+  found = why;
+  await sliders.ran("again");
+  assert.deepEqual([sliders.panel.status.textContent, sliders.panel.picture.style.display], [why.error, "none"]);
+});
+
+test("a picture may come a little later; if it does not, what to do is said", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const made = graphWith(), gone = { status: 410, error: "Run the workflow once more." };
+  const sliders = new SliderNode(made.node, comfyWith(made.graph, (path) => (path.startsWith("/cldis/picture") ? gone : undefined)));
+  const later = async () => { for (let step = 0; step < 9; step++) await Promise.resolve(); t.mock.timers.tick(300); };
+  await sliders.look();
+  await sliders.ran("run");
+  assert.match(sliders.panel.status.textContent, /Run once; then/);
+  for (let attempt = 0; attempt < 4; attempt++) await later();
+  assert.equal(sliders.panel.status.textContent, gone.error);
+});
+
+test("a run of another workflow changes nothing", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const made = graphWith();
+  let isOurs = true;
+  const comfy = comfyWith(made.graph, (path) => (path.startsWith("/cldis/picture") && !isOurs ? { status: 404, error: "x" } : undefined));
+  const sliders = new SliderNode(made.node, comfy);
+  const later = async () => { for (let step = 0; step < 30; step++) await Promise.resolve(); t.mock.timers.tick(300); };
+  await sliders.look();
+  await sliders.ran("run");
+  await later();
+  isOurs = false;
+  await sliders.ran("another");
+  for (let attempt = 0; attempt < 4; attempt++) await later();
+  assert.deepEqual([sliders.token, sliders.panel.status.textContent], ["token", ""]);
+  assert.equal(sliders.panel.picture.style.display, "block");
+});
+
 test("a node that has gone asks no more, holds no picture, and has it again when it is back", async () => {
   const { graph, node, comfy, sliders, move } = await shown("{}");
   await sliders.ran("run");
