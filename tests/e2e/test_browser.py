@@ -126,6 +126,25 @@ def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
 
 
 @pytest.mark.slow
+def test_copies_and_what_was_undone_ask_the_server_nothing(page: Page) -> None:
+    page.load(EDIT)
+    page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
+    page.run()
+    page.wait(page.picture, what="a picture")
+    for _ in range(5):  # ComfyUI makes a node for each, and forgets it
+        page.js(f"(() => {{const n = {SLIDER_NODE}; window.app.canvas.copyToClipboard([n])}})()")
+    page.load(page.js("JSON.parse(JSON.stringify(window.app.graph.serialize()))"))
+    page.wait(page.picture, what="the picture again")
+    asked: list[str] = []
+    page.tab.on("request", lambda request: asked.append(request.url.partition("/cldis/")[2]))
+    page.run()
+    page.tab.wait_for_timeout(3000)
+    named = [each.partition("?")[0] for each in asked if each]
+    assert sorted(named) == ["picture", "presets", "preview", "sliders"]
+    assert page.errors == []
+
+
+@pytest.mark.slow
 def test_names_are_typed(comfy, page: Page) -> None:
     page.load(EDIT)
     page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
