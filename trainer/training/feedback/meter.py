@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.model import TrainedNetworks
@@ -24,6 +25,18 @@ STREAM = 1  # of a step's random numbers
 def measured_items(batch_size: int) -> np.ndarray:
     """Places in a batch of the images that are measured; one alone has none to borrow from."""
     return np.arange(0, batch_size, min(STRIDE, max(1, batch_size - 1)))
+
+
+@contextmanager
+def without_dropout(networks: nn.Module) -> Iterator[None]:
+    """Within, all layers are as they are in use; afterwards each is in the mode it was in."""
+    modes = [(module, module.training) for module in networks.modules()]
+    networks.train(False)
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 class UsageMeter:
@@ -53,16 +66,22 @@ class UsageMeter:
     def measure(self, images_of: Callable[[np.ndarray], Tensor], step: int) -> list[float] | None:
         """(N,) nats, see `usage`; None for batches of one image, which tell nothing.
 
+        Dropout is off meanwhile: masks that differ between the predictions would count as usage.
+
         Args:
             images_of: some items of the step's batch, (b, C, S, S).
         """
-        config, accelerator = self.config, self.accelerator
-        chosen = measured_items(config.batch_size)
+        chosen = measured_items(self.config.batch_size)
         if len(chosen) < 2:
             return None
-        images = images_of(chosen)
+        with without_dropout(self.networks):
+            return self._measure(images_of(chosen), step)
+
+    def _measure(self, images: Tensor, step: int) -> list[float]:
+        """The usage of a step on its measured images (n, C, S, S), n at least 2."""
+        config, accelerator, count = self.config, self.accelerator, len(images)
         draws = draw_usage(
-            len(chosen),
+            count,
             images.shape[1:],
             config.schedule.num_train_steps,
             step_generator(config.seed, step, STREAM),
@@ -70,14 +89,14 @@ class UsageMeter:
         with accelerator.autocast():
             codes = self.networks.encode_semantic(images).mu
         sums = torch.zeros(codes.shape[1] + 1, device=images.device)
-        for begin in range(0, len(chosen), self.part_size * accelerator.num_processes):
+        for begin in range(0, count, self.part_size * accelerator.num_processes):
             first = begin + accelerator.process_index * self.part_size
-            if first >= len(chosen):
+            if first >= count:
                 continue
             part = slice(first, first + self.part_size)
             with accelerator.autocast():
                 sums += measure_losses(
                     self.networks, self.schedule, images[part], codes, first, draws.part(part)
                 )
-        losses = self.mean(sums) * accelerator.num_processes / len(chosen)
+        losses = self.mean(sums) * accelerator.num_processes / count
         return usage_of(losses.tolist(), images[0].numel())

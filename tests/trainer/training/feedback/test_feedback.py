@@ -202,6 +202,38 @@ def test_a_measurement_of_a_small_batch_is_true_or_left_out(size, is_measured):
     assert (usage is not None and any(usage)) is is_measured
 
 
+def dropout_trainer() -> Trainer:
+    """A run with much dropout, whose decoder ignores the code."""
+    images = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8)
+    trainer = Trainer(TINY.with_values({"model.decoder.dropout": 0.5}), images)
+    with torch.no_grad():
+        for name, parameter in trainer.networks.unet.named_parameters():
+            if name.endswith("conv_out.weight") or name == "out.weight":  # no attention to it
+                parameter += 0.05 * torch.randn(parameter.shape)
+    return trainer
+
+
+def test_a_decoder_that_ignores_the_code_uses_nothing_of_it_with_dropout_either():
+    trainer = dropout_trainer()
+    usage = trainer.meter.measure(lambda items: trainer.batch(0, items), 1)
+    assert usage == pytest.approx([0.0] * TINY.model.latent_dim, abs=1e-3)
+
+
+def test_a_measurement_leaves_every_layer_in_its_mode():
+    trainer = dropout_trainer()
+    trainer.networks.encoder.train(False)  # as one that is frozen would be
+    before = [module.training for module in trainer.networks.modules()]
+    trainer.meter.measure(lambda items: trainer.batch(0, items), 1)
+    assert [module.training for module in trainer.networks.modules()] == before
+
+    def fails(items: np.ndarray) -> torch.Tensor:
+        raise OSError("the cache went away")
+
+    with pytest.raises(OSError, match="went away"):
+        trainer.meter.measure(fails, 1)
+    assert [module.training for module in trainer.networks.modules()] == before
+
+
 def test_used_share():
     assert used_share([5.0, 0.5, 0.0], [2.0, 1.0, 1.0]) == pytest.approx(2.5 / 4)
     assert used_share([0.0], [0.0]) == 0.0 and used_share([99.0], [3.0]) == 1.0
