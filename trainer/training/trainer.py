@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from .feedback.state import observe_loss, observe_usage
 from .objectives import build_objective
 from .optimizer import DIFFUSION, match_layout, open_optimizer, set_rates
 from .record import TrainingRecord
+from .seeded import seeded
 from .signals import stop_on_signals
 from .step import Draws, Losses, TrainingLosses, draw
 
@@ -64,7 +65,8 @@ class Trainer:
     `trained` is the module that is trained, averaged and stored: all of the networks here.
 
     With several processes (`accelerate launch`) each computes its share of every batch; the draws
-    are made for the whole batch, so the result does not depend on how many there are.
+    are made for the whole batch, so the result does not depend on how many there are. Dropout draws
+    for a part of a batch, so with it the result depends on the size of a part.
 
     Args:
         config: the run.
@@ -269,10 +271,12 @@ class Trainer:
 
     def part(self, index: int) -> slice:
         """Items of a step's batch that this process computes as its part `index`."""
-        first = (index * self.accelerator.num_processes + self.accelerator.process_index) * (
-            self.part_size
-        )
+        first = self._part_number(index) * self.part_size
         return slice(first, first + self.part_size)
+
+    def _part_number(self, index: int) -> int:
+        """Place of this process's part `index` among the parts of all processes."""
+        return index * self.accelerator.num_processes + self.accelerator.process_index
 
     def batch(self, step: int, items: slice | np.ndarray = slice(None), update: int = 0) -> Tensor:
         """Images of one of the updates of `step`, or some of them, (B, C, S, S) in [-1, 1]."""
@@ -362,7 +366,8 @@ class Trainer:
             with nullcontext() if is_shared else self.accelerator.no_sync(self.losses):
                 given = draws.part(items, self.device)
                 codes = None if copilot_only else self.codes(self.step, items, update)
-                parts = self.losses(x0, given, *scalars, heard, copilot_only, codes)
+                with self._seeded(update, index):
+                    parts = self.losses(x0, given, *scalars, heard, copilot_only, codes)
                 self.accelerator.backward(parts.total / num_parts)
             total = parts.values() if total is None else total.plus(parts.values())
         assert total is not None
@@ -373,13 +378,14 @@ class Trainer:
         return Losses(*self.mean.of_all(total.divided_by(num_parts)))
 
     def _draw(self, update: int) -> Draws:
-        """An update's draws: on a GPU made there, since noise for a whole batch is slow on a CPU.
-
-        Stream 1 of the step belongs to the measurement of the usage.
-        """
-        stream = update + 1 if update else 0
-        generator = step_generator(self.config.seed, self.step, stream, self.device)
+        """An update's draws: on a GPU made there, since noise for a batch is slow on a CPU."""
+        generator = step_generator(self.config.seed, self.step, _stream(update), self.device)
         return draw(self.config, generator, self.num_skips)
+
+    def _seeded(self, update: int, index: int) -> AbstractContextManager[None]:
+        """Seeds what layers draw for themselves, such as dropout, in part `index` of an update."""
+        number = self._part_number(index)
+        return seeded(self.config.seed, self.step, _stream(update), number, self.device)
 
     def _not_finite(self, what: str) -> NotFinite:
         return NotFinite(f"{what} is not finite at step {self.step}.")
@@ -453,3 +459,8 @@ class Trainer:
             usage_per_dimension=tuple(round(value, 3) for value in self.heard.usage) or None,
             used=None if self.heard.used is None else round(self.heard.used, 4),
         )
+
+
+def _stream(update: int) -> int:
+    """Of a step's random numbers, for an update; 1 belongs to the measurement of the usage."""
+    return update + 1 if update else 0
