@@ -58,7 +58,7 @@ def describe_adaptation(settings: RunSettings) -> str:
         ("Images", source),
         ("Model", _model(backbone)),
         *_costs(_try(settings, config, backbone), settings, config, backbone, num_images),
-        *(("Warning", warning.text) for warning in check_settings(config.to_dict())),
+        *((each.severity.capitalize(), each.text) for each in check_settings(config.to_dict())),
     ]
     chosen = _chosen(config.to_dict())
     return plan_text("an adaptation", found, "a preset for the same model", chosen)

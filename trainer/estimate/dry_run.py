@@ -121,7 +121,7 @@ def write_plan(plan: Plan) -> str:
         ("Memory", _memory(plan)),
         ("Time", _time(plan)),
         ("Disk", _disk(plan)),
-        *(("Warning", warning.text) for warning in check_settings(settings)),
+        *((each.severity.capitalize(), each.text) for each in check_settings(settings)),
     ]
     return plan_text("a run", found, "a preset of the same run", settings)
 

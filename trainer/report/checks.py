@@ -20,7 +20,7 @@ def check_settings(config: Mapping[str, Any]) -> list[Finding]:
         config: nested mapping as in config.json.
     """
     run = Run([], [], config)
-    rules = (joint_capacity, capacity_out_of_reach, feedback_unheard)
+    rules = (joint_capacity, capacity_out_of_reach, feedback_unheard, nothing_decoded)
     return [found for rule in rules if (found := rule(run))]
 
 
@@ -65,15 +65,32 @@ def capacity_out_of_reach(run: Run) -> Finding | None:
 
 
 def feedback_unheard(run: Run) -> Finding | None:
-    """A share of the batch that is less than one image, so that no gradient comes back."""
+    """A share of the images decoded that is less than one, so that no gradient comes back."""
     share, batch = run.setting("feedback", "share"), run.setting("batch_size")
     is_heard = {*run.words("feedback", "parts")} & {"gradient", "second_decoder"}
     if share is None or not batch or not is_heard or run.is_on("loop", "copilot_only"):
         return None
-    if share * batch >= 1:
+    name, count = "batch_size", batch
+    decoded = run.setting("adapt", "diffusion_items")  # of an adaptation; 0 is another finding
+    if decoded and "gradient" in is_heard:  # of the images chosen only those that are decoded count
+        name, count = "adapt.diffusion_items", decoded
+    if share * count >= 1:
         return None
     text = (
-        f"feedback.share is {share:g}, which is less than one image of batch_size {batch:g}, so "
+        f"feedback.share is {share:g}, which is less than one image of {name} {count:g}, so "
         "the co-pilot hears nothing of the diffusion branch. Raise one of them."
     )
     return Finding("warning", "feedback_unheard", text)
+
+
+def nothing_decoded(run: Run) -> Finding | None:
+    """An adaptation with feedback from a decoder that no image goes through."""
+    asked = {*run.words("feedback", "parts")} & {"gradient", "per_dimension"}
+    if run.setting("adapt", "diffusion_items") != 0 or not asked:
+        return None
+    text = (
+        "No image goes through the frozen decoder in training (adapt.diffusion_items is 0), so "
+        "the loop is open whatever feedback.parts says. To close it, set adapt.diffusion_items to "
+        "as many images of a batch as there is time for."
+    )
+    return Finding("note", "nothing_decoded", text)

@@ -18,7 +18,7 @@ from comfyui_cldis.wording import counted
 
 from ..training.controller import KL_WEIGHT_RANGE
 from ..training.record import TrainingRecord
-from .checks import capacity_out_of_reach, feedback_unheard, joint_capacity
+from .checks import capacity_out_of_reach, feedback_unheard, joint_capacity, nothing_decoded
 from .finding import Finding
 from .history import (
     END_SHARE,
@@ -316,6 +316,7 @@ RULES: tuple[Callable[[Run], Finding | None], ...] = (
     joint_capacity,
     capacity_out_of_reach,
     feedback_unheard,
+    nothing_decoded,
     encoder_explodes,
     image_loss,
     copilot_error,

@@ -446,6 +446,29 @@ def test_a_share_of_less_than_one_image(parts, share, batch, is_heard):
     assert check_settings(config) == []
 
 
+@pytest.mark.parametrize(
+    ("parts", "decoded", "rule"),
+    [
+        (["gradient"], 1, "feedback_unheard"),
+        (["second_decoder"], 1, None),  # hears a decoder of its own, on the whole batch
+        (["gradient"], 2, None),
+        (["gradient"], 0, "nothing_decoded"),
+        (["per_dimension"], 0, "nothing_decoded"),
+        (["second_decoder"], 0, None),
+        ([], 0, None),
+    ],
+)
+def test_an_adaptation_whose_decoder_is_not_heard(parts, decoded, rule):
+    config = with_loop() | {"feedback": {"parts": parts, "share": 0.5}, "batch_size": 32}
+    config["adapt"] = {"diffusion_items": decoded}
+    findings = check_settings(config)
+    assert [each.rule for each in findings] == ([rule] if rule else [])
+    assert rule != "feedback_unheard" or "of adapt.diffusion_items 1," in findings[0].text
+    assert (rule in found(healthy(), config)) is (rule is not None)
+    if "gradient" in parts and decoded:
+        assert bool(evenly_chosen(32, 0.5)[:decoded].any()) is (rule is None)
+
+
 def test_no_preset_asks_for_more_than_its_latents_hold():
     for name in preset_names():
         config = load_preset(name)
