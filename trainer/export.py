@@ -11,6 +11,7 @@ from .errors import NothingFound
 from .training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from comfyui_cldis.checkpoint import Header
     from comfyui_cldis.editing.editable import EditableModel
 
     from .report.samples import Strip
@@ -20,12 +21,14 @@ EXPORT_SETTINGS = ("directions",)  # that may change after the training and chan
 
 
 def is_export_of(path: Path, trainer: Trainer) -> bool:
-    """Whether the file at `path` was exported from this run at its step, with its settings."""
-    from comfyui_cldis.checkpoint import read_header
+    """Whether the file at `path` was exported from this run at its step, with its settings.
 
-    if not path.is_file():
+    One that cannot be read was not: a run needs its states alone, and writes its file anew.
+    """
+    header = _readable(path)
+    if header is None:
         return False
-    training, wanted = read_header(path).facts.training, trainer.config.to_dict()
+    training, wanted = header.facts.training, trainer.config.to_dict()
     if (training.steps, training.seed) != (trainer.step, trainer.config.seed):
         return False
     return all(training.config.get(name) == wanted[name] for name in EXPORT_SETTINGS)
@@ -33,15 +36,29 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
 
 def _check_found(path: Path, trainer: Trainer) -> None:
     """Raise NothingFound if the file at `path` has directions of this very step of the run."""
-    from comfyui_cldis.checkpoint import read_header
-
-    if not path.is_file():
+    header = _readable(path)
+    if header is None:
         return
-    header = read_header(path)
     training = header.facts.training
     if header.directions and (training.steps, training.seed) == (trainer.step, trainer.config.seed):
         before = str(training.config.get("directions", "axes"))
         raise NothingFound(path, trainer.config.directions, before)
+
+
+def _readable(path: Path) -> Header | None:
+    """What the model file at `path` says; None where there is none that can be read.
+
+    Raises: NamesError for damaged names beside it, which a person gave and can repair.
+    """
+    from comfyui_cldis.checkpoint import CheckpointError, read_header
+    from comfyui_cldis.checkpoint.slider_names import NamesError
+
+    try:
+        return read_header(path) if path.is_file() else None
+    except NamesError:
+        raise
+    except CheckpointError:  # `_write` says so before it is replaced
+        return None
 
 
 def _write(

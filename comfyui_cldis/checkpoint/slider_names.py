@@ -24,6 +24,10 @@ MAX_CHARACTERS = 60
 MAX_BYTES = 1 << 20
 
 
+class NamesError(CheckpointError):
+    """The names beside a model file cannot be used; the model file itself is not to blame."""
+
+
 def names_path(model: str | os.PathLike[str]) -> Path:
     """Where the names of the sliders of a model file are."""
     path = Path(os.path.realpath(model))
@@ -37,7 +41,7 @@ def with_names(
 
     Names for directions that the model lacks are passed over: the file may be older than the model.
 
-    Raises: CheckpointError when the file of names is damaged, or two sliders would have one name.
+    Raises: NamesError when the file of names is damaged, or two sliders would have one name.
     """
     path = names_path(model)
     entries = _read(path)
@@ -138,7 +142,7 @@ def checked(text: str, may_be_empty: bool = False) -> str:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path.name} is larger than 1 MiB. Delete it, or repair it.")
+            raise NamesError(f"{path.name} is larger than 1 MiB. Delete it, or repair it.")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
@@ -149,7 +153,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _damaged(path, "no list of slider names")
     if content.get("version") != VERSION:
-        raise CheckpointError(
+        raise NamesError(
             f"{path.name} has version {content.get('version')}; this release reads {VERSION}. "
             "Update CL-Dis, or delete the file."
         )
@@ -180,5 +184,5 @@ def _check_distinct(directions: Sequence[Direction], path: Path) -> None:
                 raise _damaged(path, f"two sliders called '{name}'")
 
 
-def _damaged(path: Path, fact: str) -> CheckpointError:
-    return CheckpointError(f"{path.name} holds {fact}. Repair it, or delete it.")
+def _damaged(path: Path, fact: str) -> NamesError:
+    return NamesError(f"{path.name} holds {fact}. Repair it, or delete it.")

@@ -357,6 +357,43 @@ def test_a_missing_report_is_written_the_next_time(folder, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+@pytest.mark.parametrize("steps", ["4", "5"])
+def test_a_damaged_model_file_does_not_keep_the_run_from_going_on(folder, tmp_path, capfd, steps):
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    path = run / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    kept = json.dumps({"format": "cldis_sliders", "version": 1, "sliders": {}})
+    names_path(path).write_text(kept, encoding="utf-8")
+    capfd.readouterr()
+    assert run_command(folder, run, "--steps", steps) == 0
+    said = capfd.readouterr().err
+    assert "names given to sliders are not taken over. " in said and "model.safetensors" in said
+    assert read_header(path).facts.training.steps == int(steps)
+    assert names_path(path).read_text("utf-8") == kept
+
+
+def test_damaged_names_beside_the_model_file_are_left_to_a_person(folder, tmp_path, capfd):
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    path = run / "model.safetensors"
+    before = path.read_bytes()
+    names_path(path).write_text("{", encoding="utf-8")
+    capfd.readouterr()
+    assert run_command(folder, run, "--steps", "5") == 2
+    assert "model.sliders.json holds no JSON text. Repair it" in capfd.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_model_file_is_replaced_by_an_export_that_finds_nothing(folder, tmp_path):
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    path = run / "model.safetensors"
+    path.write_bytes(b"")
+    assert run_command(folder, run, "--set", "directions=pca") == 0  # far too few images
+    assert read_header(path).directions == ()
+
+
 def test_other_directions_of_a_finished_run_are_found_and_written(folder, tmp_path, capfd):
     run = tmp_path / "run"
     assert run_command(folder, run) == 0
