@@ -346,16 +346,17 @@ def export_stopped(settings: RunSettings, log: Callable[[str], None] = logger.in
     """Export a run that is not finished, at the state it was stopped in.
 
     Raises:
-        ValueError: no state in the folder.
+        ValueError: no state in the folder, or a training that uses it (OutputTaken).
     """
     if load_state(settings.output) is None:
         raise ValueError(
             f"{settings.output} holds no training state. Give the output folder of a run."
         )
-    trainer, _ = open_run(settings, log, other_images=True)
     path = settings.output / MODEL_NAME
-    with stopped_with(MEASURING_STOPPED.format(trainer.step)):
-        export(trainer, path, settings.source, settings.command, log)
+    with locked(settings.output):
+        trainer, _ = open_run(settings, log, other_images=True)
+        with stopped_with(MEASURING_STOPPED.format(trainer.step)):
+            export(trainer, path, settings.source, settings.command, log)
     return path
 
 

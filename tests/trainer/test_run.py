@@ -350,6 +350,23 @@ def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):
     assert run_command(folder, tmp_path / "run") == 0
 
 
+def test_a_run_in_progress_is_not_exported_by_another_command(folder, tmp_path, capfd):
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    capfd.readouterr()
+    with locked(run):
+        assert main(["export", str(run), "--device", "cpu"]) == 2
+    assert f"Another training uses {run}. Wait for it or stop it" in capfd.readouterr().err
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    assert main(["export", str(run), "--device", "cpu"]) == 0
+
+
+def test_an_export_of_a_folder_without_a_run_leaves_nothing_there(tmp_path):
+    assert main(["export", str(tmp_path), "--device", "cpu"]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_report_is_written_the_next_time(folder, tmp_path):
     assert run_command(folder, tmp_path / "run") == 0
     (tmp_path / "run" / "report.html").unlink()

@@ -10,6 +10,7 @@ from typing import Any
 
 from comfyui_cldis.wording import counted
 
+from ..lock import locked
 from ..run import train
 from ..training.distributed import choose_device
 from .sweep import control_rows, pending, publish, run_sweep
@@ -25,6 +26,9 @@ def run(
     """Train what is missing of a sweep; 0 when all rows are done, 1 when some failed, 130 when a
     run was stopped.
 
+    No other command of a sweep gets into its folder meanwhile: each would write the tables without
+    the rows of the other.
+
     Args:
         arguments: `file`, `output`, `device`, and `table_only` to train nothing.
         log: gets a sentence at a time.
@@ -32,13 +36,27 @@ def run(
 
     Raises:
         ValueError, FileNotFoundError: what was given cannot be used.
+        OutputTaken: another command uses the folder.
     """
     sweep = load_sweep(arguments.file)
-    output = arguments.output
-    if arguments.table_only:
-        log(f"{publish_again(sweep, output)}{WROTE.format(output / MARKDOWN_NAME)}")
+    device = "" if arguments.table_only else choose_device(arguments.device)
+    with locked(arguments.output):
+        if not arguments.table_only:
+            return _train(sweep, device, arguments, log, trainer)
+        text = publish_again(sweep, arguments.output)
+        log(f"{text}{WROTE.format(arguments.output / MARKDOWN_NAME)}")
         return 0
-    device = choose_device(arguments.device)
+
+
+def _train(
+    sweep: Sweep,
+    device: str,
+    arguments: Namespace,
+    log: Callable[[str], None],
+    trainer: Callable[..., Any],
+) -> int:
+    """The work of `run` that trains, and its result."""
+    output = arguments.output
     earlier = read_results(output)
     known: list[Result] = [*pending(sweep, [], earlier)]
     controls: list[Result] = []

@@ -9,6 +9,7 @@ from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuali
 from comfyui_cldis.metrics import METRICS
 from trainer.arguments import parse
 from trainer.config.settings import load_preset
+from trainer.errors import OutputTaken
 from trainer.monitor.metrics_file import read_records
 from trainer.report.report import headline
 from trainer.run import Outcome, RunSettings
@@ -96,6 +97,27 @@ def test_a_stopped_run_stops_the_sweep(sweep, tmp_path):
     stand_in = StandIn(stop_at=1)
     assert run_sweep(sweep, tmp_path / "out", "cpu", lambda text: None, stand_in) is None
     assert len(stand_in.trained) == 1
+
+
+@pytest.mark.parametrize("more", [[], ["--table-only"]])
+def test_two_commands_do_not_share_the_folder_of_a_sweep(sweep, tmp_path, more):
+    """The second one would list the run in progress as failed, and drop what it has not seen."""
+    output = tmp_path / "out"
+    words = ["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"]
+    refused: list[str] = []
+
+    class Meanwhile(StandIn):
+        def __call__(self, settings, log):
+            outcome = super().__call__(settings, log)
+            with pytest.raises(OutputTaken, match="Another training uses") as error:
+                run(parse([*words, *more]), log, StandIn())
+            refused.append(str(error.value))
+            return outcome
+
+    assert run(parse(words), lambda text: None, Meanwhile()) == 0
+    assert len(refused) == 4 and not list(output.rglob("error.txt"))
+    assert len(read_results(output)) == 4
+    assert run(parse([*words, *more]), lambda text: None, StandIn()) == 0  # it is free again
 
 
 @pytest.mark.parametrize(("stop_at", "raises"), [(0, False), (1, False), (0, True), (1, True)])
