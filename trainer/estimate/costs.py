@@ -104,7 +104,8 @@ def count_costs(config: TrainConfig) -> Costs:
     operations: list[int] = []
     with FakeTensorMode(allow_non_fake_inputs=True):
         networks = DiffusionAutoencoder(config.model)
-        objective = build_objective(config.objective, config.model.latent_dim, 2)
+        num_images = max(COUNTED_BATCHES)  # a batch may not be larger than the data set
+        objective = build_objective(config.objective, config.model.latent_dim, num_images)
         feedback = build_feedback(config, networks.copilot)
         losses = TrainingLosses(networks, objective, feedback, schedule, config.loop, config.flip)
         for copilot_only in (config.loop.copilot_only, True):

@@ -351,6 +351,11 @@ def test_an_objective_with_parameters_is_counted():
     assert count_costs(config).parameters["objective"] == expected > 0
 
 
+def test_an_objective_that_compares_images_is_counted():
+    values = {"name": "beta_tc", "sampling": "stratified"}
+    assert count_costs(TINY.with_values({"objective": values})).operations > 0
+
+
 @torch.no_grad()
 def test_passes_after_the_last_step_are_those_of_an_export(monkeypatch):
     """A U-Net that paints the code's mean stands in for one in which every axis shows."""
