@@ -127,6 +127,8 @@ def assemble(
 ) -> EditableModel:
     """Measure everything the checkpoint's header holds and put the model together.
 
+    Of a run of the co-pilot alone there is nothing to measure: encoder and U-Net are untrained.
+
     Args:
         networks: averaged weights; copied, so the run is not disturbed.
         images: training images, uint8 (n, S, S, C).
@@ -141,6 +143,9 @@ def assemble(
     networks.train(False)
     statistics, mean = measure_statistics(networks, images, codes)
     model = EditableModel(networks, NoiseSchedule(config.schedule), statistics, (), facts)
+    if config.loop.copilot_only:
+        log("Only the co-pilot was trained, so neither directions nor quality are measured.")
+        return model
     chosen = images[evenly(len(images), measuring.base_images)]
     bases = encode(
         model, to_tensor(chosen), inversion=MEASURING_SAMPLER, inversion_steps=drawing_steps

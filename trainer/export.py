@@ -140,7 +140,7 @@ def export(
     model = assemble(
         trainer.averaged, config, trainer.images, facts, evaluated, log, trainer.wide_codes
     )
-    if not model.directions:
+    if not model.directions and not config.loop.copilot_only:
         _check_found(path, trainer)
     model = _write(path, trainer, model, log)
     useless = no_sliders(model)

@@ -25,10 +25,10 @@ def quick(monkeypatch):
     monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
 
 
-def export(model, directions: str, logged: list[str]):
+def export(model, directions: str, logged: list[str], copilot_only: bool = False):
     config = replace(
         load_preset("tiny32"), model=model.networks.config, directions=directions, seed=3
-    )
+    ).with_values({"loop.copilot_only": copilot_only})
     images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
     evaluated = (torch.zeros(1, 3, 32, 32), "unseen")
     return assemble(
@@ -70,6 +70,18 @@ def test_a_model_without_anything_to_find_is_exported_without_directions(make_mo
     exported = export(model, "weights", logged)
     assert exported.directions == ()
     assert any("The model has no directions" in sentence for sentence in logged)
+
+
+@pytest.mark.parametrize("finder", ["axes", "jacobian"])
+def test_an_untrained_decoder_is_not_measured(make_model, monkeypatch, finder):
+    model = make_model()
+    monkeypatch.setattr(type(model.networks), "predict", lambda *_: pytest.fail("it was drawn"))
+    logged: list[str] = []
+    exported = export(model, finder, logged, copilot_only=True)
+    assert exported.directions == () and exported.facts.quality == ModelQuality()
+    assert logged == [
+        "Only the co-pilot was trained, so neither directions nor quality are measured."
+    ]
 
 
 def test_an_unknown_finder_is_refused_before_the_run():

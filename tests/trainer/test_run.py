@@ -450,6 +450,26 @@ def test_a_search_that_finds_nothing_replaces_no_directions(folder, tmp_path, ca
     assert "This run is finished" in capfd.readouterr().err
 
 
+def test_a_run_of_the_copilot_alone_is_exported_and_says_why_it_has_no_sliders(
+    folder, tmp_path, capfd
+):
+    run, alone = tmp_path / "run", ("--set", "loop.copilot_only=true")
+    assert run_command(folder, run, *alone) == 0
+    why = "Only the co-pilot was trained, so there are no sliders. For sliders, train a new run"
+    assert why in capfd.readouterr().err
+    assert why in (run / "report.html").read_text("utf-8")
+    path = run / "model.safetensors"
+    assert read_header(path).directions == ()
+    vector = (1.0, *[0.0] * (CONFIG.model.latent_dim - 1))
+    before = replace(load_checkpoint(path), directions=(Direction("old", vector, -1, 1),))
+    save_checkpoint(path, before)  # as earlier versions wrote it
+    (run / "report.html").unlink()
+    assert run_command(folder, run, *alone) == 0
+    assert "names of the file before that no slider has now, or another one: old" in (
+        capfd.readouterr().err
+    )
+
+
 def test_names_given_to_sliders_outlive_an_export(folder, tmp_path, capfd, monkeypatch):
     """Written anew with the names in the file and beside it; other directions lose them aloud."""
     run = tmp_path / "run"

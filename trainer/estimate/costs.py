@@ -234,11 +234,13 @@ def count_end_passes(config: TrainConfig, num_evaluated: int) -> int:
 
     They are the export's, which ranks the axes, measures directions and quality, and the samples'
     of the report. Every axis counts as a direction. Of finders only `auto` is counted: what it
-    draws to compare its candidates.
+    draws to compare its candidates. None in a run of the co-pilot alone.
 
     Args:
         num_evaluated: images that the quality is measured on.
     """
+    if config.loop.copilot_only:
+        return 0
     num_axes = config.model.latent_dim
     # one more step corrects the last
     inverted = (BASE_IMAGES + EVALUATION_BASES) * (INVERSION_STEPS + 1)

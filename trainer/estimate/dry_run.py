@@ -266,9 +266,13 @@ def _time(plan: Plan) -> str:
     text = (
         f"{about(seconds)}, an estimate: {about(training)} of training, at "
         f"{rounded(step)} s per step ({rounded(config.batch_size / step)} images per "
-        f"second, {work}), and up to {about(end)} at its end for directions, quality and report"
+        f"second, {work}), and "
     )
-    if config.directions not in ("axes", "auto"):
+    if config.loop.copilot_only:
+        text += "next to nothing at its end, since the co-pilot alone is not measured"
+    else:
+        text += f"up to {about(end)} at its end for directions, quality and report"
+    if config.directions not in ("axes", "auto") and not config.loop.copilot_only:
         text += f" (without the search of the finder {config.directions})"
     if seconds > MONTH:
         gpu = ", or train on a GPU" if plan.settings.device == "cpu" else ""

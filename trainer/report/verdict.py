@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from comfyui_cldis.editing.editable import Described
@@ -30,10 +31,14 @@ class Verdict(NamedTuple):
 def why_no_sliders(model: Described) -> Verdict | None:
     """What is wrong with all directions of a model together; None when some may be used.
 
-    The criteria: the share of the images' variance that the code explains, whether there is any
-    direction, and whether any of them is monotone. What was not measured is not held against a
-    model.
+    The criteria: whether more than the co-pilot was trained, the share of the images' variance that
+    the code explains, whether there is any direction, and whether any of them is monotone. What was
+    not measured is not held against a model.
     """
+    loop = model.facts.training.config.get("loop")
+    if isinstance(loop, Mapping) and loop.get("copilot_only") is True:
+        remedy = "For sliders, train a new run with loop.copilot_only off."
+        return Verdict("copilot_only", "only the co-pilot was trained", remedy)
     explained = model.facts.quality.code_explains
     if explained is not None and explained <= WEAK_CODE:
         share = f"only {100 * explained:.0f} %" if explained > 0 else "nothing"

@@ -171,6 +171,13 @@ def test_speeds_have_two_figures(value, words):
     assert rounded(value) == words
 
 
+def test_the_end_of_a_run_of_the_copilot_alone(folder, quick):
+    text = comments(describe_plan(settings(folder, TINY.with_values({"loop.copilot_only": True}))))
+    assert "2.5 minutes, an estimate: about 2.5 minutes of training" in text
+    assert "and next to nothing at its end, since the co-" in text
+    assert "without the search" not in text and "directions, quality" not in text
+
+
 def test_a_run_beyond_a_month_names_the_remedy(folder, quick):
     config = replace(TINY, steps=10**9)
     facts = comments(describe_plan(settings(folder, config)))
