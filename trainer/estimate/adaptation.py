@@ -29,7 +29,9 @@ from ..training.adapt import AdaptTrainer
 from ..training.backbone import BackboneFile, read_backbone
 from ..training.batches import to_tensor
 from ..training.distributed import part_of_batch
+from ..training.feedback import usage_passes
 from ..training.wide_codes import open_wide_codes
+from .costs import TRIED_STEPS
 from .dry_run import about, count_images, plan_text, rounded
 
 TRIED = 2  # images that are encoded and trained on for the estimate
@@ -103,6 +105,7 @@ def _try(settings: RunSettings, config: AdaptConfig, backbone: BackboneFile) -> 
     small = replace(
         config,
         loop=replace(config.loop, copilot_warmup_steps=0),
+        feedback=replace(config.feedback, usage_every_steps=TRIED_STEPS + 1),  # counted instead
         batch_size=TRIED,
         accumulation_steps=1,
         use_compile=False,
@@ -139,6 +142,10 @@ def _costs(
     if num_images:
         first = trial.encoding * (1 + config.flip) * num_images
         codes_known = f", for {counted(num_images, 'image')} {about(first)}"
+    passes = usage_passes(config)
+    measuring = passes.encoder * trial.encoding + passes.decoder * trial.drawing
+    training = trial.step * config.steps
+    training += measuring * (config.steps - config.copilot_warmup_steps)
     end = trial.drawing * _count_end_passes(config)
     rows = FLOAT_BYTES * backbone.config.latent_dim * (1 + config.flip)
     length = (
@@ -152,7 +159,7 @@ def _costs(
             "Time",
             f"estimates from {counted(TRIED, 'random image')}: encoding every image once, "
             f"{rounded(trial.encoding)} s each{codes_known}; training "
-            f"{about(trial.step * config.steps)}, at {rounded(trial.step)} s per step; at its end "
+            f"{about(training)}, at {rounded(trial.step)} s per step; at its end "
             f"up to {about(end)} for directions and quality" + _without_finder(config),
         ),
         (

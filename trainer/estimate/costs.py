@@ -39,6 +39,7 @@ STEP_FACTOR = 3  # a backward pass computes two products for each one of the for
 QUALITY_STEPS = 20  # of inversion and of drawing, where the quality is measured
 MEMORY_MARGIN = 1.15  # of free memory over what is counted, which leaves out what comes and goes
 TRIAL_SECONDS = 3.0  # for a step of more images than the fewest
+TRIED_STEPS = 2
 LONGEST_STEP = 10.0  # seconds; a longer one is not tried
 
 
@@ -196,9 +197,18 @@ def time_step(
 
 
 def _seconds_per_step(config: TrainConfig, count: int, device: str) -> float:
-    """The second step on `count` images; the first one where that was long already."""
-    loop = replace(config.loop, copilot_warmup_steps=0)
-    tried = replace(config, loop=loop, batch_size=count, accumulation_steps=1, use_compile=False)
+    """The second step on `count` images; the first one where that was long already.
+
+    The usage is measured in neither, for it is counted (`usage_passes`).
+    """
+    tried = replace(
+        config,
+        loop=replace(config.loop, copilot_warmup_steps=0),
+        feedback=replace(config.feedback, usage_every_steps=TRIED_STEPS + 1),
+        batch_size=count,
+        accumulation_steps=1,
+        use_compile=False,
+    )
     size, channels = config.model.image_size, config.model.in_channels
     images = np.random.default_rng(0).integers(
         0, 256, (max(count, 2), size, size, channels), dtype=np.uint8

@@ -26,6 +26,7 @@ from ..data.sources import require_source
 from ..report.checks import check_settings
 from ..run import RunSettings
 from ..training.distributed import part_of_batch
+from ..training.feedback import usage_passes
 from .costs import STEP_FACTOR, Costs, StepTime, count_costs, count_end_passes, time_step
 
 HALF_BYTES = 2  # of a number in the exported model
@@ -249,7 +250,10 @@ def _parts_that_fit(plan: Plan) -> int | None:
 
 def _time(plan: Plan) -> str:
     config, costs, timed = plan.settings.config, plan.costs, plan.time
-    work = f"{costs.operations * config.steps * config.batch_size:.1e} operations in all"
+    measured = usage_passes(config).decoder * (config.steps - config.copilot_warmup_steps)
+    pass_operations = (costs.operations - costs.copilot_operations) / STEP_FACTOR
+    operations = costs.operations * config.steps * config.batch_size + measured * pass_operations
+    work = f"{operations:.1e} operations in all"
     if timed is None and plan.num_processes > 1:
         return (
             f"not timed with several processes ({work}); for an estimate start the same command "
@@ -259,8 +263,9 @@ def _time(plan: Plan) -> str:
         return f"not timed, because not even 2 images fit into the memory ({work})"
     step = timed.seconds
     diffusion = 1 - costs.copilot_operations / costs.operations  # share of a step
-    training = step * (config.steps - diffusion * config.copilot_warmup_steps)
     image_pass = diffusion * step / STEP_FACTOR / config.batch_size
+    training = step * (config.steps - diffusion * config.copilot_warmup_steps)
+    training += measured * image_pass
     end = count_end_passes(config, plan.num_evaluated) * image_pass
     seconds = training + end
     text = (

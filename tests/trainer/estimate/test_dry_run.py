@@ -27,7 +27,7 @@ from trainer.estimate.dry_run import about, describe_plan, make_plan, rounded, t
 from trainer.report.samples import draw_samples
 from trainer.run import RunSettings
 from trainer.training.batches import to_tensor
-from trainer.training.feedback import build_feedback
+from trainer.training.feedback import UsageMeter, build_feedback
 from trainer.training.objectives import build_objective
 from trainer.training.step import TrainingLosses
 from trainer.training.trainer import Trainer
@@ -121,11 +121,12 @@ def test_times_in_words(folder, quick):
     config = replace(TINY, steps=100, loop=replace(TINY.loop, copilot_warmup_steps=20))
     facts = comments(describe_plan(settings(folder, config)))
     # the co-pilot is a quarter of a step: 20 * 0.5 s + 80 * 2 s = 170 s; 6e6 operations * 1,600
-    # images; a pass is a third of 1.5 s / 16; in the end 264 passes invert, 1,280 rank and 6,400
-    # measure eight axes, 405 evaluate the five images, 536 draw: 277.7 s
+    # images; a pass is a third of 1.5 s / 16, of 4.5e6 operations; the usage takes 9 of them for
+    # each of 4 images in every 20th of 80 steps, 4.5 s; in the end 264 passes invert, 1,280 rank
+    # and 6,400 measure eight axes, 405 evaluate the five images, 536 draw: 277.7 s
     assert (
-        "about 7.5 minutes, an estimate: about 2.8 minutes of training, at 2 s per step (8 "
-        "images per second, 9.6e+09 operations in all), and up to about 4.6 minutes at its end "
+        "about 7.5 minutes, an estimate: about 2.9 minutes of training, at 2 s per step (8 "
+        "images per second, 9.8e+09 operations in all), and up to about 4.6 minutes at its end "
         "for directions, quality and report" in facts
     )
     assert "finder" not in facts
@@ -393,6 +394,12 @@ def test_passes_after_the_last_step_are_those_of_an_export(monkeypatch):
 def test_true_steps_are_timed_on_the_whole_batch_where_they_are_quick(counted):
     timed = time_step(TINY, counted, 16, "cpu", PLENTY)
     assert timed is not None and timed.num_images == 16 and timed.seconds > 0
+
+
+def test_the_usage_is_not_measured_in_the_steps_that_are_timed(counted, monkeypatch):
+    monkeypatch.setattr(UsageMeter, "measure", lambda *_: pytest.fail("counted, and timed too"))
+    config = TINY.with_values({"feedback.usage_every_steps": 1})
+    assert time_step(config, counted, 2, "cpu", PLENTY) is not None
 
 
 def test_steps_that_do_not_fit_in_memory_are_not_tried(counted):

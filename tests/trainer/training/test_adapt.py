@@ -19,6 +19,7 @@ from trainer.training.adapt import AdaptTrainer
 from trainer.training.adapt_losses import mirrored
 from trainer.training.backbone import BackboneFile, read_backbone
 from trainer.training.batches import to_tensor
+from trainer.training.feedback import usage_passes
 from trainer.training.losses import image_weight
 from trainer.training.wide_codes import open_wide_codes
 
@@ -37,6 +38,14 @@ def codes(backbone: BackboneFile, tmp_path_factory: pytest.TempPathFactory) -> n
 
 def make_trainer(backbone: BackboneFile, codes: np.ndarray, **values: object) -> AdaptTrainer:
     return AdaptTrainer(quick_config(backbone, **values), backbone, codes, IMAGES)
+
+
+@pytest.mark.parametrize(("decoded", "items"), [(0, 0), (1, 2), (2, 2), (4, 2)])
+def test_the_usage_is_measured_on_images_that_there_is_time_for(
+    backbone: BackboneFile, decoded: int, items: int
+) -> None:
+    more = {"adapt.diffusion_items": decoded, "batch_size": 8, "feedback.usage_every_steps": 1}
+    assert usage_passes(quick_config(backbone, **more)).decoder == items * (3 + 1)
 
 
 @pytest.mark.parametrize("decoded", [0, 2])

@@ -2,7 +2,7 @@
 
 from .build import build_feedback
 from .interface import Feedback, Signals, neutral
-from .meter import UsageMeter
+from .meter import UsageMeter, usage_passes
 from .state import FeedbackState, signals
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "build_feedback",
     "neutral",
     "signals",
+    "usage_passes",
 ]

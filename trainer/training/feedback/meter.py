@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +23,30 @@ STRIDE = 4  # every fourth image of a batch is measured, but two at least
 STREAM = 1  # of a step's random numbers
 
 
-def measured_items(batch_size: int) -> np.ndarray:
-    """Places in a batch of the images that are measured; one alone has none to borrow from."""
-    return np.arange(0, batch_size, min(STRIDE, max(1, batch_size - 1)))
+def measured_items(batch_size: int, num_decoded: int) -> np.ndarray:
+    """Places in a batch of the images that are measured; one alone has none to borrow from.
+
+    Args:
+        num_decoded: images of the batch that a step decodes; no more are measured, but two.
+    """
+    items = np.arange(0, batch_size, min(STRIDE, max(1, batch_size - 1)))
+    return items[: max(2, num_decoded)]
+
+
+class Passes(NamedTuple):
+    """Passes of single images through encoder and decoder, without gradients."""
+
+    encoder: float
+    decoder: float
+
+
+def usage_passes(config: TrainConfig) -> Passes:
+    """What measuring the usage adds to a step that trains both branches, on average."""
+    count = len(measured_items(config.batch_size, config.num_decoded))
+    if count < 2 or not config.num_decoded:
+        return Passes(0.0, 0.0)
+    share = count / config.feedback.usage_every_steps
+    return Passes(2 * share, (config.model.latent_dim + 1) * share)
 
 
 @contextmanager
@@ -40,7 +62,7 @@ def without_dropout(networks: nn.Module) -> Iterator[None]:
 
 
 class UsageMeter:
-    """Usage on a quarter of a batch, which the processes of a run share.
+    """Usage on a quarter of a batch (`measured_items`), which the processes of a run share.
 
     Args:
         part_size: images that a process computes at a time.
@@ -71,7 +93,7 @@ class UsageMeter:
         Args:
             images_of: some items of the step's batch, (b, C, S, S).
         """
-        chosen = measured_items(self.config.batch_size)
+        chosen = measured_items(self.config.batch_size, self.config.num_decoded)
         if len(chosen) < 2:
             return None
         with without_dropout(self.networks):

@@ -14,7 +14,7 @@ from trainer.config.settings import load_preset
 from trainer.training.controller import posterior_kl_shape
 from trainer.training.feedback import build_feedback, neutral
 from trainer.training.feedback.gradient import Gradient, gradient_gain, scaled_gradient
-from trainer.training.feedback.meter import measured_items
+from trainer.training.feedback.meter import measured_items, usage_passes
 from trainer.training.feedback.per_dimension import kl_weights
 from trainer.training.feedback.per_timestep import PerTimestep, last_timesteps
 from trainer.training.feedback.second_decoder import SecondDecoder
@@ -179,7 +179,7 @@ def networks_of(networks, schedule, draws, codes, half):
 
 
 def test_a_small_batch_has_two_images_that_borrow_from_each_other():
-    places = {size: measured_items(size).tolist() for size in (1, 2, 3, 4, 5, 32)}
+    places = {size: measured_items(size, size).tolist() for size in (1, 2, 3, 4, 5, 32)}
     assert places == {
         1: [0],
         2: [0, 1],
@@ -188,6 +188,40 @@ def test_a_small_batch_has_two_images_that_borrow_from_each_other():
         5: [0, 4],
         32: [0, 4, 8, 12, 16, 20, 24, 28],
     }
+
+
+def test_no_more_images_are_measured_than_decoded_but_two():
+    places = {decoded: measured_items(32, decoded).tolist() for decoded in (1, 3, 8, 32)}
+    assert places == {
+        1: [0, 4],
+        3: [0, 4, 8],
+        8: [0, 4, 8, 12, 16, 20, 24, 28],
+        32: [0, 4, 8, 12, 16, 20, 24, 28],
+    }
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_passes_of_a_measurement_are_counted(size, monkeypatch):
+    config = TINY.with_values({"batch_size": size, "feedback.usage_every_steps": 5})
+    images = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8)
+    trainer = Trainer(config, images)
+    done = {"encoder": 0, "decoder": 0}
+    encode, predict = trainer.networks.encode_semantic, trainer.networks.predict
+
+    def encoded(x):
+        done["encoder"] += len(x)
+        return encode(x)
+
+    def predicted(x_t, *more):
+        done["decoder"] += len(x_t)
+        return predict(x_t, *more)
+
+    monkeypatch.setattr(trainer.networks, "encode_semantic", encoded)
+    monkeypatch.setattr(trainer.networks, "predict", predicted)
+    trainer.meter.measure(lambda items: trainer.batch(0, items), 1)
+    expected = usage_passes(config)
+    assert done == pytest.approx({"encoder": 5 * expected.encoder, "decoder": 5 * expected.decoder})
+    assert any(done.values()) is (size > 1)
 
 
 @pytest.mark.parametrize(("size", "is_measured"), [(1, False), (2, True), (4, True)])
