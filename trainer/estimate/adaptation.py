@@ -179,6 +179,8 @@ def _without_finder(config: AdaptConfig) -> str:
 
 def _count_end_passes(config: AdaptConfig) -> int:
     """Passes of one image through the frozen decoder after the last step, about and at most."""
+    if config.loop.copilot_only:
+        return 0
     measuring, num_axes = measuring_of(config), config.model.latent_dim
     inverted = measuring.drawing_steps or INVERSION_STEPS
     ranked = num_axes * measuring.base_images * 2 * (measuring.drawing_steps or AXIS_STEPS)
