@@ -556,6 +556,28 @@ def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
         (folder / "more.png").unlink()
 
 
+def test_one_image_alone_is_refused_with_what_is_there(folder, tmp_path, capfd):
+    images = tmp_path / "images"
+    images.mkdir()
+    shutil.copy(folder / "00.png", images)
+
+    def refused(*more: str, data: Path = images) -> str:
+        assert run_command(data, tmp_path / "run", *more) == 2
+        return capfd.readouterr().err
+
+    fact = f"{images} holds 1 image file. Give a folder or .zip with two or more.\n"
+    assert refused().endswith(fact)
+    for name in ("01.png", "02.png"):
+        (images / name).write_text("no image")
+    said = refused()
+    assert f"{images} holds 3 image files, of which 1 can be used (" in said
+    assert ".png: not an image of an accepted format" in said
+    assert said.endswith(", ...). Give a folder or .zip with two or more that can.\n")
+    one = ("--set", "num_images=1")
+    assert "num_images is 1, which is too few" in refused(*one, data=folder)
+    assert "Set it to 2 or more for heads." in refused(*one, data=Path("heads"))
+
+
 def test_images_that_are_all_the_same_are_refused(tmp_path, capfd):
     for index in range(5):
         Image.new("RGB", (40, 40), "red").save(tmp_path / f"{index}.png")

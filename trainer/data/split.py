@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from comfyui_cldis.wording import counted
+
 from .holdout import Split, hold_out
 from .images import ImageSet
+from .report import DataReport
 from .sources import BUILT_IN_SOURCES
 
 
@@ -11,9 +14,11 @@ def split_images(source: str, images: ImageSet, held_out: float, seed: int) -> S
     """Hold images out, as `TrainConfig.held_out` asks; built-in sets draw others for that instead.
 
     Raises:
-        ValueError: all images are the same.
+        ValueError: one image alone, or all images are the same.
     """
     findings, count = images.report.findings, len(images.images)
+    if count < 2:
+        raise ValueError(_too_few(source, images.report))
     if findings is not None and 0 < count - 1 <= findings.num_duplicates:
         raise ValueError(
             f"All {count} images of {source} are the same, so there is nothing to learn. Give "
@@ -23,6 +28,18 @@ def split_images(source: str, images: ImageSet, held_out: float, seed: int) -> S
         return Split(images.images, None)
     may_repeat = findings is None or findings.num_duplicates > 0
     return hold_out(images.images, held_out, seed, may_repeat=may_repeat)
+
+
+def _too_few(source: str, report: DataReport) -> str:
+    """Why one image alone is used, and the remedy, in two sentences."""
+    if source in BUILT_IN_SOURCES or report.found > report.used + len(report.skipped):
+        return f"num_images is 1, which is too few to train on. Set it to 2 or more for {source}."
+    fact = f"{source} holds {counted(report.found, 'image file')}"
+    if report.skipped:
+        name, reason = report.skipped[0]
+        more = ", ..." if len(report.skipped) > 1 else ""
+        fact += f", of which 1 can be used ({name}: {reason}{more})"
+    return f"{fact}. Give a folder or .zip with two or more{' that can' if report.skipped else ''}."
 
 
 def describe_split(source: str, split: Split, held_out: float) -> list[str]:
