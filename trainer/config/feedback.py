@@ -24,7 +24,8 @@ class FeedbackConfig:
             decoder). None of them leaves the loop open.
         share: share of the items that decode the co-pilot's sample.
         gain: factor on the gradient; 1 weighs the diffusion loss as a likelihood in nats.
-        warmup: share of the run over which the gain grows from 0.
+        warmup: share of the run over which the gain grows from 0. Counted from the first step, so
+            it has no effect where the co-pilot's own warm-up (loop.copilot_warmup_steps) is longer.
         exponent, largest_weight: of "per_dimension": the weight of a dimension's KL is
             (usual rate / its rate) ** exponent, within [1 / largest_weight, largest_weight].
         usage_every_steps: distance between two measurements of what the decoder uses.

@@ -67,7 +67,8 @@ class LoopConfig:
         ramp_fraction: share of the run over which the ramp goes from minimum to maximum.
         distillation_weight: weight of L_dt (mean over latent dimensions, nats); 0 trains the
             plain diffusion autoencoder, with a co-pilot that it does not listen to. It grows
-            from 0 over the first twentieth of the run.
+            from 0 over the first twentieth of the run, counted from the first step, which has no
+            effect where copilot_warmup_steps is longer.
         distillation_error_variance: smallest variance of the co-pilot in whose units an error of
             the encoder's mean counts in L_dt; 0 is the plain KL, whose gradient the sharpest
             dimensions take for themselves.

@@ -38,7 +38,9 @@ from .signals import stop_on_signals
 from .step import Draws, Losses, TrainingLosses, draw
 
 STATE_VERSION = 3
-DISTILLATION_WARMUP = 0.05  # share of the run over which the weight of L_dt grows from 0
+# Share of the run, from its first step, over which the weight of L_dt grows from 0: no effect where
+# the co-pilot's own warm-up is longer.
+DISTILLATION_WARMUP = 0.05
 
 
 @dataclass(frozen=True)
