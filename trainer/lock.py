@@ -27,8 +27,7 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: it is a file.
         OSError: the folder cannot be made.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"The output folder {folder} is a file. Give a folder, or a new name.")
+    check_folder(folder)
     if not is_first_process():
         yield
         return
@@ -52,3 +51,9 @@ def locked(folder: Path) -> Iterator[None]:
                 (folder / LOCK_NAME).unlink()
                 folder.rmdir()
         lock.release()
+
+
+def check_folder(folder: Path) -> None:
+    """Raises a ValueError where a run's folder is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The output folder {folder} is a file. Give a folder, or a new name.")

@@ -102,8 +102,8 @@ def ranges_in_words(directions: Sequence[Direction]) -> str:
     if all(each.scale is None for each in directions):
         return "the range seen in training (0.5 to 99.5 %) in standard deviations"
     return (
-        "the range seen in training (0.5 to 99.5 %, without ends where nothing is seen to change) "
-        "in even steps, one standard deviation on average"
+        "the range seen in training (0.5 to 99.5 %, without ends where nothing is seen to change); "
+        "equal steps change images about equally, and 1 is about one standard deviation"
     )
 
 

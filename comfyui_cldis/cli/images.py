@@ -32,7 +32,10 @@ SIZES = ("original", "model")
 def add_commands(commands: Commands) -> None:
     """Add them to the subparsers of `cldis`."""
     demo = commands.add_parser("demo", help="draw what the bundled model can do, in one image")
-    demo.add_argument("--output", type=typed_path, default=Path("cldis_demo.png"), metavar="FILE")
+    demo.add_argument(
+        "--output", type=typed_path, metavar="FILE", help="default: cldis_demo.png, or a free name"
+    )
+    demo.add_argument("--force", action="store_true", help="replace a file that is there")
     demo.set_defaults(run=_demo)
 
     edit = commands.add_parser("edit", help="move factors of an image")
@@ -127,17 +130,19 @@ def add_commands(commands: Commands) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_image_paths, demo_model_path
-    from ..imaging.writing import check_output, write_image
+    from ..imaging.writing import check_output, free_name, write_image
     from .sheets import demo_sheet
 
     start = time.perf_counter()
-    check_output(options.output)
+    output = options.output or free_name(Path("cldis_demo.png"))
+    check_output(output)
+    _check_free(output, options.force)
     progress = progress_bar if sys.stderr.isatty() else progress_lines
     model = load_model(demo_model_path(), options.device)
     originals = [open_photograph(model, path).pixels for path in demo_image_paths()[:NUM_DEMO_ROWS]]
     sheet = demo_sheet(model, originals, progress, num_steps=DEFAULT_STEPS)
-    write_image(options.output, sheet)
-    report(options.output, sheet.size, start)
+    write_image(output, sheet)
+    report(output, sheet.size, start)
     return 0
 
 
@@ -255,12 +260,16 @@ def _output(options: argparse.Namespace, kind: str) -> Path:
     if options.output is None and not options.force:
         output = free_name(output)
     check_output(output, options.image, ANIMATION_FORMATS if is_animation else OUTPUT_FORMATS)
-    if output.exists() and not options.force:
+    _check_free(output, options.force)
+    return output
+
+
+def _check_free(output: Path, force: bool) -> None:
+    if output.exists() and not force:
         raise ValueError(
             f"The output {output} is there already. Choose another --output, or add --force to "
             "replace it."
         )
-    return output
 
 
 def _limited(direction: Direction, amount: float) -> float:

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Collection
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from PIL import Image
 
@@ -37,15 +38,26 @@ def check_output(
     Args:
         formats: endings that are written.
 
-    Raises: ValueError and FileNotFoundError.
+    Raises: ValueError, FileNotFoundError and PermissionError.
     """
     _check_ending(path, formats)
     if path.is_dir():
         raise ValueError(f"The output {path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The output folder {path.parent} does not exist. Create it first.")
+    _check_writable(path.parent)
     if source is not None and path.exists() and source.exists() and path.samefile(source):
         raise ValueError(f"The output {path} is the input itself. Choose another output.")
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"The output folder {folder} cannot be written to ({error.strerror}). Choose another."
+        ) from error
 
 
 def check_size(path: Path, width: int, height: int) -> None:
@@ -75,4 +87,6 @@ def free_name(path: Path) -> Path:
 def _check_ending(path: Path, formats: Collection[str] = tuple(OUTPUT_FORMATS)) -> None:
     if path.suffix.lower() not in formats:
         allowed = ", ".join(formats)
-        raise ValueError(f"The output {path} has no image ending. Use one of {allowed}.")
+        raise ValueError(
+            f"The output {path} has no ending that can be written. Use one of {allowed}."
+        )

@@ -18,7 +18,7 @@ def test_ranges_of_even_sliders_are_not_called_standard_deviations(tiny_checkpoi
     even = replace(model, directions=(replace(first, scale=scale), *others))
     save_checkpoint(tmp_path / "even.safetensors", even)
     words = ranges_in_words(even.directions)
-    assert "even steps, one standard deviation on average" in words
+    assert "1 is about one standard deviation" in words
     assert "without ends where nothing is seen to change" in words
     assert f"with {words}:" in as_text(read_header(tmp_path / "even.safetensors"), "even")
     card = " ".join(write_card(tmp_path / "even.safetensors").split())

@@ -474,6 +474,12 @@ def test_demo_draws_a_sheet(
         assert image.width > 5 * 128
         assert image.height > min(num_images, 2) * 128
     assert run("demo", "--output", "no/demo.png") == 2
+    before = Path("cldis_demo.png").read_bytes()
+    assert run("demo") == 0 and Path("cldis_demo_2.png").is_file()
+    assert run("demo", "--output", "cldis_demo.png") == 2
+    assert "is there already" in capsys.readouterr().err
+    assert Path("cldis_demo.png").read_bytes() == before
+    assert run("demo", "--output", "cldis_demo.png", "--force") == 0
 
 
 def test_demo_of_a_model_without_directions(make_model: Callable[..., EditableModel]) -> None:

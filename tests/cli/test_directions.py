@@ -211,7 +211,11 @@ def test_directions_that_cannot_be_shown(
     path: Path, tmp_path: Path, make_model: Callable[..., EditableModel], capsys
 ) -> None:
     refused(capsys, run("directions", path, "--output", tmp_path / "x.safetensors"), "--measure")
-    refused(capsys, run("directions", path, "--sheet", "out.txt"), "no image ending")
+    refused(
+        capsys,
+        run("directions", path, "--sheet", "out.txt"),
+        "no ending that can be written",
+    )
     bare = tmp_path / "bare.safetensors"
     save_checkpoint(bare, replace(make_model(), directions=()))
     assert run("directions", bare) == 0

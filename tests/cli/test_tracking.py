@@ -105,7 +105,7 @@ def test_the_other_version_can_be_asked_for(model_file, monkeypatch, capsys):
     ("arguments", "phrase"),
     [
         (["--data", "nowhere"], "There is no folder nowhere"),
-        (["--sheet", "sheet.txt"], "no image ending"),
+        (["--sheet", "sheet.txt"], "no ending that can be written"),
         (["--json", "nowhere/track.json"], "Name a file in a folder that exists"),
         (["--directions", "all"], "axes"),
         (["--score-version", "3"], "1, 2"),

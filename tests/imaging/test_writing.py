@@ -26,7 +26,7 @@ def test_eight_bits_survive_writing_and_reading(tmp_path: Path) -> None:
 
 
 def test_where_no_image_can_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no image ending. Use one of .png"):
+    with pytest.raises(ValueError, match="no ending that can be written. Use one of .png"):
         check_output(tmp_path / "a.txt")
     with pytest.raises(FileNotFoundError, match="Create it first"):
         check_output(tmp_path / "nowhere" / "a.png")
@@ -34,6 +34,15 @@ def test_where_no_image_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a folder"):
         check_output(tmp_path / "folder.png")
     check_output(tmp_path / "a.PNG", tmp_path / "b.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self").is_dir(), reason="no /proc, where nothing can be written"
+)
+def test_a_folder_that_cannot_be_written_to() -> None:
+    with pytest.raises(PermissionError, match=r"/proc cannot be written to .*Choose another\."):
+        check_output(Path("/proc/a.png"))
 
 
 @pytest.mark.parametrize(("ending", "kind"), [(".jpg", "JPEG"), (".webp", "WEBP")])

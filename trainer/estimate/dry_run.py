@@ -23,6 +23,7 @@ from comfyui_cldis.wording import counted
 from ..assemble import SEEN_IMAGES, UNSEEN_IMAGES
 from ..data import SOURCES, num_held_out
 from ..data.sources import require_source
+from ..lock import check_folder
 from ..report.checks import check_settings
 from ..run import RunSettings
 from ..training.distributed import part_of_batch
@@ -70,8 +71,10 @@ def make_plan(settings: RunSettings) -> Plan:
 
     Raises:
         FileNotFoundError: no such data.
-        ValueError: fewer than two images, or a batch that the processes cannot share evenly.
+        ValueError: fewer than two images, a batch that the processes cannot share evenly, or an
+            output folder that is a file.
     """
+    check_folder(settings.output)
     config, device = settings.config, settings.device
     num_processes = PartialState(cpu=device == "cpu").num_processes
     part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps)

@@ -302,6 +302,8 @@ def test_unusable_data_are_refused(folder, quick):
         describe_plan(settings(folder / "nowhere"))
     with pytest.raises(FileNotFoundError, match=r"headz[.] Did you mean 'heads'"):
         describe_plan(replace(settings(folder), data="headz"))
+    with pytest.raises(ValueError, match="0[.]png is a file. Give a folder"):
+        describe_plan(replace(settings(folder), output=folder / "0.png"))
     for index in range(4):
         (folder / f"{index}.png").unlink()
     with pytest.raises(ValueError, match="holds 1 image file[.]"):
