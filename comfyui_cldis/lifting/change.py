@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .colour import ColourMap, fit_colour
 from .flow import follow
-from .windows import shrink_to, warp, window_mean
+from .windows import resize_flow, shrink_to, warp, window_mean
 
 SIDE = 64  # pixels at which changes are measured; small, because small images are blurred
 RADIUS, RIDGE = 3, 1.2e-3  # of the colour map that is applied
@@ -125,13 +125,16 @@ def _does_move(flow: Tensor, steps: Tensor, frames: Tensor) -> Tensor:
 
     Asked of the whole change, and of its steps where all of the image moves alike: a long way is
     easier to see in small steps, a short one as a whole, and steps alone take a receding edge for
-    motion.
+    motion. Steps are so short that half the size will do for the question.
     """
-    count, half = frames.shape[1] - 1, steps.shape[-1]
-    halves = shrink_to(frames.flatten(0, 1), half).unflatten(0, (-1, count + 1))
+    count = frames.shape[1] - 1
     whole = _gain(flow, frames[:, 0], frames[:, -1], 1)
+    halves = shrink_to(frames.flatten(0, 1), SIDE // 2).unflatten(0, (-1, count + 1))
     stepwise = _gain(
-        steps.flatten(0, 1), halves[:, :-1].flatten(0, 1), halves[:, 1:].flatten(0, 1), count
+        resize_flow(steps.flatten(0, 1), SIDE // 2),
+        halves[:, :-1].flatten(0, 1),
+        halves[:, 1:].flatten(0, 1),
+        count,
     )
     length = flow.norm(dim=1).flatten(1)
     spread = length.std(1) / (length.mean(1) + TINY)

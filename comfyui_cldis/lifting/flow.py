@@ -2,8 +2,7 @@
 
 At each level of a pyramid the images are brought together by the flow so far, and what is left is
 explained by a linear step per pixel, pooled over its neighbours and kept smooth: the combined
-local-global method. Long ways are followed over intermediate frames, at half the size; what they
-lead to is improved at the whole size.
+local-global method. Long ways are followed over intermediate frames.
 
 Sources: Lucas and Kanade 1981; Bruhn, Weickert and Schnörr 2005 (IJCV 61), equations 6 to 14, with
 Charbonnier weights in the data term.
@@ -29,21 +28,19 @@ def follow(frames: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         frames: (B, K, C, n, n) in [-1, 1], K >= 2, in the order of the change; n a power of two of
-            at least 2 * COARSEST.
+            at least COARSEST.
 
     Returns:
         The flow (B, 2, n, n), x then y, in pixels: last(p) ~ first(p + flow(p)); and its steps
-        (B, K - 1, 2, n / 2, n / 2), each from a frame to the one before, in pixels of half as many.
+        (B, K - 1, 2, n, n), each from a frame to the one before.
     """
-    batch, count, _, _, side = frames.shape
-    halves = shrink_to(frames.flatten(0, 1), side // 2).unflatten(0, (batch, count))
-    later, earlier = halves[:, 1:].flatten(0, 1), halves[:, :-1].flatten(0, 1)
+    batch, count = frames.shape[:2]
+    later, earlier = frames[:, 1:].flatten(0, 1), frames[:, :-1].flatten(0, 1)
     steps = find_flow(later, earlier).unflatten(0, (batch, count - 1))
     flow = steps[:, 0]
     for index in range(1, count - 1):
         step = steps[:, index]
         flow = step + warp(flow, step)
-    flow = resize_flow(flow, side)
     for _ in range(WARPS):  # the steps led to the right place; what they blurred is found there
         flow = _improved(flow, frames[:, -1], frames[:, 0])
     return flow, steps
