@@ -219,6 +219,8 @@ def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
     if isinstance(mask, str | os.PathLike):
         values = _mask_of(read_stored(mask).image, Path(mask).name)
     elif isinstance(mask, Image.Image):
+        with naming("The mask"):
+            mask = upright(mask)
         values = _mask_of(mask, "The mask")
     else:
         values = _mask_of_numbers(mask)
@@ -232,8 +234,8 @@ def as_mask(mask: MaskInput, sizes: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def _mask_of(image: Image.Image, name: str) -> Tensor:
+    """The mask that an upright image is."""
     with naming(name):
-        image = upright(image)
         return mask_of(image, image.width, image.height)
 
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import comfyui_cldis as cldis
-from comfyui_cldis.api.images import read_framed
+from comfyui_cldis.api.images import as_mask, read_framed
 from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.diffusion.samplers import EDIT_SAMPLER, inversion_of, invert, sample
 from comfyui_cldis.editing.editable import EditableModel
@@ -236,6 +236,18 @@ def test_a_mask_painted_on_transparency_is_that_of_the_command(
     for each in (image, tmp_path / "mask.png", str(tmp_path / "mask.png")):
         drawn = model.decode(edited, mask=each, method="tracked", output="numpy")
         assert np.array_equal(drawn, wanted)
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.jpg"])
+def test_a_mask_is_turned_upright_once(tmp_path: Path, name: str) -> None:
+    lying = np.zeros((20, 40), np.uint8)
+    lying[:, :10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.fromarray(lying).save(tmp_path / name, exif=exif, quality=100)
+    wanted = read_mask(tmp_path / name, 20, 40)
+    for each in (tmp_path / name, Image.open(tmp_path / name)):
+        assert torch.equal(as_mask(each, [(40, 20)]), wanted)
 
 
 def test_a_mask_of_bool_is_one_of_zero_and_one(model: cldis.Model, pixels: np.ndarray) -> None:
