@@ -130,11 +130,11 @@ def add_commands(commands: Commands) -> None:
 
 def _demo(options: argparse.Namespace) -> int:
     from ..checkpoint import demo_image_paths, demo_model_path
-    from ..imaging.writing import check_output, free_name, write_image
+    from ..imaging.writing import check_output, write_image
     from .sheets import demo_sheet
 
     start = time.perf_counter()
-    output = options.output or free_name(Path("cldis_demo.png"))
+    output = _place(options, Path("cldis_demo.png"))
     check_output(output)
     _check_free(output, options.force)
     progress = progress_bar if sys.stderr.isatty() else progress_lines
@@ -248,7 +248,7 @@ def _output(options: argparse.Namespace, kind: str) -> Path:
     Raises: ValueError and FileNotFoundError for a place that cannot be used.
     """
     from ..imaging.animation import ANIMATION_FORMATS
-    from ..imaging.writing import OUTPUT_FORMATS, check_output, free_name
+    from ..imaging.writing import OUTPUT_FORMATS, check_output
 
     ending = ".png"
     if kind == "edited" and options.image.suffix.lower() in OUTPUT_FORMATS:
@@ -256,12 +256,19 @@ def _output(options: argparse.Namespace, kind: str) -> Path:
     is_animation = getattr(options, "animate", False)
     if is_animation:
         ending = ".webp"
-    output = options.output or Path(f"{options.image.stem}_{kind}{ending}")
-    if options.output is None and not options.force:
-        output = free_name(output)
+    output = _place(options, Path(f"{options.image.stem}_{kind}{ending}"))
     check_output(output, options.image, ANIMATION_FORMATS if is_animation else OUTPUT_FORMATS)
     _check_free(output, options.force)
     return output
+
+
+def _place(options: argparse.Namespace, usual: Path) -> Path:
+    """--output, or the usual name; with a number where that is taken and not to be replaced."""
+    from ..imaging.writing import free_name
+
+    if options.output is not None:
+        return options.output
+    return usual if options.force else free_name(usual)
 
 
 def _check_free(output: Path, force: bool) -> None:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..diffusion.noise import item_seeds
+from ..diffusion.noise import shared_seeds
 from ..directions.naming import describe_ends
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel
@@ -105,9 +105,7 @@ def _variants(
 ) -> list[Tensor]:
     """The image at each of the amounts."""
     variants = traverse(model, latent, name, amounts)
-    seeds = None  # the variants of an image share its noise
-    if seed is not None:
-        seeds = [each for each in item_seeds(seed, len(latent)) for _ in amounts]
+    seeds = shared_seeds(seed, len(latent), len(amounts))
     with progress("draw") as on_step:
         return render(
             model, variants, method=method, num_steps=num_steps, seed=seeds, on_step=on_step

@@ -29,6 +29,14 @@ def item_seeds(seed: Seed, count: int) -> list[int]:
     return [(first + b) % (MAXIMUM_SEED + 1) for b in range(count)]
 
 
+def shared_seeds(seed: int | None, count: int, num_variants: int) -> list[int] | None:
+    """Seeds for `num_variants` of each of `count` items, item-major, where the variants of an item
+    share its noise; None without a seed. Raises as `item_seeds`."""
+    if seed is None:
+        return None
+    return [each for each in item_seeds(seed, count) for _ in range(num_variants)]
+
+
 def _checked(seed: object) -> int:
     if not isinstance(seed, SupportsIndex):
         raise TypeError(f"The seed is {seed!r}. Give a whole number.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..diffusion.noise import item_seeds
+from ..diffusion.noise import shared_seeds
 from ..editing.framing import resize
 from ..editing.latent import Latent
 from ..editing.pipeline import traverse
@@ -120,15 +120,12 @@ class Traverse:
             for amount in (from_amount, to_amount)
         )
         amounts = spaced(first, last, frames)
-        seeds = None
-        if noise == "seed":  # the frames of an image share its noise
-            seeds = [each for each in item_seeds(seed, len(latent)) for _ in amounts]
         image = draw(
             model,
             traverse(model.editable, latent, name, amounts),
             sampler=sampler,
             num_steps=steps,
-            seed=seeds,
+            seed=shared_seeds(seed if noise == "seed" else None, len(latent), frames),
             size=size,
             method=method,
         )
