@@ -32,18 +32,19 @@ LATENT_DIM = 4
 def make_tiny_model(seed: int = 0, **changes: int) -> EditableModel:
     """A random 32-pixel model with two directions; `changes` go to its ModelConfig."""
     values = {"image_size": 32, "latent_dim": LATENT_DIM, "residual_dim": 3, "patch_size": 2}
+    values |= changes
     config = ModelConfig(
         encoder=EncoderConfig(base_channels=8, channel_mults=(1, 2), hidden_dim=16),
         decoder=DecoderConfig(
             base_channels=8,
             channel_mults=(1, 2),
-            attention_sizes=(8,),
+            attention_sizes=(values["image_size"] // values["patch_size"] // 2,),
             embed_dim=16,
             token_dim=8,
             num_heads=2,
         ),
         copilot=CopilotConfig(image_size=16, base_channels=4, hidden_dim=16),
-        **(values | changes),
+        **values,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -83,6 +83,7 @@ PATHS = {
     "json",
     "dataset",
     "representation",
+    "cache",
 } | {
     "folder",
     "file",
