@@ -13,7 +13,7 @@ export class Panel {
   /** `actions` are called when a button is pressed, and `resized` when the height has changed. */
   constructor(actions) {
     this.actions = actions;
-    this.root = make("div", "overflow:hidden;");
+    this.root = make("div", "overflow:hidden;", { className: "cldis-panel" });
     this.body = make("div", "display:flex;flex-direction:column;gap:4px;font-size:11px;" +
       "color:var(--input-text,#ddd);padding:2px 4px;box-sizing:border-box;"); // as high as what is in it
     this.picture = make("img", "height:256px;width:100%;object-fit:contain;border-radius:4px;" +
@@ -55,7 +55,12 @@ export class Panel {
     if (isFirst) this.actions.resized();
   }
 
-  forget = () => [URL.revokeObjectURL(this.picture.src), this.picture.removeAttribute("src"), this.rest(true)];
+  forget = () => [(this.root.dataset.gone = "yes"),
+    URL.revokeObjectURL(this.picture.src), this.picture.removeAttribute("src"), this.rest(true)];
+
+  /** Nodes 2.0 puts a panel on the page once; where an undo has made the node `id` anew, the old one may stay. */
+  takePlace = (id) => [delete this.root.dataset.gone, this.root.isConnected ||
+    document.querySelector(`[data-node-id="${id}"] .cldis-panel[data-gone]`)?.replaceWith(this.root)];
 
   rest = (isResting) => showing(this.picture, !isResting && this.picture.src);
 

@@ -53,6 +53,7 @@ export class SliderNode {
 
   /** Takes over what has changed: the model, the text, whether the text is connected. */
   async look() {
+    this.panel.takePlace(this.node.id);
     this.isLinked = this.node.inputs?.find((each) => each.name === "edits")?.link != null;
     const model = modelName(this.node, this.comfy.root()) ?? this.ranModel ?? null;
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));

@@ -1,7 +1,7 @@
 // Just enough of a page and of ComfyUI for the sliders: elements, a node, a graph, a server.
 class Element {
   constructor(tag) {
-    Object.assign(this, { tag, style: {}, children: [], listeners: {}, textContent: "", src: "" });
+    Object.assign(this, { tag, style: {}, dataset: {}, children: [], listeners: {}, textContent: "", src: "" });
     this.offsetHeight = 100;
   }
   append(...children) { this.children.push(...children); }
@@ -11,8 +11,18 @@ class Element {
   closest() { return null; }
   matches() { return false; }
   focus() {}
+  /** Of what is on the page, in the place of this. */
+  replaceWith(other) { Object.assign(page, { [this.at]: Object.assign(other, { at: this.at, isConnected: true }) }); this.isConnected = false; }
 }
-globalThis.document = { createElement: (tag) => new Element(tag) };
+/** What Nodes 2.0 has put on the page: a panel by the id of its node. */
+export const page = {};
+globalThis.document = {
+  createElement: (tag) => new Element(tag),
+  querySelector(selector) {
+    const [, id] = selector.match(/^\[data-node-id="(\d+)"\] \.cldis-panel\[data-gone\]$/);
+    return page[id]?.dataset.gone ? page[id] : null;
+  },
+};
 const stored = new Map();
 globalThis.sessionStorage = {
   getItem: (key) => stored.get(key) ?? null,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { SLIDERS, comfyWith, graphWith, held, settled } from "./fake.mjs";
+import { SLIDERS, comfyWith, graphWith, held, page, settled } from "./fake.mjs";
 import { SliderNode } from "../../comfyui_cldis/web/slider_node.js";
 
 beforeEach(() => [sessionStorage.clear(), held.splice(0)]);
@@ -375,4 +375,21 @@ test("keys reach the fields of a form, and its text and node fit", async () => {
   node.computeSize = () => [200, 777]; // with the text
   sliders.panel.actions.toggleText();
   assert.equal(node.size[1], 777);
+});
+
+test("the panel takes the place of one whose node an undo has replaced, and of no other", async () => {
+  const { sliders: old } = await shown("{}");
+  const put = (sliders) => Object.assign(page, { 2: Object.assign(sliders.panel.root, { at: 2, isConnected: true }) });
+  put(old);
+  const { sliders: inSubgraph } = await shown("{}"); // the same id in another graph
+  assert.equal(page[2], old.panel.root);
+  old.rest();
+  await old.look(); // it came back
+  assert.equal(page[2], old.panel.root);
+  await inSubgraph.look();
+  assert.equal(page[2], old.panel.root);
+  old.rest();
+  await inSubgraph.look();
+  assert.equal(page[2], inSubgraph.panel.root);
+  assert.equal(inSubgraph.panel.root.isConnected, true);
 });
