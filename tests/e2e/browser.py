@@ -199,10 +199,19 @@ class Page:
         )
         return x, y, (width - 30) * scale
 
+    def steady_place_of(self, name: str) -> tuple[float, float, float]:
+        """The same once it has stayed: the node may just be growing for its picture."""
+
+        def unchanged() -> tuple[float, float, float] | None:
+            before = self.place_of(name)
+            time.sleep(0.5)
+            return before if self.place_of(name) == before else None
+
+        return self.wait(unchanged, what=f"the slider {name} stays where it is")
+
     def drag(self, name: str, share: float) -> None:
         """Drags a slider to a share of its track, -1 to 1, with the mouse."""
-        time.sleep(0.5)  # the node may just have grown
-        x, y, length = self.place_of(name)
+        x, y, length = self.steady_place_of(name)
         start = x
         if self.modern:
             box = self.row_of(name).locator('[role="slider"]').first.bounding_box()

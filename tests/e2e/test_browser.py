@@ -90,6 +90,7 @@ def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
     page.load(EDIT)
     page.wait(lambda: len(page.sliders()) == 11, what="eleven sliders")
     page.run()
+    page.wait(page.picture, what="a picture")
     page.drag("light", -0.7)
     moved = page.edits()
     assert json.loads(moved)["light"] < -0.5
