@@ -30,11 +30,9 @@ class Level(NamedTuple):
 
 def levels(schedule: NoiseSchedule, num_steps: int) -> list[Level]:
     """The num_steps + 1 levels that DDIM visits, the clean image first."""
-    scheduler = schedule.scheduler("ddim")
-    scheduler.set_timesteps(num_steps)
-    timesteps = [int(t) for t in scheduler.timesteps.tolist()][::-1]
     alphas_bar = schedule.alphas_bar.tolist()
-    return [Level(0.0, 0), *(Level(math.acos(math.sqrt(alphas_bar[t])), t) for t in timesteps)]
+    visited = reversed(schedule.timesteps(num_steps))
+    return [Level(0.0, 0), *(Level(math.acos(math.sqrt(alphas_bar[t])), t) for t in visited)]
 
 
 def velocity(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, SupportsIndex
+from itertools import pairwise
+from typing import Any, NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -91,18 +92,49 @@ def sample(
     if sampler == "ddim_2m":
         path = levels(schedule, num_steps)[::-1]
         return follow(denoiser, x_T, schedule, path, on_level=_reporting(on_step, num_steps))
-    scheduler = schedule.scheduler(sampler)
-    scheduler.set_timesteps(num_steps)
-    timesteps = scheduler.timesteps.tolist()
+    if sampler == "ddim":
+        return _ddim(denoiser, x_T, schedule, num_steps, on_step)
+    scheduler = _scheduler(schedule, sampler, num_steps)
     x = x_T.clone()
-    for index, timestep in enumerate(timesteps):
+    for index, timestep in enumerate(scheduler.timesteps):
         t = torch.full((x.shape[0],), int(timestep), dtype=torch.long, device=x.device)
         prediction = schedule.clipped(x, denoiser(x, t), t)
         x0 = schedule.to_x0(x, prediction, t) if on_step is not None else None
         x = scheduler.step(prediction, timestep, x, return_dict=False)[0]
         if on_step is not None and x0 is not None:
-            on_step(Step(index, len(timesteps), x0))
+            on_step(Step(index, num_steps, x0))
     return x
+
+
+def _ddim(
+    denoiser: Denoiser,
+    x_T: Tensor,
+    schedule: NoiseSchedule,
+    num_steps: int,
+    on_step: OnStep | None,
+) -> Tensor:
+    """By the levels that `invert` climbs, whatever their number."""
+    x, path = x_T, levels(schedule, num_steps)[::-1]
+    for index, (level, following) in enumerate(pairwise(path)):
+        t = torch.full((x.shape[0],), level.timestep, dtype=torch.long, device=x.device)
+        prediction = schedule.clipped(x, denoiser(x, t), t)
+        image, eps = schedule.to_x0(x, prediction, t), schedule.to_eps(x, prediction, t)
+        x = math.cos(following.angle) * image + math.sin(following.angle) * eps
+        if on_step is not None:
+            on_step(Step(index, num_steps, image))
+    return x
+
+
+def _scheduler(schedule: NoiseSchedule, sampler: str, num_steps: int) -> Any:
+    """Of diffusers, set to the timesteps of the schedule."""
+    scheduler = schedule.scheduler(sampler)
+    scheduler.set_timesteps(num_steps)
+    scheduler.timesteps = torch.tensor(schedule.timesteps(num_steps))
+    alphas_bar = scheduler.alphas_cumprod[scheduler.timesteps]
+    sigmas = ((1 - alphas_bar) / alphas_bar).sqrt()
+    scheduler.sigmas = torch.cat([sigmas, sigmas.new_zeros(1)])  # the clean image last
+    scheduler.num_inference_steps = num_steps
+    return scheduler
 
 
 def invert(
@@ -147,9 +179,7 @@ def invert(
     if inversion == "ddim_2m":
         path = levels(schedule, num_steps)
         return follow(denoiser, x0, schedule, path, on_level=_reporting(on_step, num_steps))
-    scheduler = schedule.scheduler("ddim")
-    scheduler.set_timesteps(num_steps)
-    timesteps = [int(t) for t in scheduler.timesteps.tolist()][::-1]
+    timesteps = schedule.timesteps(num_steps)[::-1]
     alphas_bar = schedule.alphas_bar.tolist()
 
     def predict(x: Tensor, level: int) -> Tensor:
@@ -198,9 +228,7 @@ def invert_to_noise(
     Source: `ddim_reverse_sample` in github.com/phizaz/diffae (MIT).
     """
     check_num_steps(num_steps, schedule)
-    scheduler = schedule.scheduler("ddim")
-    scheduler.set_timesteps(num_steps)
-    timesteps = [int(t) for t in scheduler.timesteps.tolist()][::-1]
+    timesteps = schedule.timesteps(num_steps)[::-1]
     reached = [*schedule.alphas_bar[timesteps[1:]].tolist(), 0.0]
     x = x0.clone()
     for index, (level, alpha_bar) in enumerate(zip(timesteps, reached, strict=True)):

@@ -96,6 +96,18 @@ class NoiseSchedule:
             alphas_bar[-1] = 0.0
         return alphas_bar
 
+    def timesteps(self, num_steps: int) -> list[int]:
+        """The timesteps that a run of `num_steps` (1 to T) visits: as many, falling, evenly spaced.
+
+        They are those of diffusers and of Diff-AE where `num_steps` divides T. Where not, diffusers
+        adds one below 0 to some runs with "trailing" spacing, and begins runs with "leading"
+        spacing far from noise; here they are as even as whole numbers can be.
+        """
+        total = self.config.num_train_steps
+        if self.config.spacing == "trailing":
+            return [round(total - i * total / num_steps) - 1 for i in range(num_steps)]
+        return [i * total // num_steps for i in reversed(range(num_steps))]
+
     def scheduler(self, name: str) -> Any:
         """A fresh diffusers scheduler ("ddim", "dpmpp_2m", "unipc") on this schedule.
 

@@ -1,5 +1,6 @@
 """Samplers against a denoiser whose exact answer is known, inversion, progress and cancelling."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from comfyui_cldis.diffusion.samplers import INVERSIONS, SAMPLERS, invert, sample
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+from tests.diffusion.gaussian_data import gaussian, images
 
 SCHEDULE = NoiseSchedule(ScheduleConfig())
 MEAN, STD = 0.3, 0.5
@@ -124,3 +126,31 @@ def test_global_random_state_is_untouched():
 def test_bad_number_of_steps(num_steps):
     with pytest.raises(ValueError, match=f"number of steps is {num_steps}. Use 1 to 1000"):
         sample(gaussian_denoiser, torch.zeros(1, 3, 8, 8), SCHEDULE, num_steps=num_steps)
+
+
+@pytest.mark.parametrize("prediction", ["v", "eps"])
+@pytest.mark.parametrize("name", INVERSIONS)
+def test_any_number_of_steps_comes_back_as_closely_as_one_that_divides(name, prediction):
+    published = {"betas": "linear", "zero_terminal_snr": False, "spacing": "leading"}
+    options = published if prediction == "eps" else {}
+    schedule = NoiseSchedule(ScheduleConfig(prediction=prediction, **options))
+    denoiser, x0 = gaussian(schedule), images()
+
+    def error(steps):
+        x_T = invert(denoiser, x0, schedule, inversion=name, num_steps=steps)
+        back = sample(denoiser, x_T, schedule, sampler=name, num_steps=steps)
+        return float((back - x0).abs().max())
+
+    errors = {steps: error(steps) for steps in (50, 60, 61, 103, 150)}
+    assert max(errors.values()) < 1.5 * errors[50] + 1e-4, errors
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "leading"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_any_number_of_steps_draws_the_data(sampler, spacing):
+    config = ScheduleConfig(num_train_steps=50, zero_terminal_snr=spacing == "trailing")
+    schedule = NoiseSchedule(replace(config, spacing=spacing))
+    x_T = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for steps in (29, 30, 31, 49, 50):  # 29 and 31: diffusers adds a timestep below 0
+        drawn = sample(gaussian(schedule), x_T, schedule, sampler=sampler, num_steps=steps)
+        assert float((drawn - (MEAN + STD * x_T)).abs().max()) < 0.15, steps

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import torch
@@ -29,11 +30,22 @@ def test_pinned_values():
     assert bool((ours.diff() < 0).all()) and bool((official.diff() < 0).all())
 
 
-def test_shapes_of_timesteps():
-    for schedule, first in ((OURS, 999), (OFFICIAL, 950)):
-        scheduler = schedule.scheduler("ddim")
-        scheduler.set_timesteps(20)
-        assert int(scheduler.timesteps[0]) == first and len(scheduler.timesteps) == 20
+@pytest.mark.parametrize("spacing", ["trailing", "leading"])
+@pytest.mark.parametrize("total", [10, 50, 100, 1000])
+def test_timesteps_are_as_many_as_asked_for_and_those_of_diffusers_where_they_divide(
+    total, spacing
+):
+    schedule = NoiseSchedule(ScheduleConfig(num_train_steps=total, spacing=spacing))
+    theirs = schedule.scheduler("ddim")
+    for num_steps in range(1, total + 1):
+        ours = schedule.timesteps(num_steps)
+        assert len(ours) == num_steps and ours[-1] >= 0 and ours[0] < total
+        gaps = {first - second for first, second in pairwise(ours)}
+        assert min(gaps, default=1) >= 1 and max(gaps, default=1) - min(gaps, default=1) <= 1
+        assert ours[0] >= total - 1 - total / num_steps  # begins at noise
+        if total % num_steps == 0:
+            theirs.set_timesteps(num_steps)
+            assert ours == theirs.timesteps.tolist()
 
 
 @pytest.mark.parametrize("schedule", [OURS, OFFICIAL], ids=["v", "eps"])
