@@ -15,10 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from comfyui_cldis.wording import counted
+
 from ..config.settings import TrainConfig
+from ..errors import OutputTaken
+from ..export import MODEL_NAME
 from ..monitor.metrics_file import STATS_NAME, read_records
 from ..report.history import END_SHARE, last, series, used_dimensions
 from ..run import RunSettings, train
+from ..training.checkpoint import CONFIG_NAME, read_config, state_files
 from .columns import COPILOT, COUNTS, HOURS, QUALITY_COLUMNS, RUN_COLUMNS
 from .figure import draw_results
 from .paired import describe_differences, paired_differences
@@ -53,7 +58,8 @@ def run_sweep(
     """Train what is missing and return one result per run; None when a run was stopped.
 
     A finished run is not trained again, so the same call resumes an interrupted sweep. A run
-    that fails gives a result with its reason under "error", and the next one follows.
+    that fails gives a result with its reason under "error", and the next one follows; so does one
+    whose folder holds a run of another length (`check_length`).
 
     Args:
         on_results: called after every run with the results so far.
@@ -80,6 +86,7 @@ def run_sweep(
             )
             result: dict[str, Any] = {"row": row, "seed": seed}
             try:
+                check_length(folder, config.steps)
                 outcome = trainer(settings, log)
                 if not outcome.finished:
                     return None
@@ -99,6 +106,32 @@ def run_sweep(
             if on_results is not None:
                 on_results(results)
     return results
+
+
+def check_length(folder: Path, steps: int) -> None:
+    """Refuse a folder whose run has another number of steps, for training would change its length.
+
+    A run whose length is changed keeps warm-ups and a schedule of C that are not those of a run
+    that had this length from the start, so one mean of both would mean nothing.
+
+    Raises:
+        OutputTaken: `folder` holds states or a model of a run of another length.
+        ValueError: they are there, and its config.json is damaged.
+    """
+    is_there = bool(state_files(folder)) or (folder / MODEL_NAME).is_file()
+    if not is_there or not (folder / CONFIG_NAME).is_file():
+        return
+    stored = read_config(folder).config.steps
+    if stored != steps:
+        raise _of_another_length(folder, counted(stored, "step"), steps)
+
+
+def _of_another_length(folder: Path, length: str, steps: int) -> OutputTaken:
+    return OutputTaken(
+        f"{folder} holds a run that was planned for {length}, and the sweep asks for {steps:,}: "
+        "with its length changed it is not comparable with the others.",
+        "Delete the folder to train it anew",
+    )
 
 
 def scores(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[str, Any]:
@@ -136,6 +169,9 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
     """The columns of one run, from its statistics and the header of its model.
 
     A run of the co-pilot alone has None where the untrained diffusion branch would be measured.
+
+    Raises:
+        OutputTaken: a run whose length was changed on the way.
     """
     from comfyui_cldis.checkpoint import read_header
     from comfyui_cldis.checkpoint.quality_text import quality_figures
@@ -144,6 +180,10 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
     end = last(records, END_SHARE)
     values: dict[str, Any] = {name: mean_or_none(series(end, name)) for name in RUN_COLUMNS}
     header = read_header(model)
+    lengths = {header.facts.training.planned_steps, *(each.planned_steps for each in records)}
+    changed = sorted(each for each in lengths if each not in (None, config.steps))
+    if changed:
+        raise _of_another_length(folder, counted(changed[0], "step"), config.steps)
     figures = quality_figures(header.facts.quality, header.directions)
     values["used_dimensions"] = used_dimensions(records)
     values["num_directions"] = len(header.directions)

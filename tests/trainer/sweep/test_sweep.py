@@ -1,11 +1,13 @@
 """A sweep: its order, its tables; with a stand-in for the training of a run."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from comfyui_cldis.editing.direction import Direction
-from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality
+from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality, TrainingFacts
 from comfyui_cldis.metrics import METRICS
 from trainer.arguments import parse
 from trainer.config.settings import load_preset
@@ -22,6 +24,7 @@ from trainer.sweep.scores import score_keys
 from trainer.sweep.sweep import pending, publish, run_sweep
 from trainer.sweep.sweep_file import load_sweep
 from trainer.sweep.table import read_results
+from trainer.training.checkpoint import check_config, write_config
 
 
 class StandIn:
@@ -203,6 +206,72 @@ def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypa
     (output / "table.json").write_text("[{")
     with pytest.raises(ValueError, match=r"table\.json is damaged .* Delete it"):
         read_results(output)
+
+
+class Keeping(StandIn):
+    """Leaves the settings and a state or the model, as a run does."""
+
+    def __init__(self, leaves: str):
+        super().__init__()
+        self.leaves = leaves
+
+    def __call__(self, settings, log):
+        outcome = super().__call__(settings, log)
+        values = check_config(settings.output, settings.config, settings.source)
+        write_config(settings.output, values)
+        (settings.output / self.leaves).touch()
+        return outcome
+
+
+@pytest.mark.parametrize("steps", [10, 40])
+@pytest.mark.parametrize("leaves", ["state.pt", "model.safetensors"])
+def test_runs_of_another_length_are_not_changed(sweep, tmp_path, file_text, write, leaves, steps):
+    """Prolonged ones would share a mean with runs that had the new length from the start."""
+    output = tmp_path / "out"
+    first = run_sweep(sweep, output, "cpu", lambda text: None, Keeping(leaves))
+    again = Keeping(leaves)
+    assert run_sweep(sweep, output, "cpu", lambda text: None, again) == first
+    assert len(again.trained) == 4
+    text = file_text.replace("steps = 20", f"steps = {steps}").replace("[0, 3]", "[0, 3, 5]")
+    other, again = load_sweep(write(tmp_path / "other.toml", text)), Keeping(leaves)
+    results = run_sweep(other, output, "cpu", lambda text: None, again)
+    assert results is not None
+    assert [each["seed"] for each in results if "error" not in each] == [5, 5]
+    assert [name for name, _, _ in again.trained] == ["seed_5", "seed_5"]
+    fact = f"ramp/seed_0 holds a run that was planned for 20 steps, and the sweep asks for {steps}"
+    assert fact in results[0]["error"].replace("\\", "/")
+    remedy = "Delete the folder to train it anew, or choose another output folder."
+    assert results[0]["error"].endswith(remedy)
+    stored = json.loads((output / "ramp" / "seed_0" / "config.json").read_text("utf-8"))
+    assert stored["steps"] == 20
+
+
+def test_a_run_that_left_only_its_settings_is_trained(sweep, tmp_path):
+    output = tmp_path / "out"
+    run_sweep(sweep, output, "cpu", lambda text: None, Keeping("nothing"))
+    longer = replace(sweep, rows={"ramp": replace(sweep.rows["ramp"], steps=40)})
+    results = run_sweep(longer, output, "cpu", lambda text: None, StandIn())
+    assert results is not None and not any("error" in each for each in results)
+
+
+@pytest.mark.parametrize(("in_header", "in_records"), [(10, 20), (None, 40)])
+def test_a_run_whose_length_was_changed_is_not_measured(
+    sweep, tmp_path, monkeypatch, in_header, in_records
+):
+    """Prolonged, which the model's file says; shortened, which the records before it say."""
+    config, folder = sweep.rows["ramp"], tmp_path / "run"
+    StandIn()(RunSettings("heads", folder, config), print)
+    model = folder / "model.safetensors"
+    assert module.measure(folder, model, config)["num_directions"] == 2
+    header = SimpleNamespace(
+        facts=ModelFacts(training=TrainingFacts(steps=20, planned_steps=in_header)), directions=()
+    )
+    monkeypatch.setattr("comfyui_cldis.checkpoint.read_header", lambda path: header)
+    first, *others = (folder / "stats.jsonl").read_text().splitlines()
+    first = json.dumps({**json.loads(first), "planned_steps": in_records})
+    (folder / "stats.jsonl").write_text("\n".join([first, *others]) + "\n")
+    with pytest.raises(OutputTaken, match=r"planned for .*0 steps, and the sweep asks for 20:"):
+        module.measure(folder, model, config)
 
 
 def test_the_figure_has_bars_dots_and_lines():
