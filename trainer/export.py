@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .config.adapt import config_from_dict
 from .errors import NothingFound
+from .training.checkpoint import FREE_TO_CHANGE, changed_settings
 from .training.trainer import Trainer
 
 if TYPE_CHECKING:
     from comfyui_cldis.checkpoint import Header
     from comfyui_cldis.editing.editable import EditableModel
+    from comfyui_cldis.editing.facts import TrainingFacts
 
     from .report.samples import Strip
 
@@ -26,12 +29,29 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
     One that cannot be read was not: a run needs its states alone, and writes its file anew.
     """
     header = _readable(path)
-    if header is None:
+    if header is None or not _is_of_step(header.facts.training, trainer):
         return False
-    training, wanted = header.facts.training, trainer.config.to_dict()
+    stored, wanted = header.facts.training.config, trainer.config.to_dict()
+    return all(stored.get(name) == wanted[name] for name in EXPORT_SETTINGS)
+
+
+def _is_of_step(training: TrainingFacts, trainer: Trainer) -> bool:
+    """Whether a model file is of this run at its step, whatever of `FREE_TO_CHANGE` has changed."""
     if (training.steps, training.seed) != (trainer.step, trainer.config.seed):
         return False
-    return all(training.config.get(name) == wanted[name] for name in EXPORT_SETTINGS)
+    try:
+        stored = _settled(training.config, trainer)
+    except ValueError:  # settings of another version
+        return False
+    return changed_settings(stored, _settled(trainer.config.to_dict(), trainer)) <= FREE_TO_CHANGE
+
+
+def _settled(settings: Mapping[str, Any], trainer: Trainer) -> dict[str, Any]:
+    """Settings in the form in which they compare: with the warm-up of the run's schedule.
+
+    A run that was never resumed records its warm-up as it was asked for.
+    """
+    return trainer.run_schedule.settle(config_from_dict(settings)).to_dict()
 
 
 def _check_found(path: Path, trainer: Trainer) -> None:
@@ -40,7 +60,7 @@ def _check_found(path: Path, trainer: Trainer) -> None:
     if header is None:
         return
     training = header.facts.training
-    if header.directions and (training.steps, training.seed) == (trainer.step, trainer.config.seed):
+    if header.directions and _is_of_step(training, trainer):
         before = str(training.config.get("directions", "axes"))
         raise NothingFound(path, trainer.config.directions, before)
 
@@ -81,8 +101,7 @@ def _write(
     if before is None:
         save_checkpoint(path, model, dtype=trainer.export_dtype)
         return model
-    training = before.facts.training
-    is_same = (training.steps, training.seed) == (trainer.step, trainer.config.seed)
+    is_same = _is_of_step(before.facts.training, trainer)
     directions, lost = take_over(before.directions, model.directions, is_same_model=is_same)
     named = replace(model, directions=directions)
     save_with_names(path, named, trainer.export_dtype)
@@ -90,7 +109,7 @@ def _write(
     if given and not is_same:
         log(
             f"Note: the sliders keep the names given to them: {', '.join(given)}. Look whether "
-            "they still fit, for the model was trained further."
+            "they still fit, for the model was trained further, or anew."
         )
     if lost:
         log(

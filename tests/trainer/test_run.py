@@ -20,7 +20,7 @@ from comfyui_cldis.cli import main as cldis
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import ModelQuality
 from trainer.__main__ import announce_loading, full_disk, main, stored_settings
-from trainer.config.settings import load_preset
+from trainer.config.settings import flatten, load_preset
 from trainer.lock import locked
 from trainer.run import RunSettings, open_run, train
 from trainer.training.batches import to_tensor
@@ -224,6 +224,60 @@ def test_sigterm_while_measuring_loses_no_step(folder, tmp_path, capfd, monkeypa
     assert "Traceback" not in error and not (tmp_path / "run" / "model.safetensors").exists()
     assert run_command(folder, tmp_path / "run") == 0
     assert read_header(tmp_path / "run" / "model.safetensors").facts.training.steps == 4
+
+
+@pytest.mark.parametrize(
+    "more", [("learning_rate=0.002",), ("loop.kl_weight=2.0", "directions=weights")]
+)
+def test_the_model_file_of_an_earlier_run_is_no_result_of_a_new_one(
+    folder, tmp_path, capfd, monkeypatch, more
+):
+    """Of as many steps and the same seed, but other settings; the new run stopped in measuring."""
+    run = tmp_path / "run"
+    settings = [word for each in more for word in ("--set", each)]
+    assert run_command(folder, run, *settings[2:]) == 0
+    for state in run.glob("state*.pt"):
+        state.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.assemble.encode", stop_self)
+        assert run_command(folder, run, *settings) == 130
+    for sentence in ("model file and report are written anew", "This run is finished"):
+        capfd.readouterr()
+        assert run_command(folder, run, *settings) == 0
+        assert sentence in capfd.readouterr().err
+    config = read_header(run / "model.safetensors").facts.training.config
+    name, value = more[0].split("=")
+    assert flatten(config)[name] == float(value)
+
+
+def test_a_new_run_that_finds_nothing_replaces_the_directions_of_an_earlier_one(
+    folder, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    dimension = CONFIG.model.latent_dim
+    found = (Direction("old", (1.0, *[0.0] * (dimension - 1)), -1, 1),)
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.assemble.find_axes", lambda *arguments, **more: found)
+        patch.setattr("trainer.assemble.measure_directions", lambda model, *arguments: model)
+        assert run_command(folder, run) == 0
+    assert len(read_header(run / "model.safetensors").directions) == 1
+    for state in run.glob("state*.pt"):
+        state.unlink()
+    assert run_command(folder, run, "--set", "learning_rate=0.002") == 0
+    assert read_header(run / "model.safetensors").directions == ()
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 50])
+def test_a_run_stays_finished_whatever_its_warm_up_and_its_intervals(
+    folder, tmp_path, capfd, warmup
+):
+    """The first export records the warm-up that was asked for, later ones that of four steps."""
+    more = ["--set", f"loop.copilot_warmup_steps={warmup}"]
+    assert run_command(folder, tmp_path / "run", *more) == 0
+    for interval in ("log_every_steps=2", "keep_states=3", "accumulation_steps=2"):
+        capfd.readouterr()
+        assert run_command(folder, tmp_path / "run", *more, "--set", interval) == 0
+        assert "This run is finished" in capfd.readouterr().err
 
 
 def test_a_signal_in_the_last_step_is_not_forgotten(folder, tmp_path, capfd, monkeypatch):

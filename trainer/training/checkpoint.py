@@ -165,7 +165,7 @@ def check_config(
                 f"{path} is damaged ({error}).",
                 f"Delete {path.name} and give the settings the run was started with",
             ) from error
-        changed = sorted(_differences(before, now) - FREE_TO_CHANGE)
+        changed = sorted(changed_settings(before, now) - FREE_TO_CHANGE)
         if changed:
             raise OutputTaken(
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}).",
@@ -184,11 +184,11 @@ def _as_json(source: str, config: TrainConfig) -> dict[str, Any]:
     return json.loads(json.dumps({"data": source, **config.to_dict()}))  # tuples become lists
 
 
-def _differences(before: Any, now: Any, prefix: str = "") -> set[str]:
+def changed_settings(before: Any, now: Any, prefix: str = "") -> set[str]:
     """Dotted keys at which two nested dictionaries differ."""
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return set() if before == now else {prefix.rstrip(".")}
     found: set[str] = set()
     for key in {*before, *now}:
-        found |= _differences(before.get(key), now.get(key), f"{prefix}{key}.")
+        found |= changed_settings(before.get(key), now.get(key), f"{prefix}{key}.")
     return found
