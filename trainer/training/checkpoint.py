@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,17 @@ def state_files(folder: Path) -> list[Path]:
     return [path for path in [folder / STATE_NAME, *numbered] if path.is_file()]
 
 
-def save_state(folder: Path, content: dict[str, Any], keep: int = 2) -> None:
+def save_state(
+    folder: Path, content: dict[str, Any], keep: int = 2, damaged: Iterable[Path] = ()
+) -> None:
     """Write the state of a run; the older ones move up by one number and `keep` stay.
 
     At every moment at least one complete state lies in the folder under its name, once one was
     written.
+
+    Args:
+        damaged: states that `load_state` could not read; they are deleted, so that none of them
+            stays in place of one that can be read.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full; the earlier states stay.
@@ -58,6 +65,8 @@ def save_state(folder: Path, content: dict[str, Any], keep: int = 2) -> None:
             left.unlink()
         with replacing(target) as temporary:
             torch.save(content, temporary)
+            for path in damaged:
+                path.unlink(missing_ok=True)
             _move_up(folder, keep)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         reason = (error.strerror if isinstance(error, OSError) else None) or "the write failed"
@@ -86,23 +95,24 @@ def _move_up(folder: Path, keep: int) -> None:
         os.replace(path, folder / f"state_{number}.pt")
 
 
-def load_state(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
-    """The newest readable state in `folder`, and a sentence per newer one that is not readable.
+def load_state(folder: Path) -> tuple[dict[str, Any], dict[Path, str]] | None:
+    """The newest readable state in `folder`, and the newer ones that are not, each with a sentence.
 
     None without any state.
     Raises:
         ValueError: there are states, but none of them can be read.
     """
-    damaged: list[str] = []
+    damaged: dict[Path, str] = {}
     for path in state_files(folder):
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            damaged.append(f"{path} cannot be read as a training state ({type(error).__name__}).")
+            reason = type(error).__name__
+            damaged[path] = f"{path} cannot be read as a training state ({reason})."
             continue
         return state, damaged
     if damaged:
-        raise OutputTaken(" ".join(damaged), "Delete it to start over")
+        raise OutputTaken(" ".join(damaged.values()), "Delete it to start over")
     return None
 
 

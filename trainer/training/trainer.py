@@ -136,6 +136,8 @@ class Trainer:
         )
         self.run_schedule = run_schedule.start(config)
         self.step = 0
+        self.saved_step: int | None = None  # of the newest readable state in the run's folder
+        self.damaged_states: tuple[Path, ...] = ()  # newer ones, which the next state replaces
         self.has_other_images = False  # than the state that was loaded
         self.seconds = 0.0
         self.warm_since = TrainingRecord(0, images=0, seconds=0.0)  # after the first step in `run`
@@ -266,8 +268,11 @@ class Trainer:
         found = load_state(folder)
         if found is None:
             return None
-        self.load(found[0], other_images=other_images)
-        return found[1]
+        state, damaged = found
+        self.load(state, other_images=other_images)
+        self.saved_step = self.step
+        self.damaged_states = tuple(damaged)
+        return list(damaged.values())
 
     # -- one step ------------------------------------------------------------------------------
 
@@ -427,13 +432,17 @@ class Trainer:
                 if self.step % config.log_every_steps == 0 or self.step == config.steps:
                     on_log(self.record(measured))
                 if self.step % config.save_every_steps == 0:
-                    save_state(folder, self.state(), config.keep_states)
+                    self._save(folder)
                 interval = config.sample_every_steps
                 if on_sample is not None and interval and self.step % interval == 0:
                     on_sample(self)
-            if is_main:
-                save_state(folder, self.state(), config.keep_states)
+            if is_main and self.step != self.saved_step:
+                self._save(folder)
             return self.step >= config.steps and not self._agree(stop.requested)
+
+    def _save(self, folder: Path) -> None:
+        save_state(folder, self.state(), self.config.keep_states, self.damaged_states)
+        self.saved_step, self.damaged_states = self.step, ()
 
     def _agree(self, stop: bool) -> bool:
         """Whether any process wants to stop."""

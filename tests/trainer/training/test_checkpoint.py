@@ -51,7 +51,19 @@ def test_a_damaged_state_gives_way_to_the_one_before(tmp_path):
     (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:100])
     state, damaged = load_state(tmp_path)
     assert state["step"] == 1
-    assert len(damaged) == 1 and "state.pt cannot be read" in damaged[0]
+    assert list(damaged) == [tmp_path / "state.pt"]
+    assert "state.pt cannot be read" in damaged[tmp_path / "state.pt"]
+
+
+@pytest.mark.parametrize("names", [["state.pt"], ["state.pt", "state_1.pt"]])
+def test_the_state_before_damaged_ones_outlives_the_next(tmp_path, names):
+    for step in (1, 2, 3):
+        save_state(tmp_path, {"step": step}, 3)
+    for name in names:
+        (tmp_path / name).write_bytes(b"garbage")
+    state, damaged = load_state(tmp_path)
+    save_state(tmp_path, {"step": 4}, 2, damaged)
+    assert steps_in(tmp_path) == [4, state["step"]]
 
 
 def test_only_damaged_states_are_an_error(tmp_path):

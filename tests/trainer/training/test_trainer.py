@@ -17,6 +17,7 @@ from trainer.__main__ import EXTRAS, main
 from trainer.config.settings import TrainConfig, load_preset, preset_names, tomllib
 from trainer.report.samples import write_samples
 from trainer.training.batches import BatchOrder, step_generator, to_tensor
+from trainer.training.checkpoint import state_files
 from trainer.training.distributed import memory_format
 from trainer.training.trainer import Trainer
 
@@ -60,6 +61,33 @@ def test_resume_is_bit_identical_to_never_stopping(images, tmp_path):
     for a, b in zip(weights(straight), weights(resumed), strict=True):
         assert torch.equal(a, b)
     assert straight.control == resumed.control
+
+
+def test_the_last_two_states_are_two_that_can_be_read(images, tmp_path):
+    """Also where a save falls on the last step, where a run stops at once, and after damage."""
+
+    def run(steps: int, stop: bool = False) -> None:
+        trainer = Trainer(replace(SCREEN, steps=steps, save_every_steps=3), images)
+        trainer.resume(tmp_path)
+        trainer.run(tmp_path, lambda record: None, should_stop=lambda: stop)
+
+    def kept() -> list[int]:
+        return [torch.load(path, weights_only=True)["step"] for path in state_files(tmp_path)]
+
+    run(6)
+    assert kept() == [6, 3]
+    run(8, stop=True)
+    assert kept() == [6, 3]
+    (tmp_path / "state.pt").write_bytes(b"garbage")
+    run(8, stop=True)  # nothing is saved, so nothing is deleted
+    assert (tmp_path / "state.pt").read_bytes() == b"garbage"
+    run(5)
+    assert kept() == [5, 3]
+
+
+def test_a_run_that_is_stopped_before_its_first_step_has_a_state(images, tmp_path):
+    Trainer(SCREEN, images).run(tmp_path, lambda record: None, should_stop=lambda: True)
+    assert [path.name for path in state_files(tmp_path)] == ["state.pt"]
 
 
 def test_the_copilot_is_updated_more_often_on_images_of_its_own(images):
