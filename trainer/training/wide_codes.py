@@ -1,7 +1,8 @@
 """The codes that a frozen backbone gives the images of a run: computed once, then mapped.
 
 They lie in a .npy file in the run's cache, named by the backbone, the images and whether they are
-mirrored too. Rows that are not computed yet are NaN, so that a stopped computation goes on.
+mirrored too. Every row is NaN until it is computed, from the first moment of the file, so that a
+stopped computation goes on with those that are.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from comfyui_cldis.atomic_write import replacing
+from comfyui_cldis.atomic_write import unfinished as unfinished_writes
 from comfyui_cldis.datasets.mapped_file import prepare_folder
 from comfyui_cldis.model import DiffAE
 
@@ -57,9 +60,10 @@ def open_wide_codes(
     unfinished = path.with_name(path.name.removesuffix(ENDING) + UNFINISHED)
     codes = _map(unfinished, shape, "r+")
     if codes is None:
-        prepare_folder(folder, 4 * int(np.prod(shape)))
-        codes = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
-        codes[:] = np.nan
+        _create(unfinished, shape)
+        codes = _map(unfinished, shape, "r+")
+    if codes is None:
+        raise OSError(f"{unfinished} was changed while it was in use. Run the same again.")
     log(f"Encoding {len(images):,} images with {backbone.path.name}, once.")
     _compute(backbone.load().to(device), images, codes)
     codes.flush()
@@ -75,22 +79,45 @@ def open_wide_codes(
     return found
 
 
+def _create(path: Path, shape: tuple[int, ...]) -> None:
+    """Make a file of NaN, whole or not at all: a new map is zeros, which would pass for codes."""
+    prepare_folder(path.parent, 4 * int(np.prod(shape)))
+    for left in unfinished_writes(path):  # of a kill
+        left.unlink()
+    with replacing(path) as temporary:
+        codes = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        codes[:] = np.nan
+        codes.flush()
+        del codes  # Windows renames only closed files
+
+
+def _missing(codes: np.ndarray) -> np.ndarray:
+    """Indices of the rows with a number that is not finite, wherever they lie."""
+    parts = [
+        start + np.flatnonzero(~np.isfinite(codes[start : start + CHUNK_IMAGES]).all((1, 2)))
+        for start in range(0, len(codes), CHUNK_IMAGES)
+    ]
+    return np.concatenate(parts)
+
+
 @torch.no_grad()
 def _compute(networks: DiffAE, images: Images, codes: np.ndarray) -> None:
-    """Fill the rows that are NaN, those before them being done."""
+    """Fill the rows that are missing; then all are finite."""
     size = max(1, BATCH_PIXELS // networks.config.image_size**2)
-    done = int((~np.isnan(codes[:, -1, -1])).sum())
+    missing = _missing(codes)
+    done = len(images) - len(missing)
     with tqdm(total=len(images), initial=done, desc="encoding", unit="image") as bar:
-        for start in range(done, len(images), size):
-            batch = to_tensor(np.array(images[start : start + size]), networks.device)
+        for start in range(0, len(missing), size):
+            rows = missing[start : start + size]
+            batch = to_tensor(np.array(images[rows]), networks.device)
             views = [batch, batch.flip(-1)][: codes.shape[1]]
             found = torch.stack([networks.encode_semantic(each).mu for each in views], 1).cpu()
             if not bool(torch.isfinite(found).all()):
                 raise ValueError(
-                    f"The model gives one of the images {start + 1} to {start + len(batch)} a code "
+                    f"The model gives one of the images {rows[0] + 1} to {rows[-1] + 1} a code "
                     "that is not finite. Import it again, or give another one."
                 )
-            codes[start : start + size] = found.numpy()
+            codes[rows] = found.numpy()
             bar.update(len(batch))
 
 

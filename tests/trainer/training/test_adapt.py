@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,6 +204,45 @@ def test_a_stopped_computation_of_codes_goes_on(
     resumed = open_wide_codes(backbone, IMAGES, tmp_path)
     assert (resumed[:4] == 7).all() and np.allclose(resumed[4:], codes[4:], atol=1e-5)
     assert [each.name for each in tmp_path.iterdir()] == [finished.name]
+
+
+def test_codes_that_were_stopped_before_the_first_are_no_zeros(
+    backbone: BackboneFile, codes: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new map is a file of zeros, which are finite, until all of it is marked as missing."""
+    make = np.lib.format.open_memmap
+
+    def stopped(*arguments: Any, **more: Any) -> None:
+        make(*arguments, **more).flush()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.lib.format.open_memmap", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            open_wide_codes(backbone, IMAGES, tmp_path)
+    found = open_wide_codes(backbone, IMAGES, tmp_path)
+    assert np.allclose(found, codes, atol=1e-5)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_codes_that_are_missing_anywhere_are_computed(
+    backbone: BackboneFile, codes: np.ndarray, tmp_path: Path
+) -> None:
+    """A machine that stops may have written any part of the file."""
+    open_wide_codes(backbone, IMAGES, tmp_path)
+    (finished,) = tmp_path.iterdir()
+    unfinished = finished.with_name(f"{finished.stem}.unfinished.npy")
+    finished.rename(unfinished)
+    (tmp_path / f".{unfinished.name[:40]}.0a1b.tmp").write_bytes(b"half")
+    holes = np.load(unfinished, mmap_mode="r+")
+    holes[:] = 7.0
+    holes[2], holes[5, 0, 0], holes[8, 0, 3] = np.nan, np.nan, np.inf
+    holes.flush()
+    del holes
+    found = open_wide_codes(backbone, IMAGES, tmp_path)
+    missing = [2, 5, 8]
+    assert np.allclose(found[missing], codes[missing], atol=1e-5)
+    assert (np.delete(found, missing, axis=0) == 7).all()
 
 
 def test_settings_of_the_file_are_not_for_a_preset(backbone: BackboneFile, tmp_path: Path) -> None:
