@@ -18,7 +18,7 @@ QUALITY_COLUMNS = (
     "num_visible_monotone",
 )
 COLUMNS = (*RUN_COLUMNS, "used_dimensions", "num_directions", *QUALITY_COLUMNS, HOURS)
-COUNTS = ("active_dims",)  # scores that are no shares
+COUNTS = ("active_dims", "omes_pairs")  # scores that are no shares
 NAMES = {
     **QUALITY_NAMES,
     INVERTED: "inverted noise, dB PSNR",

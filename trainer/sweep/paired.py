@@ -1,7 +1,9 @@
 """Differences between the rows of a sweep, taken seed by seed, with their intervals.
 
-Runs of one seed see the same images in the same order and, where their networks are alike, begin
-with the same weights. What a seed does to both rows cancels out of their difference.
+Runs of one seed see the same images in the same order where their rows agree in batch_size,
+loop.copilot_updates, num_images and held_out, and begin with the same weights where their networks
+are alike. What a seed then does to both rows cancels out of their difference; between other rows
+the difference is as valid, but more of the chance is left in it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..training.record import finite
-from .columns import column_name
+from .columns import COUNTS, column_name
 
 CONFIDENCE = 0.95
 HEADINGS = ("row", "score", "difference", "95 % interval", "n", "same sign")
@@ -48,7 +50,7 @@ def paired_differences(
 
     Args:
         results: of the runs; failures and controls are left out.
-        scores: keys of the results.
+        scores: keys of the results; counts (`COUNTS`) among them are left out.
     """
     runs = [each for each in results if "error" not in each and not each.get("control")]
     rows = list(dict.fromkeys(each["row"] for each in runs))
@@ -58,6 +60,7 @@ def paired_differences(
         for row in rows
         if row != baseline
         for score in scores
+        if score not in COUNTS
         if (differences := [*_by_seed(runs, row, baseline, score)])
     ]
 

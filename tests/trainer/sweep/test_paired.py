@@ -10,6 +10,7 @@ from trainer.sweep.paired import (
     mean_interval,
     paired_differences,
 )
+from trainer.sweep.sweep_file import load_sweep
 from trainer.sweep.table import read_results, write_table
 
 
@@ -64,6 +65,24 @@ def test_only_seeds_that_both_rows_have_count():
     a, b = paired_differences(results, ["base"], ["mig"])  # c shares no seed, controls are no rows
     assert (a.row, a.mean, a.n, a.same_sign) == ("a", 0.1875, 2, 2)
     assert b == Difference("b", "base", "mig", 0.25, None, 1, 1)
+
+
+def test_counts_are_not_compared(tmp_path, file_text, write):
+    """Nor given a second time for the co-pilot's code."""
+    metrics = 'data = "heads"\nmetrics = ["mig", "omes", "active_dims"]\nbaseline = "ramp"'
+    sweep = load_sweep(write(tmp_path / "s.toml", file_text.replace('data = "heads"', metrics)))
+    assert sweep.scores == (
+        "mig",
+        "omes",
+        "omes_pairs",
+        "active_dims",
+        "copilot_mig",
+        "copilot_omes",
+    )
+    values = dict.fromkeys(sweep.scores, 0.5)
+    results = [{"row": row, "seed": 0, **values} for row in sweep.rows]
+    found = paired_differences(results, sweep.baselines, sweep.scores)
+    assert [each.score for each in found] == ["mig", "omes", "copilot_mig", "copilot_omes"]
 
 
 def test_a_baseline_without_results_yet_has_no_differences():
