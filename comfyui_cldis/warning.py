@@ -13,3 +13,7 @@ class AmountWarning(CldisWarning):
 
 class GlyphWarning(CldisWarning):
     """No installed font has some characters of a label, which are drawn as boxes."""
+
+
+class UnfamiliarImageWarning(CldisWarning):
+    """An image is unlike those that a model was trained on; edits of it may not look right."""

@@ -21,6 +21,7 @@ from ..editing.changes import Method
 from ..editing.direction import Direction, as_number
 from ..editing.easing import Easing
 from ..editing.editable import EditableModel
+from ..editing.familiar import warn_of_unfamiliar
 from ..editing.framing import Box
 from ..editing.keyframes import amounts_at_frames, keyframes_from
 from ..editing.latent import Latent
@@ -146,7 +147,8 @@ class Model:
 
         Returns:
             B items, on the device of the first tensor among `images` or else the CPU. They keep
-            the images.
+            the images. With an `UnfamiliarImageWarning` where an image is unlike those that the
+            model was trained on.
 
         Raises:
             TypeError: something that is no image.
@@ -161,6 +163,7 @@ class Model:
             )
         box = None if crop is None else _box(crop)
         framed = read_framed(images, self.image_size, self.channels, resize, box)
+        warn_of_unfamiliar(self.editable, framed.squares)
         return pipeline.encode(
             self.editable,
             framed.squares,

@@ -82,11 +82,13 @@ def encoded(
     """
     import torch
 
+    from ..editing.familiar import warn_of_unfamiliar
     from ..editing.original import frame_original
     from ..editing.pipeline import encode
 
     config = model.networks.config
     square, origin = frame_original(pixels, config.in_channels, config.image_size, rule, box)
+    warn_of_unfamiliar(model, square)
     if longest is not None:
         side = min(longest, max(origin.square.width, origin.square.height, config.image_size))
         smaller, _ = frame_original(pixels, config.in_channels, side, rule, box)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
+from ..editing.familiar import unfamiliar, unfamiliar_text
 from ..editing.framing import RESIZE_RULES, Box, check_box
 from ..editing.latent import Latent
 from ..editing.original import frame_original
@@ -12,6 +15,7 @@ from ..editing.pipeline import encode
 from . import host
 from .images import check_images, to_pixels
 from .packages import BASE, require
+from .remaining import say
 from .sockets import (
     CATEGORY_SAMPLING,
     LATENT,
@@ -20,6 +24,8 @@ from .sockets import (
     inversion_input,
     model_input,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class Encode:
@@ -112,6 +118,8 @@ class Encode:
         check_box(box, width, height)
         whole = box == Box(0, 0, width, height)
 
+        unknown: list[int] = []
+
         def encode_part(start, stop, on_step):
             pixels = to_pixels(image[start:stop], config.in_channels, model.label)
             framed = [
@@ -120,9 +128,11 @@ class Encode:
                 )
                 for each in pixels
             ]
+            squares = torch.cat([square for square, _ in framed])
+            unknown.extend(start + each for each in unfamiliar(model.editable, squares))
             return encode(
                 model.editable,
-                torch.cat([square for square, _ in framed]),
+                squares,
                 inversion=inversion,
                 inversion_steps=inversion_steps,
                 origins=tuple(origin for _, origin in framed),
@@ -131,6 +141,9 @@ class Encode:
             )
 
         parts = host.in_chunks(model, len(image), inversion_steps, encode_part)
+        if text := unfamiliar_text(model.label, sorted(set(unknown)), len(image)):
+            logger.warning("CL-Dis: %s", text)
+            say(text)
         return (Latent.cat(parts).map(host.to_intermediate),)
 
 

@@ -49,17 +49,17 @@ class Remaining:
         self._next_sec = now_sec + GAP_SEC
         left_sec = (now_sec - first_sec) * (self._total - done) / (done - first_done)
         text = f"{self._count(int(done))}{duration(left_sec)} left"
-        self._is_shown = _send(text) or self._is_shown
+        self._is_shown = say(text) or self._is_shown
 
     def close(self) -> None:
         """Replaces the last text, if any, by what has become of the work."""
         if not self._is_shown:
             return
         if self._done < self._total:
-            _send(f"{self._count(int(self._done))}stopped")
+            say(f"{self._count(int(self._done))}stopped")
         else:
             units = f"{counted(self._total, self._noun)} in " if self._noun else ""
-            _send(units + duration(self._clock() - self._start_sec))
+            say(units + duration(self._clock() - self._start_sec))
 
     def _count(self, done: int) -> str:
         if not self._noun or self._total == 1:
@@ -75,7 +75,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _send(text: str) -> bool:
+def say(text: str) -> bool:
     """Puts a text under the node that is running, for the user who started it; False if not."""
     server = running_server()
     running = getattr(sys.modules.get("comfy_execution.utils"), "get_executing_context", None)

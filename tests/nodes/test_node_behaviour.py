@@ -284,3 +284,14 @@ def test_each_image_of_a_batch_can_have_its_own_edits(loaded, latent, run) -> No
         assert torch.equal(together.z[index : index + 1], alone.z)
     with pytest.raises(ValueError, match="edits for 2 images and 3 in the latent"):
         run("CLDIS_EditSliders", model=loaded, latent=latent, edits="[{}, {}]")
+
+
+def test_encode_names_the_images_that_the_model_does_not_know(run, loaded, images, caplog):
+    facts = loaded.editable.facts
+    run("CLDIS_Encode", model=loaded, image=images, inversion_steps=0, resize="crop")
+    assert "unlike" not in caplog.text  # the file does not say what its co-pilot explains
+    quality = dataclasses.replace(facts.quality, explained_variance_preview=1.0)
+    facts = dataclasses.replace(facts, quality=quality)
+    known = dataclasses.replace(loaded, editable=dataclasses.replace(loaded.editable, facts=facts))
+    run("CLDIS_Encode", model=known, image=images, inversion_steps=0, resize="crop")
+    assert caplog.text.count("unlike those that") == 1
