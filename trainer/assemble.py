@@ -169,7 +169,7 @@ def assemble(
     quality = measure_quality(model, evaluation_set, mean, seen, **more)
     model = replace(model, facts=replace(facts, quality=quality))
     if directions:
-        some = evaluation_set[: measuring.evaluation_bases]
+        some = evaluation_set[evenly(len(evaluation_set), measuring.evaluation_bases)]
         bases = encode(model, some, inversion=MEASURING_SAMPLER, inversion_steps=drawing_steps)
         if draws_previews(model):
             model = even_directions(model, bases)

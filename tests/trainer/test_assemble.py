@@ -8,6 +8,7 @@ import torch
 
 from comfyui_cldis.directions.ranking import rank_vectors
 from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
+from comfyui_cldis.editing.pipeline import encode
 from trainer.assemble import assemble
 from trainer.config.settings import TrainConfig, load_preset
 
@@ -25,12 +26,12 @@ def quick(monkeypatch):
     monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 1)
 
 
-def export(model, directions: str, logged: list[str], copilot_only: bool = False):
+def export(model, directions: str, logged: list[str], copilot_only: bool = False, evaluated=None):
     config = replace(
         load_preset("tiny32"), model=model.networks.config, directions=directions, seed=3
     ).with_values({"loop.copilot_only": copilot_only})
     images = np.random.default_rng(0).integers(0, 255, (48, 32, 32, 3), dtype=np.uint8)
-    evaluated = (torch.zeros(1, 3, 32, 32), "unseen")
+    evaluated = evaluated or (torch.zeros(1, 3, 32, 32), "unseen")
     return assemble(
         model.networks, config, images, ModelFacts(name="tiny"), evaluated, logged.append
     )
@@ -60,6 +61,21 @@ def test_the_default_compares_finders_and_tells_which_it_chose(tiny_model, monke
     assert list(recorded["separation"]) == ["axes", "joint"] and recorded["left_out"] == {}
     choice = f"The finder auto chose {recorded['chosen']}; content tracking on held-out images"
     assert any(sentence.startswith(choice) for sentence in logged)
+
+
+def test_sliders_are_measured_on_images_of_all_that_are_held_out(tiny_model, monkeypatch):
+    """Images lie in the order of their names, so the first ones may all be of one subfolder."""
+    encoded: list[torch.Tensor] = []
+
+    def watched(model, images, **more):
+        encoded.append(images)
+        return encode(model, images, **more)
+
+    monkeypatch.setattr("trainer.assemble.encode", watched)
+    monkeypatch.setattr("trainer.assemble.EVALUATION_BASES", 3)
+    numbered = torch.linspace(-1, 1, 9).reshape(9, 1, 1, 1).expand(9, 3, 32, 32)
+    assert export(tiny_model, "jacobian", [], evaluated=(numbered, "unseen")).directions
+    assert torch.equal(encoded[-1], numbered[[0, 4, 8]])
 
 
 def test_a_model_without_anything_to_find_is_exported_without_directions(make_model):
