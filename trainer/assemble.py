@@ -21,7 +21,7 @@ from comfyui_cldis.directions.axes import VISIBLE_EFFECT, find_axes
 from comfyui_cldis.directions.even import draws_previews, even_directions
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
-from comfyui_cldis.editing.facts import ModelFacts, TrainingFacts
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality, TrainingFacts
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import encode
 from comfyui_cldis.model import AdaptedDiffAE, Networks
@@ -133,10 +133,13 @@ def assemble(
         networks: averaged weights; copied, so the run is not disturbed.
         images: training images, uint8 (n, S, S, C).
         facts: what the run knows; how directions were found and the quality are added here.
-        evaluated: images the quality is measured on, and whether training saw them.
+        evaluated: images the quality is measured on, and whether training saw them, unless
+            `facts.quality.images` knows better.
         log: gets a sentence about each measurement.
         codes: see `measure_statistics`.
     """
+    evaluation_set, seen = evaluated
+    seen, facts = facts.quality.images or seen, replace(facts, quality=ModelQuality())
     measuring = measuring_of(config)
     drawing_steps = measuring.drawing_steps or INVERSION_STEPS
     networks = copy.deepcopy(networks)
@@ -163,7 +166,6 @@ def assemble(
         directions, navigation = navigated(model, images, bases, config, log)
         facts = replace(facts, navigation=navigation)
     model = EditableModel(networks, model.schedule, statistics, directions, facts)
-    evaluation_set, seen = evaluated
     log(f"Measuring the quality on {counted(len(evaluation_set), 'image')} ({seen}).")
     more = {"num_steps": 2 * drawing_steps} if measuring.drawing_steps else {}
     quality = measure_quality(model, evaluation_set, mean, seen, **more)

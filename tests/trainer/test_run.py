@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from comfyui_cldis.editing.facts import ModelQuality
 from trainer.__main__ import announce_loading, full_disk, main, stored_settings
 from trainer.config.settings import flatten, load_preset
 from trainer.lock import locked
+from trainer.report.model_card import write_card
 from trainer.run import RunSettings, open_run, train
 from trainer.training.batches import to_tensor
 from trainer.training.checkpoint import load_state
@@ -395,6 +397,29 @@ def test_other_images_under_the_same_path_are_refused(folder, tmp_path, capfd):
     assert run_command(images, tmp_path / "run") == 2
     error = capfd.readouterr().err
     assert "20 images" in error and "19 images" in error and "Restore them" in error
+
+
+def test_a_model_measured_on_other_images_says_so(folder, tmp_path, capfd, monkeypatch):
+    def measure(model, images, mean, seen):
+        return ModelQuality(seen, len(images), explained_variance_code=0.5)
+
+    monkeypatch.setattr("trainer.assemble.measure_quality", measure)
+    images, run = tmp_path / "images", tmp_path / "run"
+    shutil.copytree(folder, images)
+    assert run_command(images, run) == 0
+    assert read_header(run / "model.safetensors").facts.quality.images == "seen in training"
+    Image.new("RGB", (40, 40), "blue").save(images / "more.png")
+    capfd.readouterr()
+    assert main(["export", str(run), "--device", "cpu"]) == 0
+    which = "from another set than the run's; training may have seen some"
+    assert f"Measuring the quality on 21 images ({which})." in capfd.readouterr().err
+    facts = read_header(run / "model.safetensors").facts
+    assert facts.quality.images == which and facts.quality.num_images == 21
+    assert "21 images from images, 32 px. These are not the images of the training" in (
+        facts.data_card
+    )
+    assert f"- measured on: 21 images {which}" in write_card(run / "model.safetensors")
+    assert f"of images {which}" in unescape((run / "report.html").read_text("utf-8"))
 
 
 def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):

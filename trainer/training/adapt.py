@@ -104,8 +104,8 @@ class AdaptTrainer(Trainer):
         return torch.from_numpy(rows).to(self.device, non_blocking=True)
 
     def describe(self, facts: ModelFacts) -> ModelFacts:
-        """With the model that it is built on."""
-        backbone = self.backbone
+        """As of `Trainer`, with the model that it is built on."""
+        facts, backbone = super().describe(facts), self.backbone
         card = f"{facts.data_card} On top of {backbone.name}, which is unchanged within."
         own = f" {backbone.header.facts.data_card}" if backbone.header.facts.data_card else ""
         adapted = {"file": backbone.path.name, "sha256": backbone.sha256, "name": backbone.name}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
-from comfyui_cldis.editing.facts import ModelFacts
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
 from comfyui_cldis.model import DiffusionAutoencoder, TrainedNetworks
 
 from ..config.settings import TrainConfig
@@ -41,6 +41,7 @@ STATE_VERSION = 3
 # Share of the run, from its first step, over which the weight of L_dt grows from 0: no effect where
 # the co-pilot's own warm-up is longer.
 DISTILLATION_WARMUP = 0.05
+OTHER_IMAGES = "from another set than the run's; training may have seen some"
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,17 @@ class Trainer:
         return torch.float16
 
     def describe(self, facts: ModelFacts) -> ModelFacts:
-        """The facts of the model with what else this run knows."""
-        return facts
+        """The facts of the model with what else this run knows.
+
+        Of images other than the run's, these are words in the data card and in `quality.images`.
+        """
+        if not self.has_other_images:
+            return facts
+        card = (
+            f"{facts.data_card} These are not the images of the training: statistics, directions "
+            "and quality are measured on them."
+        )
+        return replace(facts, data_card=card, quality=ModelQuality(images=OTHER_IMAGES))
 
     @property
     def num_skips(self) -> int:
