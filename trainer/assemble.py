@@ -258,6 +258,7 @@ def describe_run(
             command=command,
             steps=step,
             images=step * config.batch_size,
+            copilot_images=step * config.batch_size * config.loop.copilot_updates,
             seed=config.seed,
             hours=float(f"{seconds / 3600:.3g}"),
             hardware=describe_hardware(device),

@@ -123,7 +123,10 @@ class TrainingFacts(_Facts):
 
     Attributes:
         command: that made the run.
-        steps, images: done and seen, with repeats.
+        steps: how many were done.
+        images: of all steps, a batch each, with repeats.
+        copilot_images: of all updates of the co-pilot, a batch each, with repeats; a step may have
+            several.
         seed: of everything random.
         hours: of training alone.
         hardware, date: as text, the date in the form 2026-01-31.
@@ -134,6 +137,7 @@ class TrainingFacts(_Facts):
     command: str = ""
     steps: int | None = None
     images: int | None = None
+    copilot_images: int | None = None
     seed: int | None = None
     hours: float | None = None
     hardware: str = ""

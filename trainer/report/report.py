@@ -158,13 +158,16 @@ def headline(
 ) -> list[tuple[str, str, str]]:
     """(name, value, small print) of the facts on top of the page, as far as they are known."""
     found: list[tuple[str, str, str]] = []
+    run = Run(records, [], config)
     if records:
         end = records[-1]
         steps = finite(config.get("steps"))
         found.append(("Steps", f"{end.step:,}", f"of {steps:,.0f}" if steps else ""))
         images, seconds = end.number("images"), end.number("seconds")
         if images is not None:
-            found.append(("Images seen", f"{images:,.0f}", "with repeats"))
+            updates = run.setting("loop", "copilot_updates")
+            more = f"; the co-pilot saw {images * updates:,.0f}" if updates else ""
+            found.append(("Images of the steps", f"{images:,.0f}", f"with repeats{more}"))
         if seconds is not None:
             found.append(("Training time", describe_duration(seconds), ""))
         window = last(records, END_SHARE)
@@ -175,7 +178,7 @@ def headline(
         if kl is not None:
             found.append(("Dimensions used", str(used_dimensions(records)), f"of {len(kl)}"))
         capacity, share = series(window, "capacity"), series(window, "used")
-        if len(capacity) and has_capacity(Run(records, [], config)):
+        if len(capacity) and has_capacity(run):
             found.append(("Capacity C", f"{np.mean(capacity):.1f}", "nats at the end"))
         if len(share):
             small = "of what is stored, at the end"

@@ -23,7 +23,8 @@ class TrainingRecord:
         step: steps done.
         planned_steps: length of the run that warm-ups and the schedule of C are shares of.
         is_warmup: whether the step trained the co-pilot alone, before the rest.
-        images: images seen so far, with repeats.
+        images: of all steps so far, a batch each, with repeats; further updates of the co-pilot
+            have others on top.
         seconds: of all training steps so far.
         diffusion, distillation, reconstruction, bottleneck, penalty, feedback: terms of the loss,
             in the units of `step.Losses`.

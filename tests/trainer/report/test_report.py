@@ -130,7 +130,8 @@ def test_report_of_a_real_run(run, quick):
     assert "<title>heads, 64 px: training report</title>" in path.read_text(encoding="utf-8")
     # the last record: step 4000, 128000 images, 6084.74 s; eleven dimensions above 0.1 nat
     assert fact(page, "Steps") == "4,000" and "of 4,000" in page.texts
-    assert fact(page, "Images seen") == "128,000"
+    assert fact(page, "Images of the steps") == "128,000"
+    assert "with repeats; the co-pilot saw 1,024,000" in page.texts  # eight updates in each step
     assert fact(page, "Training time") == "1 h 41 min"
     assert fact(page, "Dimensions used") == "11"
     assert fact(page, "Code explains") == "76 %"
@@ -248,6 +249,12 @@ def test_missing_facts(run, quick, model):
     assert "Training of faces, 64 px" in page.texts and "Images" not in page.texts
 
 
+def test_of_an_unknown_configuration_the_images_of_the_co_pilot_are_not_counted(run, quick):
+    (run / "config.json").unlink()
+    page = Page(write_report(run, None, []).read_text("utf-8"))
+    assert fact(page, "Images of the steps") == "128,000" and "with repeats" in page.texts
+
+
 def test_the_last_sheet_is_shown_when_no_images_are_given(run, quick):
     (run / "samples").mkdir()
     for step, colour in ((500, "red"), (999_500, "blue"), (1_000_000, "lime")):
@@ -330,6 +337,13 @@ def test_one_of_anything_is_counted_in_the_singular(monkeypatch):
     assert facts.training.hardware.endswith(", 1 thread")
     facts = describe_run(config, source="faces", num_images=2000, num_held_out=32, **run)
     assert facts.data_card.startswith("2,000 images from faces, 32 px. 32 more were held out")
+
+
+def test_images_of_the_co_pilot_s_further_updates_are_counted():
+    config = load_preset("tiny32").with_values({"batch_size": 16, "loop.copilot_updates": 3})
+    run = {"seconds": 1.0, "command": "", "device": torch.device("cpu")}
+    facts = describe_run(config, source="faces", num_images=9, step=10, **run)
+    assert (facts.training.images, facts.training.copilot_images) == (160, 480)
 
 
 # -- the figures ---------------------------------------------------------------------------------
