@@ -25,7 +25,13 @@ from .navigation.search import check_packages
 from .report import REPORT_NAME
 from .training.adapt import AdaptTrainer, check_backbone
 from .training.backbone import read_backbone
-from .training.checkpoint import check_config, describe_kept, load_state, write_config
+from .training.checkpoint import (
+    check_config,
+    describe_kept,
+    load_state,
+    state_files,
+    write_config,
+)
 from .training.distributed import choose_device, open_processes
 from .training.record import TrainingRecord
 from .training.signals import stopped_with
@@ -287,6 +293,8 @@ def open_run(
                 seed=config.seed,
                 channels=config.model.in_channels,
                 resize=config.resize,
+                # a run that has begun keeps to its images, and so do the other processes
+                retry_failed=process.is_main_process and not state_files(folder),
             )
     split = split_images(settings.data, images, config.held_out, config.seed)
     if process.is_main_process:

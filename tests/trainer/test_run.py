@@ -422,6 +422,25 @@ def test_a_model_measured_on_other_images_says_so(folder, tmp_path, capfd, monke
     assert f"of images {which}" in unescape((run / "report.html").read_text("utf-8"))
 
 
+def test_a_run_that_has_begun_keeps_to_the_images_it_could_read(folder, tmp_path, monkeypatch):
+    read = Path.read_bytes
+
+    def read_bytes(path):
+        if path.name == "03.png":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read_bytes)
+        assert run_command(folder, tmp_path / "run") == 0
+    assert run_command(folder, tmp_path / "run", "--steps", "5") == 0
+    header = read_header(tmp_path / "run" / "model.safetensors")
+    assert header.facts.data_card.startswith("19 images") and header.facts.training.steps == 5
+    assert run_command(folder, tmp_path / "new", "--set", "steps=5") == 0
+    header = read_header(tmp_path / "new" / "model.safetensors")
+    assert header.facts.data_card.startswith("20 images")
+
+
 def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):
     with locked(tmp_path / "run"):
         assert run_command(folder, tmp_path / "run") == 2

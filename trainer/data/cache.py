@@ -61,7 +61,11 @@ class CacheEntry:
 
 
 def load_or_build(
-    entry: CacheEntry, source: str, build: Callable[[np.ndarray], DataReport]
+    entry: CacheEntry,
+    source: str,
+    build: Callable[[np.ndarray], DataReport],
+    *,
+    retry_failed: bool = True,
 ) -> tuple[np.ndarray, DataReport]:
     """Maps the cached pixels, read-only; builds them first when they are missing.
 
@@ -69,14 +73,18 @@ def load_or_build(
         entry: of `CacheEntry.of`.
         source: named in the report.
         build: fills the array from the front and reports what it did.
+        retry_failed: build again what lacks files that could not be read for a reason that may
+            pass; False for whoever must have what was built before, such as a run that resumes.
 
     Raises:
         OSError: the folder cannot be written, or the disk is too full.
     """
     for report_path in sorted(entry.folder.glob(f"*-{entry.key}.json")):
         report = _read_report(report_path)
+        if report is None or (retry_failed and report.num_passing):
+            continue
         pixels = _map_pixels(report_path.with_suffix(".npy"), entry.shape)
-        if report is not None and pixels is not None:
+        if pixels is not None:
             return pixels[: report.used], replace(report, source=source)
     report = _build(entry, build)
     pixels = _map_pixels(entry.path(".npy"), entry.shape)

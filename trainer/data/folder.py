@@ -8,8 +8,10 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import PIL
 from tqdm import tqdm
 
 from comfyui_cldis.editing.framing import ResizeRule
@@ -37,10 +39,13 @@ def open_folder(
     num_images: int | None,
     seed: int,
     resize: ResizeRule,
+    *,
+    retry_failed: bool = True,
 ) -> tuple[np.ndarray, DataReport]:
     """Opens the images of a folder or zip file, in the order of their names.
 
     With `num_images` they are visited in an order drawn from `seed` until enough are decoded.
+    `retry_failed` is as of `load_or_build`.
 
     Raises:
         FileNotFoundError: nothing at `source`.
@@ -68,12 +73,16 @@ def open_folder(
                 "num_images": num_images,
                 "seed": None if num_images is None else seed,
             },
-            state={"rule": RULE_VERSION, "listing": _hash_listing(files.listed)},
+            state={
+                "rule": RULE_VERSION,
+                "pillow": PIL.__version__,
+                "listing": _hash_listing(files.listed),
+            },
         )
 
         def build(pixels: np.ndarray) -> DataReport:
             survey = Survey(capacity)
-            rows, skipped = decode_into(pixels, files, chosen, resize, survey)
+            rows, skipped, num_passing = decode_into(pixels, files, chosen, resize, survey)
             if not rows:
                 failed = files.unreadable + skipped
                 raise ValueError(_nothing_usable(source, len(chosen), failed, files))
@@ -82,6 +91,7 @@ def open_folder(
                 found=len(chosen),
                 used=len(rows),
                 skipped=tuple(skipped),
+                num_passing=num_passing,
                 image_size=image_size,
                 resize=resize,
                 findings=survey.sum_up(
@@ -89,7 +99,7 @@ def open_folder(
                 ),
             )
 
-        pixels, report = load_or_build(entry, source, build)
+        pixels, report = load_or_build(entry, source, build, retry_failed=retry_failed)
         # What could not be listed is not part of the key, so a cached report may not know it.
         unlisted = dict(files.unreadable)
         skipped = (pair for pair in report.skipped if pair[0] not in unlisted)
@@ -102,24 +112,42 @@ def open_folder(
         )
 
 
+class _Failure(NamedTuple):
+    """Why a file was not decoded, and whether that may pass, as a network that is away does."""
+
+    reason: str
+    may_pass: bool
+
+
 def decode_into(
     pixels: np.ndarray,
     files: ImageFiles,
     chosen: list[ImageFile],
     resize: ResizeRule,
     survey: Survey,
-) -> tuple[list[int], list[tuple[str, str]]]:
-    """Fills `pixels`; returns which file each row came from, and what was skipped."""
+) -> tuple[list[int], list[tuple[str, str]], int]:
+    """Fills `pixels`.
+
+    Returns:
+        Which file each row came from, what was skipped, and how many of those for a reason that
+        may pass.
+
+    Raises:
+        MemoryError: too little for an image, which says nothing about its file.
+    """
     capacity, image_size, _, channels = pixels.shape
     rows: list[int] = []
     skipped: list[tuple[str, str]] = []
+    num_passing = 0
 
-    def decode(file: ImageFile) -> tuple[Decoded, Fingerprint] | str:
+    def decode(file: ImageFile) -> tuple[Decoded, Fingerprint] | _Failure:
         try:
             with _bytes_in_memory.lend(min(file.num_bytes, MAX_FILE_BYTES)):
                 decoded = decode_image(files.read(file), image_size, channels, resize)
+        except MemoryError:
+            raise
         except Exception as error:  # a damaged file can raise anything
-            return _reason(error)
+            return _failure(error)
         return decoded, take_fingerprint(decoded.pixels)
 
     with (
@@ -134,23 +162,29 @@ def decode_into(
             # Never more than are still wanted, so that the result ends with the last one visited.
             batch = chosen[start : start + min(_BATCH_FILES, capacity - len(rows))]
             for index, result in enumerate(pool.map(decode, batch), start):
-                if isinstance(result, str):
-                    skipped.append((printable(chosen[index].name), result))
+                if isinstance(result, _Failure):
+                    skipped.append((printable(chosen[index].name), result.reason))
+                    num_passing += result.may_pass
                     continue
                 pixels[len(rows)] = result[0].pixels
                 survey.add(*result)
                 rows.append(index)
                 progress.update()
             start += len(batch)
-    return rows, skipped
+    return rows, skipped, num_passing
 
 
-def _reason(error: Exception) -> str:
+def _failure(error: Exception) -> _Failure:
     """Why a file was skipped, in words where they are known."""
     text = str(error)
     if isinstance(error, ValueError):  # our own sentences
-        return printable(text[:_MAX_REASON]) or "a value in it is wrong"
-    return printable(f"damaged ({type(error).__name__}: {text}"[:_MAX_REASON] + ")")
+        return _Failure(printable(text[:_MAX_REASON]) or "a value in it is wrong", False)
+    if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the content
+        reason = printable(f"cannot be read ({error.strerror or text}"[:_MAX_REASON] + ")")
+        return _Failure(f"{reason}; a new run tries again", True)
+    return _Failure(
+        printable(f"damaged ({type(error).__name__}: {text}"[:_MAX_REASON] + ")"), False
+    )
 
 
 def _hash_listing(listed: list[ImageFile]) -> str:

@@ -35,6 +35,7 @@ def open_images(
     seed: int = 0,
     channels: int = 3,
     resize: ResizeRule = "crop",
+    retry_failed: bool = True,
 ) -> ImageSet:
     """Opens images, decoding them on the first call and mapping the cache file afterwards.
 
@@ -51,11 +52,14 @@ def open_images(
         channels: C, 3 (RGB) or 1 (grey, not for heads and coloured factor data).
         resize: how an image becomes a square: "crop" (the largest central square), "pad" (the
             edge repeated) or "stretch". Drawn and stored images are square already.
+        retry_failed: try again to read files that the system did not read when the images were
+            cached; False keeps to the cached ones, as a run that resumes must.
 
     Raises:
         FileNotFoundError: nothing at `source`.
         ValueError: a number out of range, or no usable image.
         OSError: the cache folder cannot be written.
+        MemoryError: too little to decode an image.
         ModuleNotFoundError: "heads" without numba, .h5 files without h5py, .mat without scipy.
     """
     check_shape(image_size, channels)
@@ -71,7 +75,16 @@ def open_images(
         )
     if source != HEADS_NAME:
         return ImageSet(
-            *open_folder(source, image_size, channels, cache_dir, num_images, seed, resize)
+            *open_folder(
+                source,
+                image_size,
+                channels,
+                cache_dir,
+                num_images,
+                seed,
+                resize,
+                retry_failed=retry_failed,
+            )
         )
 
     if channels != 3:

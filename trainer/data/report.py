@@ -13,7 +13,7 @@ from comfyui_cldis.wording import counted, printable
 from .survey import MAX_NAMED, Findings
 from .zips import MAX_ZIPS
 
-REPORT_VERSION = 4  # raise it when the fields change; cached data sets are then built again
+REPORT_VERSION = 5  # raise it when the fields change; cached data sets are then built again
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class DataReport:
     found: int  # files with an accepted extension, or images asked for; used, skipped, or left
     used: int
     skipped: tuple[tuple[str, str], ...] = ()  # (name, reason)
+    num_passing: int = 0  # of the skipped files, those whose reason may pass
     ignored: tuple[tuple[str, int], ...] = ()  # endings of other files ("hidden"), with number
     zips: tuple[str, ...] = ()  # zip files that hold images, among the other files
     image_size: int = 0
@@ -153,6 +154,7 @@ def _from_facts(facts: dict[str, Any]) -> DataReport:
         found=int(facts["found"]),
         used=int(facts["used"]),
         skipped=tuple((str(name), str(reason)) for name, reason in facts["skipped"]),
+        num_passing=int(facts["num_passing"]),
         ignored=tuple((str(name), int(count)) for name, count in facts["ignored"]),
         zips=tuple(str(name) for name in facts["zips"]),
         image_size=int(facts["image_size"]),

@@ -5,6 +5,7 @@ Python unpacks the methods Deflate, bzip2 and LZMA (and Zstandard from 3.14 on),
 
 from __future__ import annotations
 
+import errno
 import zipfile
 from pathlib import Path
 
@@ -76,12 +77,16 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
     Raises:
         ZipEntryError: damaged, or packed in a way that Python does not know.
+        OSError: the system does not read the zip file, which may pass.
     """
     try:
         return archive.read(entry)
     except MemoryError:
         raise
     except Exception as error:  # a damaged entry can raise anything
+        # EINVAL: the directory sends Python to a place before the beginning
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise ZipEntryError(
             f"{ZIP_FAULT} damaged here ({error or type(error).__name__}); copy or create it again"
         ) from error

@@ -1,11 +1,13 @@
 """Folders and zip files of images: damaged files, limits, the cache and its errors."""
 
+import errno
 import io
 import os
 import struct
 import warnings
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +175,73 @@ def test_second_open_does_not_decode(folder, tmp_path, monkeypatch):
     second = open_images(str(folder), 8, cache_dir=tmp_path / "cache")
     assert np.array_equal(first.images, second.images)
     assert first.report == second.report
+
+
+def fail_to_read(patch, name):
+    """As a network drive does that is away for a moment."""
+    read = Path.read_bytes
+
+    def read_bytes(path):
+        if path.name == name:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read(path)
+
+    patch.setattr(Path, "read_bytes", read_bytes)
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(folder, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    with monkeypatch.context() as patch:
+        fail_to_read(patch, "c.PNG")
+        report = open_images(str(folder), 8, cache_dir=cache).report
+    reason = "cannot be read (Input/output error); a new run tries again"
+    assert dict(report.skipped)["nested/c.PNG"] == reason
+    assert (report.used, report.num_passing) == (2, 1)
+    kept = open_images(str(folder), 8, cache_dir=cache, retry_failed=False)
+    assert reds(kept) == [20, 40] and kept.report == report
+    del kept
+    whole = open_images(str(folder), 8, cache_dir=cache)
+    assert reds(whole) == [20, 30, 40] and whole.report.num_passing == 0
+    assert len(list(cache.iterdir())) == 2
+    forbid_decoding(monkeypatch)
+    assert reds(open_images(str(folder), 8, cache_dir=cache)) == [20, 30, 40]
+
+
+def test_an_entry_that_could_not_be_read_is_tried_again(folder, tmp_path, monkeypatch):
+    archive, cache = tmp_path / "images.zip", tmp_path / "cache"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("b.png", "nested/c.PNG"):
+            file.write(folder / name, name)
+    read = zipfile.ZipFile.read
+
+    def fail(self, entry, *more):
+        if entry.filename == "b.png":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self, entry, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "read", fail)
+        assert open_images(str(archive), 8, cache_dir=cache).report.num_passing == 1
+    assert reds(open_images(str(archive), 8, cache_dir=cache)) == [20, 30]
+
+
+def test_too_little_memory_is_no_fault_of_a_file(folder, tmp_path, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("trainer.data.folder.decode_image", fail)
+    with pytest.raises(MemoryError):
+        open_images(str(folder), 8, cache_dir=tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_another_pillow_decodes_again(folder, tmp_path, monkeypatch):
+    """A newer one may read what an older one skipped."""
+    open_images(str(folder), 8, cache_dir=tmp_path / "cache")
+    monkeypatch.setattr("PIL.__version__", "999.0")
+    forbid_decoding(monkeypatch)
+    with pytest.raises(AssertionError, match="decoded again"):
+        open_images(str(folder), 8, cache_dir=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("change", ["add", "touch", "remove", "size", "channels", "resize"])
