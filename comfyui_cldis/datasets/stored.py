@@ -51,14 +51,18 @@ class StoredImages:
 
 
 def is_stored(path: Path) -> bool:
-    """Whether a path looks like a factor data set and not like a folder of images."""
+    """Whether a path looks like a factor data set and not like a folder of images.
+
+    A folder is one, Cars3D, if it has .mat files, no images and no folders but hidden ones: images
+    in folders may come with .mat files of labels.
+    """
     if not path.is_dir():
         return path.suffix.lower() in FILE_ENDINGS
     has_mat = False
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name.lower()
-            if name.endswith(ENDINGS):
+            if name.endswith(ENDINGS) or (entry.is_dir() and not name.startswith(".")):
                 return False
             has_mat = has_mat or name.endswith(".mat")
     return has_mat

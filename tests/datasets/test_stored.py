@@ -9,7 +9,7 @@ import pytest
 
 from comfyui_cldis import cli
 from comfyui_cldis.datasets import stored as module
-from comfyui_cldis.datasets.registry import factor_space, open_factor_data
+from comfyui_cldis.datasets.registry import factor_space, is_factor_source, open_factor_data
 from trainer.data import open_images
 
 SIZES = (3, 2, 4, 2, 2)  # a small dSprites
@@ -244,6 +244,20 @@ def test_folder_of_images_with_a_mat_file_stays_a_folder(tmp_path):
     Image.new("RGB", (9, 9), "red").save(tmp_path / "a.png")
     (tmp_path / "annotations.mat").write_bytes(b"whatever")
     opened = open_images(str(tmp_path), 8, cache_dir=tmp_path / "cache")
+    assert (opened.report.used, opened.report.ignored) == (1, ((".mat", 1),))
+
+
+def test_images_in_a_folder_beside_a_mat_file_are_images(tmp_path):
+    """As Oxford Flowers has them; the folder with the .mat file alone would be Cars3D."""
+    from PIL import Image
+
+    (tmp_path / ".notes").mkdir()
+    (tmp_path / "imagelabels.mat").write_bytes(b"whatever")
+    assert is_factor_source(str(tmp_path))
+    (tmp_path / "jpg").mkdir()
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "jpg" / "image_00001.jpg")
+    assert not is_factor_source(str(tmp_path))
+    opened = open_images(str(tmp_path), 8, cache_dir=tmp_path.parent / "cache")
     assert (opened.report.used, opened.report.ignored) == (1, ((".mat", 1),))
 
 
