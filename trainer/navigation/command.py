@@ -142,7 +142,8 @@ def open_space(
         return space, f"on {DRAWN_IMAGES} images that it draws itself"
     require_source(data)
     config = model.networks.config
-    with TemporaryDirectory() as cache:
+    # Windows removes no file that is mapped, which an error may leave it
+    with TemporaryDirectory(ignore_cleanup_errors=True) as cache:
         found = open_images(
             data,
             config.image_size,
@@ -156,6 +157,7 @@ def open_space(
         if are_assumed(model):
             # codes were measured in standard deviations of 1 about 0, so they are raw
             space = space.with_model(with_measured(model, space.spread))
+        del found  # or else they would still be mapped
     name = data if data in BUILT_IN_SOURCES else printable(Path(data).name)
     return space, f"on {counted(len(space.spread), 'image')} from {name}"
 

@@ -1,7 +1,9 @@
 """From a basis to named directions, and the command that writes them."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -153,6 +155,29 @@ def test_images_are_made_square_as_in_training(tiny_model, folder, monkeypatch):
     model = replace(tiny_model, facts=replace(tiny_model.facts, training=training))
     command.open_space(model, str(folder), NavigationSettings(), 0)
     assert asked["resize"] == "pad"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/maps")
+def test_images_are_not_mapped_any_more_when_their_folder_is_removed(
+    tiny_model, folder, monkeypatch
+):
+    """Windows removes no file that is mapped."""
+    seen: list[tuple[bool, bool, bool]] = []
+
+    class Watched(TemporaryDirectory):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.ignores = options.get("ignore_cleanup_errors", False)
+
+        def cleanup(self):
+            holds = any(Path(self.name).iterdir())
+            is_mapped = self.name in Path("/proc/self/maps").read_text()
+            seen.append((holds, is_mapped, self.ignores))
+            super().cleanup()
+
+    monkeypatch.setattr(command, "TemporaryDirectory", Watched)
+    command.open_space(tiny_model, str(folder), NavigationSettings(), 0)
+    assert seen == [(True, False, True)]
 
 
 def test_without_images_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
