@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from ..training.distributed import choose_device
 from ..training.signals import stop_on_signals
 from . import STEPPED, Basis, ModelSpace, NavigationSettings, Watch, find
 from .auto import describe_choice
+from .learned import remove_state
 from .progress import on_bar
 from .result import with_basis
 from .search import REPORTING, check_images, check_packages
@@ -88,7 +88,8 @@ def search(options: Namespace, settings: NavigationSettings, log: Callable[[str]
             model, space, basis, bases, facts, lambda _: bar.update(), lambda *_: bar.update()
         )
     write_model(options.model, result, options.output)
-    shutil.rmtree(folder, ignore_errors=True)
+    if settings.finder in STEPPED:
+        remove_state(folder)
     for direction in result.directions:
         share = direction.quality.monotone
         monotone = "" if share is None else f", monotone on {100 * share:.0f} % of the images"

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from comfyui_cldis.atomic_write import unfinished
+
 from ..data.evenly import evenly
 from ..training.batches import step_generator
-from ..training.checkpoint import load_state, save_state
+from ..training.checkpoint import STATE_NAME, load_state, save_state, state_files
 from .active import Active
 from .moves import Moves, apply_moves, draw_moves, similarity
 from .pca import polar
@@ -258,6 +262,14 @@ class LearnedSearch:
         self.step = state["step"]
         for name, contender in self.contenders.items():
             contender.load(state["contenders"][name])
+
+
+def remove_state(folder: Path) -> None:
+    """Remove the state of a finished search, and its folder if nothing else is there."""
+    with suppress(OSError):  # the model is written, and a state that stays does no harm
+        for path in [*state_files(folder), *unfinished(folder / STATE_NAME)]:
+            path.unlink()
+        folder.rmdir()
 
 
 def first_steps(motion: Potentials, codes: Tensor) -> Tensor:

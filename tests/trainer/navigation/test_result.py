@@ -143,6 +143,26 @@ def test_curves_that_have_learned_nothing_are_written_as_axes(tiny_checkpoint, t
         assert item.path is None and max(item.vector) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "others", "left"),
+    [
+        (("--finder", "flow", "--steps", 0), (), None),
+        (("--finder", "flow", "--steps", 0), ("notes.txt",), ["notes.txt"]),
+        (("--finder", "axes"), ("notes.txt",), ["notes.txt", "state.pt"]),
+    ],
+)
+def test_only_the_state_of_a_search_that_is_done_is_removed(
+    tiny_checkpoint, tmp_path, monkeypatch, words, others, left
+):
+    monkeypatch.setattr("trainer.navigation.learned.load_state", lambda _: None)
+    kept = tmp_path / "new.navigation"
+    kept.mkdir()
+    for name in ("state.pt", *others):
+        (kept / name).write_text("precious")
+    assert navigate(tiny_checkpoint, *words, "--output", tmp_path / "new.safetensors") == 0
+    assert (sorted(path.name for path in kept.iterdir()) if kept.exists() else None) == left
+
+
 def test_images_are_made_square_as_in_training(tiny_model, folder, monkeypatch):
     asked = {}
 
