@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .stored import DTYPES, Inert, StoredTensor, StoredValues
+from .stored import DTYPES, Inert, StoredTensor, StoredValues, dictionary
 
 CALLBACKS = "pytorch_lightning.callbacks."
 UTILITIES = "pytorch_lightning.utilities."
@@ -92,7 +92,7 @@ BUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
     "torch.Size": tuple,
-    "collections.OrderedDict": dict,
+    "collections.OrderedDict": dictionary,
     "copy_reg._reconstructor": _reconstructed,
     "copyreg._reconstructor": _reconstructed,
 }

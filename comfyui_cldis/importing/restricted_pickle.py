@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from .errors import ForeignFileError, refused, unreadable
 from .names import BUILDERS, INERT
-from .stored import Inert
+from .stored import Inert, dictionary
 
 LONGEST_LINE = 1 << 20
 _MARK = object()
@@ -39,7 +39,8 @@ def read_pickle(stream: BinaryIO, file: str, persistent: Persistent) -> Any:
     """The object of the pickle at the position of `stream`, which is left behind its end.
 
     Dictionaries, lists, tuples, texts and numbers are themselves, tensors `StoredTensor`, and
-    objects of the classes in `names` are `Inert`.
+    objects of the classes in `names` are `Inert`. Keys of dictionaries are texts, numbers, None or
+    `Inert`.
 
     Args:
         file: its name, for messages.
@@ -55,7 +56,15 @@ def read_pickle(stream: BinaryIO, file: str, persistent: Persistent) -> Any:
             machine.step(opcode.name, argument)
     except ForeignFileError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise unreadable(file, f"its pickle cannot be read ({error})") from error
     raise unreadable(file, "its pickle has no end")
 
@@ -77,6 +86,11 @@ class _Bounded:
 
     def tell(self) -> int:
         return self.stream.tell()
+
+
+def _paired(values: list[Any]) -> dict[Any, Any]:
+    """A dictionary of keys and values in turn. Raises: ValueError, of `dictionary` too."""
+    return dictionary(zip(values[::2], values[1::2], strict=True))
 
 
 class _Callable:
@@ -152,7 +166,7 @@ class _Machine:
 
     def _dict(self, _: Any) -> None:
         values = self._since_mark()
-        self.stack.append(dict(zip(values[::2], values[1::2], strict=True)))
+        self.stack.append(_paired(values))
 
     def _append(self, _: Any) -> None:
         value = self.stack.pop()
@@ -169,11 +183,11 @@ class _Machine:
 
     def _setitem(self, _: Any) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        self._update({key: value})
+        self._update(_paired([key, value]))
 
     def _setitems(self, _: Any) -> None:
         values = self._since_mark()
-        self._update(dict(zip(values[::2], values[1::2], strict=True)))
+        self._update(_paired(values))
 
     def _update(self, values: dict[Any, Any]) -> None:
         target = self.stack[-1]
@@ -189,11 +203,13 @@ class _Machine:
 
     def _named(self, module: Any, name: Any) -> Any:
         """What stands for a class or function. Raises: ForeignFileError where none may."""
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("a name is no text")
         whole = f"{module}.{name}"
         # The two halves count, so that no name of one module can be taken for another's.
-        if "." not in str(name) and whole in BUILDERS:
+        if "." not in name and whole in BUILDERS:
             return _Callable(BUILDERS[whole])
-        if "." not in str(name) and whole in INERT:
+        if "." not in name and whole in INERT:
             return Inert(whole)
         raise refused(self.file, whole)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,7 @@ class StoredTensor:
             raise ValueError("a tensor repeats its values")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Inert:
     """What an object of a foreign class was made of; none of its code is known or run.
 
@@ -91,6 +91,28 @@ class Inert:
     items: dict[Any, Any] = field(default_factory=dict)
     elements: list[Any] = field(default_factory=list)
     state: Mapping[Any, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Its name alone: what it was made of can be nested without end."""
+        return f"<{self.name}>"
+
+
+_KEYS = (type(None), bool, int, float, str, bytes, Inert)  # each quick to hash
+
+
+def dictionary(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
+    """A dictionary of pairs, or a copy of one, with keys such as a checkpoint has.
+
+    Python hashes nested tuples by recursion without a limit, and shared ones again and again.
+
+    Raises: ValueError for a key of another type, such as a tuple.
+    """
+    found = {}
+    for key, value in pairs.items() if isinstance(pairs, dict) else pairs:
+        if not isinstance(key, _KEYS):
+            raise ValueError(f"a {type(key).__name__} is a key of a dictionary")
+        found[key] = value
+    return found
 
 
 def as_mapping(value: Any) -> Mapping[Any, Any]:

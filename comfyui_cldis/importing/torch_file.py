@@ -142,7 +142,8 @@ class TorchFile:
 
         self.root = read_pickle(self._file, self.name, keep)
         keys = read_pickle(self._file, self.name, nothing)
-        if not isinstance(keys, list) or not kinds.keys() <= set(map(str, keys)):
+        are_names = isinstance(keys, list) and all(isinstance(key, str | int) for key in keys)
+        if not are_names or not kinds.keys() <= set(map(str, keys)):
             raise unreadable(self.name, "it does not list all of its tensors")
         end, start = os.fstat(self._file.fileno()).st_size, self._file.tell()
         for key in map(str, keys):
@@ -168,6 +169,8 @@ class TorchFile:
         if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
             raise ValueError("something lies beside the pickle that is no tensor")
         kind, key, count = identity[1], identity[2], identity[4]
+        if not isinstance(key, str | int):
+            raise ValueError("the name of a tensor's values is no text")
         name = kind.name.removeprefix("torch.") if isinstance(kind, Inert) else ""
         if name not in DTYPES or type(count) is not int or not 0 <= count < 2**40:
             raise ValueError("the kind or number of a tensor's values is unknown")

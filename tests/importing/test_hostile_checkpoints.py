@@ -19,6 +19,7 @@ from comfyui_cldis.cli import main
 from comfyui_cldis.importing import ForeignFileError, import_diffae
 from comfyui_cldis.importing.restricted_pickle import read_pickle
 from comfyui_cldis.importing.stored import Inert, StoredTensor, StoredValues
+from comfyui_cldis.importing.torch_file import OLD_MAGIC, OLD_VERSION
 from tests.importing.diffae_files import checkpoint, save, tiny, weights_of
 
 
@@ -120,10 +121,55 @@ def test_damaged_pickles(code: bytes) -> None:
         read_pickle(io.BytesIO(code), "it", lambda _: None)
 
 
+DEEP = b")" + 3 * b"\x85"  # a tuple in a tuple; in many more its hash would overflow the stack
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"}" + DEEP + b"Ns.",
+        b"}(" + DEEP + b"Nu.",
+        b"(" + DEEP + b"Nd.",
+        b"cargparse\nNamespace\n)R" + DEEP + b"Ns.",
+        b"ccollections\nOrderedDict\n(](" + DEEP + b"NtatR.",
+    ],
+)
+def test_a_tuple_is_no_key(code: bytes) -> None:
+    with pytest.raises(ForeignFileError, match="damaged or incomplete.*a tuple is a key"):
+        read_pickle(io.BytesIO(b"\x80\x02" + code), "it", lambda _: None)
+
+
+def test_a_name_is_text() -> None:
+    with pytest.raises(ForeignFileError, match="damaged or incomplete.*a name is no text"):
+        read_pickle(io.BytesIO(b"\x80\x04" + DEEP + b"\x8c\x06system\x93."), "it", lambda _: None)
+
+
+def test_recursion_without_end_is_a_sentence() -> None:
+    def persistent(identity: Any) -> Any:
+        return persistent(identity)
+
+    with pytest.raises(ForeignFileError, match="damaged or incomplete"):
+        read_pickle(io.BytesIO(b"\x80\x02NQ."), "it", persistent)
+
+
+def test_names_of_values_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    text = b"X\x07\x00\x00\x00storage"
+    values = b"(" + text + b"ctorch\nFloatStorage\n" + DEEP + b"X\x03\x00\x00\x00cpuK\x01tQ."
+    path.write_bytes(b"\x80\x02" + values)
+    with pytest.raises(ForeignFileError, match="the name of a tensor's values is no text"):
+        import_diffae(path, tmp_path / "model.safetensors")
+    header = (OLD_MAGIC, OLD_VERSION, {}, {})
+    listed = b"\x80\x02]" + DEEP + b"a."
+    path.write_bytes(b"".join(pickle.dumps(each, 2) for each in header) + listed)
+    with pytest.raises(ForeignFileError, match="it does not list all of its tensors"):
+        import_diffae(path, tmp_path / "model.safetensors")
+
+
 def test_plain_values_are_those_of_pickle() -> None:
     values = {
         "a": [1, -2, 2**70, 1.5, None, True, False, "größer", b"bytes", ()],
-        ("b", 3): {"c": (1, 2, 3, 4), "d": []},
+        3: {"c": (1, 2, 3, 4), "d": [], None: 0, 1.5: 1, True: 2},
     }
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         some = values["a"][:-2] if protocol < 3 else values["a"]  # bytes are a call before
@@ -138,6 +184,7 @@ def test_objects_stay_inert() -> None:
     found = read_pickle(io.BytesIO(code), "it", lambda _: None)
     assert isinstance(found, Inert)
     assert (found.name, found.args, found.state) == ("pathlib.PosixPath", ("a", "b"), {"x": 1})
+    assert repr(found) == "<pathlib.PosixPath>"  # its arguments may be nested without end
 
 
 @pytest.mark.parametrize(
