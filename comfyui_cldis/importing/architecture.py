@@ -20,6 +20,7 @@ from .stored import Inert, as_mapping
 NUM_TRAIN_STEPS = 1000
 LATENT_NET = "latent_net."
 PUBLISHED_POOL = "adaptivenonzero"
+LONGEST_VALUE = 80  # characters of a setting in a message
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def _from_settings(
                 return values[name]
         return default
 
-    _check_published(given)
+    in_channels = _whole("in_channels", given("", "in_channels", 3))
+    _check_published(given, in_channels)
     base = _whole("net_ch", given("net_ch", "model_channels"))
     attention = _list("net_attn", given("net_attn", "attention_resolutions", ()))
     mults = _mults("net_ch_mult", given("net_ch_mult", "channel_mult", (1, 2, 4, 8)))
@@ -97,7 +99,7 @@ def _from_settings(
     heads = given("", "num_head_channels", -1)
     config = DiffAEConfig(
         image_size=_whole("img_size", given("img_size", "image_size")),
-        in_channels=_whole("in_channels", given("", "in_channels", 3)),
+        in_channels=in_channels,
         latent_dim=_whole("style_ch", given("style_ch", "enc_out_channels")),
         base_channels=base,
         embed_dim=_whole(
@@ -176,7 +178,7 @@ def _latent_net(
     return net, () if activation and last else (ASSUMED_ACTIVATIONS,)
 
 
-def _check_published(given: Any) -> None:
+def _check_published(given: Any, in_channels: int) -> None:
     """Raises: ValueError for settings that the published code has no networks for."""
     for outer, inner, allowed, default in (
         ("net_beatgans_resnet_two_cond", "resnet_two_cond", (True,), True),
@@ -186,17 +188,19 @@ def _check_published(given: Any) -> None:
         ("", "dims", (2,), 2),
         ("", "num_classes", (None,), None),
         ("T", "", (NUM_TRAIN_STEPS,), NUM_TRAIN_STEPS),
-        ("", "out_channels", (given("", "in_channels", 3),), given("", "in_channels", 3)),
+        ("", "out_channels", (in_channels,), in_channels),
     ):
         value = given(outer, inner, default)
         if value not in allowed:
-            raise ValueError(f"Its {outer or inner} is {value!r}, and only {allowed[0]!r} is known")
+            raise ValueError(
+                f"Its {outer or inner} is {_shown(value)}, and only {allowed[0]!r} is known"
+            )
     code = given("style_ch", "enc_out_channels")
     read = given("net_beatgans_resnet_cond_channels", "resnet_cond_channels") or given(
         "net_beatgans_embed_channels", "embed_channels", 512
     )
-    if code != read:
-        raise ValueError(f"Its code has {code!r} scalars, but the decoder reads {read!r}")
+    if type(code) is int and code != read:
+        raise ValueError(f"Its code has {code} scalars, but the decoder reads {_shown(read)}")
 
 
 def _schedule(settings: Mapping[str, Any]) -> ScheduleConfig:
@@ -214,27 +218,35 @@ def _schedule(settings: Mapping[str, Any]) -> ScheduleConfig:
 def _betas(name: str, value: Any) -> Any:
     if value not in ("linear", "cosine", "const0.008"):
         raise ValueError(
-            f"Its {name} is {value!r}, and only linear, cosine and const0.008 are known"
+            f"Its {name} is {_shown(value)}, and only linear, cosine and const0.008 are known"
         )
     return value
 
 
 def _whole(name: str, value: Any) -> int:
     if type(value) is not int:
-        raise ValueError(f"Its {name} is {value!r}, not a whole number")
+        raise ValueError(f"Its {name} is {_shown(value)}, not a whole number")
     return value
 
 
 def _list(name: str, value: Any) -> tuple[int, ...]:
     if not isinstance(value, list | tuple):
-        raise ValueError(f"Its {name} is {value!r}, not a list")
+        raise ValueError(f"Its {name} is {_shown(value)}, not a list")
     return tuple(_whole(name, each) for each in value)
 
 
 def _mults(name: str, value: Any) -> tuple[float, ...]:
     if not isinstance(value, list | tuple) or not all(type(each) in (int, float) for each in value):
-        raise ValueError(f"Its {name} is {value!r}, not a list of numbers")
+        raise ValueError(f"Its {name} is {_shown(value)}, not a list of numbers")
     return tuple(value)
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; of nested ones the kind, for they may be nested without end."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    if all(part is None or isinstance(part, str | int | float) for part in parts):
+        return repr(value)[:LONGEST_VALUE]
+    return f"a {type(value).__name__}"
 
 
 def _word(value: Any) -> str:
