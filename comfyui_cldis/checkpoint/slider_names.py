@@ -146,7 +146,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of deeply nested lists
         if isinstance(error, CheckpointError):
             raise
         raise _damaged(path, "no JSON text") from error

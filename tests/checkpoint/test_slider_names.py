@@ -97,7 +97,9 @@ def test_a_name_that_is_taken_now_or_in_the_file_is_refused(model_path: Path) ->
         '{"format": "cldis_sliders", "version": 1, "sliders": {"light": {"name": "light", '
         '"flipped": true}}}',
         '{"format": "cldis_sliders", "version": 9, "sliders": {}}',
+        100_000 * "[",
     ],
+    ids=lambda content: content[:20],
 )
 def test_a_damaged_file_of_names_is_named_with_a_remedy(model_path: Path, content: str) -> None:
     names_path(model_path).write_text(content, encoding="utf-8")
