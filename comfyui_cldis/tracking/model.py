@@ -176,9 +176,9 @@ def _check_draws_images(model: EditableModel) -> None:
 
 
 def _as_tensor(images: Images, chosen: list[int]) -> Tensor:
-    """The chosen images as float32 (n, C, S, S) in [-1, 1]."""
+    """The chosen images as float32 (n, C, S, S) in [-1, 1], on the CPU as drawn codes are."""
     if isinstance(images, Tensor):
-        return images[chosen].float()
+        return images[chosen].cpu().float()
     picked = torch.from_numpy(np.ascontiguousarray(images[chosen]))
     if picked.dtype == torch.uint8 and picked.dim() == 4:
         return from_pixels(picked)

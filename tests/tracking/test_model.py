@@ -20,6 +20,7 @@ from comfyui_cldis.tracking.model import (
     model_vectors,
     recorded_coverage,
 )
+from tests.pretended_device import DEVICE, pretended
 
 QUICK = TrackingSettings(num_bases=2, num_steps=2, num_coverage=4)
 
@@ -98,6 +99,13 @@ def test_a_model_is_tracked_and_repeats(tiny_model, images):
     assert first.to_json() == second.to_json()
     assert first.settings["seed"] == 5 and len(first.directions) == 4
     assert first.cts == 0 and first.coverage == 0
+
+
+def test_images_on_another_device_are_tracked_as_on_the_cpu(tiny_model, images):
+    floats = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    wanted = track(tiny_model, floats, QUICK, 5).to_json()
+    with pretended():
+        assert track(tiny_model, floats.to(DEVICE), QUICK, 5).to_json() == wanted
 
 
 def test_the_wrong_images_or_models_are_refused_in_words(tiny_model, make_model, images):
