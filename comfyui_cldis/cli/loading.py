@@ -62,12 +62,12 @@ def open_photograph(model: EditableModel, path: Path, output: Path | None = None
 
 
 def framed(model: EditableModel, path: Path) -> Tensor:
-    """Reads an image at the model's size, (1, C, S, S) in [-1, 1]: its central square."""
+    """Reads an image at the model's size, (1, C, S, S) in [-1, 1], made square as in training."""
     from ..editing.original import frame_original
 
-    config = model.networks.config
+    config, rule = model.networks.config, model.facts.training.resize
     pixels = open_photograph(model, path).pixels
-    return frame_original(pixels, config.in_channels, config.image_size, "crop")[0]
+    return frame_original(pixels, config.in_channels, config.image_size, rule)[0]
 
 
 def encoded(

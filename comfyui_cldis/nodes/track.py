@@ -107,7 +107,8 @@ class TrackContent:
             check_images(image)
             config = model.editable.networks.config
             pixels = to_library(image, config.in_channels, model.label)
-            images, _ = frame(pixels, config.image_size, "crop")
+            rule = model.editable.facts.training.resize
+            images, _ = frame(pixels, config.image_size, rule)
 
         def work(on_fraction):
             def on_progress(stage: str, done: float) -> None:

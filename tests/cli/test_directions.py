@@ -15,9 +15,10 @@ from comfyui_cldis import cli
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.checkpoint.summary import direction_notes
 from comfyui_cldis.cli import directions as module
+from comfyui_cldis.cli.loading import framed
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
-from comfyui_cldis.editing.facts import DirectionQuality
+from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, TrainingFacts
 
 
 def run(*arguments: object) -> int:
@@ -99,6 +100,18 @@ def test_a_sheet_of_given_images(path: Path, tmp_path: Path) -> None:
     options = ("--image", image, "--sheet", sheet, "--steps", 1, "--device", "cpu")
     assert run("directions", path, *options) == 0
     assert Image.open(sheet).height > 3 * 128
+
+
+@pytest.mark.parametrize(("rule", "brightest"), [("crop", -1), ("pad", 1), ("stretch", 1)])
+def test_given_images_are_made_square_as_in_training(
+    tiny_model: EditableModel, tmp_path: Path, rule: str, brightest: float
+) -> None:
+    wide = Image.new("RGB", (40, 20))
+    wide.paste((255, 255, 255), (0, 0, 10, 20))  # which "crop" cuts off
+    wide.save(tmp_path / "wide.png")
+    facts = ModelFacts(training=TrainingFacts(config={"resize": rule}))
+    square = framed(replace(tiny_model, facts=facts), tmp_path / "wide.png")
+    assert square.shape == (1, 3, 32, 32) and float(square.max()) == brightest
 
 
 def test_a_sheet_larger_than_its_format_is_refused_before_the_work(

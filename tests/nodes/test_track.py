@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("cv2")
 
-from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality, TrainingFacts
 from comfyui_cldis.nodes import host, track
 from comfyui_cldis.nodes.sockets import LoadedModel
 from comfyui_cldis.tracking import TrackingSettings
@@ -49,6 +49,25 @@ def test_without_images_the_score_is_zero_unknown_or_from_the_file(loaded):
     model = dataclasses.replace(loaded.editable, facts=facts)
     _, score, report = run(LoadedModel("tiny", model))
     assert 0 <= score <= 0.5 and "| coverage | 0.500 |" in report
+
+
+@pytest.mark.parametrize(("rule", "brightest"), [("crop", -1), ("pad", 1), ("stretch", 1)])
+def test_images_are_made_square_as_in_training(loaded, monkeypatch, rule, brightest):
+    class Seen(Exception):
+        pass
+
+    def track_nothing(model, images, *settings, **more):
+        raise Seen(images)
+
+    monkeypatch.setattr(track, "track", track_nothing)
+    wide = torch.zeros(2, 20, 40, 3)
+    wide[:, :, :10] = 1  # which "crop" cuts off
+    facts = ModelFacts(training=TrainingFacts(config={"resize": rule}))
+    model = dataclasses.replace(loaded.editable, facts=facts)
+    with pytest.raises(Seen) as seen:
+        run(LoadedModel("tiny", model), image=wide)
+    (images,) = seen.value.args
+    assert images.shape == (2, 3, 32, 32) and float(images.max()) == brightest
 
 
 def test_cancel_stops_it(loaded, monkeypatch):
