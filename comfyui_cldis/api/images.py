@@ -50,7 +50,8 @@ class Framed:
         squares: (B, channels, size, size) float32 in [-1, 1], on the device of the first tensor
             among the images or else the CPU.
         origins: one for each.
-        originals: (channels, H, W) uint8, or float32 in [0, 1], each of its own size.
+        originals: (channels, H, W) uint8, or float32 in [0, 1], each of its own size, on the same
+            device.
     """
 
     squares: Tensor
@@ -92,7 +93,7 @@ def read_framed(
     devices = [item.device for item in items if isinstance(item, Tensor)]
     device = devices[0] if devices else torch.device("cpu")
     together = torch.cat([square.to(device) for square in squares])
-    return Framed(together, tuple(origins), tuple(originals))
+    return Framed(together, tuple(origins), tuple(each.to(device) for each in originals))
 
 
 def _read(item: OneInput, channels: int, where: str) -> Tensor:
@@ -192,12 +193,16 @@ def write(images: Sequence[Tensor], output: str) -> ImageOutput:
 
     Returns:
         "pil": a list of 8-bit images, "RGB", or "L" of a grey model; "numpy": float32
-        (B, H, W, C) in [0, 1]; "torch": float32 (B, C, H, W) in [0, 1].
+        (B, H, W, C) in [0, 1]; "torch": float32 (B, C, H, W) in [0, 1], on the device of the first.
     """
     if output == "pil":
         return [to_image(in_model_range(image)) for image in images]
+    device = images[0].device
     values = torch.stack(
-        [image.float() / 255 if image.dtype == torch.uint8 else image for image in images]
+        [
+            (image.float() / 255 if image.dtype == torch.uint8 else image).to(device)
+            for image in images
+        ]
     )
     return values if output == "torch" else values.movedim(1, -1).cpu().numpy()
 

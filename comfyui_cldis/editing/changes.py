@@ -54,12 +54,11 @@ def small_originals(model: EditableModel, latent: Latent) -> Tensor:
             framed.append(framed[-1])  # the frames of one image
             continue
         seen = source.pixels, origin
-        framed.append(
-            frame_original(
-                source.pixels, config.in_channels, config.image_size, origin.rule, origin.box
-            )[0]
+        square, _ = frame_original(
+            source.pixels, config.in_channels, config.image_size, origin.rule, origin.box
         )
-    return torch.cat(framed).to(latent.z.device)
+        framed.append(square.to(latent.z.device))
+    return torch.cat(framed)
 
 
 @torch.no_grad()

@@ -84,7 +84,8 @@ def blended(
         if len(fitted) == 1:
             found.append(fitted[0])
             continue
-        mixed = torch.lerp(fitted[0].float(), fitted[1].float(), source.between.share)
+        first, second = fitted[0].float(), fitted[1].float().to(fitted[0].device)
+        mixed = torch.lerp(first, second, source.between.share)
         if fitted[0].dtype == torch.uint8:
             mixed = mixed.round()
         found.append(mixed.to(fitted[0].dtype))

@@ -26,6 +26,7 @@ from comfyui_cldis.editing.render import render
 from comfyui_cldis.imaging.mask import read_mask
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import to_tensor
+from tests.pretended_device import DEVICE, pretended
 
 STEPS = 3
 LEVEL = 1.01 / 127.5  # of 8 bits, in [-1, 1]
@@ -189,6 +190,26 @@ def test_every_default_names_one_pair_of_inversion_and_sampler() -> None:
         each[name].default for each in given for name in each.keys() & {"sampler", "inversion"}
     }
     assert defaults == {EDIT_SAMPLER} and inversion_of(EDIT_SAMPLER) == EDIT_SAMPLER
+
+
+def test_a_list_of_a_path_and_a_tensor_on_another_device(
+    model: cldis.Model, path: Path, pixels: np.ndarray
+) -> None:
+    def drawn(latent: cldis.Latent) -> list[np.ndarray]:
+        latent = model.edit(latent, {"yaw": 1})
+        options: list[dict[str, Any]] = [{}, {"size": "model"}, {"method": "decoded"}]
+        return [model.decode(latent, num_steps=1, output="numpy", **each) for each in options]
+
+    image = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    wanted = drawn(model.encode([path, image], inversion_steps=1))
+    with pretended():
+        mixed = model.encode([path, image.to(DEVICE)], inversion_steps=1)
+        assert {each.pixels.device.type for each in mixed.sources} == {DEVICE}
+        apart = [model.encode(each, inversion_steps=1) for each in (path, image.to(DEVICE))]
+        joined = cldis.Latent.cat([each.map(torch.Tensor.cpu) for each in apart])
+        for latent in (mixed, joined):
+            for one, other in zip(drawn(latent), wanted, strict=True):
+                np.testing.assert_allclose(one, other, atol=1.01 / 255)
 
 
 def test_without_an_edit_every_form_comes_back_exactly(

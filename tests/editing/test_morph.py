@@ -10,6 +10,7 @@ from comfyui_cldis.editing.morph import morph
 from comfyui_cldis.editing.original import frame_original
 from comfyui_cldis.editing.pipeline import edit, encode, interpolate
 from comfyui_cldis.editing.render import render
+from tests.pretended_device import DEVICE, pretended
 
 SIZE = (48, 40)
 
@@ -67,6 +68,17 @@ def test_halfway_is_half_of_each_image_at_the_middle_code(tiny_model, first, sec
     parts = [render(tiny_model, end.with_z(middle.z), method="tracked") for end in (first, second)]
     for row, a, b in zip(found, *parts, strict=True):
         assert torch.equal(row, torch.lerp(a.float(), b.float(), 0.5).round().to(torch.uint8))
+
+
+def test_images_on_two_devices_meet_on_that_of_the_first(tiny_model, first, second):
+    wanted = render(tiny_model, morph(first, second, [0.5]), method="tracked")
+    with pretended():
+        moved = [replace(each, pixels=each.pixels.to(DEVICE)) for each in second.sources]
+        frames = morph(first, replace(second, sources=tuple(moved)), [0.5])
+        for size, like in (("original", wanted), ("model", None)):
+            found = render(tiny_model, frames, method="tracked", size=size)
+            assert all(each.device.type == "cpu" for each in found)
+            assert like is None or all(map(torch.equal, found, like))
 
 
 def test_frames_can_be_edited_cut_and_joined(tiny_model, first, second):
