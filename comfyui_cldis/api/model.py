@@ -60,7 +60,7 @@ def load_model(
     Raises:
         CheckpointError: a ValueError; no CL-Dis model, damaged, or of another version.
         FileNotFoundError: there is no such file.
-        ValueError: a device that is not there, or another dtype.
+        ValueError: a device that is not there or holds no values, or another dtype.
     """
     chosen = _device(device)
     weights = DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype
@@ -461,8 +461,15 @@ def _device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"device is {device!r}. Use 'auto', 'cpu' or 'cuda'.") from error
+    if chosen.type == "meta":
+        raise ValueError(f"device is {device!r}, which holds no values. Use 'auto' or 'cpu'.")
+    missing = f"device is {device!r}, but there is no such device. Use 'cpu'."
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device is {device!r}, but there is no such device. Use 'cpu'.")
+        raise ValueError(missing)
+    try:
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, ImportError) as error:  # by the kind of device
+        raise ValueError(missing) from error
     return chosen

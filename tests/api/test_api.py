@@ -404,6 +404,15 @@ def test_short_dtypes_are_taken_by_both_names(tiny_checkpoint: Path, path: Path)
         ),
         ({"device": "gpu"}, "device is 'gpu'. Use 'auto', 'cpu' or 'cuda'."),
         ({"device": "cuda:99"}, "device is 'cuda:99', but there is no such device. Use 'cpu'."),
+        ({"device": "hip"}, "device is 'hip', but there is no such device. Use 'cpu'."),
+        ({"device": "mtia"}, "device is 'mtia', but there is no such device. Use 'cpu'."),
+        ({"device": "hpu"}, "device is 'hpu', but there is no such device. Use 'cpu'."),
+        (
+            {"device": torch.device("meta")},
+            "device is device(type='meta'), which holds no values. Use 'auto' or 'cpu'.",
+        ),
+        ({"device": None}, "device is None. Use 'auto', 'cpu' or 'cuda'."),
+        ({"device": 1.5}, "device is 1.5. Use 'auto', 'cpu' or 'cuda'."),
     ],
 )
 def test_bad_options_of_loading(options: dict[str, Any], sentence: str) -> None:
