@@ -19,10 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoint.slider_names import names_path
 from ..datasets.names import HEADS_NAME
 from ..trainer_door import load_trainer, preset_names
 from .checks import accepted
 from .load import LoadModel
+from .model_files import file_state
 from .packages import BASE, HEADS, TRAINING, describe_missing, require
 from .run_folder import (
     RunFolder,
@@ -138,6 +140,13 @@ class Train:
     @classmethod
     def VALIDATE_INPUTS(cls, name):
         return accepted(name, check_name)
+
+    @classmethod
+    def IS_CHANGED(cls, name, **others):
+        # Not the model file: the run itself writes it, and every first run would come again.
+        if name is None or accepted(name, check_name) is not True:
+            return ""
+        return file_state(names_path(open_run(name).model))
 
     def execute(
         self,

@@ -138,6 +138,22 @@ def test_a_finished_run_comes_back_without_training(comfy, trained) -> None:
     assert TRAIN in comfy.run(graph).cached
 
 
+def test_new_names_of_sliders_are_read_by_the_graph_that_trained_them(comfy, trained) -> None:
+    graph = training_graph(name="first", steps=STEPS)
+    assert comfy.run(graph, TRAIN_SEC).status == "success"
+    assert TRAIN in comfy.run(graph, TRAIN_SEC).cached
+    names = comfy.base / "models" / "cldis" / "first.sliders.json"
+    # So short a training finds no sliders; names of others are passed over.
+    sliders = {"format": "cldis_sliders", "version": 1, "sliders": {"code 0": {"name": "mine"}}}
+    names.write_text(json.dumps(sliders), encoding="utf-8")
+    try:
+        again = comfy.run(graph, TRAIN_SEC)
+        assert again.status == "success" and TRAIN not in again.cached
+        assert TRAIN in comfy.run(graph, TRAIN_SEC).cached
+    finally:
+        names.unlink()
+
+
 STOPPED = [
     (
         training_graph(name="first", training_seed=1),

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS, run_folder, train
+from comfyui_cldis.nodes.slider_list import name_slider
 from comfyui_cldis.trainer_door import load_trainer
 
 Train = NODE_CLASS_MAPPINGS["CLDIS_Train"]
@@ -308,6 +309,22 @@ def test_training_further_replaces_the_runs_own_model(comfyui, trainer, batch) -
     execute(images=batch, steps=100)
     assert published.read_bytes() == trainer.longer
     assert [file.name for file in published.parent.iterdir()] == ["cats.safetensors"]
+
+
+def test_a_slider_s_new_name_is_taken_over_and_nothing_else_runs_it_again(
+    comfyui, trainer, batch
+) -> None:
+    given = {"folder": "", "preset": "tiny32", "steps": 8, "training_seed": 5, "images": None}
+    before = Train.IS_CHANGED("cats", **given)
+    slider = execute(images=batch).editable.directions[0].name
+    assert Train.IS_CHANGED("cats", **given) == before
+    name_slider("cats.safetensors", slider, "fur", ("", ""), False)
+    renamed = Train.IS_CHANGED("cats", **given)
+    assert renamed != before
+    assert execute(images=batch).editable.directions[0].name == "fur"
+    assert Train.IS_CHANGED("cats", **given) == renamed
+    for name in (None, "../cats", "dogs"):
+        assert Train.IS_CHANGED(name, **given) == before
 
 
 def test_a_link_to_the_model_stays(comfyui, trainer, batch) -> None:
