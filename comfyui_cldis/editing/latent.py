@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import index
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
 
+from ..wording import counted
 from .framing import Origin
 
 
@@ -128,8 +131,15 @@ class Latent:
             sources=sources,
         )
 
-    def __getitem__(self, items: slice) -> Latent:
-        """A slice of the batch."""
+    def __getitem__(self, items: slice | SupportsIndex) -> Latent:
+        """A slice of the batch; a whole number gives the batch of that one item.
+
+        Raises:
+            IndexError: a number beyond the ends, so that a latent can be gone through in a loop.
+            TypeError: neither a slice nor a whole number.
+        """
+        if not isinstance(items, slice):
+            items = _one(items, len(self))
         return Latent(
             z=self.z[items],
             x_T=None if self.x_T is None else self.x_T[items],
@@ -137,6 +147,22 @@ class Latent:
             origins=self.origins[items],
             sources=self.sources[items],
         )
+
+
+def _one(item: SupportsIndex, count: int) -> slice:
+    """The slice of one of `count` items; a negative number counts from the end."""
+    try:
+        number = index(item)
+    except TypeError as error:
+        raise TypeError(
+            f"The items of a latent are {item!r}. Give a slice such as 0:2, or a whole number."
+        ) from error
+    if not -count <= number < count:
+        raise IndexError(
+            f"There is no item {number} in a latent of {counted(count, 'item')}. Count from 0."
+        )
+    start = number % count
+    return slice(start, start + 1)
 
 
 def slerp(first: Tensor, second: Tensor, fraction: float) -> Tensor:
