@@ -173,18 +173,21 @@ def _from_floats(batch: Tensor, channels: int, name: str) -> Tensor:
     return to_model_channels(batch.clamp(0, 1), channels)
 
 
-def check_output(output: str, size: str, origins: Sequence[Origin]) -> None:
+def check_output(output: str, size: str, sizes: Sequence[tuple[int, int]]) -> None:
     """Refuse, before anything is drawn, an output that images of these sizes cannot have.
+
+    Args:
+        sizes: height and width of each image where `size` is "original".
 
     Raises: ValueError.
     """
     for name, value, allowed in (("output", output, OUTPUTS), ("size", size, SIZES)):
         if value not in allowed:
             raise ValueError(f"{name} is {value!r}. Use one of {', '.join(allowed)}.")
-    if output != "pil" and size == "original" and len(set(origins)) > 1:
+    if output != "pil" and size == "original" and len(set(sizes)) > 1:
         raise ValueError(
-            "The images had different sizes, or were framed by different rules, so they do not "
-            'fit into one array. Use size="model", or output="pil".'
+            "The images have different sizes, so they do not fit into one array. "
+            'Use size="model", or output="pil".'
         )
 
 

@@ -22,7 +22,7 @@ from ..editing.direction import Direction, as_number
 from ..editing.easing import Easing
 from ..editing.editable import EditableModel
 from ..editing.familiar import warn_of_unfamiliar
-from ..editing.framing import Box
+from ..editing.framing import Box, unframed_size
 from ..editing.keyframes import amounts_at_frames, keyframes_from
 from ..editing.latent import Latent
 from ..editing.morph import morph
@@ -389,7 +389,7 @@ class Model:
             ValueError: a latent of another model, or without a noise map, a seed and images; bad
                 options; images of several sizes where one array is wanted.
         """
-        check_output(output, size, _checked(latent).origins)
+        check_output(output, size, _sizes(_checked(latent)) or _drawn_sizes(latent))
         images = render(
             self.editable,
             latent,
@@ -433,7 +433,7 @@ class Model:
     ) -> ImageOutput:
         """Blurred images of the code alone, as the co-pilot draws them: the squares, without the
         images they came from. Options as for `decode`."""
-        check_output(output, size, _checked(latent).origins)
+        check_output(output, size, _drawn_sizes(_checked(latent)))
         drawn = enlarged(pipeline.preview(self.editable, latent), latent.origins, size)
         return write([pixels_of(image) for image in drawn], output)
 
@@ -446,7 +446,13 @@ def _checked(latent: Latent) -> Latent:
     return latent
 
 
+def _drawn_sizes(latent: Latent) -> list[tuple[int, int]]:
+    """Height and width of images that are drawn at the size of their origins."""
+    return [unframed_size(origin) for origin in latent.origins]
+
+
 def _sizes(latent: Latent) -> list[tuple[int, int]]:
+    """Height and width of the images that a latent keeps."""
     return [(source.pixels.shape[1], source.pixels.shape[2]) for source in latent.sources]
 
 

@@ -243,6 +243,30 @@ def test_an_edit_stays_within_its_crop_and_its_mask(model: cldis.Model, pixels: 
             model.decode(edited, **options)  # type: ignore[call-overload]
 
 
+def test_images_cropped_differently_fit_into_one_array(
+    model: cldis.Model, pixels: np.ndarray
+) -> None:
+    boxes = ((10, 5, 30, 30), (0, 0, 30, 20))
+    parts = [model.encode(pixels, crop=box, inversion_steps=0) for box in boxes]
+    parts.append(model.encode(pixels, resize="stretch", inversion_steps=0))
+    latent = cldis.Latent.cat(parts)
+    edited = model.edit(latent, {"yaw": 1})
+    for output, shape in (("numpy", (3, 40, 50, 3)), ("torch", (3, 3, 40, 50))):
+        drawn = model.decode(edited, method="tracked", output=output)  # type: ignore[call-overload]
+        assert drawn.shape == shape
+    assert model.preview(latent[:1], output="numpy").shape == (1, 30, 30, 3)
+    both = cldis.Latent.cat([parts[0], model.encode(pixels[:30, :30], inversion_steps=0)])
+    assert model.preview(both, output="numpy").shape == (2, 30, 30, 3)
+    bare = dataclasses.replace(latent, sources=())
+    for call in (lambda: model.preview(latent, output="numpy"), lambda: drawn_anew(model, bare)):
+        with pytest.raises(ValueError, match="have different sizes, so they do not fit into one"):
+            call()
+
+
+def drawn_anew(model: cldis.Model, latent: cldis.Latent) -> np.ndarray:
+    return model.decode(latent, seed=0, num_steps=1, output="numpy")
+
+
 def test_a_mask_painted_on_transparency_is_that_of_the_command(
     model: cldis.Model, pixels: np.ndarray, tmp_path: Path
 ) -> None:
