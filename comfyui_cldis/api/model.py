@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from operator import index
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ from .images import (
     read_framed,
     write,
 )
+
+SeedInput: TypeAlias = "int | Sequence[int] | np.ndarray | Tensor"
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -264,8 +267,14 @@ class Model:
             All frames of the first item, then those of the next.
 
         Raises:
+            TypeError: keyframes that are no mapping.
             ValueError: as `edit`, no keyframes, or a frame out of range.
         """
+        if not isinstance(keyframes, Mapping):
+            raise TypeError(
+                f"The keyframes are a {type(keyframes).__name__}. Give a mapping such as "
+                "{0: {}, 12: {'name': 1.5}}, from the number of a frame to the edits there."
+            )
         found = keyframes_from(
             [{"frame": frame, "edits": edits} for frame, edits in keyframes.items()]
         )
@@ -316,7 +325,7 @@ class Model:
         mask: MaskInput | None = None,
         sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
-        seed: int | None = None,
+        seed: SeedInput | None = None,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]: ...
     @overload
@@ -331,7 +340,7 @@ class Model:
         mask: MaskInput | None = None,
         sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
-        seed: int | None = None,
+        seed: SeedInput | None = None,
         on_step: OnStep | None = None,
     ) -> np.ndarray: ...
     @overload
@@ -346,7 +355,7 @@ class Model:
         mask: MaskInput | None = None,
         sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
-        seed: int | None = None,
+        seed: SeedInput | None = None,
         on_step: OnStep | None = None,
     ) -> Tensor: ...
     def decode(
@@ -360,7 +369,7 @@ class Model:
         mask: MaskInput | None = None,
         sampler: str = EDIT_SAMPLER,
         num_steps: int = 20,
-        seed: int | None = None,
+        seed: SeedInput | None = None,
         on_step: OnStep | None = None,
     ) -> ImageOutput:
         """The images of a latent.
@@ -382,10 +391,12 @@ class Model:
                 of the same name. Up to 10 steps "ddim" is closer to the image.
             num_steps: of the decoder; as many as `inversion_steps` gives the image back.
             seed: None keeps the latent's own noise map, and gives the same image every time; a
-                number draws all of the square anew from fresh noise, item b from seed + b.
+                number draws all of the square anew from fresh noise, item b from seed + b; a list,
+                array or tensor has one for each item.
             on_step: called with each step (index, total, x0); what it raises cancels.
 
         Raises:
+            TypeError: a seed or a number of steps that is no whole number.
             ValueError: a latent of another model, or without a noise map, a seed and images; bad
                 options; images of several sizes where one array is wanted.
         """
@@ -399,7 +410,7 @@ class Model:
             mask=None if mask is None else as_mask(mask, _sizes(latent)),
             sampler=sampler,
             num_steps=num_steps,
-            seed=seed,
+            seed=seed.tolist() if isinstance(seed, np.ndarray | Tensor) else seed,
             on_step=on_step,
         )
         return write(images, output)
@@ -457,9 +468,13 @@ def _sizes(latent: Latent) -> list[tuple[int, int]]:
 
 
 def _box(crop: Sequence[int]) -> Box:
-    if len(crop) != 4 or not all(isinstance(value, SupportsIndex) for value in crop):
-        raise ValueError(f"crop is {crop!r}. Give (left, top, width, height) in whole pixels.")
-    return Box(*(int(value) for value in crop))
+    try:
+        left, top, width, height = map(index, crop)
+    except (TypeError, ValueError) as error:  # not four of them, or no whole numbers
+        raise ValueError(
+            f"crop is {crop!r}. Give (left, top, width, height) in whole pixels."
+        ) from error
+    return Box(left, top, width, height)
 
 
 def _device(device: str | torch.device) -> torch.device:

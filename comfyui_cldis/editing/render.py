@@ -18,6 +18,7 @@ from .changes import (
     small_originals,
     tracked_changes,
 )
+from .direction import as_number
 from .editable import EditableModel
 from .framing import Box, Origin, frame, resize, unframe
 from .latent import Latent, Source
@@ -300,8 +301,9 @@ def _framed(mask: Tensor | None, latent: Latent, index: int, side: int) -> Tenso
 
 
 def _check_strength(strength: float) -> None:
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}. Use a number from 0 (no change) to 1.")
+    share = as_number(strength)
+    if share is None or not 0 <= share <= 1:
+        raise ValueError(f"strength is {strength!r}. Use a number from 0 (no change) to 1.")
 
 
 def _check_items(latent: Latent) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -236,11 +237,15 @@ def test_an_edit_stays_within_its_crop_and_its_mask(model: cldis.Model, pixels: 
         assert not is_changed.any()
     with pytest.raises(ValueError, match="The mask has 25 x 20 pixels and the image 50 x 40"):
         model.decode(edited, mask=np.zeros((20, 25)))
-    with pytest.raises(ValueError, match=r"crop is \(1, 2, 3\). Give \(left, top, width, height"):
-        model.encode(pixels, crop=(1, 2, 3))  # type: ignore[arg-type]
-    for options in ({"method": "guess"}, {"size": "big"}, {"strength": 2}, {"output": "jpg"}):
+    for crop in ((1, 2, 3), 5, "1234", (1, 2, 3.5, 4), np.ones(4)):
+        with pytest.raises(ValueError, match=r"^crop is .* Give \(left, top, width, height\)"):
+            model.encode(pixels, crop=crop)  # type: ignore[arg-type]
+    for options in ({"method": "guess"}, {"size": "big"}, {"output": "jpg"}):
         with pytest.raises(ValueError, match=f"^{next(iter(options))} is "):
             model.decode(edited, **options)  # type: ignore[call-overload]
+    for strength in (2, "1", None, math.nan, np.ones(2)):
+        with pytest.raises(ValueError, match="^strength is .* Use a number from 0"):
+            model.decode(edited, strength=strength)  # type: ignore[arg-type]
 
 
 def test_images_cropped_differently_fit_into_one_array(
@@ -371,6 +376,9 @@ def test_animate(model: cldis.Model, path: Path) -> None:
         assert torch.equal(walk.z[4 + index], model.edit(latent, {"yaw": amount}).z[1])
     with pytest.raises(ValueError, match="There are no keyframes"):
         model.animate(latent, {})
+    for keyframes in ([{}], "0", None):
+        with pytest.raises(TypeError, match="^The keyframes are a .* Give a mapping such as"):
+            model.animate(latent, keyframes)  # type: ignore[arg-type]
 
 
 def test_sample(model: cldis.Model) -> None:
@@ -392,6 +400,13 @@ def test_a_seed_draws_the_same_again_and_counts_up_along_the_batch(
     assert not np.array_equal(first[0], first[1])
     alone = model.decode(latent[1:2], seed=8, **options)
     np.testing.assert_allclose(first[1], alone[0], atol=1e-4)
+    for seeds in ([7, 8], np.array([7, 8]), torch.tensor([7, 8]), np.array(7), torch.tensor(7)):
+        assert np.array_equal(model.decode(latent, seed=seeds, **options), first)
+    for wrong in (np.array([7.0, 8.0]), torch.tensor([[7, 8], [7, 8]]), np.array(7.5)):
+        with pytest.raises(TypeError, match="^The seed is .* Give a whole number.$"):
+            model.decode(latent, seed=wrong, **options)
+    with pytest.raises(ValueError, match="There are 3 seeds for 2 items. Give one for each."):
+        model.decode(latent, seed=np.array([7, 8, 9]), **options)
 
 
 def test_info_and_directions(model: cldis.Model) -> None:
