@@ -1,6 +1,7 @@
 """Time and memory of encode, invert and decode at equal fidelity, against the official way.
 
     python -m benchmarks.speed [--device cpu|cuda] [--output DIR] [--heads N] [--threads N]
+    python -m benchmarks.speed --errors-only
 
 The official way is that of Diff-AE's notebooks: plain float32, 250 steps of the usual DDIM
 inversion, 100 or 20 steps of DDIM. First it is measured, on the demo model, how close this and
@@ -10,7 +11,8 @@ worse than the official way in both, and the fastest of them is timed against it
 and the published sizes of Diff-AE with random weights. Each way runs in processes of its own, in
 turn, and the fastest of them counts. At last, how time and memory grow with batch, steps and size.
 
-Writes speed.json (all that was measured), speed.md (the tables) and two plots into DIR.
+Writes speed.json (all that was measured), speed.md (the tables) and two plots into DIR; the errors
+alone, and their plot, where no time is asked for.
 """
 
 from __future__ import annotations
@@ -225,6 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--heads", type=int, metavar="N", help="images of the fidelity")
     parser.add_argument("--cases", metavar="NAMES", help="of benchmarks.speed_cases, with commas")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
+    parser.add_argument("--errors-only", action="store_true", help="time nothing")
     parser.add_argument("--quick", action="store_true", help="so little that it only shows it runs")
     options = parser.parse_args(arguments)
     extent = QUICK if options.quick else Extent()
@@ -243,9 +246,10 @@ def main(arguments: list[str] | None = None) -> None:
         "heads": extent.heads,
         "official": [way.name for way in extent.official],
         "fidelity": [each.to_dict() for each in found],
-        "times": timed(ways_to_time(found, extent, options.device), extent, options),
-        "growth": growth(extent, options),
     }
+    if not options.errors_only:
+        results["times"] = timed(ways_to_time(found, extent, options.device), extent, options)
+        results["growth"] = growth(extent, options)
     print(write_report(results, options.output))
 
 

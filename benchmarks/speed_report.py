@@ -29,27 +29,29 @@ Row = dict[str, Any]
 
 
 def write_report(results: Row, folder: Path) -> str:
-    """Write speed.json, speed.md and both plots into a folder; returns the tables."""
+    """Write speed.json, speed.md and the plots into a folder; returns the tables.
+
+    Without "times" and "growth" among the results, those of the errors alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(
-        [
-            f"{results['machine']}, threads: {results['threads']}, heads: {results['heads']}",
-            "",
-            *fidelity_table(results["fidelity"]),
-            "",
-            *times_table(results["times"], results["official"]),
-            "",
-            *goals(results["times"], results["official"], results["device"]),
-            "",
-            *growth_table(results["growth"]),
-        ]
-    )
+    lines = [
+        f"{results['machine']}, threads: {results['threads']}, heads: {results['heads']}",
+        "",
+        *fidelity_table(results["fidelity"]),
+    ]
+    is_timed = "times" in results
+    if is_timed:
+        lines += ["", *times_table(results["times"], results["official"])]
+        lines += ["", *goals(results["times"], results["official"], results["device"])]
+        lines += ["", *growth_table(results["growth"])]
+    text = "\n".join(lines)
     (folder / "speed.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     (folder / "speed.md").write_text(text + "\n", encoding="utf-8")
     (folder / "speed_fidelity.png").write_bytes(
         fidelity_plot(results["fidelity"], results["official"])
     )
-    (folder / "speed_growth.png").write_bytes(growth_plot(results["growth"]))
+    if is_timed:
+        (folder / "speed_growth.png").write_bytes(growth_plot(results["growth"]))
     return text
 
 
