@@ -372,7 +372,8 @@ def test_images_held_out_are_not_trained_on_and_are_evaluated(folder, tmp_path, 
 
     monkeypatch.setattr("trainer.assemble.measure_quality", measure)
     assert run_command(folder, tmp_path / "run") == 0
-    assert "4 of them are not trained on" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "4 of them are not trained on" in said and "images will be learned by heart" in said
     facts = read_header(tmp_path / "run" / "model.safetensors").facts
     assert facts.quality == ModelQuality(images="not seen in training", num_images=4)
     assert "16 images from" in facts.data_card

@@ -55,7 +55,7 @@ def open_folder(
     path = Path(source)
     with open_files(path) as files:
         if not files.listed:
-            raise ValueError(_nothing_usable(source, 0, files.unreadable, files))
+            raise ValueError(nothing_usable(source, 0, files.unreadable, files))
         chosen = files.listed
         if num_images is not None:
             order = np.random.default_rng(seed).permutation(len(chosen))
@@ -85,7 +85,7 @@ def open_folder(
             rows, skipped, num_passing = decode_into(pixels, files, chosen, resize, survey)
             if not rows:
                 failed = files.unreadable + skipped
-                raise ValueError(_nothing_usable(source, len(chosen), failed, files))
+                raise ValueError(nothing_usable(source, len(chosen), failed, files))
             return DataReport(
                 source=source,
                 found=len(chosen),
@@ -196,10 +196,15 @@ def _hash_listing(listed: list[ImageFile]) -> str:
     return digest.hexdigest()
 
 
-def _nothing_usable(
+def nothing_usable(
     source: str, found: int, skipped: list[tuple[str, str]], files: ImageFiles
 ) -> str:
-    """A sentence with what is there and one with the remedy."""
+    """A sentence with what is there and one with the remedy.
+
+    Args:
+        found: image files that were tried.
+        skipped: those that cannot be used, name and reason.
+    """
     ignored = files.ignored
     of_zip = [reason for _, reason in skipped if reason.startswith(ZIP_FAULT)]
     if of_zip and len(of_zip) == len(skipped):

@@ -9,6 +9,18 @@ from .images import ImageSet
 from .report import DataReport
 from .sources import BUILT_IN_SOURCES
 
+FEW = 300  # the least that the guide to training asks for
+
+
+def few_images(count: int) -> str:
+    """What to expect of so few images, in two sentences; "" of enough."""
+    if count >= FEW:
+        return ""
+    return (
+        f"{counted(count, 'image')} will be learned by heart, and sliders found in them say little "
+        f"of others. Give some hundreds of one kind, better 2,000."
+    )
+
 
 def split_images(source: str, images: ImageSet, held_out: float, seed: int) -> Split:
     """Hold images out, as `TrainConfig.held_out` asks; built-in sets draw others for that instead.
@@ -43,13 +55,17 @@ def _too_few(source: str, report: DataReport) -> str:
 
 
 def describe_split(source: str, split: Split, held_out: float) -> list[str]:
-    """What is held out, in a sentence; nothing about built-in sets."""
+    """What is held out, and whether images are few, in sentences; nothing about built-in sets."""
     if source in BUILT_IN_SOURCES:
         return []
-    if split.held_out is not None:
-        return [
-            f"{len(split.held_out):,} of them are not trained on: the quality is measured on them "
+    num_held_out = 0 if split.held_out is None else len(split.held_out)
+    few = few_images(len(split.training) + num_held_out)
+    if num_held_out:
+        text = (
+            f"{num_held_out:,} of them are not trained on: the quality is measured on them "
             "(held_out; 0 trains on all)."
-        ]
-    why = "held_out is 0" if not held_out else "they are too few to hold some out"
-    return [f"All of them are trained on ({why}), so the quality is measured on images seen."]
+        )
+    else:
+        why = "held_out is 0" if not held_out else "they are too few to hold some out"
+        text = f"All of them are trained on ({why}), so the quality is measured on images seen."
+    return [text, few] if few else [text]

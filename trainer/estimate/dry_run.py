@@ -23,6 +23,7 @@ from comfyui_cldis.wording import counted
 from ..assemble import SEEN_IMAGES, UNSEEN_IMAGES
 from ..data import SOURCES, num_held_out
 from ..data.sources import require_source
+from ..data.split import few_images
 from ..lock import check_folder
 from ..report.checks import check_settings
 from ..run import RunSettings
@@ -170,6 +171,7 @@ def count_images(settings: RunSettings) -> tuple[int | None, str]:
     from comfyui_cldis.datasets.registry import is_factor_source
 
     from ..data.files import open_files
+    from ..data.folder import nothing_usable
 
     config, source = settings.config, Path(settings.data)
     size = f"{config.model.image_size} x {config.model.image_size} px"
@@ -183,6 +185,8 @@ def count_images(settings: RunSettings) -> tuple[int | None, str]:
         return limit or None, f"{number} stored in {source.name}, {size}"
     with open_files(source) as files:
         found = len(files.listed)
+        if not found:
+            raise ValueError(nothing_usable(settings.data, 0, files.unreadable, files))
     if found < 2:
         raise ValueError(
             f"{settings.data} holds {counted(found, 'image file')}. Give a folder or .zip with "
@@ -190,7 +194,9 @@ def count_images(settings: RunSettings) -> tuple[int | None, str]:
         )
     count = min(found, limit or found)
     chosen = "" if count == found else f", {count:,} of them used"
-    return count, f"{counted(found, 'image file')} in {source.name}{chosen}, brought to {size}"
+    few = few_images(count)
+    text = f"{counted(found, 'image file')} in {source.name}{chosen}, brought to {size}"
+    return count, f"{text}. {few}" if few else text
 
 
 def _length(plan: Plan) -> str:

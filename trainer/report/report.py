@@ -62,6 +62,8 @@ def write_report(
         FileNotFoundError: the folder holds no statistics.
         ValueError: config.json is not valid.
     """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}. Give the output folder of a run.")
     path = folder / STATS_NAME
     if not path.is_file():
         raise FileNotFoundError(

@@ -279,6 +279,15 @@ def test_images_are_counted_without_opening_them(folder, quick):
     facts = comments(describe_plan(settings(folder, replace(TINY, num_images=2))))
     assert "5 image files in images, 2 of them used" in facts
     assert "each image 2,400.0 times" in facts
+    assert "2 images will be learned by heart" in facts and "Give some hundreds" in facts
+
+
+def test_enough_images_are_not_called_few(folder, quick):
+    archive = folder.parent / "images.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for index in range(300):
+            file.writestr(f"{index}.jpg", b"not even an image")
+    assert "by heart" not in comments(describe_plan(settings(archive, replace(TINY, num_images=0))))
 
 
 @pytest.mark.parametrize("name", ["heads", "shapes3d-equivalent"])
@@ -307,6 +316,9 @@ def test_unusable_data_are_refused(folder, quick):
     for index in range(4):
         (folder / f"{index}.png").unlink()
     with pytest.raises(ValueError, match="holds 1 image file[.]"):
+        describe_plan(settings(folder))
+    (folder / "4.png").rename(folder / "a.txt")
+    with pytest.raises(ValueError, match=r"has 0 image files, and 2 other files \(2 .txt\)"):
         describe_plan(settings(folder))
 
 

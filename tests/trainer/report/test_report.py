@@ -287,6 +287,8 @@ def test_warnings_come_first_and_replace_the_good_news(run, quick):
 
 
 def test_a_folder_without_statistics_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no folder .*nowhere[.]"):
+        write_report(tmp_path / "nowhere", None, [])
     with pytest.raises(FileNotFoundError, match="Give the output folder of a run"):
         write_report(tmp_path, None, [])
     (tmp_path / "stats.jsonl").write_text('{"torn')
