@@ -64,7 +64,8 @@ def unfamiliar_text(name: str, positions: Sequence[int], count: int) -> str:
     else:
         shown = ", ".join(str(each + 1) for each in positions[:8])
         more = ", ..." if len(positions) > 8 else ""
-        which = f"{len(positions)} of the {count} images ({shown}{more}) are"
+        verb = "is" if len(positions) == 1 else "are"
+        which = f"{len(positions)} of the {count} images (number {shown}{more}) {verb}"
     those = "it" if count == 1 else "them"
     return (
         f"{which} unlike those that {name} was trained on, so edits may not look right. Choose a "

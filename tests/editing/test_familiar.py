@@ -64,13 +64,13 @@ def test_the_library_warns_and_stays_silent_for_heads(model):
     with pytest.warns(UnfamiliarImageWarning, match="The image is unlike") as found:
         demo.encode(noise, inversion_steps=0)
     assert found[0].filename == __file__
-    with pytest.warns(UnfamiliarImageWarning, match=r"1 of the 2 images \(2\) are unlike"):
+    with pytest.warns(UnfamiliarImageWarning, match=r"1 of the 2 images \(number 2\) is unlike"):
         demo.encode([demo_image_paths()[0], noise], inversion_steps=0)
 
 
 def test_the_words():
     assert unfamiliar_text("heads", [], 3) == ""
     assert "The images are unlike those that heads" in unfamiliar_text("heads", [0, 1], 2)
-    assert "10 of the 20 images (1, 2, 3, 4, 5, 6, 7, 8, ...) are" in unfamiliar_text(
+    assert "10 of the 20 images (number 1, 2, 3, 4, 5, 6, 7, 8, ...) are" in unfamiliar_text(
         "heads", list(range(10)), 20
     )
