@@ -126,10 +126,17 @@ def _ddim(
 
 
 def _scheduler(schedule: NoiseSchedule, sampler: str, num_steps: int) -> Any:
-    """Of diffusers, set to the timesteps of the schedule."""
+    """Of diffusers, set to the timesteps of the schedule.
+
+    With "leading" spacing those end at 0, a large last step in terms of log-SNR, which these two
+    solvers extrapolate over badly; they end before it, as in diffusers, and are even as well.
+    """
     scheduler = schedule.scheduler(sampler)
     scheduler.set_timesteps(num_steps)
-    scheduler.timesteps = torch.tensor(schedule.timesteps(num_steps))
+    timesteps, total = schedule.timesteps(num_steps), schedule.config.num_train_steps
+    if schedule.config.spacing == "leading":
+        timesteps = [(i + 1) * total // (num_steps + 1) for i in reversed(range(num_steps))]
+    scheduler.timesteps = torch.tensor(timesteps)
     alphas_bar = scheduler.alphas_cumprod[scheduler.timesteps]
     sigmas = ((1 - alphas_bar) / alphas_bar).sqrt()
     scheduler.sigmas = torch.cat([sigmas, sigmas.new_zeros(1)])  # the clean image last

@@ -99,7 +99,7 @@ class NoiseSchedule:
     def timesteps(self, num_steps: int) -> list[int]:
         """The timesteps that a run of `num_steps` (1 to T) visits: as many, falling, evenly spaced.
 
-        They are those of diffusers and of Diff-AE where `num_steps` divides T. Where not, diffusers
+        They are those of DDIM in diffusers and in Diff-AE where `num_steps` divides T. Where not, diffusers
         adds one below 0 to some runs with "trailing" spacing, and begins runs with "leading"
         spacing far from noise; here they are as even as whole numbers can be.
         """

@@ -145,6 +145,15 @@ def test_any_number_of_steps_comes_back_as_closely_as_one_that_divides(name, pre
     assert max(errors.values()) < 1.5 * errors[50] + 1e-4, errors
 
 
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "unipc"])
+def test_higher_orders_do_not_jump_to_the_last_timestep_of_the_published_schedule(sampler):
+    options = {"betas": "linear", "prediction": "eps", "zero_terminal_snr": False}
+    schedule = NoiseSchedule(ScheduleConfig(spacing="leading", **options))
+    x_T = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    drawn = sample(gaussian(schedule), x_T, schedule, sampler=sampler, num_steps=40)
+    assert float((drawn - (MEAN + STD * x_T)).square().mean().sqrt()) < 0.006
+
+
 @pytest.mark.parametrize("spacing", ["trailing", "leading"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_any_number_of_steps_draws_the_data(sampler, spacing):
