@@ -293,8 +293,11 @@ def open_run(
                 seed=config.seed,
                 channels=config.model.in_channels,
                 resize=config.resize,
-                # a run that has begun keeps to its images, and so do the other processes
-                retry_failed=process.is_main_process and not state_files(folder),
+                # a run that has begun keeps to its images, and so do the other processes, and the
+                # runs that share a cache
+                retry_failed=process.is_main_process
+                and settings.cache is None
+                and not state_files(folder),
             )
     split = split_images(settings.data, images, config.held_out, config.seed)
     if process.is_main_process:

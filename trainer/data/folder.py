@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import PIL
 from tqdm import tqdm
 
 from comfyui_cldis.editing.framing import ResizeRule
@@ -73,11 +72,7 @@ def open_folder(
                 "num_images": num_images,
                 "seed": None if num_images is None else seed,
             },
-            state={
-                "rule": RULE_VERSION,
-                "pillow": PIL.__version__,
-                "listing": _hash_listing(files.listed),
-            },
+            state={"rule": RULE_VERSION, "listing": _hash_listing(files.listed)},
         )
 
         def build(pixels: np.ndarray) -> DataReport:

@@ -235,15 +235,6 @@ def test_too_little_memory_is_no_fault_of_a_file(folder, tmp_path, monkeypatch):
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_another_pillow_decodes_again(folder, tmp_path, monkeypatch):
-    """A newer one may read what an older one skipped."""
-    open_images(str(folder), 8, cache_dir=tmp_path / "cache")
-    monkeypatch.setattr("PIL.__version__", "999.0")
-    forbid_decoding(monkeypatch)
-    with pytest.raises(AssertionError, match="decoded again"):
-        open_images(str(folder), 8, cache_dir=tmp_path / "cache")
-
-
 @pytest.mark.parametrize("change", ["add", "touch", "remove", "size", "channels", "resize"])
 def test_any_change_decodes_again(folder, tmp_path, monkeypatch, change):
     size, channels, resize = 8, 3, "crop"
