@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .config.adapt import config_from_dict
 from .errors import NothingFound
 from .training.checkpoint import FREE_TO_CHANGE, changed_settings
-from .training.trainer import Trainer
+from .training.trainer import OTHER_IMAGES, Trainer
 
 if TYPE_CHECKING:
     from comfyui_cldis.checkpoint import Header
@@ -30,6 +30,8 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
     """
     header = _readable(path)
     if header is None or not _is_of_step(header.facts.training, trainer):
+        return False
+    if header.facts.quality.images == OTHER_IMAGES and not trainer.has_other_images:
         return False
     stored, wanted = header.facts.training.config, trainer.config.to_dict()
     return all(stored.get(name) == wanted[name] for name in EXPORT_SETTINGS)
