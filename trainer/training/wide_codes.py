@@ -26,7 +26,8 @@ from ..data import Images
 from .backbone import BackboneFile
 from .batches import to_tensor
 
-PREFIX, ENDING, UNFINISHED = "codes-", ".npy", ".unfinished.npy"
+PREFIX, ENDING = "codes-", ".npy"
+UNFINISHED = ".partial.npy"  # not ".unfinished.npy": those of earlier versions may hold zeros
 BATCH_PIXELS = 64 * 64**2  # that are encoded at a time
 CHUNK_IMAGES = 1024  # that are hashed at a time
 

@@ -194,7 +194,7 @@ def test_a_stopped_computation_of_codes_goes_on(
     first = open_wide_codes(backbone, IMAGES, tmp_path)
     del first
     (finished,) = tmp_path.iterdir()
-    unfinished = finished.with_name(f"{finished.stem}.unfinished.npy")
+    unfinished = finished.with_name(f"{finished.stem}.partial.npy")
     finished.rename(unfinished)
     half = np.load(unfinished, mmap_mode="r+")
     half[4:] = np.nan
@@ -231,7 +231,7 @@ def test_codes_that_are_missing_anywhere_are_computed(
     """A machine that stops may have written any part of the file."""
     open_wide_codes(backbone, IMAGES, tmp_path)
     (finished,) = tmp_path.iterdir()
-    unfinished = finished.with_name(f"{finished.stem}.unfinished.npy")
+    unfinished = finished.with_name(f"{finished.stem}.partial.npy")
     finished.rename(unfinished)
     (tmp_path / f".{unfinished.name[:40]}.0a1b.tmp").write_bytes(b"half")
     holes = np.load(unfinished, mmap_mode="r+")
