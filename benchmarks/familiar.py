@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from comfyui_cldis.checkpoint import load_checkpoint
-from comfyui_cldis.editing.familiar import explained_by_copilot, unfamiliar
+from comfyui_cldis.editing.familiar import explained_by_copilot, least_share, unfamiliar
 from trainer.data import open_images
 from trainer.training.batches import to_tensor
 
@@ -37,7 +37,12 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load_checkpoint(options.model)
     size, quality = model.networks.config.image_size, model.facts.quality
-    print(f"{model.name}: the co-pilot explains {quality.explained_variance_preview}\n")
+    print(
+        f"{model.name}: the co-pilot explains {quality.explained_variance_preview}, and of single"
+    )
+    print(
+        f"images {quality.least_explained_preview} at least; named below {least_share(quality)}\n"
+    )
     print(f"| images | number | {' | '.join(f'{each:.0%}' for each in SHOWN)} | named |")
     print("|---" * (len(SHOWN) + 3) + "|")
     for name in options.sets:
@@ -48,6 +53,7 @@ def main() -> None:
                 cache_dir=Path(cache),
                 num_images=options.images,
                 seed=SEED,
+                channels=model.networks.config.in_channels,
                 resize=model.facts.training.resize,
             )
             images = to_tensor(np.array(found.images))

@@ -16,4 +16,4 @@ class GlyphWarning(CldisWarning):
 
 
 class UnfamiliarImageWarning(CldisWarning):
-    """An image is unlike those that a model was trained on; edits of it may not look right."""
+    """An image seems unlike those that a model was trained on; its edits may not look right."""

@@ -14,11 +14,13 @@ from comfyui_cldis.directions.quality import Measured, with_measurements
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.facts import ModelQuality
+from comfyui_cldis.editing.familiar import explained_by_copilot
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.pipeline import decode, encode, preview
 
 EVALUATION_BASES = 16  # images that directions are evaluated on
 INVERSION_STEPS, DIRECTION_STEPS = 10, 10
+LOW_QUANTILE = 0.01  # of the images: so few may be redrawn worse than `least_explained_preview`
 SECOND_DRAW = 1_000_000  # added to the seeds of the first
 
 
@@ -94,6 +96,7 @@ def measure_quality(
     sampled, again = torch.cat(sampled_parts), torch.cat(again_parts)
     inverted = torch.cat(inverted_parts)
     previews = torch.cat(preview_parts)
+    shares = torch.cat([explained_by_copilot(model, part) for part in images.split(batch_size)])
     return ModelQuality(
         images=seen,
         num_images=len(images),
@@ -101,5 +104,6 @@ def measure_quality(
         explained_variance_code=round(explained_by_code(images, (sampled, again), mean), 4),
         explained_variance_random_noise=round(explained_variance(images, sampled, mean), 4),
         explained_variance_preview=round(explained_variance(images, previews, mean), 4),
+        least_explained_preview=round(float(shares.quantile(LOW_QUANTILE)), 4),
         psnr_inverted_noise_db=round(psnr(images, inverted), 2),
     )

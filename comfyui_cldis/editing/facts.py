@@ -97,6 +97,8 @@ class ModelQuality(_Facts):
         explained_variance_random_noise: of the images by one such draw each. What the code does
             not hold, every draw makes up anew, so it counts twice against this figure.
         explained_variance_preview: of the images by the co-pilot.
+        least_explained_preview: what the co-pilot explains of the variance of a single image about
+            its own mean colour, of nearly all images: the 1 % quantile.
         psnr_inverted_noise_db: of the images drawn from inverted x_T.
     """
 
@@ -106,6 +108,7 @@ class ModelQuality(_Facts):
     explained_variance_code: float | None = None
     explained_variance_random_noise: float | None = None
     explained_variance_preview: float | None = None
+    least_explained_preview: float | None = None
     psnr_inverted_noise_db: float | None = None
     other: Mapping[str, Any] = field(default_factory=dict, hash=False)
 

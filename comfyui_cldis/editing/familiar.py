@@ -1,7 +1,7 @@
 """Whether images are like those a model was trained on; edits of others may not look right.
 
-The co-pilot redraws what it knows. Of images of the kind it was trained on it explains about as
-much as its file says; of others far less, mostly less than their mean colour does
+The co-pilot redraws what it knows. Of nearly all images of the kind it was trained on it explains
+at least what its file says; of others far less, mostly less than their mean colour does
 (docs/results.md, "Images that a model does not know").
 """
 
@@ -16,8 +16,12 @@ from torch import Tensor
 from ..model.build import copilot_of
 from ..warning import UnfamiliarImageWarning
 from .editable import EditableModel
+from .facts import ModelQuality
 
-SHARE_LESS = 0.5  # of the variance, than what is explained of the images the model was measured on
+MARGIN = 0.25  # of the variance, below what is explained of nearly all images of the model's kind
+MARGIN_OF_ALL = (
+    0.5  # below what is explained of all at once, where a file says nothing of single ones
+)
 LEAST_VARIANCE = 0.02  # of an image in [-1, 1]; of flatter ones noise would be asked for
 
 
@@ -42,11 +46,20 @@ def unfamiliar(model: EditableModel, images: Tensor) -> list[int]:
 
     None where the model has no co-pilot, or its file does not say what it explains.
     """
-    usual = model.facts.quality.explained_variance_preview
-    if usual is None or not model.networks.has_copilot:
+    bound = least_share(model.facts.quality)
+    if bound is None or not model.networks.has_copilot:
         return []
     share = explained_by_copilot(model, images)
-    return [index for index, each in enumerate(share.tolist()) if each < usual - SHARE_LESS]
+    return [index for index, each in enumerate(share.tolist()) if each < bound]
+
+
+def least_share(quality: ModelQuality) -> float | None:
+    """The share of an image's variance below which a model with these figures does not know it."""
+    if quality.least_explained_preview is not None:
+        return quality.least_explained_preview - MARGIN
+    if quality.explained_variance_preview is not None:
+        return quality.explained_variance_preview - MARGIN_OF_ALL
+    return None
 
 
 def unfamiliar_text(name: str, positions: Sequence[int], count: int) -> str:
@@ -58,13 +71,13 @@ def unfamiliar_text(name: str, positions: Sequence[int], count: int) -> str:
     if not positions:
         return ""
     if count == 1:
-        which = "The image is"
+        which = "The image seems"
     elif len(positions) == count:
-        which = "The images are"
+        which = "The images seem"
     else:
         shown = ", ".join(str(each + 1) for each in positions[:8])
         more = ", ..." if len(positions) > 8 else ""
-        verb = "is" if len(positions) == 1 else "are"
+        verb = "seems" if len(positions) == 1 else "seem"
         which = f"{len(positions)} of the {count} images (number {shown}{more}) {verb}"
     those = "it" if count == 1 else "them"
     return (

@@ -10,7 +10,13 @@ import comfyui_cldis
 from comfyui_cldis.checkpoint import demo_image_paths, demo_model_path, load_checkpoint
 from comfyui_cldis.checkpoint.demo import ASSETS
 from comfyui_cldis.editing.editable import EditableModel
-from comfyui_cldis.editing.familiar import explained_by_copilot, unfamiliar, unfamiliar_text
+from comfyui_cldis.editing.facts import ModelQuality
+from comfyui_cldis.editing.familiar import (
+    explained_by_copilot,
+    least_share,
+    unfamiliar,
+    unfamiliar_text,
+)
 from comfyui_cldis.editing.framing import frame
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import to_tensor
@@ -61,16 +67,24 @@ def test_the_library_warns_and_stays_silent_for_heads(model):
         warnings.simplefilter("error")
         demo.encode(demo_image_paths()[0], inversion_steps=0)
     noise = strange()[0].add(1).div(2)
-    with pytest.warns(UnfamiliarImageWarning, match="The image is unlike") as found:
+    with pytest.warns(UnfamiliarImageWarning, match="The image seems unlike") as found:
         demo.encode(noise, inversion_steps=0)
     assert found[0].filename == __file__
-    with pytest.warns(UnfamiliarImageWarning, match=r"1 of the 2 images \(number 2\) is unlike"):
+    with pytest.warns(UnfamiliarImageWarning, match=r"1 of the 2 images \(number 2\) seems unlike"):
         demo.encode([demo_image_paths()[0], noise], inversion_steps=0)
 
 
 def test_the_words():
     assert unfamiliar_text("heads", [], 3) == ""
-    assert "The images are unlike those that heads" in unfamiliar_text("heads", [0, 1], 2)
-    assert "10 of the 20 images (number 1, 2, 3, 4, 5, 6, 7, 8, ...) are" in unfamiliar_text(
+    assert "The images seem unlike those that heads" in unfamiliar_text("heads", [0, 1], 2)
+    assert "10 of the 20 images (number 1, 2, 3, 4, 5, 6, 7, 8, ...) seem" in unfamiliar_text(
         "heads", list(range(10)), 20
     )
+
+
+def test_single_images_count_where_a_file_tells_of_them():
+    """Images that differ in colour as a whole are explained better all at once than each alone."""
+    assert least_share(ModelQuality()) is None
+    assert least_share(ModelQuality(explained_variance_preview=0.8)) == pytest.approx(0.3)
+    told = ModelQuality(explained_variance_preview=0.8, least_explained_preview=0.1)
+    assert least_share(told) == pytest.approx(-0.15)
