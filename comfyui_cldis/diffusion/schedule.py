@@ -99,9 +99,9 @@ class NoiseSchedule:
     def timesteps(self, num_steps: int) -> list[int]:
         """The timesteps that a run of `num_steps` (1 to T) visits: as many, falling, evenly spaced.
 
-        They are those of DDIM in diffusers and in Diff-AE where `num_steps` divides T. Where not, diffusers
-        adds one below 0 to some runs with "trailing" spacing, and begins runs with "leading"
-        spacing far from noise; here they are as even as whole numbers can be.
+        They are those of DDIM in diffusers and in Diff-AE where `num_steps` divides T. Where not,
+        diffusers adds one below 0 to some runs with "trailing" spacing, and begins runs with
+        "leading" spacing far from noise; here they are as even as whole numbers can be.
         """
         total = self.config.num_train_steps
         if self.config.spacing == "trailing":

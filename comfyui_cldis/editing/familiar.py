@@ -19,9 +19,7 @@ from .editable import EditableModel
 from .facts import ModelQuality
 
 MARGIN = 0.25  # of the variance, below what is explained of nearly all images of the model's kind
-MARGIN_OF_ALL = (
-    0.5  # below what is explained of all at once, where a file says nothing of single ones
-)
+MARGIN_OF_ALL = 0.5  # below what is explained of all at once; of files that say no more
 LEAST_VARIANCE = 0.02  # of an image in [-1, 1]; of flatter ones noise would be asked for
 
 
