@@ -388,7 +388,7 @@ class Model:
             mask: share of the edit at each pixel, white where it acts: a path, a PIL image, or an
                 array or tensor (H, W), of bool too, as large as the images.
             sampler: one of `diffusion.samplers.SAMPLERS`; "ddim_2m" and "ddim" retrace an inversion
-                of the same name. Up to 10 steps "ddim" is closer to the image.
+                of the same name. Up to 12 steps "ddim" is closer to the image.
             num_steps: of the decoder; as many as `inversion_steps` gives the image back.
             seed: None keeps the latent's own noise map, and gives the same image every time; a
                 number draws all of the square anew from fresh noise, item b from seed + b; a list,

@@ -69,7 +69,7 @@ def add_commands(commands: Commands) -> None:
         "--sampler",
         choices=SAMPLERS,
         default=SAMPLERS[0],
-        help="how the image is drawn; with up to 10 steps ddim is closest to it",
+        help="how the image is drawn; with up to 12 steps ddim is closest to it",
     )
     edit.set_defaults(run=_edit)
 
