@@ -14,7 +14,7 @@ LIBRARY = "comfyui_cldis"
 FRONT = ("cli", "__main__", "evaluate")  # all but the nodes
 
 # Small modules that may be used by every part, and by each other where it says so below.
-SHARED = {"atomic_write", "typed_json", "typed_path", "warning", "wording"}
+SHARED = {"atomic_write", "shortage", "typed_json", "typed_path", "warning", "wording"}
 
 # Part of the library -> the parts it may import, itself and SHARED not counted.
 MAY_IMPORT: dict[str, set[str]] = {part: set() for part in SHARED} | {

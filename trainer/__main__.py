@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfyui_cldis.console import on_console
+from comfyui_cldis.shortage import is_out_of_memory
 
 from .arguments import parse
 from .training.signals import interrupt_on_terminate
@@ -245,16 +246,6 @@ def announce_loading(modules: Container[str]) -> None:
     """Log that it takes a while to load PyTorch, if it does and somebody watches."""
     if sys.stderr.isatty() and "torch" not in modules:
         log("Loading PyTorch ...")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, of the machine or of the GPU, ran out."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error)
-    return "not enough memory" in text or "can't allocate memory" in text
 
 
 if __name__ == "__main__":

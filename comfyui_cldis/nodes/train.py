@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..checkpoint.slider_names import names_path
 from ..datasets.names import HEADS_NAME
+from ..shortage import is_out_of_memory
 from ..trainer_door import load_trainer, preset_names
 from .checks import accepted
 from .load import LoadModel
@@ -296,7 +297,7 @@ def _in_own_words(run: RunFolder, preset: str) -> Iterator[None]:
             raise
         raise RuntimeError(describe_missing("This training", [package])) from error
     except (MemoryError, RuntimeError) as error:
-        if not load_trainer("__main__").is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise RuntimeError(
             f"Memory ran out while training with preset {preset}; what had been saved is kept. "

@@ -628,6 +628,40 @@ def test_without_a_package(
     )
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_is_a_sentence(
+    tiny_checkpoint: Path,
+    portrait: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr("comfyui_cldis.editing.render.render", fail)
+    code = run("edit", portrait, "--set", "yaw=1", "--model", tiny_checkpoint)
+    assert_wrong_input(capsys, code, "Memory ran out", "Close other programs", "--device cpu")
+
+
+def test_other_runtime_errors_are_not_hidden(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(checkpoint, "read_header", fail)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        run("info", tiny_checkpoint)
+
+
 def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert_wrong_input(capsys, run(), "COMMAND", "cldis --help")
     assert_wrong_input(capsys, run("paint"), "invalid choice: 'paint'")
