@@ -1,8 +1,11 @@
-"""Tells by an error that the machine, not the work, came to its end: memory."""
+"""Tells by an error that the machine, not the work, came to its end: memory, or the disk."""
 
 from __future__ import annotations
 
+import errno
 import sys
+
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -12,3 +15,14 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error)
     return "not enough memory" in text or "can't allocate memory" in text
+
+
+def full_disk(error: BaseException) -> str | None:
+    """A sentence for a write that found no room; None for other errors, and for our own."""
+    if not isinstance(error, OSError) or error.errno not in NO_ROOM:
+        return None
+    name = f" while {error.filename} was written" if error.filename else ""
+    return (
+        f"There was no room on the disk{name} ({error.strerror}); what had been saved is "
+        "kept. Free space, or write to another disk, and run the same command again."
+    )

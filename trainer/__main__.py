@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Container, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfyui_cldis.console import on_console
-from comfyui_cldis.shortage import is_out_of_memory
+from comfyui_cldis.shortage import full_disk, is_out_of_memory
 
 from .arguments import parse
 from .training.signals import interrupt_on_terminate
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from .config.settings import TrainConfig
     from .run import RunSettings
 
-NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 EXTRAS = {  # what to install, and which packages it brings, by the names that are imported
     "train": "torch accelerate filelock matplotlib numba llvmlite psutil rich sklearn joblib scipy "
     "cv2 tensorboard tomli diffusers kornia numpy PIL safetensors tqdm",
@@ -229,17 +227,6 @@ def missing_package(error: ModuleNotFoundError) -> str:
                 f"this needs: python -m pip install {target.format(extra)}"
             )
     raise error
-
-
-def full_disk(error: BaseException) -> str | None:
-    """A sentence for a write that found no room; None for other errors, and for our own."""
-    if not isinstance(error, OSError) or error.errno not in NO_ROOM:
-        return None
-    name = f" while {error.filename} was written" if error.filename else ""
-    return (
-        f"There was no room on the disk{name} ({error.strerror}); what had been saved is "
-        "kept. Free space, or choose another --output, and run the same command again."
-    )
 
 
 def announce_loading(modules: Container[str]) -> None:

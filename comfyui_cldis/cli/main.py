@@ -2,9 +2,9 @@
 import-diffae, parity, evaluate and track for models; and train, with the trainer's other commands.
 
 Exit codes: 0; 1 for a sweep with failed runs, or a model that is not as exact as `parity` wants;
-2 for wrong input or too little memory, with one or two plain sentences on stderr; 130 after Ctrl-C.
-They are those of the work: a console that cannot show a character, or a reader that goes away, as
-in `cldis info | head -1`, changes nothing (`console`).
+2 for wrong input, or too little memory or room on the disk, with one or two plain sentences on
+stderr; 130 after Ctrl-C. They are those of the work: a console that cannot show a character, or a
+reader that goes away, as in `cldis info | head -1`, changes nothing (`console`).
 Heavy imports happen inside the commands, so that help and errors come at once.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..console import on_console
-from ..shortage import is_out_of_memory
+from ..shortage import full_disk, is_out_of_memory
 from . import images, importing, models, scores
 from .arguments import Parser
 from .terminal import complain
@@ -57,7 +57,7 @@ def _run(arguments: list[str]) -> int:
             raise  # an error of ours, not of the installation
         complain(f"The package {missing} is not installed. Run: python -m pip install {missing}")
     except (ValueError, OSError) as error:
-        complain(str(error) or type(error).__name__)
+        complain(full_disk(error) or str(error) or type(error).__name__)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -649,6 +650,22 @@ def test_out_of_memory_is_a_sentence(
     monkeypatch.setattr("comfyui_cldis.editing.render.render", fail)
     code = run("edit", portrait, "--set", "yaw=1", "--model", tiny_checkpoint)
     assert_wrong_input(capsys, code, "Memory ran out", "Close other programs", "--device cpu")
+
+
+def test_a_full_disk_is_a_sentence(
+    tiny_checkpoint: Path,
+    portrait: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(self: object, path: Path, edited: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("comfyui_cldis.imaging.photograph.Photograph.save", fail)
+    arguments = ["--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint]
+    code = run("edit", portrait, *arguments, "--output", "a.png")
+    fact = "no room on the disk while a.png was written (No space left on device)"
+    assert_wrong_input(capsys, code, fact, "Free space, or write to another disk")
 
 
 def test_other_runtime_errors_are_not_hidden(
