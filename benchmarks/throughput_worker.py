@@ -127,10 +127,15 @@ def build(size: str, batch: int, variant: Variant, device: str) -> PlainLoop | T
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     if variant.loop == "plain":
         return PlainLoop(config, images, device)
-    for name, layout in LAYOUTS.items():
-        if name in variant.modifiers:
-            return LayoutTrainer(layout, config, images, device)
-    return Trainer(config, images, device)
+    layout = next((LAYOUTS[name] for name in LAYOUTS if name in variant.modifiers), None)
+    trainer = (
+        Trainer(config, images, device)
+        if layout is None
+        else LayoutTrainer(layout, config, images, device)
+    )
+    if note := trainer.compile():
+        raise RuntimeError(note)  # what is measured would not be what was asked for
+    return trainer
 
 
 def keep_memory() -> None:

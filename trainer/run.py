@@ -204,6 +204,8 @@ def _train(
             log(f"Resuming at step {trainer.step} of {config.steps}.")
             if trainer.run_schedule.before and trainer.step == trainer.run_schedule.changed_at:
                 log(trainer.run_schedule.describe_change(trainer.config))
+        if note := trainer.compile():
+            log(note)
         if not _train_steps(trainer, settings, events, on_record, on_image, should_stop):
             log(f"Stopped and saved at step {trainer.step}. Start the same run again to resume.")
             return Outcome(False, trainer.step, None)

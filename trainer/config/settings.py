@@ -160,7 +160,7 @@ class TrainConfig:
         save_every_steps, sample_every_steps, log_every_steps: intervals; 0 switches samples off.
         directions: how the exported model's directions are found (docs/navigation.md).
         keep_states: how many states stay in the run's folder, the newest included.
-        use_compile: torch.compile the training step.
+        use_compile: torch.compile the training step, where that works.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -26,6 +26,7 @@ from . import controller
 from . import schedule as run_schedule
 from .batches import BatchOrder, fingerprint, step_generator, to_tensor
 from .checkpoint import load_state, save_state
+from .compiling import why_not_compiled
 from .distributed import Mean, memory_format, open_accelerator, part_of_batch
 from .ema import POWER_GAMMA, WeightAverage
 from .feedback import FeedbackState, UsageMeter, build_feedback, signals
@@ -125,11 +126,8 @@ class Trainer:
         self.average = WeightAverage(self.trained, config.ema_decay, gamma)
         self.optimizer = open_optimizer(self.networks, self.objective, self.feedback, config)
         self.diffusion_parameters = self.optimizer.param_groups[DIFFUSION]["params"]
-        losses = self.make_losses()
-        if config.use_compile:
-            _ = self.schedule.alphas_bar  # made at first use by diffusers, which cannot be traced
-            losses.compile()
-        self.losses: Callable[..., Losses] = self.accelerator.prepare_model(losses)
+        self._module = self.make_losses()
+        self.losses: Callable[..., Losses] = self.accelerator.prepare_model(self._module)
         self.control = controller.start(config.loop, self.capacity_course(0.0))
         self.heard = FeedbackState()
         self.meter = UsageMeter(
@@ -285,6 +283,25 @@ class Trainer:
         return list(damaged.values())
 
     # -- one step ------------------------------------------------------------------------------
+
+    def compile(self) -> str:
+        """Let the steps to come be compiled, where the settings want it; call it before the first.
+
+        Returns:
+            Why they are not, in words for the person who trains; "" when all is as wanted.
+        """
+        if not self.config.use_compile:
+            return ""
+        reason = why_not_compiled(self.device)
+        if reason:
+            return (
+                f"Note: torch.compile does not work here ({reason}), so this run trains without "
+                "it, more slowly. It needs Triton and a GPU that Triton knows, or on a CPU a C++ "
+                "compiler; with these, start the same run again."
+            )
+        _ = self.schedule.alphas_bar  # made at first use by diffusers, which cannot be traced
+        self._module.compile()
+        return ""
 
     def part(self, index: int) -> slice:
         """Items of a step's batch that this process computes as its part `index`."""
