@@ -206,12 +206,22 @@ def run_command(words: Sequence[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        log(
-            "cldis: Out of memory; what had been saved is kept. Run the same command with "
-            "--set accumulation_steps=2 (or more), which computes the batch in parts, or choose "
-            "a smaller preset."
-        )
+        log(f"cldis: Out of memory; what had been saved is kept. {less_memory(words)}")
         return 2
+
+
+def less_memory(words: Sequence[str]) -> str:
+    """What to do where the command that `words` name ran out of memory, in a sentence."""
+    arguments = parse(words)
+    if arguments.command in ("train", "adapt"):
+        return (
+            "Run the same command with --set accumulation_steps=2 (or more), which computes the "
+            "batch in parts, or choose a smaller preset."
+        )
+    use_cpu = (
+        ", or add --device cpu if it was the memory of the GPU" if "device" in arguments else ""
+    )
+    return f"Close other programs{use_cpu}, and run the same command again."
 
 
 def missing_package(error: ModuleNotFoundError) -> str:

@@ -20,7 +20,7 @@ from comfyui_cldis.checkpoint.slider_names import names_path, renamed, store_nam
 from comfyui_cldis.cli import main as cldis
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import ModelQuality
-from trainer.__main__ import announce_loading, main, stored_settings
+from trainer.__main__ import COMMANDS, announce_loading, main, stored_settings
 from trainer.config.settings import flatten, load_preset
 from trainer.lock import locked
 from trainer.report.model_card import write_card
@@ -158,6 +158,26 @@ def test_out_of_memory_keeps_the_last_state(folder, tmp_path, capfd, monkeypatch
     assert state["step"] == 2
     monkeypatch.setattr(Trainer, "train_step", step)  # and the advice works in the same folder
     assert run_command(folder, tmp_path / "run", "--set", "accumulation_steps=2") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "names_cpu"),
+    [
+        (["export", "run"], True),
+        (["navigate", "a.safetensors", "--output", "b.safetensors"], True),
+        (["sweep", "rows.toml", "--output", "rows"], True),
+        (["report", "run"], False),
+    ],
+)
+def test_out_of_memory_names_only_flags_that_a_command_has(capfd, monkeypatch, words, names_cpu):
+    def fail(arguments):
+        raise MemoryError
+
+    monkeypatch.setitem(COMMANDS, words[0], fail)
+    assert main(words) == 2
+    printed = capfd.readouterr().err
+    assert "Out of memory; what had been saved is kept. Close other programs" in printed
+    assert "--set" not in printed and ("--device cpu" in printed) == names_cpu
 
 
 def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):
