@@ -78,6 +78,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from ..evaluate import evaluate_arrays, evaluate_model, score_table
     from ..metrics import METRICS
 
+    _check_json(options.json)
     metrics = options.metrics.split(",") if options.metrics else list(METRICS)
     if (options.model is None) == (options.representation is None):
         raise ValueError(
@@ -118,6 +119,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_json(path: Path | None) -> None:
+    """Refuses a place where no file can be, before the work.
+
+    Raises: ValueError.
+    """
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise ValueError(f"--json is {path}. Name a file in a folder that exists.")
+
+
 @contextmanager
 def _cache_folder(chosen: Path | None) -> Iterator[Path]:
     """The chosen folder, or one that is gone afterwards."""
@@ -137,8 +147,7 @@ def _track(options: argparse.Namespace) -> int:
 
     if options.sheet is not None:
         check_output(options.sheet)
-    if options.json is not None and (options.json.is_dir() or not options.json.parent.is_dir()):
-        raise ValueError(f"--json is {options.json}. Name a file in a folder that exists.")
+    _check_json(options.json)
     settings = dataclasses.replace(
         FAST if options.fast else TrackingSettings(),
         directions=options.directions,

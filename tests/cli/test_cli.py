@@ -602,6 +602,18 @@ def test_evaluate_refuses(
     assert_wrong_input(capsys, run("evaluate", *given), words)
 
 
+@pytest.mark.parametrize("place", ["nowhere/scores.json", "."])
+def test_evaluate_looks_at_its_output_before_the_work(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(*arguments: object, **more: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("comfyui_cldis.evaluate.evaluate_arrays", work)
+    code = run("evaluate", "--representation", "codes.npz", "--json", place)
+    assert_wrong_input(capsys, code, f"--json is {place}. Name a file in a folder that exists.")
+
+
 def test_cancelling(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
