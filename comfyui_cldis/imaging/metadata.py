@@ -26,6 +26,11 @@ _OF_STORAGE = frozenset(
 ) | frozenset((*range(322, 326), 330, *range(332, 348), *range(512, 522), 529, 530, 532))
 _COPIES = frozenset((700, 33723, 34377, 34675, 37724))
 
+_XMP, _IPTC = "its XMP data", "its IPTC data"
+_XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
+_IPTC_RESOURCE = 0x0404  # among those of Photoshop, in a JPEG file
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_LONGEST_KEY = 79  # bytes that name a text in a PNG file
 _LOSSLESS_KINDS = ("PNG", "BMP", "GIF")
 _LOSSY_IN_TIFF = ("jpeg", "tiff_jpeg", "webp")
 _MOST_DPI = 65535  # that a JPEG file can say
@@ -133,6 +138,58 @@ def is_animated(image: Image.Image, file: BinaryIO) -> bool:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # a damaged second frame
         return True
+
+
+def unkept(image: Image.Image, file: BinaryIO) -> tuple[str, ...]:
+    """What an opened file, not yet decoded, says in words that no copy gets, by kind: "its ...".
+
+    That is all but EXIF data; () where there is nothing, or nothing that can be read.
+    """
+    found = set()
+    try:
+        if image.format == "PNG":
+            found = set(_png_texts(file))
+        elif image.format == "WEBP":
+            found = {_XMP for name in _webp_chunks(file) if name == b"XMP "}
+        elif image.format == "TIFF":
+            tags = getattr(image, "tag_v2", {})
+            found = {kind for tag, kind in ((700, _XMP), (33723, _IPTC)) if tag in tags}
+        for segment, content in getattr(image, "applist", ()):  # of a JPEG file
+            if segment == "APP1" and content.startswith(_XMP_SEGMENT):
+                found.add(_XMP)
+        if _IPTC_RESOURCE in image.info.get("photoshop", {}):
+            found.add(_IPTC)
+        if image.info.get("xmp"):
+            found.add(_XMP)
+        if image.info.get("comment"):
+            found.add("its comment")
+    except Exception:  # damaged metadata can raise anything
+        pass
+    return tuple(sorted(found))
+
+
+def _png_texts(file: BinaryIO) -> Iterator[str]:
+    """The kinds of the texts in a PNG file, as `unkept` names them; EXIF data are none."""
+    names = set()
+    for name, key in _png_keys(file):
+        if name in _PNG_TEXTS and key != b"Raw profile type exif":
+            names.add(key)
+    if b"XML:com.adobe.xmp" in names:
+        yield _XMP
+    if names & {b"prompt", b"workflow"}:
+        yield "its texts, ComfyUI's workflow among them"
+    elif names - {b"XML:com.adobe.xmp"}:
+        yield "its texts"
+
+
+def _png_keys(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The names of all chunks, and the words that they begin with."""
+    file.seek(len(SIGNATURE))
+    while len(header := file.read(8)) == 8:
+        size, name = struct.unpack(">I4s", header)
+        end = file.tell() + size + 4
+        yield name, file.read(min(size, _LONGEST_KEY + 1)).partition(b"\0")[0]
+        file.seek(end)
 
 
 def _png_chunks(file: BinaryIO) -> Iterator[bytes]:

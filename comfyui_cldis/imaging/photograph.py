@@ -6,9 +6,10 @@
     CMYK, Lab, 16 bits, frames   one image in 8-bit sRGB: `lost` says so
 
 Transparency stays where the written format has it. EXIF data, colour profile and resolution go into
-the written file; see `metadata.exif_for_copy` for what is left out. A JPEG file written from one is
-compressed with the same tables, so that blocks which did not change come out the same but for
-rounding. WebP files are lossless if the file was.
+the written file; see `metadata.exif_for_copy` for what is left out. XMP and IPTC data, comments and
+the texts of PNG files do not; `lost` names them. A JPEG file written from one is compressed with
+the same tables, so that blocks which did not change come out the same but for rounding. WebP files
+are lossless if the file was.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ def _tensor(colours: Image.Image, alpha: Image.Image | None) -> Tensor:
 
 
 def _lost(stored: StoredImage, channels: int) -> str:
-    """What an 8-bit image in RGB or grey does not have, its profile aside."""
+    """What an 8-bit image in RGB or grey, or its file, does not have, the profile aside."""
     mode, what = stored.image.mode, []
     is_grey = mode in ("1", "L", "LA", "La", "F") or mode.startswith("I")
     if stored.is_deep:
@@ -215,4 +216,5 @@ def _lost(stored: StoredImage, channels: int) -> str:
         what.append("its transparency, which is laid over white")
     if stored.is_animated:
         what.append("all of its frames but the first")
+    what += stored.unkept
     return " and ".join(what)

@@ -40,6 +40,7 @@ from .metadata import (
     jpeg_tables,
     orientation,
     resolution,
+    unkept,
 )
 from .png import SIGNATURE, pixels_only
 
@@ -99,6 +100,7 @@ class StoredImage:
     is_lossless: bool = False
     is_deep: bool = False  # more than 8 bits per channel
     is_animated: bool = False  # the image is the first of several
+    unkept: tuple[str, ...] = ()  # what the file says that no copy gets, see `metadata.unkept`
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class OpenImage:
             animated = is_animated(file, self._source)
             lossless, deep, dpi = is_lossless(file, self._source), is_deep(file), resolution(file)
             tables, sampling = jpeg_tables(file, orientation(file) in SWAPPING) or ((), 0)
-            exif = exif_data(file)
+            exif, left = exif_data(file), unkept(file, self._source)
             image, width, height = self._upright()
             return StoredImage(
                 image,
@@ -158,6 +160,7 @@ class OpenImage:
                 is_lossless=lossless,
                 is_deep=deep,
                 is_animated=animated,
+                unkept=left,
             )
 
     def _upright(self) -> tuple[Image.Image, int, int]:

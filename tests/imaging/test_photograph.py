@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from comfyui_cldis.imaging.photograph import read_photograph
@@ -51,6 +52,19 @@ def display_p3() -> bytes:
             numbers = (round(value * 65536) for value in primaries[name])
             struct.pack_into(">3i", profile, place + 8, *numbers)
     return bytes(profile)
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(name + data)
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+
+
+def jpeg_segment(content: bytes, marker: int = 0xE1) -> bytes:
+    return b"\xff" + struct.pack(">BH", marker, len(content) + 2) + content
+
+
+# The resource of Photoshop that holds IPTC data, with a caption.
+IPTC = b"Photoshop 3.0\x008BIM\x04\x04\0\0" + struct.pack(">I", 6) + b"\x1c\2x\0\1a"
 
 
 def edited_corner(pixels: torch.Tensor) -> torch.Tensor:
@@ -211,16 +225,64 @@ def test_what_an_8_bit_image_cannot_hold_is_said(noise: np.ndarray, tmp_path: Pa
         photograph.save(tmp_path / "out.jpg", photograph.pixels)
 
 
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+WORKFLOW = "its texts, ComfyUI's workflow among them"
+
+
+def texts(*keys: str, packed: bool = False) -> PngInfo:
+    info = PngInfo()
+    for key in keys:
+        if key.startswith("XML"):
+            info.add_itxt(key, XMP.decode(), zip=packed)
+        else:
+            info.add_text(key, "{}", zip=packed)
+    return info
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("a.png", {"pnginfo": texts("prompt", "workflow")}, WORKFLOW),
+        ("a.png", {"pnginfo": texts("workflow", packed=True)}, WORKFLOW),
+        ("a.png", {"pnginfo": texts("Software")}, "its texts"),
+        ("a.png", {"pnginfo": texts("XML:com.adobe.xmp")}, "its XMP data"),
+        ("a.png", {"pnginfo": texts("XML:com.adobe.xmp", "a")}, "its XMP data and its texts"),
+        ("a.webp", {"xmp": XMP}, "its XMP data"),
+        ("a.jpg", {"comment": b"ours"}, "its comment"),
+        ("a.jpg", {"extra": jpeg_segment(b"http://ns.adobe.com/xap/1.0/\0" + XMP)}, "its XMP data"),
+        ("a.jpg", {"extra": jpeg_segment(IPTC, 0xED)}, "its IPTC data"),
+        ("a.tif", {"tiffinfo": {700: XMP}}, "its XMP data"),
+        ("a.tif", {"tiffinfo": {33723: b"\x1c\2x"}}, "its IPTC data"),
+        ("a.gif", {"comment": b"ours"}, "its comment"),
+    ],
+)
+def test_words_beside_the_pixels_that_are_not_kept_are_said(
+    name: str, options: dict, says: str, noise: np.ndarray, tmp_path: Path
+) -> None:
+    image = Image.fromarray(noise)
+    image.save(tmp_path / name, **options)
+    lost = read_photograph(tmp_path / name).lost
+    assert sorted(lost.split(" and ")) == sorted(says.split(" and "))
+
+
+def test_texts_behind_the_pixels_are_found_and_damaged_ones_stop_nothing(
+    noise: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "in.png"
+    Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-12] + png_chunk(b"tEXt", b"workflow\0{}") + whole[-12:])
+    assert read_photograph(path).lost == WORKFLOW
+    path.write_bytes(whole[:-12] + b"\xff\xff\xff\xfftEXtworkflow")
+    assert read_photograph(path).pixels.shape == (3, 48, 64)
+
+
 def deep_png() -> bytes:
     """2 x 2 pixels of RGB with 16 bits per channel, which Pillow does not write."""
 
-    def chunk(name: bytes, data: bytes) -> bytes:
-        checksum = zlib.crc32(name + data)
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
-    rows = chunk(b"IDAT", zlib.compress((b"\0" + bytes(range(12))) * 2))
-    return b"\x89PNG\r\n\x1a\n" + head + rows + chunk(b"IEND", b"")
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
+    rows = png_chunk(b"IDAT", zlib.compress((b"\0" + bytes(range(12))) * 2))
+    return b"\x89PNG\r\n\x1a\n" + head + rows + png_chunk(b"IEND", b"")
 
 
 def test_a_grey_model_gets_and_gives_grey(noise: np.ndarray, tmp_path: Path) -> None:
