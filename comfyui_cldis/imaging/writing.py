@@ -13,7 +13,7 @@ from PIL import Image
 from ..atomic_write import write_bytes
 from .limits import MAX_WRITTEN_SIDE
 
-OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+OUTPUT_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".webp": "WEBP"}
 
 
 def write_image(path: str | os.PathLike[str], image: Image.Image) -> None:

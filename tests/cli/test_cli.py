@@ -118,6 +118,20 @@ def test_edit_with_other_settings(
         assert image.size == size
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "written"),
+    [("a.jfif", "JPEG", "a_edited.jfif"), ("a.bmp", "BMP", "a_edited.png")],
+)
+def test_edit_names_its_output_by_the_format(
+    name: str, kind: str, written: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (40, 40), "teal").save(tmp_path / name, kind)
+    arguments = ["--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint]
+    assert run("edit", tmp_path / name, *arguments) == 0
+    with Image.open(written) as image:
+        assert image.format == ("JPEG" if kind == "JPEG" else "PNG")
+
+
 def test_edit_moves_the_image_and_zero_does_not(portrait: Path, tiny_checkpoint: Path) -> None:
     for amount in ("0", "-0.0", "1.5"):
         arguments = ["--model", tiny_checkpoint, "--steps", 2, "--output", f"by {amount}.png"]
@@ -203,7 +217,7 @@ def test_an_extreme_edit_is_limited_with_a_note(
         (["--set", "yaw=1", "--seed", "-1"], "'-1' is not"),
         (["--set", "yaw=1", "--seed", str(2**64)], "is not a whole number from 0 to 2^64-1"),
         (["--set", "yaw=1", "--sampler", "euler"], "invalid choice: 'euler'"),
-        (["--set", "yaw=1", "--output", "x.gif"], "Use one of .png, .jpg, .jpeg, .webp"),
+        (["--set", "yaw=1", "--output", "x.gif"], "Use one of .png, .jpg, .jpeg, .jfif, .webp"),
         (["--set", "yaw=1", "--output", "no/x.png"], "output folder no does not exist"),
         (["--set", "yaw=1", "--output", "in.png"], "The output in.png is a folder"),
         (["--set", "yaw=1", "--frobnicate"], "unrecognized arguments: --frobnicate"),
