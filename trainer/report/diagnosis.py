@@ -122,6 +122,8 @@ def unfinished(run: Run) -> Finding | None:
 
 def short_run(run: Run) -> Finding | None:
     """A run that leaves its co-pilot less warm-up than configured."""
+    if run.is_on("loop", "copilot_only"):
+        return None  # all of it is the co-pilot's
     steps, warmup = run.setting("steps"), run.setting("loop", "copilot_warmup_steps")
     if steps is None or not warmup or steps * WARMUP_SHARE >= warmup:
         return None

@@ -313,6 +313,8 @@ def test_run_shorter_than_its_warmup():
     text = found(healthy(), with_loop(copilot_warmup_steps=251))["short_run"][1]
     assert "short for the 251 steps" in text
     assert "short_run" not in found(healthy(), with_loop(copilot_warmup_steps=250))
+    alone = with_loop(copilot_warmup_steps=1000, copilot_only=True)
+    assert "short_run" not in found(healthy(), alone)
 
 
 def test_an_unfinished_run_is_noted_and_gets_no_advice_to_train_longer():
