@@ -217,9 +217,9 @@ def render_directions(model: Described | None) -> str:
         '<p class="small">Latent: its row in the traversals. '
         f"Range: {ranges_in_words(model.directions)}; at its ends outlines can fray. Effect: "
         "mean change of a pixel from -1 to +1 standard deviation, on a "
-        "scale of 0 to 2. Monotone: share of 16 images on which the change grows along the "
-        "whole range. Weakness: below a quarter of the strongest effect, or not monotone on more "
-        "than a tenth of the images. Names are a first guess.</p></div>"
+        "scale of 0 to 2. Monotone: share of the images measured on, on which the change grows "
+        "along the whole range. Weakness: below a quarter of the strongest effect, or not "
+        "monotone on more than a tenth of the images. Names are a first guess.</p></div>"
     )
 
 

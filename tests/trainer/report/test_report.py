@@ -142,6 +142,7 @@ def test_report_of_a_real_run(run, quick):
         in page.text
     )
     assert "hair | -2.00 to +1.50 | 0.100 | not measured" in page.text
+    assert "Monotone: share of the images measured on," in page.text  # 16, fewer in an adaptation
     assert "No warnings." in page.texts
     images = page.tags.count("img")
     assert images == 6 + 1 and len(page.addresses) == images
