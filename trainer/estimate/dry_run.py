@@ -74,8 +74,10 @@ def make_plan(settings: RunSettings) -> Plan:
         FileNotFoundError: no such data.
         ValueError: fewer than two images, a batch that the processes cannot share evenly, or an
             output folder that is a file.
+        OSError: an output folder on a drive that is not there.
     """
     check_folder(settings.output)
+    disk = _existing(settings.output)
     config, device = settings.config, settings.device
     num_processes = PartialState(cpu=device == "cpu").num_processes
     part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps)
@@ -101,7 +103,7 @@ def make_plan(settings: RunSettings) -> Plan:
         time=timed,
         program_bytes=program,
         free_memory=free,
-        free_disk=shutil.disk_usage(_existing(settings.output)).free,
+        free_disk=shutil.disk_usage(disk).free,
     )
 
 
@@ -322,9 +324,19 @@ def _disk(plan: Plan) -> str:
 
 
 def _existing(path: Path) -> Path:
-    """The nearest folder above `path` that exists, or `path` itself."""
-    path = path.absolute()
-    return next(each for each in (path, *path.parents) if each.exists())
+    """The nearest folder above `path` that exists, or `path` itself.
+
+    Raises:
+        OSError: there is none, as on a drive that is not there.
+    """
+    above = path.absolute()
+    found = next((each for each in (above, *above.parents) if each.exists()), None)
+    if found is None:
+        raise OSError(
+            f"The folder {path} cannot be made: its drive is not there. Choose another output "
+            "folder."
+        )
+    return found
 
 
 def _gib(num_bytes: float) -> str:

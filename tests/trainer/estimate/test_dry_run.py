@@ -179,6 +179,15 @@ def test_the_end_of_a_run_of_the_copilot_alone(folder, quick):
     assert "without the search" not in text and "directions, quality" not in text
 
 
+def test_an_output_on_a_drive_that_is_not_there_is_a_sentence(folder, quick, monkeypatch):
+    """As Z: on Windows, none of whose folders above is there."""
+    wanted = settings(folder)
+    gone, exists = {wanted.output, *wanted.output.parents}, Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path not in gone and exists(path))
+    with pytest.raises(OSError, match=r"cannot be made: its drive is not there\. Choose another"):
+        make_plan(wanted)
+
+
 def test_a_run_beyond_a_month_names_the_remedy(folder, quick):
     config = replace(TINY, steps=10**9)
     facts = comments(describe_plan(settings(folder, config)))
