@@ -1,4 +1,4 @@
-"""What an image file says beside its pixels: EXIF data, resolution, compression, further frames.
+"""What an image file says beside its pixels: EXIF data, words, resolution, compression, frames.
 
 All of it may be damaged, and none of that counts against the pixels: what cannot be read is not
 there.
@@ -119,6 +119,22 @@ def is_deep(image: Image.Image) -> bool:
         return True
     # Of colours with 16 bits, Pillow decodes the upper 8; the layout it reads has them all.
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def with_high_bytes(image: Image.Image) -> Image.Image:
+    """The image, opened or made; with its transparent colour in 8 bits where that has 16.
+
+    Of a PNG file of colours with 16 bits, Pillow decodes the upper 8 and keeps the transparent
+    colour whole, so that no pixel has it.
+    """
+    colour = image.info.get("transparency")
+    if image.mode != "RGB" or not isinstance(colour, tuple):
+        return image
+    if not (is_deep(image) or max(colour) > 255):  # the latter: decoded already
+        return image
+    image = image.copy()
+    image.info["transparency"] = tuple(value >> 8 for value in colour)
+    return image
 
 
 def is_lossless(image: Image.Image, file: BinaryIO) -> bool:

@@ -41,6 +41,7 @@ from .metadata import (
     orientation,
     resolution,
     unkept,
+    with_high_bytes,
 )
 from .png import SIGNATURE, pixels_only
 
@@ -165,7 +166,7 @@ class OpenImage:
 
     def _upright(self) -> tuple[Image.Image, int, int]:
         """The pixels the right way up, and the size of the upright original."""
-        image: Image.Image = self._file
+        image = with_high_bytes(self._file)
         drafted_size = image.size
         image.load()
         # Pillow turns TIFF files itself when it loads them.
@@ -281,6 +282,7 @@ def _read(file: BinaryIO, name: str, decode: Callable[[OpenImage], T]) -> T:
 
 def upright(image: Image.Image) -> Image.Image:
     """An image that Pillow has opened or made, the right way up."""
+    image = with_high_bytes(image)
     image.load()
     turn = orientation(image)
     return image.transpose(_TURNS[turn]) if turn in _TURNS else image

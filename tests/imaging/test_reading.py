@@ -14,7 +14,12 @@ import pytest
 from PIL import Image
 
 from comfyui_cldis.imaging.limits import MAX_PIXELS
-from comfyui_cldis.imaging.reading import UnreadableImageError, open_image, read_image
+from comfyui_cldis.imaging.reading import (
+    UnreadableImageError,
+    convert_image,
+    open_image,
+    read_image,
+)
 
 ORANGE = (250, 128, 10)
 
@@ -246,6 +251,20 @@ def test_deep_grey_with_a_transparent_level_shows_white():
     pixels = pixels_of(data)
     assert pixels[:, :8].min() == 255
     assert (pixels[:, 8:] == 156).all()  # 40000 / 257 = 155.6
+
+
+def test_deep_colours_with_a_transparent_one_show_white():
+    first, second = struct.pack(">HHH", 1000, 40000, 7), struct.pack(">HHH", 60000, 40000, 7)
+    data = png(4, 2, 16, 2, [first * 2 + second * 2] * 2, (b"tRNS", first))
+    expected = [[255, 255, 255]] * 2 + [[60000 >> 8, 40000 >> 8, 0]] * 2
+    assert pixels_of(data)[0].tolist() == expected
+    for decoded in (False, True):
+        with Image.open(io.BytesIO(data)) as image:
+            if decoded:
+                image.load()
+            given = image.info["transparency"]
+            assert np.asarray(convert_image(image, "it"))[0].tolist() == expected
+            assert image.info["transparency"] == given  # inputs are not changed
 
 
 # EXIF
