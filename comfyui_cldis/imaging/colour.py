@@ -44,6 +44,8 @@ def to_eight_bits(image: Image.Image, channels: int, profile: bytes | None = Non
         return _transformed(image, ImageCms.createProfile("LAB")).convert(mode)
     if not image.has_transparency_data:
         return to_srgb(image, profile).convert(mode)
+    if image.mode == "La":  # premultiplied, which Pillow converts to nothing else
+        image = image.convert("LA")
     is_grey = image.mode in _GREY_WITH_ALPHA
     with_alpha = image.convert("RGBA")
     if profile:

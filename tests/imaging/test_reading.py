@@ -231,6 +231,17 @@ def test_transparency_shows_white():
         assert pixels_of(data, channels=1).min() == 255
 
 
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_premultiplied_colours_mix_with_white_as_others(mode, channels):
+    plain = Image.new("LA" if mode == "La" else "RGBA", (2, 2), "#404040")
+    plain.putalpha(128)
+    converted = convert_image(plain.convert(mode), "it", channels)
+    expected = convert_image(plain, "it", channels)
+    difference = np.asarray(converted).astype(int) - np.asarray(expected)
+    assert converted.mode == expected.mode and np.abs(difference).max() <= 1
+
+
 def test_half_transparency_mixes_with_white():
     pixels = pixels_of(encoded(Image.new("RGBA", (20, 20), (200, 0, 100, 102))))
     # 102 / 255 = 0.4 of the colour and 0.6 of white
