@@ -126,9 +126,6 @@ def decode_into(
     Returns:
         Which file each row came from, what was skipped, and how many of those for a reason that
         may pass.
-
-    Raises:
-        MemoryError: too little for an image, which says nothing about its file.
     """
     capacity, image_size, _, channels = pixels.shape
     rows: list[int] = []
@@ -139,8 +136,8 @@ def decode_into(
         try:
             with _bytes_in_memory.lend(min(file.num_bytes, MAX_FILE_BYTES)):
                 decoded = decode_image(files.read(file), image_size, channels, resize)
-        except MemoryError:
-            raise
+        except MemoryError:  # as a damaged file may ask for, or a large one beside other programs
+            return _Failure("there is too little memory to decode it; a new run tries again", True)
         except Exception as error:  # a damaged file can raise anything
             return _failure(error)
         return decoded, take_fingerprint(decoded.pixels)

@@ -59,7 +59,6 @@ def open_images(
         FileNotFoundError: nothing at `source`.
         ValueError: a number out of range, or no usable image.
         OSError: the cache folder cannot be written.
-        MemoryError: too little to decode an image.
         ModuleNotFoundError: "heads" without numba, .h5 files without h5py, .mat without scipy.
     """
     check_shape(image_size, channels)

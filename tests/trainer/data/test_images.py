@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import trainer.data.folder
 from trainer.data import open_images
 
 ORANGE = (250, 128, 10)
@@ -225,14 +226,20 @@ def test_an_entry_that_could_not_be_read_is_tried_again(folder, tmp_path, monkey
     assert reds(open_images(str(archive), 8, cache_dir=cache)) == [20, 30]
 
 
-def test_too_little_memory_is_no_fault_of_a_file(folder, tmp_path, monkeypatch):
-    def fail(*_):
-        raise MemoryError
+def test_too_little_memory_for_a_file_is_said_and_tried_again(folder, tmp_path, monkeypatch):
+    whole = open_images(str(folder), 8, cache_dir=tmp_path / "other").report.used
+    decode, calls = trainer.data.folder.decode_image, []
 
-    monkeypatch.setattr("trainer.data.folder.decode_image", fail)
-    with pytest.raises(MemoryError):
-        open_images(str(folder), 8, cache_dir=tmp_path / "cache")
-    assert not list((tmp_path / "cache").iterdir())
+    def fail_once(content, *given):
+        if content == (folder / "b.png").read_bytes() and not calls:
+            calls.append(content)
+            raise MemoryError
+        return decode(content, *given)
+
+    monkeypatch.setattr("trainer.data.folder.decode_image", fail_once)
+    report = open_images(str(folder), 8, cache_dir=tmp_path / "cache").report
+    assert report.used == whole - 1 and "too little memory" in report.describe()
+    assert open_images(str(folder), 8, cache_dir=tmp_path / "cache").report.used == whole
 
 
 @pytest.mark.parametrize("change", ["add", "touch", "remove", "size", "channels", "resize"])
