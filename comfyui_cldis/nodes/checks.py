@@ -92,7 +92,10 @@ def finite_amount(name: str, amount: Any) -> float:
 
 
 def limited_amount(model: LoadedModel, name: str, amount: float) -> float:
-    """The amount, or the farthest that a known direction can be moved, which is logged."""
+    """The amount, or the farthest that a known direction can be moved.
+
+    Logged is which of the two, and an amount beyond the range that was seen in training.
+    """
     direction = model.editable.direction(name)
     limited = direction.limited(amount)
     if limited != amount:
@@ -105,6 +108,15 @@ def limited_amount(model: LoadedModel, name: str, amount: float) -> float:
             direction.minimum,
             direction.maximum,
             limited,
+        )
+    elif not direction.minimum <= amount <= direction.maximum:
+        logger.info(
+            "CL-Dis: %g is outside the range of '%s' seen in training, %.2f to %.2f; the image may "
+            "break.",
+            amount,
+            name,
+            direction.minimum,
+            direction.maximum,
         )
     return limited
 

@@ -295,3 +295,16 @@ def test_encode_names_the_images_that_the_model_does_not_know(run, loaded, image
     known = dataclasses.replace(loaded, editable=dataclasses.replace(loaded.editable, facts=facts))
     run("CLDIS_Encode", model=known, image=images, inversion_steps=0, resize="crop")
     assert caplog.text.count("unlike those that") == 1
+
+
+def test_an_amount_beyond_the_range_is_applied_and_logged(run, loaded, latent, caplog):
+    direction = loaded.editable.direction("yaw")
+    within, beyond = direction.maximum, 2 * direction.maximum
+    with caplog.at_level("INFO"):
+        run("CLDIS_EditSliders", model=loaded, latent=latent, edits=json.dumps({"yaw": within}))
+        assert "outside the range" not in caplog.text
+        edited = run(
+            "CLDIS_EditSliders", model=loaded, latent=latent, edits=json.dumps({"yaw": beyond})
+        )
+    assert f"{beyond:g} is outside the range of 'yaw'" in caplog.text
+    assert not torch.equal(edited.z, latent.z)
