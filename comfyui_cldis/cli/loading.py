@@ -22,12 +22,15 @@ def load_model(path: Path | None, device: str) -> EditableModel:
     import torch
 
     from ..checkpoint import demo_model_path, load_checkpoint
+    from ..directions.verdict import no_sliders_text
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     elif device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device is cuda, but no CUDA device is there. Use --device cpu.")
     model = load_checkpoint(path or demo_model_path())
+    if model.directions and (text := no_sliders_text(model)):
+        complain(f"Note: {text}")
     model.networks.to(device)
     return model
 

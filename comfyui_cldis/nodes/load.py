@@ -7,6 +7,7 @@ import logging
 import torch
 
 from ..checkpoint import load_checkpoint
+from ..directions.verdict import no_sliders_text
 from . import host
 from .checks import accepted
 from .model_files import BUNDLED, find_model, fingerprint, model_names
@@ -87,4 +88,6 @@ class LoadModel:
                 "dtype auto in CLDis Load Model.",
                 model_name,
             )
+        if editable.directions and (text := no_sliders_text(editable)):
+            logger.warning("CL-Dis: %s: %s", model_name, text)
         return (model,)

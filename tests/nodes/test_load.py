@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from comfyui_cldis.checkpoint import save_checkpoint
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS, load, model_files
 from comfyui_cldis.nodes.model_files import BUNDLED
 
@@ -129,3 +131,18 @@ def test_a_changed_file_is_read_again(folders) -> None:
     path.unlink()
     assert "missing" in LoadModel.IS_CHANGED("tiny.safetensors", "auto")
     assert model_files.fingerprint("never there") == "missing"
+
+
+def test_a_model_without_sliders_says_so_when_it_is_loaded(
+    make_model, tmp_path, monkeypatch, caplog, run
+):
+    """Its directions are there, but its images do not follow the code yet."""
+    model = make_model()
+    path = tmp_path / "early.safetensors"
+    for explained, is_named in ((0.9, False), (0.05, True)):
+        caplog.clear()
+        quality = replace(model.facts.quality, explained_variance_code=explained)
+        save_checkpoint(path, replace(model, facts=replace(model.facts, quality=quality)))
+        monkeypatch.setattr("comfyui_cldis.nodes.load.find_model", lambda name: path)
+        run("CLDIS_LoadModel", model_name="early.safetensors")
+        assert ("are no sliders yet. Train longer." in caplog.text) is is_named

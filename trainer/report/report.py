@@ -15,6 +15,7 @@ from PIL import Image
 
 from comfyui_cldis.atomic_write import write_text
 from comfyui_cldis.checkpoint.quality_text import evaluated_on
+from comfyui_cldis.directions.verdict import why_no_sliders
 from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.wording import counted
@@ -39,7 +40,6 @@ from .html import (
     render_words,
 )
 from .plots import draw_curves
-from .verdict import why_no_sliders
 
 
 def write_report(
