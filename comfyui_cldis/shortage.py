@@ -5,6 +5,12 @@ from __future__ import annotations
 import errno
 import sys
 
+OF_MEMORY = (  # what PyTorch, CUDA and the system say in errors of no kind of their own
+    "out of memory",
+    "not enough memory",
+    "allocate memory",
+    "status_alloc_failed",
+)
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -13,8 +19,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # where it is not loaded, nothing of it was raised
     if isinstance(error, MemoryError) or torch and isinstance(error, torch.OutOfMemoryError):
         return True
-    text = str(error)
-    return "not enough memory" in text or "can't allocate memory" in text
+    text = str(error).lower()
+    return isinstance(error, RuntimeError | OSError) and any(each in text for each in OF_MEMORY)
 
 
 def full_disk(error: BaseException) -> str | None:

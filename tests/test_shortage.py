@@ -17,7 +17,11 @@ from comfyui_cldis.shortage import full_disk, is_out_of_memory
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), True),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried 9 bytes"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (RuntimeError("unable to mmap 8 bytes from file <a>: Cannot allocate memory (12)"), True),
         (RuntimeError("mat1 and mat2"), False),
+        (ValueError("the image asks for more; out of memory"), False),
     ],
 )
 def test_out_of_memory(error: Exception, expected: bool) -> None:

@@ -218,6 +218,8 @@ def less_memory(words: Sequence[str]) -> str:
             "Run the same command with --set accumulation_steps=2 (or more), which computes the "
             "batch in parts, or choose a smaller preset."
         )
+    if arguments.command == "sweep":
+        return "Set accumulation_steps = 2 or more in the file of the sweep, and run it again."
     use_cpu = (
         ", or add --device cpu if it was the memory of the GPU" if "device" in arguments else ""
     )

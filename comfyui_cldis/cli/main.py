@@ -33,6 +33,9 @@ TRAINER_COMMANDS = {  # a test asks the trainer for each
 }
 
 
+OR_THE_CPU = ", or add --device cpu where it was the memory of the GPU"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command (default: with the process's arguments) and returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -41,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    options: argparse.Namespace | None = None
     try:
         if arguments and arguments[0] in TRAINER_COMMANDS:  # flags are its own, also `--help`
             return _train(arguments)
@@ -61,9 +65,10 @@ def _run(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        has_device = options is not None and "device" in options
         complain(
-            "Memory ran out; files that were there are whole. Close other programs, use a smaller "
-            "image or model, or add --device cpu where it was the memory of the GPU."
+            "Memory ran out; files that were there are whole. Close other programs, or use a "
+            f"smaller image or model{OR_THE_CPU if has_device else ''}."
         )
     return WRONG_INPUT
 

@@ -165,7 +165,6 @@ def test_out_of_memory_keeps_the_last_state(folder, tmp_path, capfd, monkeypatch
     [
         (["export", "run"], True),
         (["navigate", "a.safetensors", "--output", "b.safetensors"], True),
-        (["sweep", "rows.toml", "--output", "rows"], True),
         (["report", "run"], False),
     ],
 )
@@ -178,6 +177,15 @@ def test_out_of_memory_names_only_flags_that_a_command_has(capfd, monkeypatch, w
     printed = capfd.readouterr().err
     assert "Out of memory; what had been saved is kept. Close other programs" in printed
     assert "--set" not in printed and ("--device cpu" in printed) == names_cpu
+
+
+def test_out_of_memory_in_a_sweep_names_the_setting_of_its_file(capfd, monkeypatch):
+    def fail(arguments):
+        raise MemoryError
+
+    monkeypatch.setitem(COMMANDS, "sweep", fail)
+    assert main(["sweep", "rows.toml", "--output", "rows"]) == 2
+    assert "Set accumulation_steps = 2 or more in the file of the sweep" in capfd.readouterr().err
 
 
 def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):

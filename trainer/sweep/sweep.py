@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from comfyui_cldis.shortage import is_out_of_memory
 from comfyui_cldis.wording import counted
 
 from ..config.settings import TrainConfig
@@ -96,6 +97,8 @@ def run_sweep(
                     result |= scores(sweep, config, outcome.model, device)
             except Exception as error:  # whatever it is, the other rows are worth having
                 reason = " ".join(str(error).split()) or "no reason given"
+                if is_out_of_memory(error):
+                    reason += ". Set accumulation_steps = 2 or more in the file of the sweep"
                 result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
                 log(f"{row}, seed {seed} failed: {result['error']}")
                 folder.mkdir(parents=True, exist_ok=True)
