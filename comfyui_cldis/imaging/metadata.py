@@ -121,16 +121,20 @@ def is_deep(image: Image.Image) -> bool:
     return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
-def with_high_bytes(image: Image.Image) -> Image.Image:
+def with_high_bytes(image: Image.Image, deep: bool | None = None) -> Image.Image:
     """The image, opened or made; with its transparent colour in 8 bits where that has 16.
 
     Of a PNG file of colours with 16 bits, Pillow decodes the upper 8 and keeps the transparent
     colour whole, so that no pixel has it.
+
+    Args:
+        deep: `is_deep` of the file; None asks, which tells only before it is decoded.
     """
     colour = image.info.get("transparency")
     if image.mode != "RGB" or not isinstance(colour, tuple):
         return image
-    if not (is_deep(image) or max(colour) > 255):  # the latter: decoded already
+    deep = is_deep(image) if deep is None else deep
+    if not (deep or max(colour) > 255):  # the latter: decoded already
         return image
     image = image.copy()
     image.info["transparency"] = tuple(value >> 8 for value in colour)

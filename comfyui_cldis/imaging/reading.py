@@ -148,7 +148,7 @@ class OpenImage:
             lossless, deep, dpi = is_lossless(file, self._source), is_deep(file), resolution(file)
             tables, sampling = jpeg_tables(file, orientation(file) in SWAPPING) or ((), 0)
             exif, left = exif_data(file), unkept(file, self._source)
-            image, width, height = self._upright()
+            image, width, height = self._upright(deep)  # Pillow decodes a file for its EXIF
             return StoredImage(
                 image,
                 width,
@@ -164,9 +164,13 @@ class OpenImage:
                 unkept=left,
             )
 
-    def _upright(self) -> tuple[Image.Image, int, int]:
-        """The pixels the right way up, and the size of the upright original."""
-        image = with_high_bytes(self._file)
+    def _upright(self, deep: bool | None = None) -> tuple[Image.Image, int, int]:
+        """The pixels the right way up, and the size of the upright original.
+
+        Args:
+            deep: as of `with_high_bytes`.
+        """
+        image = with_high_bytes(self._file, deep)
         drafted_size = image.size
         image.load()
         # Pillow turns TIFF files itself when it loads them.

@@ -204,6 +204,15 @@ def test_one_transparent_colour_becomes_alpha(tmp_path: Path) -> None:
     assert pixels[:, 0].T.tolist() == [[10, 20, 30, 0], [50, 60, 70, 255]]
 
 
+def test_a_dark_transparent_colour_of_16_bits_becomes_alpha(tmp_path: Path) -> None:
+    """No value of it is above 255, and in 8 bits it is black."""
+    key = struct.pack(">HHH", 10, 20, 30)
+    row = key + struct.pack(">HHH", 60000, 20, 30)
+    (tmp_path / "in.png").write_bytes(deep_png(row, png_chunk(b"tRNS", key)))
+    pixels = read_photograph(tmp_path / "in.png").pixels
+    assert pixels[3].tolist() == [[0, 255], [0, 255]]
+
+
 def test_what_an_8_bit_image_cannot_hold_is_said(noise: np.ndarray, tmp_path: Path) -> None:
     grey = Image.fromarray(np.asarray(Image.fromarray(noise).convert("L")).astype(np.uint16) * 257)
     grey.save(tmp_path / "grey16.png")
@@ -277,12 +286,12 @@ def test_texts_behind_the_pixels_are_found_and_damaged_ones_stop_nothing(
     assert read_photograph(path).pixels.shape == (3, 48, 64)
 
 
-def deep_png() -> bytes:
+def deep_png(row: bytes = bytes(range(12)), *more: bytes) -> bytes:
     """2 x 2 pixels of RGB with 16 bits per channel, which Pillow does not write."""
 
     head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
-    rows = png_chunk(b"IDAT", zlib.compress((b"\0" + bytes(range(12))) * 2))
-    return b"\x89PNG\r\n\x1a\n" + head + rows + png_chunk(b"IEND", b"")
+    rows = png_chunk(b"IDAT", zlib.compress((b"\0" + row) * 2))
+    return b"\x89PNG\r\n\x1a\n" + head + b"".join(more) + rows + png_chunk(b"IEND", b"")
 
 
 def test_a_grey_model_gets_and_gives_grey(noise: np.ndarray, tmp_path: Path) -> None:
