@@ -137,7 +137,9 @@ def decode_into(
             with _bytes_in_memory.lend(min(file.num_bytes, MAX_FILE_BYTES)):
                 decoded = decode_image(files.read(file), image_size, channels, resize)
         except MemoryError:  # as a damaged file may ask for, or a large one beside other programs
-            return _Failure("there is too little memory to decode it; a new run tries again", True)
+            return _Failure(
+                "there is too little memory to decode it; a run in another folder tries again", True
+            )
         except Exception as error:  # a damaged file can raise anything
             return _failure(error)
         return decoded, take_fingerprint(decoded.pixels)
@@ -173,7 +175,7 @@ def _failure(error: Exception) -> _Failure:
         return _Failure(printable(text[:_MAX_REASON]) or "a value in it is wrong", False)
     if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the content
         reason = printable(f"cannot be read ({error.strerror or text}"[:_MAX_REASON] + ")")
-        return _Failure(f"{reason}; a new run tries again", True)
+        return _Failure(f"{reason}; a run in another folder tries again", True)
     return _Failure(
         printable(f"damaged ({type(error).__name__}: {text}"[:_MAX_REASON] + ")"), False
     )

@@ -195,7 +195,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(folder, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         fail_to_read(patch, "c.PNG")
         report = open_images(str(folder), 8, cache_dir=cache).report
-    reason = "cannot be read (Input/output error); a new run tries again"
+    reason = "cannot be read (Input/output error); a run in another folder tries again"
     assert dict(report.skipped)["nested/c.PNG"] == reason
     assert (report.used, report.num_passing) == (2, 1)
     kept = open_images(str(folder), 8, cache_dir=cache, retry_failed=False)
