@@ -300,7 +300,7 @@ def _time(plan: Plan) -> str:
     else:
         text += "; a step takes too long to be tried: rough, from the speed of the encoder just now"
     if config.use_compile and timed.num_images:
-        text += "; timed without torch.compile, which the run uses and which is faster"
+        text += "; timed without torch.compile, which the run uses where it works"
     return f"{text}; sample images on the way and saving are not counted"
 
 
