@@ -114,6 +114,7 @@ def test_a_run_trains_without_torch_compile_where_that_does_not_work(tmp_path, m
         assert not notes or "(Cannot find a working triton installation.)" in notes[0]
 
 
+@pytest.mark.slow  # twelve seconds
 @pytest.mark.skipif(sys.platform == "win32", reason="there the compiler is found in other ways")
 def test_without_a_compiler_the_cpu_says_so(tmp_path):
     script = "from trainer.training.compiling import *; print(why_not_compiled('cpu'))"
