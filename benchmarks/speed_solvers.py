@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from comfyui_cldis.diffusion.ddim_2m import Level, follow, levels, turned, velocity
-from comfyui_cldis.diffusion.samplers import Denoiser, invert, sample
+from comfyui_cldis.diffusion.denoiser import Denoiser
+from comfyui_cldis.diffusion.samplers import invert, sample
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 
 BDIA_GAMMA = 1.0  # of the deviation from DDIM that a step hands on; an inversion divides by it

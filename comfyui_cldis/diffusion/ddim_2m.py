@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .denoiser import Denoiser, predict
 from .schedule import NoiseSchedule
 
 
@@ -35,12 +36,9 @@ def levels(schedule: NoiseSchedule, num_steps: int) -> list[Level]:
     return [Level(0.0, 0), *(Level(math.acos(math.sqrt(alphas_bar[t])), t) for t in visited)]
 
 
-def velocity(
-    denoiser: Callable[[Tensor, Tensor], Tensor], x: Tensor, level: Level, schedule: NoiseSchedule
-) -> Tensor:
+def velocity(denoiser: Denoiser, x: Tensor, level: Level, schedule: NoiseSchedule) -> Tensor:
     """dx/dphi at a level (B, C, H, W), from whatever the network predicts."""
-    t = torch.full((len(x),), level.timestep, dtype=torch.long, device=x.device)
-    prediction = schedule.clipped(x, denoiser(x, t), t)
+    prediction, _ = predict(denoiser, x, level.timestep, schedule)
     if schedule.config.prediction == "v":
         return prediction
     return (prediction - math.sin(level.angle) * x) / math.cos(level.angle)
@@ -52,7 +50,7 @@ def turned(x: Tensor, v: Tensor, angle: float) -> Tensor:
 
 
 def follow(
-    denoiser: Callable[[Tensor, Tensor], Tensor],
+    denoiser: Denoiser,
     x: Tensor,
     schedule: NoiseSchedule,
     path: list[Level],

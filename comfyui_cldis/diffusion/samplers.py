@@ -1,7 +1,4 @@
-"""Sampling and deterministic inversion, over diffusers' schedulers, for any callable denoiser.
-
-A denoiser takes (x_t (B, C, H, W), t (B,) long) and returns the schedule's prediction type.
-"""
+"""Sampling and deterministic inversion, over diffusers' schedulers, for any denoiser."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .ddim_2m import follow, levels
+from .denoiser import Denoiser, predict
 from .schedule import NoiseSchedule
 
 LARGEST_TANGENT = 0.5  # of the angle of one step; beyond it the fixed point may not exist
@@ -21,7 +19,6 @@ SAMPLERS = ("ddim_2m", "ddim", "dpmpp_2m", "unipc")
 INVERSIONS = ("ddim_2m", "ddim")
 EDIT_SAMPLER = "ddim_2m"  # the default
 MEASURING_SAMPLER = "ddim"  # of what is measured with few steps, and compared with earlier figures
-Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 class Step(NamedTuple):
@@ -97,8 +94,7 @@ def sample(
     scheduler = _scheduler(schedule, sampler, num_steps)
     x = x_T.clone()
     for index, timestep in enumerate(scheduler.timesteps):
-        t = torch.full((x.shape[0],), int(timestep), dtype=torch.long, device=x.device)
-        prediction = schedule.clipped(x, denoiser(x, t), t)
+        prediction, t = predict(denoiser, x, int(timestep), schedule)
         x0 = schedule.to_x0(x, prediction, t) if on_step is not None else None
         x = scheduler.step(prediction, timestep, x, return_dict=False)[0]
         if on_step is not None and x0 is not None:
@@ -116,8 +112,7 @@ def _ddim(
     """By the levels that `invert` climbs, whatever their number."""
     x, path = x_T, levels(schedule, num_steps)[::-1]
     for index, (level, following) in enumerate(pairwise(path)):
-        t = torch.full((x.shape[0],), level.timestep, dtype=torch.long, device=x.device)
-        prediction = schedule.clipped(x, denoiser(x, t), t)
+        prediction, t = predict(denoiser, x, level.timestep, schedule)
         image, eps = schedule.to_x0(x, prediction, t), schedule.to_eps(x, prediction, t)
         x = math.cos(following.angle) * image + math.sin(following.angle) * eps
         if on_step is not None:
@@ -189,21 +184,17 @@ def invert(
     timesteps = schedule.timesteps(num_steps)[::-1]
     alphas_bar = schedule.alphas_bar.tolist()
 
-    def predict(x: Tensor, level: int) -> Tensor:
-        t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
-        return schedule.clipped(x, denoiser(x, t), t)
-
     x = x0.clone()
-    prediction, is_current = predict(x, 0), True
+    (prediction, _), is_current = predict(denoiser, x, 0, schedule), True
     alpha_bar, level_s = 1.0, 0  # the clean image
     for index, level in enumerate(timesteps):
         step = _InverseStep(schedule.config.prediction, alpha_bar, alphas_bar[level])
         corrections = num_corrections if step.has_fixed_point else 0
         if not corrections and not is_current:
-            prediction = predict(x, level_s)
+            prediction, _ = predict(denoiser, x, level_s, schedule)
         x_t = step.solve(x, prediction) if corrections else step.extrapolate(x, prediction)
         for _ in range(corrections):
-            prediction = predict(x_t, level)
+            prediction, _ = predict(denoiser, x_t, level, schedule)
             x_t = step.solve(x, prediction)
         is_current = False
         x, alpha_bar, level_s = x_t, alphas_bar[level], level
@@ -239,8 +230,7 @@ def invert_to_noise(
     reached = [*schedule.alphas_bar[timesteps[1:]].tolist(), 0.0]
     x = x0.clone()
     for index, (level, alpha_bar) in enumerate(zip(timesteps, reached, strict=True)):
-        t = torch.full((x.shape[0],), level, dtype=torch.long, device=x.device)
-        prediction = schedule.clipped(x, denoiser(x, t), t)
+        prediction, t = predict(denoiser, x, level, schedule)
         image, eps = schedule.to_x0(x, prediction, t), schedule.to_eps(x, prediction, t)
         x = math.sqrt(alpha_bar) * image + math.sqrt(1 - alpha_bar) * eps
         if on_step is not None:

@@ -42,7 +42,7 @@ def explained_by_copilot(model: EditableModel, images: Tensor) -> Tensor:
 def unfamiliar(model: EditableModel, images: Tensor) -> list[int]:
     """Which of the images (B, C, S, S) in [-1, 1] are unlike those that the model was trained on.
 
-    None where the model has no co-pilot, or its file does not say what it explains.
+    An empty list where the model has no co-pilot, or its file does not say what that explains.
     """
     bound = least_share(model.facts.quality)
     if bound is None or not model.networks.has_copilot:

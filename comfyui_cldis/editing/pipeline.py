@@ -13,12 +13,12 @@ from typing import SupportsFloat, SupportsIndex
 import torch
 from torch import Tensor
 
+from ..diffusion.denoiser import Denoiser
 from ..diffusion.noise import Seed, gaussian_noise
 from ..diffusion.samplers import (
     EDIT_SAMPLER,
     INVERSIONS,
     SAMPLERS,
-    Denoiser,
     OnStep,
     Step,
     check_inversion,
