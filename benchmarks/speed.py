@@ -8,8 +8,9 @@ inversion, 100 or 20 steps of DDIM. First it is measured, on the demo model, how
 other pairs of inversion and sampler come to a reference of 250 steps: the reconstruction to the
 image, the edit to that of the reference. Then every pair has as many steps as it needs to be no
 worse than the official way in both, and the fastest of them is timed against it: the demo model,
-and the published sizes of Diff-AE with random weights. Each way runs in processes of its own, in
-turn, and the fastest of them counts. At last, how time and memory grow with batch, steps and size.
+and the published sizes of Diff-AE with random weights, previews with a co-pilot on top. Each way
+runs in processes of its own, in turn, and the fastest of them counts. At last, how time and memory
+grow with batch, steps and size.
 
 Writes speed.json (all that was measured), speed.md (the tables) and two plots into DIR; the errors
 alone, and their plot, where no time is asked for.
@@ -136,7 +137,8 @@ def ways_to_time(found: list[Fidelity], extent: Extent, device: str) -> list[Way
 def timed(ways: list[Way], extent: Extent, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Every way on every case: a row each, of the fastest round.
 
-    The demo model also at a batch of 8; of the others, the first official way and its equals.
+    The demo model also at a batch of 8; of the others, the first official way and its equals, and
+    previews of the same architecture with a co-pilot.
     """
     rows: dict[tuple[str, int, int], dict[str, Any]] = {}
     starts = [ways.index(official) for official in extent.official]
@@ -145,12 +147,11 @@ def timed(ways: list[Way], extent: Extent, options: argparse.Namespace) -> list[
         is_large = case != "demo"
         for _ in range(1 if is_large else extent.rounds):
             for index, way in enumerate(of_first if is_large else ways):
-                runs: list[dict[str, Any]] = [_run(1, extent, is_large)]
-                if not is_large:
-                    runs += [_run(8, extent, True), {"kind": "preview", "repeats": extent.previews}]
+                runs = [_run(1, extent, is_large), *([] if is_large else [_run(8, extent, True)])]
                 (facts, *edits) = _ask(case, way, runs, extent, options)
-                if not is_large:
-                    edits[0]["stages"] |= edits.pop()
+                previews = {"kind": "preview", "repeats": extent.previews}
+                drawn_by = f"{case}, adapted" if is_large else case
+                edits[0]["stages"] |= _ask(drawn_by, way, [previews], extent, options)[1]
                 for edit in edits:
                     row = {"case": case, "way": way.to_dict(), **facts, **edit}
                     key = case, index, edit["batch"]

@@ -12,8 +12,12 @@ from torch import Tensor
 
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
 from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel, LatentStatistics
+from comfyui_cldis.editing.facts import ModelFacts, ModelQuality
 from comfyui_cldis.model import DiffusionAutoencoder, Networks
+from comfyui_cldis.model.adapted import AdaptedConfig
+from comfyui_cldis.model.build import build_networks
 from comfyui_cldis.model.diffae import DiffAE, DiffAEConfig
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -91,6 +95,19 @@ def official(name: str) -> EditableModel:
     return random_model(DiffAE(OFFICIAL_SIZES[name]), PUBLISHED_SCHEDULE)
 
 
+def adapted(name: str) -> EditableModel:
+    """A published architecture with a small code and a co-pilot, as `cldis adapt` makes it.
+
+    Its file says that content can be followed in its previews: that takes the longer way.
+    """
+    torch.manual_seed(SEED)
+    config = AdaptedConfig(OFFICIAL_SIZES[name])
+    model = random_model(build_networks(config), PUBLISHED_SCHEDULE)
+    direction = Direction("first", torch.eye(config.latent_dim)[0], -3.0, 3.0)
+    facts = ModelFacts(quality=ModelQuality(explained_variance_preview=1.0))
+    return replace(model, directions=(direction,), facts=facts)
+
+
 def demo_at(size: int) -> EditableModel:
     """The demo model's architecture for images of another size, with random weights.
 
@@ -108,6 +125,7 @@ def demo_at(size: int) -> EditableModel:
 CASES: dict[str, Callable[[], EditableModel]] = {
     "demo": demo,
     **{name: partial(official, name) for name in OFFICIAL_SIZES},
+    **{f"{name}, adapted": partial(adapted, name) for name in OFFICIAL_SIZES},
     **{f"demo at {size}": partial(demo_at, size) for size in SIZES},
 }
 

@@ -9,7 +9,8 @@ from benchmarks.speed import DEFAULT, QUICK, main, ways_to_time
 from benchmarks.speed_cases import CASES, OFFICIAL, OFFICIAL_SIZES, Way
 from benchmarks.speed_fidelity import Fidelity, fewest_steps
 from benchmarks.speed_report import compared_with, goals, whole
-from benchmarks.speed_worker import evaluations
+from benchmarks.speed_worker import evaluations, measure_preview
+from comfyui_cldis.editing.changes import is_trackable
 from comfyui_cldis.model.diffae import DiffAE
 
 
@@ -95,3 +96,9 @@ def test_official_sizes_have_as_many_weights_as_the_published_models():
             for name, config in OFFICIAL_SIZES.items()
         }
     assert sizes == pytest.approx({"celeba64": 90.8, "ffhq128": 128.5, "ffhq256": 168.5}, abs=0.06)
+
+
+def test_previews_of_published_sizes_follow_content():
+    model = CASES["celeba64, adapted"]()
+    assert is_trackable(model)
+    assert measure_preview(model, "cpu", 1)["preview"]["wall"] > 0
