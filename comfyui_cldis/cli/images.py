@@ -280,19 +280,7 @@ def _check_free(output: Path, force: bool) -> None:
 
 
 def _limited(direction: Direction, amount: float) -> float:
-    """The amount to apply; says so where it is outside of what was seen, or too far to be applied.
-
-    Returns: `amount`, or the farthest that the direction can be moved.
-    """
-    from ..editing.direction import LIMIT
-
-    limited = direction.limited(amount)
-    if not direction.minimum <= amount <= direction.maximum:
-        note = (
-            f"Note: {amount:g} is outside the range of '{direction.name}' seen in training, "
-            f"{direction.minimum:.2f} to {direction.maximum:.2f}."
-        )
-        if limited != amount:
-            note += f" Applied is {limited:.2f}: at most {LIMIT} times the range."
-        complain(note)
-    return limited
+    """The amount, or the farthest that the direction can be moved; says so outside of the range."""
+    if note := direction.beyond_range(amount):
+        complain(f"Note: {note}")
+    return direction.limited(amount)

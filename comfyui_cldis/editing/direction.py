@@ -94,6 +94,19 @@ class Direction:
         """
         return min(max(amount, LIMIT * self.minimum), LIMIT * self.maximum)
 
+    def beyond_range(self, amount: float) -> str:
+        """What to say of an amount outside of the range; empty for one within it."""
+        if self.minimum <= amount <= self.maximum:
+            return ""
+        limited = self.limited(amount)
+        consequence = "The image may break."
+        if limited != amount:
+            consequence = f"Applied is {limited:.2f}: at most {LIMIT} times the range."
+        return (
+            f"{amount:g} is outside the range of '{self.name}' seen in training, "
+            f"{self.minimum:.2f} to {self.maximum:.2f}. {consequence}"
+        )
+
     def as_in_file(self) -> Direction:
         """The direction under the name, and in the sense, that the model file gives it."""
         if not self.file_name:

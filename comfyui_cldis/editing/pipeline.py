@@ -27,7 +27,7 @@ from ..diffusion.samplers import (
 )
 from ..model.build import copilot_of
 from ..warning import AmountWarning
-from .direction import LIMIT, Direction, apply_directions, as_number, check_amount
+from .direction import Direction, apply_directions, as_number, check_amount
 from .editable import EditableModel
 from .framing import Origin
 from .latent import Latent, Source, slerp
@@ -172,13 +172,7 @@ def _moved(model: EditableModel, z: Tensor, edits: Mapping[str, SupportsFloat]) 
         direction, amount = model.direction(name), check_amount(name, given)
         limited = direction.limited(amount)
         if limited != amount:
-            warnings.warn(
-                f"The amount {amount:g} of direction '{name}' is more than {LIMIT} times its range "
-                f"of {direction.minimum:.2f} to {direction.maximum:.2f}; {limited:.2f} is "
-                "applied.",
-                AmountWarning,
-                stacklevel=3,
-            )
+            warnings.warn(direction.beyond_range(amount), AmountWarning, stacklevel=3)
         slider = model.slider(name).name
         if slider in chosen:
             raise ValueError(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checkpoint.slider_names import PARKED
-from ..editing.direction import LIMIT, as_number
+from ..editing.direction import as_number
 from ..editing.latent import Latent
 from ..typed_json import read_json
 from .sockets import LoadedModel
@@ -98,26 +98,8 @@ def limited_amount(model: LoadedModel, name: str, amount: float) -> float:
     """
     direction = model.editable.direction(name)
     limited = direction.limited(amount)
-    if limited != amount:
-        logger.warning(
-            "CL-Dis: the amount %g of direction '%s' is more than %d times its range of %.2f to "
-            "%.2f; %.2f is applied.",
-            amount,
-            name,
-            LIMIT,
-            direction.minimum,
-            direction.maximum,
-            limited,
-        )
-    elif not direction.minimum <= amount <= direction.maximum:
-        logger.info(
-            "CL-Dis: %g is outside the range of '%s' seen in training, %.2f to %.2f; the image may "
-            "break.",
-            amount,
-            name,
-            direction.minimum,
-            direction.maximum,
-        )
+    if note := direction.beyond_range(amount):
+        logger.log(logging.INFO if limited == amount else logging.WARNING, "CL-Dis: %s", note)
     return limited
 
 
