@@ -72,6 +72,12 @@ class AdaptConfig(TrainConfig):
             f"{self.batch_size}",
             f"Use 0 to {self.batch_size}",
         )
+        require(
+            "second_unet" not in self.feedback.parts,
+            "feedback.parts has 'second_unet', a copy of a decoder that is trained, and that of an "
+            "adaptation is frozen",
+            "Use second_decoder",
+        )
 
     @property
     def num_decoded(self) -> int:

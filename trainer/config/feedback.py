@@ -7,8 +7,9 @@ from typing import Literal, get_args
 
 from comfyui_cldis.model.config import require
 
-FeedbackPart = Literal["gradient", "per_dimension", "per_timestep", "second_decoder"]
+FeedbackPart = Literal["gradient", "per_dimension", "per_timestep", "second_decoder", "second_unet"]
 PARTS: tuple[str, ...] = get_args(FeedbackPart)
+SOURCES = ("gradient", "second_decoder", "second_unet")  # of a gradient: one at most
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,9 @@ class FeedbackConfig:
             the diffusion loss reaches it), "per_dimension" (dimensions that the diffusion decoder
             makes much of pay less KL), "per_timestep" (with "gradient": strong dimensions are
             shown to the decoder at all timesteps, weaker ones only at the cleaner of them),
-            "second_decoder" (a control, no diffusion: the same gradient from a second plain
-            decoder). None of them leaves the loop open.
+            "second_decoder" and "second_unet" (controls, no diffusion: the same gradient from a
+            second decoder of the co-pilot's kind, or of the diffusion decoder's, which draws in one
+            pass). None of them leaves the loop open.
         share: share of the items that decode the co-pilot's sample.
         gain: factor on the gradient; 1 weighs the diffusion loss as a likelihood in nats.
         warmup: share of the run over which the gain grows from 0. Counted from the first step, so
@@ -58,9 +60,10 @@ class FeedbackConfig:
             "feedback.parts has 'per_timestep', which restricts the gradient, without 'gradient'",
             "Add 'gradient'",
         )
+        heard = [part for part in SOURCES if part in self.parts]
         require(
-            not {"gradient", "second_decoder"} <= {*self.parts},
-            "feedback.parts has both 'gradient' and its control 'second_decoder'",
+            len(heard) <= 1,
+            f"feedback.parts has {' and '.join(map(repr, heard))}, of which one at most is heard",
             "Choose one of them",
         )
         require(0 < self.share <= 1, f"feedback.share is {self.share}", "Use a value in (0, 1]")

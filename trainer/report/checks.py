@@ -67,7 +67,7 @@ def capacity_out_of_reach(run: Run) -> Finding | None:
 def feedback_unheard(run: Run) -> Finding | None:
     """A share of the images decoded that is less than one, so that no gradient comes back."""
     share, batch = run.setting("feedback", "share"), run.setting("batch_size")
-    is_heard = {*run.words("feedback", "parts")} & {"gradient", "second_decoder"}
+    is_heard = {*run.words("feedback", "parts")} & {"gradient", "second_decoder", "second_unet"}
     if share is None or not batch or not is_heard or run.is_on("loop", "copilot_only"):
         return None
     name, count = "batch_size", batch

@@ -430,6 +430,7 @@ def test_a_capacity_beyond_what_the_latents_hold(highest, latents, words):
     [
         (["gradient"], 0.5, 1, False),
         (["second_decoder"], 0.2, 4, False),
+        (["second_unet"], 0.2, 4, False),
         (["gradient"], 0.5, 2, True),
         (["gradient"], 1.0, 1, True),
         (["per_dimension"], 0.5, 1, True),  # takes no share
@@ -437,7 +438,7 @@ def test_a_capacity_beyond_what_the_latents_hold(highest, latents, words):
     ],
 )
 def test_a_share_of_less_than_one_image(parts, share, batch, is_heard):
-    if {"gradient", "second_decoder"} & {*parts}:
+    if {"gradient", "second_decoder", "second_unet"} & {*parts}:
         assert bool(evenly_chosen(batch, share).any()) is is_heard
     config = with_loop() | {"feedback": {"parts": parts, "share": share}, "batch_size": batch}
     texts = [each.text for each in check_settings(config)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from comfyui_cldis.model import ModelConfig
 from comfyui_cldis.model.copilot import Copilot
 
 from ...config.settings import TrainConfig
@@ -9,7 +10,7 @@ from ..losses import Average, alone
 from .gradient import Gradient
 from .interface import Feedback
 from .per_timestep import PerTimestep
-from .second_decoder import SecondDecoder
+from .second_decoder import OnePassUNet, PlainDecoder, SecondDecoder
 
 
 def build_feedback(config: TrainConfig, copilot: Copilot, average: Average = alone) -> Feedback:
@@ -25,6 +26,11 @@ def build_feedback(config: TrainConfig, copilot: Copilot, average: Average = alo
         return PerTimestep()
     if "gradient" in parts:
         return Gradient()
+    updates = config.loop.copilot_updates
     if "second_decoder" in parts:
-        return SecondDecoder(copilot, config.loop.copilot_updates, average)
+        return SecondDecoder(PlainDecoder(copilot), updates, average)
+    if "second_unet" in parts:
+        assert isinstance(config.model, ModelConfig)  # of a run that trains its decoder
+        unet = OnePassUNet(config.model, config.schedule.num_train_steps - 1)
+        return SecondDecoder(unet, updates, average, is_always_trained=False)
     return Feedback()

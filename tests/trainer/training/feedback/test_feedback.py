@@ -17,13 +17,15 @@ from trainer.training.feedback.gradient import Gradient, gradient_gain, scaled_g
 from trainer.training.feedback.meter import measured_items, usage_passes
 from trainer.training.feedback.per_dimension import kl_weights
 from trainer.training.feedback.per_timestep import PerTimestep, last_timesteps
-from trainer.training.feedback.second_decoder import SecondDecoder
+from trainer.training.feedback.second_decoder import OnePassUNet, PlainDecoder, SecondDecoder
 from trainer.training.feedback.state import FeedbackState, observe_loss, observe_usage, signals
 from trainer.training.feedback.usage import draw_usage, measure_losses, usage_of, used_share
 from trainer.training.objectives import build_objective
 from trainer.training.objectives.interface import ObjectiveDraws
 from trainer.training.step import TrainingLosses, draw, evenly_chosen
 from trainer.training.trainer import Trainer
+
+from ...backbones import open_backbone, quick_config
 
 TINY = load_preset("tiny32").with_values({"batch_size": 4})
 SHAPE = posterior_kl_shape(NoiseSchedule(ScheduleConfig()))
@@ -274,7 +276,7 @@ def test_used_share():
 
 
 def test_second_decoder_is_trained_by_all_updates_and_heard_in_the_shared_ones(networks):
-    feedback = SecondDecoder(networks.copilot, copilot_updates=5)
+    feedback = SecondDecoder(PlainDecoder(networks.copilot), copilot_updates=5)
     own = dict(feedback.named_parameters())
     first = networks.copilot.expand[0].weight
     assert not torch.equal(own["decoder.expand.0.weight"], first)  # drawn anew
@@ -289,6 +291,34 @@ def test_second_decoder_is_trained_by_all_updates_and_heard_in_the_shared_ones(n
         heard = code.mu.grad
         norms.append(None if heard is None else heard.norm(dim=1).gt(0).tolist())
     assert norms == [None, [False, True, False, True]]
+
+
+def test_second_unet_is_trained_and_heard_in_the_shared_updates():
+    unet = OnePassUNet(TINY.model, last_timestep=999)
+    with torch.no_grad():  # its last layers begin at 0, and pass no gradient
+        for parameter in unet.parameters():
+            parameter += 0.02 * torch.randn(parameter.shape)
+    feedback = SecondDecoder(unet, copilot_updates=5, is_always_trained=False)
+    images, chosen = torch.zeros(4, 3, 32, 32), evenly_chosen(4, 0.5)
+    code = copilot_code()
+    assert float(feedback.loss(code, images, chosen, neutral(8, 1000), is_shared=False)) == 0
+    feedback.loss(code, images, chosen, neutral(8, 1000), is_shared=True).backward()
+    assert all(parameter.grad is not None for parameter in unet.parameters())
+    assert code.mu.grad.norm(dim=1).gt(0).tolist() == [False, True, False, True]
+
+
+def test_controls_leave_the_first_weights_of_the_networks():
+    images = np.zeros((8, 32, 32, 3), np.uint8)
+    first, *others = (
+        Trainer(TINY.with_values({"feedback.parts": parts}), images).networks.state_dict()
+        for parts in ([], ["second_decoder"], ["second_unet"])
+    )
+    assert all(torch.equal(first[key], other[key]) for other in others for key in first)
+
+
+def test_a_frozen_decoder_is_not_copied(tmp_path):
+    with pytest.raises(ValueError, match=r"is frozen. Use second_decoder."):
+        quick_config(open_backbone(tmp_path), **{"feedback.parts": ["second_unet"]})
 
 
 def test_signals_follow_the_state():
@@ -316,7 +346,11 @@ def test_signals_follow_the_state():
     [
         ({"parts": ("gradients",)}, "has 'gradients'. Use any of gradient, per_dimension"),
         ({"parts": ("per_timestep",)}, "without 'gradient'. Add 'gradient'"),
-        ({"parts": ("gradient", "second_decoder")}, "Choose one of them"),
+        (
+            {"parts": ("gradient", "second_decoder")},
+            "'gradient' and 'second_decoder', of which one",
+        ),
+        ({"parts": ("second_decoder", "second_unet")}, "Choose one of them"),
         ({"parts": ("gradient", "gradient")}, "Name each once"),
         ({"share": 0.0}, "feedback.share is 0.0"),
         ({"gain": -1.0}, "feedback.gain is -1.0"),
