@@ -7,7 +7,7 @@ The networks are built from torch.nn and handed to ComfyUI's plain ModelPatcher.
 when they are on the GPU; they are there completely or not at all, so that they can be used at any
 moment. Its streaming patcher of 0.16 and later is passed by: that one streams layers of `comfy.ops`
 alone; it would copy our parameters to the GPU for each part of a batch, and leave those of modules
-with parts of their own there after /free. At most 0.7 GiB are at stake (the largest model, 256
+with parts of their own there after /free. About 1 GiB is at stake at most (the largest model, 256
 pixels, in float32).
 """
 
