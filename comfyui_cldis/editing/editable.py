@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
 from typing import Protocol
 
 import torch
@@ -82,6 +84,17 @@ class EditableModel:
     def name(self) -> str:
         """Name of the model, for messages."""
         return self.facts.name or "the model"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells codes of this model from those of others: a hash of its latent statistics, which
+        are the same in every dtype and whatever its directions are. "" where they were never
+        measured: mean 0 and deviation 1.
+        """
+        measured = torch.stack([self.statistics.mean, self.statistics.std]).float().cpu()
+        if not measured[0].any() and bool((measured[1] == 1).all()):
+            return ""
+        return sha256(measured.numpy().tobytes()).hexdigest()[:16]
 
     def direction(self, name: str) -> Direction:
         """The direction called `name`, also by its name in the file (`find_direction`).

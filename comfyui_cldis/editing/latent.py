@@ -54,6 +54,7 @@ class Latent:
         residual: residual code (B, R), or None.
         origins: one Origin per item, or () when unknown.
         sources: one Source per item, or () when unknown; with origins only.
+        fingerprint: `EditableModel.fingerprint` of the model that the codes are of, or "".
     """
 
     z: Tensor
@@ -61,6 +62,7 @@ class Latent:
     residual: Tensor | None = None
     origins: tuple[Origin, ...] = ()
     sources: tuple[Source, ...] = ()
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         if self.z.dim() != 2:
@@ -89,6 +91,7 @@ class Latent:
             residual=None if self.residual is None else self.residual.repeat_interleave(times, 0),
             origins=tuple(origin for origin in self.origins for _ in range(times)),
             sources=tuple(source for source in self.sources for _ in range(times)),
+            fingerprint=self.fingerprint,
         )
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Latent:
@@ -105,8 +108,8 @@ class Latent:
         """The batches of `parts`, one after the other.
 
         Raises:
-            ValueError: no parts, or only some of them have x_T, a residual code, origins or
-                sources.
+            ValueError: no parts, parts of different models, or only some of them have x_T, a
+                residual code, origins or sources.
         """
 
         def together(tensors: list[Tensor | None], name: str) -> Tensor | None:
@@ -117,6 +120,9 @@ class Latent:
 
         if not parts:
             raise ValueError("There are no latents to join. Give at least one.")
+        fingerprints = [part.fingerprint for part in parts]
+        if not are_of_one_model(*fingerprints):
+            raise ValueError("The latents come from different models. Encode all with one model.")
         origins = tuple(origin for part in parts for origin in part.origins)
         if origins and not all(part.origins for part in parts):
             raise ValueError("Only some of the latents have origins. Encode all alike.")
@@ -129,6 +135,7 @@ class Latent:
             residual=together([part.residual for part in parts], "a residual code"),
             origins=origins,
             sources=sources,
+            fingerprint=max(fingerprints),  # "" where all are unknown
         )
 
     def __getitem__(self, items: slice | SupportsIndex) -> Latent:
@@ -146,7 +153,13 @@ class Latent:
             residual=None if self.residual is None else self.residual[items],
             origins=self.origins[items],
             sources=self.sources[items],
+            fingerprint=self.fingerprint,
         )
+
+
+def are_of_one_model(*fingerprints: str) -> bool:
+    """Whether these may be the fingerprints of one model; "" is unknown and goes with any."""
+    return len(set(fingerprints) - {""}) <= 1
 
 
 def _one(item: SupportsIndex, count: int) -> slice:

@@ -30,7 +30,7 @@ from ..warning import AmountWarning
 from .direction import Direction, apply_directions, as_number, check_amount
 from .editable import EditableModel
 from .framing import Origin
-from .latent import Latent, Source, slerp
+from .latent import Latent, Source, are_of_one_model, slerp
 
 __all__ = [
     "INVERSIONS",
@@ -53,6 +53,21 @@ def denoiser_for(model: EditableModel, z: Tensor, residual: Tensor | None) -> De
         return networks.predict(x_t, t, z, residual)
 
     return denoise
+
+
+def check_code(model: EditableModel, latent: Latent) -> None:
+    """Raises ValueError when the latent's code cannot be one of this model."""
+    expected = model.networks.config.latent_dim
+    if latent.z.shape[1] != expected:
+        raise ValueError(
+            f"The latent has {latent.z.shape[1]} scalars but {model.name} has {expected}. Encode "
+            "the image with the same model."
+        )
+    if not are_of_one_model(latent.fingerprint, model.fingerprint):
+        raise ValueError(
+            f"The latent comes from another model than {model.name}. Encode the image with the "
+            "same model."
+        )
 
 
 @torch.no_grad()
@@ -124,6 +139,7 @@ def encode(
         sources=tuple(Source(pixels, code) for pixels, code in zip(originals, z, strict=True))
         if originals
         else (),
+        fingerprint=model.fingerprint,
     )
 
 
@@ -143,9 +159,10 @@ def edit(
 
     Raises:
         TypeError: edits that are no mapping, or no sequence of mappings.
-        ValueError: unknown direction, an amount that is not a finite number, or another number of
-            mappings than of items.
+        ValueError: unknown direction, an amount that is not a finite number, another number of
+            mappings than of items, or a latent of another model.
     """
+    check_code(model, latent)
     if isinstance(edits, Mapping):
         return latent.with_z(_moved(model, latent.z, edits))
     if not isinstance(edits, Sequence) or not all(isinstance(each, Mapping) for each in edits):
@@ -216,7 +233,7 @@ def interpolate(first: Latent, second: Latent, fraction: SupportsFloat) -> Laten
         fraction: in [0, 1]; 0 gives `first` itself and 1 `second`.
 
     Raises:
-        ValueError: different shapes, or a fraction that is no number in [0, 1].
+        ValueError: different shapes or models, or a fraction that is no number in [0, 1].
 
     Source: Preechakul et al. 2022, section 4.1.
     """
@@ -228,6 +245,8 @@ def interpolate(first: Latent, second: Latent, fraction: SupportsFloat) -> Laten
             f"The latents have shapes {tuple(first.z.shape)} and {tuple(second.z.shape)}. "
             "Encode both with the same model and batch size."
         )
+    if not are_of_one_model(first.fingerprint, second.fingerprint):
+        raise ValueError("The latents come from different models. Encode both with the same model.")
     if (first.x_T is None) != (second.x_T is None):
         raise ValueError("Only one of the latents has an x_T. Encode both with inversion steps.")
     for name in ("x_T", "residual"):
@@ -247,7 +266,13 @@ def interpolate(first: Latent, second: Latent, fraction: SupportsFloat) -> Laten
         zeros = torch.zeros_like(given)
         start = zeros if first.residual is None else first.residual
         residual = torch.lerp(start, zeros if second.residual is None else second.residual, share)
-    return Latent(torch.lerp(first.z, second.z, share), x_T, residual, first.origins)
+    return Latent(
+        torch.lerp(first.z, second.z, share),
+        x_T,
+        residual,
+        first.origins,
+        fingerprint=first.fingerprint or second.fingerprint,
+    )
 
 
 @torch.no_grad()
@@ -274,15 +299,11 @@ def decode(
 
     Raises:
         TypeError: a seed or a number of steps that is no whole number.
-        ValueError: the latent has no x_T and no seed is given, its code does not fit the model,
-            or bad sampler settings.
+        ValueError: the latent has no x_T and no seed is given, it is of another model, or bad
+            sampler settings.
     """
+    check_code(model, latent)
     config = model.networks.config
-    if latent.z.shape[1] != config.latent_dim:
-        raise ValueError(
-            f"The latent has {latent.z.shape[1]} scalars but {model.name} has "
-            f"{config.latent_dim}. Encode and decode with the same model."
-        )
     device = latent.z.device
     shape = (len(latent), config.in_channels, config.image_size, config.image_size)
     if seed is not None:
@@ -322,7 +343,9 @@ def preview(model: EditableModel, latent: Latent) -> Tensor:
 
     Raises:
         NoCopilotError: an imported model, which has no co-pilot.
+        ValueError: a latent of another model.
     """
+    check_code(model, latent)
     networks = model.networks
     copilot = copilot_of(networks)
     image = copilot.decode(latent.z.to(networks.device, networks.dtype)).float()

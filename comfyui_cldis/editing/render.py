@@ -23,7 +23,7 @@ from .editable import EditableModel
 from .framing import Box, Origin, frame, resize, unframe
 from .latent import Latent, Source
 from .morph import blended, ends
-from .pipeline import decode, edit, preview
+from .pipeline import check_code, decode, edit, preview
 
 Size = Literal["original", "model"]
 SIZES: tuple[str, ...] = get_args(Size)
@@ -93,7 +93,7 @@ def render(
             on_step=on_step,
         )
         return [pixels_of(image) for image in enlarged(drawn, latent.origins, size)]
-    _check_code(model, latent)
+    check_code(model, latent)
     if any(source.between for source in latent.sources):
         both, rows = ends(latent)
         masks = _masks(mask, latent)
@@ -204,7 +204,7 @@ class TrackedPreview:
         _check_items(latent)
         if not latent.sources:
             raise ValueError("The latent does not keep its original images. Encode them anew.")
-        _check_code(model, latent)
+        check_code(model, latent)
         self._model = model
         self._images = [scaled(source.pixels, longest) for source in latent.sources]
         codes = [source.code for source in latent.sources]
@@ -309,15 +309,6 @@ def _check_strength(strength: float) -> None:
 def _check_items(latent: Latent) -> None:
     if not len(latent):
         raise ValueError("The latent is empty. Give one with at least one item.")
-
-
-def _check_code(model: EditableModel, latent: Latent) -> None:
-    expected = model.networks.config.latent_dim
-    if latent.z.shape[1] != expected:
-        raise ValueError(
-            f"The latent has {latent.z.shape[1]} scalars but {model.name} has {expected}. Encode "
-            "and decode with the same model."
-        )
 
 
 def scaled(pixels: Tensor, longest: int | None) -> Tensor:

@@ -82,7 +82,8 @@ def sample_images(
     else:
         z = mean + share * std * noise[:, : config.latent_dim]
         z = torch.maximum(torch.minimum(z, high), low)
-    latent = Latent(z, noise[:, config.latent_dim :].reshape(count, *shape))
+    x_T = noise[:, config.latent_dim :].reshape(count, *shape)
+    latent = Latent(z, x_T, fingerprint=model.fingerprint)
     images = decode(model, latent, sampler=sampler, num_steps=num_steps, on_step=on_step)
     pixels = pixels_of(images)
     origin = Origin(config.image_size, config.image_size, "crop")

@@ -10,7 +10,7 @@ from torch import Tensor
 from .direction import Direction, as_number
 from .editable import EditableModel
 from .latent import Latent
-from .pipeline import edit
+from .pipeline import check_code, edit
 
 MAXIMUM_STRENGTH = 2.0
 MAX_ROUNDS, ENOUGH = 100, 1e-9  # over directions with a path; change of amounts to stop at
@@ -77,11 +77,7 @@ def amounts_between(
     chosen = _chosen(model, names)
     std = model.statistics.std.double().cpu()
     for latent in (first, second):
-        if latent.z.shape[1] != len(std):
-            raise ValueError(
-                f"The latent has {latent.z.shape[1]} scalars but {model.name} has {len(std)}. "
-                "Encode both images with the same model."
-            )
+        check_code(model, latent)
     if len(second) not in (1, len(first)):
         raise ValueError(
             f"The reference has {len(second)} images and the latent {len(first)}. Give one for "

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..checkpoint.slider_names import PARKED
 from ..editing.direction import as_number
-from ..editing.latent import Latent
+from ..editing.latent import Latent, are_of_one_model
 from ..typed_json import read_json
 from .sockets import LoadedModel
 
@@ -136,6 +136,11 @@ def check_latent(model: LoadedModel, latent: Latent) -> None:
         raise ValueError(
             f"The latent's noise has shape {tuple(latent.x_T.shape[1:])} and {model.label} works "
             f"with {expected}. Encode the image with the same model."
+        )
+    if not are_of_one_model(latent.fingerprint, model.editable.fingerprint):
+        raise ValueError(
+            f"The latent comes from another model than {model.label}. Encode the image with the "
+            "same model."
         )
 
 

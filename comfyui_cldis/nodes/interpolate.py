@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..editing.easing import eased
-from ..editing.latent import Latent
+from ..editing.latent import Latent, are_of_one_model
 from ..editing.morph import morph
 from .packages import BASE, require
 from .sockets import CATEGORY_EDIT, LATENT, easing_input, latent_input
@@ -59,6 +59,10 @@ class Interpolate:
             raise ValueError(
                 f"latent_a has {latent_a.z.shape[1]} scalars per image and latent_b "
                 f"{latent_b.z.shape[1]}. Encode both with the same model."
+            )
+        if not are_of_one_model(latent_a.fingerprint, latent_b.fingerprint):
+            raise ValueError(
+                "latent_a and latent_b come from different models. Encode both with the same model."
             )
         if (latent_a.x_T is None) != (latent_b.x_T is None):
             raise ValueError(

@@ -1,13 +1,15 @@
 """A latent as a batch: its items, one by one and in slices."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
+from comfyui_cldis.editing.editable import LatentStatistics
 from comfyui_cldis.editing.framing import Origin
 from comfyui_cldis.editing.latent import Latent, Source
+from comfyui_cldis.editing.pipeline import interpolate
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,26 @@ def test_a_latent_can_be_gone_through(latent):
     assert all(is_same(each, latent[b : b + 1]) for b, each in enumerate(found))
     assert list(Latent(torch.zeros(0, 4))) == []
     assert is_same(Latent.cat(found), latent)
+
+
+def test_the_model_is_kept(latent):
+    known = replace(latent, fingerprint="one")
+    kept = [known[1], known.repeat(2), known.with_z(latent.z + 1), known.map(torch.clone)]
+    kept += [Latent.cat([latent, known]), interpolate(latent, known, 0.5)]
+    assert {each.fingerprint for each in kept} == {"one"}
+    other = replace(latent, fingerprint="other")
+    for join in (lambda: Latent.cat([known, other]), lambda: interpolate(known, other, 0.5)):
+        with pytest.raises(ValueError, match="come from different models. Encode"):
+            join()
+
+
+def test_a_model_has_one_fingerprint_whatever_its_directions(tiny_model, make_model):
+    fewer = tiny_model.without(["yaw"]).renamed("hair length", "hair")
+    assert fewer.fingerprint == tiny_model.fingerprint != ""
+    assert make_model(seed=1).fingerprint != tiny_model.fingerprint
+    mean, ones = torch.zeros(4), torch.ones(4)
+    unmeasured = LatentStatistics(mean, ones, -2 * ones, 2 * ones)
+    assert replace(tiny_model, statistics=unmeasured).fingerprint == ""
 
 
 @pytest.mark.parametrize("number", [3, -4])

@@ -18,7 +18,7 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.framing import Box, resize
 from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.original import frame_original
-from comfyui_cldis.editing.pipeline import decode, edit, encode, interpolate
+from comfyui_cldis.editing.pipeline import decode, edit, encode, interpolate, preview
 from comfyui_cldis.editing.render import TrackedPreview, render
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import image_pixels
@@ -265,6 +265,14 @@ def test_a_latent_of_another_model_is_refused(tiny_model, make_model) -> None:
     for call in (lambda: render(other, latent), lambda: TrackedPreview(other, latent)):
         with pytest.raises(ValueError, match="The latent has 4 scalars but .* has 6"):
             call()
+
+
+def test_a_latent_of_a_model_of_the_same_shape_is_refused(tiny_model, make_model) -> None:
+    latent, other = encoded(tiny_model, [torch.rand(3, 40, 50)]), make_model(seed=1)
+    calls = (render, TrackedPreview, preview, decode, lambda *given: edit(*given, {}))
+    for call in calls:
+        with pytest.raises(ValueError, match="comes from another model than tiny. Encode the im"):
+            call(other, latent)
 
 
 @pytest.mark.parametrize(

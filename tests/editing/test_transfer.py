@@ -130,7 +130,7 @@ def test_what_is_refused(tiny_model):
         transfer(tiny_model, start, start, ["smlie"])
     with pytest.raises(TypeError, match="names are the text 'yaw'. Give a list"):
         transfer(tiny_model, start, start, "yaw")
-    with pytest.raises(ValueError, match="7 scalars but tiny has 4. Encode both"):
+    with pytest.raises(ValueError, match="7 scalars but tiny has 4. Encode the image"):
         transfer(tiny_model, start, Latent(torch.zeros(1, 7)))
     for strength in (-0.1, 2.5, float("nan"), "much"):
         with pytest.raises(ValueError, match="The strength is .* from 0 to 2"):

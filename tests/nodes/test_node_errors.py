@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from comfyui_cldis.checkpoint import load_checkpoint
 from comfyui_cldis.editing.direction import LIMIT
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
 from comfyui_cldis.nodes.checks import parse_edits
@@ -136,6 +137,32 @@ def test_a_latent_of_another_model(make_model, run, latent) -> None:
     large = LoadedModel("large.safetensors", make_model(image_size=64))
     with pytest.raises(ValueError, match="large.safetensors works with \\(3, 64, 64\\)"):
         run("CLDIS_Decode", model=large, latent=latent, steps=1)
+
+
+def test_a_latent_of_a_model_of_the_same_shape(loaded, make_model, run, images, latent) -> None:
+    other = LoadedModel("other.safetensors", make_model(seed=1))
+    sentence = "comes from another model than other.safetensors. Encode the image with the same"
+    for node, more in (("CLDIS_Decode", {"steps": 1}), ("CLDIS_EditSliders", {"edits": "{}"})):
+        with pytest.raises(ValueError, match=sentence):
+            run(node, model=other, latent=latent, **more)
+    second = run("CLDIS_Encode", model=other, image=images, inversion_steps=3)
+    with pytest.raises(ValueError, match="from different models. Encode both with the same model"):
+        run("CLDIS_Interpolate", latent_a=latent, latent_b=second)
+    drawn = run("CLDIS_Sample", model=other, batch_size=1, steps=1)
+    with pytest.raises(ValueError, match="another model than tiny.safetensors"):
+        run("CLDIS_Decode", model=loaded, latent=drawn, steps=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_latent_of_the_same_model_in_another_dtype(tiny_checkpoint, run, images, dtype) -> None:
+    latent = run(
+        "CLDIS_Encode",
+        model=LoadedModel("tiny", load_checkpoint(tiny_checkpoint)),
+        image=images,
+        inversion_steps=0,
+    )
+    other = LoadedModel("tiny", load_checkpoint(tiny_checkpoint, dtype=dtype))
+    run("CLDIS_EditSliders", model=other, latent=latent, edits="{}")
 
 
 def test_a_broken_image(loaded, run) -> None:
