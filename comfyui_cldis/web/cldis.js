@@ -25,6 +25,9 @@ app.registerExtension({
     setInterval(() => shown.all().forEach((each) => each.look()), LOOK_MS);
   },
   nodeCreated(node) {
+    // A new node keeps its seed: a seed that changed would draw all anew at each run.
+    const control = node.widgets?.find(({ name }) => name === "control_after_generate");
+    if (control && /^CLDIS_(?!Sample$)/.test(node.comfyClass)) control.value = "fixed";
     try {
       if (node.comfyClass === "CLDIS_EditSliders") node.cldisSliders = new SliderNode(node, comfy);
     } catch (error) {

@@ -220,8 +220,7 @@ export class SliderNode {
   hide = (widget, isHidden) => [(widget.hidden = widget.options.hidden = isHidden),
     this.node.widgets.push(this.node.widgets.pop()), this.node.setDirtyCanvas?.(true, true)];
 
-  hover = (widget) => this.widgets.includes(widget) &&
-    this.panel.showStrip(this.sliders[this.widgets.indexOf(widget)]);
+  hover = (widget) => this.widgets.includes(widget) && this.panel.showStrip(this.sliders[this.widgets.indexOf(widget)]);
 
   /** Nodes 2.0 tells nobody which widget is under the pointer, so its rows are listened to. */
   watchRows() {

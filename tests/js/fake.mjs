@@ -1,4 +1,6 @@
 // Just enough of a page and of ComfyUI for the sliders: elements, a node, a graph, a server.
+import { register } from "node:module";
+
 class Element {
   constructor(tag) {
     Object.assign(this, { tag, style: {}, dataset: {}, children: [], listeners: {}, textContent: "", src: "" });
@@ -88,6 +90,21 @@ export function comfyWith(graph, answer = () => undefined) {
       };
     },
   };
+}
+
+/** The extension that the pack registers, of a page whose server sends `send(type, detail)`. */
+export async function extensionOn(graph) {
+  const listeners = {}, made = {};
+  globalThis.page = {
+    api: { addEventListener: (type, listener) => { listeners[type] = listener; }, fetchApi: comfyWith(graph).fetchApi },
+    app: { rootGraph: graph, registerExtension: (extension) => Object.assign(made, extension) },
+  };
+  const scripts = "export const { api, app } = globalThis.page;";
+  const hook = `export const resolve = (name, context, next) => (name.includes("/scripts/")
+    ? { url: ${JSON.stringify(`data:text/javascript,${scripts}`)}, shortCircuit: true } : next(name, context));`;
+  register(`data:text/javascript,${encodeURIComponent(hook)}`);
+  await import("../../comfyui_cldis/web/cldis.js");
+  return { extension: made, send: (type, detail) => listeners[type]?.({ detail }) };
 }
 
 export const settled = () => new Promise((done) => setTimeout(done, 5));

@@ -1,0 +1,17 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { extensionOn, graphWith } from "./fake.mjs";
+
+const { graph } = graphWith();
+const { extension } = await extensionOn(graph);
+
+test("new nodes keep their seed, except the one that samples", () => {
+  const controls = ["CLDIS_Decode", "CLDIS_Traverse", "CLDIS_TrackContent", "CLDIS_Sample", "KSampler"].map((comfyClass) => {
+    const widgets = [{ name: "seed", value: 0 }, { name: "control_after_generate", value: "randomize" }];
+    extension.nodeCreated({ comfyClass, widgets });
+    assert.deepEqual(widgets.map(({ name }) => name), ["seed", "control_after_generate"]);
+    return widgets[1].value;
+  });
+  assert.deepEqual(controls, ["fixed", "fixed", "fixed", "randomize", "randomize"]);
+  extension.nodeCreated({ comfyClass: "CLDIS_ModelInfo" }); // without widgets
+});
