@@ -124,7 +124,8 @@ export class SliderNode {
       this.widgets[index].disabled = read === null;
     });
     this.panel.showUnknown(Object.keys(read?.parked ?? {}));
-    if (read && (Object.keys(read.parked).length || this.text.includes('"#'))) this.write(writeEdits(read));
+    if (read && (Object.keys(read.parked).length || this.text.includes('"#')))
+      this.isTyping() ? (this.text = null) : this.write(writeEdits(read)); // null: at a later look
     this.sayUsual(read);
     if (read) this.refresh();
     this.node.setDirtyCanvas?.(true, true);
@@ -143,8 +144,7 @@ export class SliderNode {
     this.refresh();
   }
 
-  set = (amounts) =>
-    this.setText(writeEdits({ amounts, parked: readEdits(this.edits.value, this.sliders)?.parked ?? {} }));
+  set = (amounts) => this.setText(writeEdits({ parked: {}, ...readEdits(this.edits.value, this.sliders), amounts }));
 
   setText = (text) => [this.isLinked || this.write(text), this.fromText()];
 
@@ -153,6 +153,9 @@ export class SliderNode {
     this.text = this.edits.value = text;
     this.edits.callback?.(text);
   }
+
+  /** Whether the caret is in the text, which must not change under it. */
+  isTyping = ({ type, value } = document.activeElement ?? {}) => type === "textarea" && value === this.edits.value;
 
   refresh = () => this.token && !this.isLinked && this.live.ask(this.edits.value);
 
@@ -187,8 +190,7 @@ export class SliderNode {
   failed(error, isNewest) {
     // A newer request has come. Where it is not ours, somebody else looks at the same picture.
     if (error.status === 409) return isNewest && this.refresh();
-    if (error.status === 410) return this.lack(error);
-    this.panel.say(error.message);
+    error.status === 410 ? this.lack(error) : this.panel.say(error.message);
   }
 
   /** There is no picture any more, and the node says why until there is one. */

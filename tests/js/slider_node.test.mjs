@@ -50,6 +50,22 @@ test("text that changes elsewhere moves the sliders", async () => {
   assert.match(sliders.panel.status.textContent, /cannot show/);
 });
 
+test("text is not changed under the caret, only when it has left", async () => {
+  const { widget, sliders } = await shown("{}");
+  const type = (value) => { widget("edits").value = value; document.activeElement = { type: "textarea", value }; };
+  type('{"lig": 1}');
+  await sliders.look();
+  assert.equal(widget("edits").value, '{"lig": 1}');
+  assert.match(sliders.panel.unknown.textContent, /lig/);
+  type('{"light": 1, "smile": 2}');
+  await sliders.look();
+  assert.equal(widget("edits").value, '{"light": 1, "smile": 2}');
+  assert.equal(widget("dir:light").value, 1);
+  document.activeElement = { type: "text", value: "" };
+  await sliders.look();
+  assert.equal(widget("edits").value, '{"light":1,"#smile":2}');
+});
+
 test("connected edits decide, and the sliders rest", async () => {
   const { node, sliders, widget, move } = await shown("{}");
   node.inputs[1].link = 5;
