@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,7 @@ from . import host
 from .checks import check_latent, check_noise, check_sizes
 from .images import to_comfyui, to_mask
 from .packages import BASE, require
+from .remaining import say
 from .sockets import (
     CATEGORY_SAMPLING,
     LoadedModel,
@@ -26,6 +29,13 @@ from .sockets import (
     steps_input,
     strength_input,
 )
+
+BLACK_MASK = (
+    "The mask is black everywhere, so the edit acts nowhere. Paint the part to edit, or disconnect "
+    "mask."
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Decode:
@@ -134,6 +144,10 @@ def draw(
         return host.to_intermediate(to_comfyui(pixels))
 
     parts = host.in_chunks(model, len(latent), num_steps, draw_part, use_preview=True)
+    # Load Image gives such a mask for a picture without transparency.
+    if masks is not None and not bool(masks.any()):
+        logger.warning("CL-Dis: %s", BLACK_MASK)
+        say(BLACK_MASK)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -252,6 +252,20 @@ def test_a_crop_outside_of_the_image_is_refused(loaded, run, crop, sentence) -> 
         run("CLDIS_Encode", model=loaded, image=torch.rand(1, 60, 90, 3), **crop)
 
 
+def test_a_mask_that_is_black_everywhere_is_told(loaded, run, images, caplog) -> None:
+    square = images[:1, :, :24]
+    latent = run("CLDIS_Encode", model=loaded, image=square, inversion_steps=0)
+    edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 2}')
+    given = {"model": loaded, "latent": edited, "steps": 1, "method": "tracked"}
+    mask = torch.zeros(1, 64, 64)  # what Load Image gives for a picture without transparency
+    assert torch.equal(run("CLDIS_Decode", mask=mask, **given), square)
+    assert "The mask is black everywhere, so the edit acts nowhere. Paint" in caplog.text
+    caplog.clear()
+    mask[:, :32] = 1
+    assert not torch.equal(run("CLDIS_Decode", mask=mask, **given), square)
+    assert "black" not in caplog.text
+
+
 def test_masks_that_do_not_fit_are_refused(loaded, run, latent) -> None:
     edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1}')
     for mask, sentence in (
