@@ -13,8 +13,9 @@ const comfy = {
   isModern: () => globalThis.LiteGraph?.vueNodesMode === true,
 };
 const shown = new Shown(comfy.root);
-api.addEventListener("execution_success", ({ detail }) => shown.all().forEach((each) => each.ran(detail.prompt_id)));
-api.addEventListener("execution_error", () => shown.all().forEach((each) => each.ran())); // perhaps of old sliders
+// A run that failed may have come as far as the sliders; perhaps it failed because they are old.
+for (const end of ["success", "error", "interrupted"]) api.addEventListener(`execution_${end}`, ({ detail }) =>
+  shown.all().forEach((each) => each.ran(detail.prompt_id, end !== "success")));
 app.registerExtension({
   name: "cldis.sliders",
   async init() {

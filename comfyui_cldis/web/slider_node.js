@@ -160,8 +160,8 @@ export class SliderNode {
   refresh = () => this.token && !this.isLinked && this.live.ask(this.edits.value);
 
   /** A run has ended: its picture is shown from now on, and the sliders of the file as it is. */
-  ran(prompt = this.prompt) {
-    this.prompt = prompt;
+  ran(prompt = this.prompt, isBroken = this.isBroken) {
+    Object.assign(this, { prompt, isBroken });
     return this.attempt(async () => [this.model && (await this.fetch()), await this.follow()]);
   }
 
@@ -174,7 +174,8 @@ export class SliderNode {
       .then((answer) => [answer], (fault) => [null, fault]);
     if (prompt !== this.prompt) return;
     if (error && error.status !== 422 && attempts > 1) return setTimeout(() => this.follow(attempts - 1), 300);
-    if (error?.status === 404) return; // a run of another workflow, or without this node: all stays as it was
+    // A run of another workflow, without this node, or that ended before it: all stays as it was.
+    if (error?.status === 404 || (error && this.isBroken && this.token)) return;
     if (error) return this.lack(error);
     sessionStorage.setItem(this.place(), prompt);
     this.ranModel = found.model;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { extensionOn, graphWith } from "./fake.mjs";
 
-const { graph } = graphWith();
-const { extension } = await extensionOn(graph);
+const { graph, node } = graphWith();
+const { extension, send } = await extensionOn(graph);
 
 test("new nodes keep their seed, except the one that samples", () => {
   const controls = ["CLDIS_Decode", "CLDIS_Traverse", "CLDIS_TrackContent", "CLDIS_Sample", "KSampler"].map((comfyClass) => {
@@ -14,4 +14,11 @@ test("new nodes keep their seed, except the one that samples", () => {
   });
   assert.deepEqual(controls, ["fixed", "fixed", "fixed", "randomize", "randomize"]);
   extension.nodeCreated({ comfyClass: "CLDIS_ModelInfo" }); // without widgets
+});
+
+test("a run that ends, however it does, is looked at for its picture", () => {
+  const told = [];
+  node.cldisSliders = { ran: (...given) => told.push(given), rest() {} };
+  for (const end of ["success", "error", "interrupted"]) send(`execution_${end}`, { prompt_id: end });
+  assert.deepEqual(told, [["success", false], ["error", true], ["interrupted", true]]);
 });

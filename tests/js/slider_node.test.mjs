@@ -217,6 +217,25 @@ test("after a run, done or failed, the sliders are those of the file as it is no
   assert.equal(widget("edits").value, '{"light":1.5,"smile":1}');
 });
 
+test("a run that failed behind the sliders has a picture; one that failed before leaves the last", async (t) => {
+  let found;
+  const { comfy, sliders, move } = await shown("{}", (path) => (path.startsWith("/cldis/picture") ? found : undefined));
+  await sliders.ran("cancelled", true);
+  await settled();
+  assert.deepEqual([sliders.token, sliders.panel.picture.style.display], ["token", "block"]);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  found = { status: 410, error: "Run the workflow once more." };
+  const later = async () => { for (let step = 0; step < 30; step++) await Promise.resolve(); t.mock.timers.tick(300); };
+  await sliders.ran("failed", true);
+  for (let attempt = 0; attempt < 4; attempt++) await later();
+  const before = previews(comfy).length;
+  move("dir:light", 1);
+  assert.deepEqual([sliders.token, previews(comfy).length], ["token", before + 1]);
+  await sliders.ran("next", false);
+  for (let attempt = 0; attempt < 4; attempt++) await later();
+  assert.deepEqual([sliders.token, sliders.panel.status.textContent], [null, found.error]);
+});
+
 test("why there is no picture is said after each run, and no more once there is one", async () => {
   const why = { status: 422, error: "This model draws none." };
   let found = why;
