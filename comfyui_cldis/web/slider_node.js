@@ -20,7 +20,7 @@ export class SliderNode {
       reset: () => this.set({}),
       randomise: () => this.set(randomAmounts(this.sliders)),
       choosePreset: (name) => name && this.setText(JSON.stringify(this.presets[name])),
-      savePreset: (name) => this.model && this.attempt(async () => this.gotPresets(
+      savePreset: (name) => this.model && !this.isLinked && this.attempt(async () => this.gotPresets(
         await this.post("/cldis/presets", { model: this.model, name, edits: this.edits.value }))),
       rename: () => this.rename(this.sliders.find(({ id }) => id === this.last?.id) ?? this.sliders[0]),
       toggleText: () => [this.hide(this.edits, !this.edits.hidden), this.resize()],

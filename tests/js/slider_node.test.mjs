@@ -67,12 +67,15 @@ test("text is not changed under the caret, only when it has left", async () => {
 });
 
 test("connected edits decide, and the sliders rest", async () => {
-  const { node, sliders, widget, move } = await shown("{}");
+  const { node, comfy, sliders, widget, move } = await shown("{}");
   node.inputs[1].link = 5;
   await sliders.look();
   assert.equal(widget("dir:light").disabled, true);
   move("dir:light", 1);
   assert.equal(widget("edits").value, "{}");
+  const asked = comfy.calls.length;
+  await sliders.panel.actions.savePreset("mine"); // the text here is not what is used
+  assert.equal(comfy.calls.length, asked);
 });
 
 test("another model: unknown directions are kept, named, and come back", async () => {
