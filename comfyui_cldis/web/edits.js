@@ -35,9 +35,9 @@ export function writeEdits({ amounts, parked }) {
 /** An amount as a slider shows it -> as it is written, or back. */
 export const turned = (slider, amount) => (slider.flipped && amount !== 0 ? -amount : amount);
 
-/** Rounded, and 0 when it is close to it. */
+/** Rounded, and 0 when a slider shows hardly more. */
 export const snapped = ({ min, max }, amount) =>
-  Math.abs(amount) < (max - min) / 100 ? 0 : Math.round(amount * 1000) / 1000;
+  Math.abs(amount) < Math.min(0.02, (max - min) / 100) ? 0 : Math.round(amount * 1000) / 1000;
 
 /** Amounts within the safe ranges of the sliders, most of them small. */
 export function randomAmounts(sliders, random = Math.random) {

@@ -31,7 +31,8 @@ test("text that sliders cannot show is left alone", () => {
 });
 
 test("amounts near zero are zero, all others rounded", () => {
-  assert.equal(snapped(SLIDERS[0], 0.04), 0);
+  assert.equal(snapped(SLIDERS[0], 0.01), 0);
+  assert.equal(snapped(SLIDERS[0], -0.03), -0.03); // somebody typed it, and reads it in the slider
   assert.equal(snapped(SLIDERS[0], -1.23456), -1.235);
 });
 
