@@ -139,7 +139,8 @@ class EditSliders:
     ) -> tuple[Latent]:
         require(BASE)
         edited = _apply(model, latent, parse_edits(edits))
-        if unique_id is not None and unique_id in (prompt or {}):
+        # Of a list, for which the node is called once for each item, the first is shown.
+        if unique_id is not None and unique_id in (prompt or {}) and not host.list_index():
             key = upstream_key(prompt, unique_id, SHOWN)
             LIVE.offer(key, model, latent, is_awaited=host.has_listener())
         return (edited,)

@@ -29,7 +29,7 @@ from ..diffusion.samplers import Step
 from ..imaging.sheet import to_image
 from ..wording import counted
 from .remaining import Remaining
-from .server import running_server
+from .server import running_node, running_server
 from .sockets import LoadedModel
 
 T = TypeVar("T")
@@ -225,6 +225,11 @@ def raise_if_interrupted() -> None:
 def has_listener() -> bool:
     """Whether a browser, or a script that listens, has queued what is running."""
     return getattr(running_server(), "client_id", None) is not None
+
+
+def list_index() -> int:
+    """Which item of a list the running node was called with; 0 without one."""
+    return getattr(running_node(), "list_index", None) or 0
 
 
 def graph_of(server: Any, prompt_id: str, workflow: str = "") -> dict[str, Any]:

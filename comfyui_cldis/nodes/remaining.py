@@ -6,12 +6,11 @@ node; where one does not, nothing is shown.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 
 from ..wording import counted
-from .server import running_server
+from .server import running_node, running_server
 
 SILENT_SEC = 2.0  # work that is done sooner needs no words
 GAP_SEC = 0.5  # between two texts
@@ -78,8 +77,7 @@ def duration(seconds: float) -> str:
 def say(text: str) -> bool:
     """Puts a text under the node that is running, for the user who started it; False if not."""
     server = running_server()
-    running = getattr(sys.modules.get("comfy_execution.utils"), "get_executing_context", None)
-    context = None if running is None else running()
+    context = running_node()
     client = getattr(server, "client_id", None)
     send = getattr(server, "send_progress_text", None)
     if context is None or client is None or send is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import sys
 import threading
 import weakref
 from types import SimpleNamespace
@@ -90,6 +91,19 @@ def test_a_run_that_nobody_watched_costs_nothing_and_has_its_picture(fresh, late
     live = Previews()
     expected = live.draw(live.show(fresh, latent), {"yaw": 1})
     assert torch.equal(LIVE.draw(token, {"yaw": 1}), expected)
+
+
+def test_of_a_list_the_first_item_is_shown(fresh, latent, monkeypatch) -> None:
+    graph = {"edit": {"class_type": "CLDIS_EditSliders", "inputs": {"latent": ["many", 0]}}}
+    parts = [latent[:2], latent[2:]]
+    for index, part in enumerate(parts):
+        context = SimpleNamespace(
+            get_executing_context=lambda at=index: SimpleNamespace(list_index=at)
+        )
+        monkeypatch.setitem(sys.modules, "comfy_execution.utils", context)
+        EditSliders().execute(fresh, part, "{}", unique_id="edit", prompt=graph)
+    assert LIVE.find(upstream_key(graph, "edit", SHOWN))["images"] == 2
+    assert len(fresh.previews) == 1
 
 
 def test_a_latent_that_nobody_waits_for_is_not_kept(fresh, latent) -> None:
