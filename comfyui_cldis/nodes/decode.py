@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import torch
 from torch import Tensor
 
 from ..diffusion.noise import Seed, item_seeds
@@ -127,7 +126,10 @@ def draw(
     masks = _masks(mask, latent)
     seeds = None if seed is None else item_seeds(seed, len(latent))
 
+    images: Tensor | None = None  # filled part by part, so that there is no second copy of it
+
     def draw_part(start, stop, on_step):
+        nonlocal images
         host.raise_if_interrupted()
         pixels = render(
             model.editable,
@@ -141,14 +143,29 @@ def draw(
             seed=None if seeds is None else seeds[start:stop],
             on_step=on_step,
         )
-        return host.to_intermediate(to_comfyui(pixels))
+        part = host.to_intermediate(to_comfyui(pixels))
+        if stop - start == len(latent):
+            images = part
+            return
+        if images is None:
+            images = part.new_empty(len(latent), *part.shape[1:])
+        images[start:stop] = part
 
-    parts = host.in_chunks(model, len(latent), num_steps, draw_part, use_preview=True)
+    shown = latent.origins if size == "original" else ()
+    host.in_chunks(
+        model,
+        len(latent),
+        num_steps,
+        draw_part,
+        use_preview=True,
+        item_pixels=max((each.width * each.height for each in shown), default=1),
+    )
     # Load Image gives such a mask for a picture without transparency.
     if masks is not None and not bool(masks.any()):
         logger.warning("CL-Dis: %s", BLACK_MASK)
         say(BLACK_MASK)
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    assert images is not None
+    return images
 
 
 def _masks(mask: Tensor | None, latent: Latent) -> Tensor | None:

@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 CHUNK_ON_CPU = 8
 CHUNK_ON_GPU = 64
+PIXELS_AT_ONCE = 1 << 26  # of originals that edits are put into, such as 64 of 1024 x 1024
 ACTIVATION_BYTES_PER_PIXEL = 8192  # float32; generous for the widest U-Net (128 channels)
 PREVIEWS_PER_SEC = 5
 FRACTIONS = 1000  # of the progress bar of work that does not count its steps
@@ -109,17 +110,22 @@ def in_chunks(
     work: Callable[[int, int, Callable[[Step], None]], T],
     *,
     use_preview: bool = False,
+    item_pixels: int = 1,
 ) -> list[T]:
     """Calls `work(start, stop, on_step)` for consecutive parts of a batch that fit in memory.
 
     Every step reports progress and lets the user cancel. When the GPU is full the part is halved
     and tried again.
 
+    Args:
+        item_pixels: of the largest image that `work` gives; few large ones are worked on at once.
+
     Raises: RuntimeError with sizes and a remedy when not even one item fits.
     """
     progress = Progress(num_items, num_steps, use_preview)
     try:
-        return _in_chunks(model, num_items, work, progress)
+        most = max(1, PIXELS_AT_ONCE // item_pixels)
+        return _in_chunks(model, num_items, min(most, _first_chunk(model)), work, progress)
     finally:
         progress.close()
 
@@ -258,10 +264,11 @@ def to_intermediate(tensor: Tensor) -> Tensor:
 def _in_chunks(
     model: LoadedModel,
     num_items: int,
+    chunk: int,
     work: Callable[[int, int, Callable[[Step], None]], T],
     progress: Progress,
 ) -> list[T]:
-    chunk = min(num_items, _first_chunk(model))
+    chunk = min(num_items, chunk)
     results: list[T] = []
     start = 0
     while start < num_items:

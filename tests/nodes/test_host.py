@@ -12,6 +12,7 @@ import torch
 
 from comfyui_cldis.editing.framing import Origin
 from comfyui_cldis.editing.latent import Latent, Source
+from comfyui_cldis.editing.render import render
 from comfyui_cldis.nodes import host
 from comfyui_cldis.nodes.live import LivePreviews
 from comfyui_cldis.nodes.sockets import LoadedModel
@@ -213,6 +214,33 @@ def test_a_full_gpu_halves_the_batch(managed, comfyui) -> None:
     assert sum(parts, []) == list(range(10))
     assert tried[:4] == [(0, 8), (0, 4), (0, 2), (2, 4)]
     assert comfyui.emptied == 2
+
+
+def test_of_large_images_fewer_are_worked_on_at_once(managed, run, monkeypatch) -> None:
+    sizes = []
+
+    def work(start, stop, on_step):
+        sizes.append(stop - start)
+
+    host.in_chunks(managed, 9, 1, work, item_pixels=6000 * 4000)
+    host.in_chunks(managed, 2, 1, work, item_pixels=20000 * 10000)
+    assert sizes == [2, 2, 2, 2, 1, 1, 1]
+    monkeypatch.setattr(host, "PIXELS_AT_ONCE", 2 * 50 * 60)
+    image = torch.rand(5, 50, 60, 3)
+    latent = run("CLDIS_Encode", model=managed, image=image, inversion_steps=0)
+    monkeypatch.setattr("comfyui_cldis.nodes.decode.render", counting(sizes))
+    assert torch.equal(run("CLDIS_Decode", model=managed, latent=latent, steps=1), image)
+    assert sizes[7:] == [2, 2, 1]
+    run("CLDIS_Decode", model=managed, latent=latent, steps=1, size="model")
+    assert sizes[10:] == [5]
+
+
+def counting(sizes):
+    def counted(model, latent, **options):
+        sizes.append(len(latent))
+        return render(model, latent, **options)
+
+    return counted
 
 
 def test_a_single_image_that_does_not_fit_is_explained(managed) -> None:
