@@ -39,7 +39,7 @@ def presets_of(model_name: str) -> dict[str, Any]:
     for name in preset_names():
         if name.startswith(prefix) and "/" not in name.removeprefix(prefix):
             try:
-                found[name.removeprefix(prefix)] = json.loads(read_preset(name))
+                found[name.removeprefix(prefix)] = json.loads(_edits_of(name))
             except ValueError:
                 continue
     return found
@@ -50,27 +50,13 @@ def read_preset(name: str) -> str:
 
     Raises: FileNotFoundError when there is none of that name, ValueError when it is damaged.
     """
-    if name not in preset_names():  # so that no name leads out of the folders
-        known = ", ".join(preset_names()) or "none"
+    names = preset_names()
+    if name not in names:  # so that no name leads out of the folders
         raise FileNotFoundError(
-            f"Preset '{name}' is not in models/cldis/{FOLDER}; there are: {known}. Choose one of "
-            "them, or save it in CLDis Edit Sliders."
+            f"Preset '{name}' is not in models/cldis/{FOLDER}; there are: "
+            f"{', '.join(names) or 'none'}. Choose one of them, or save it in CLDis Edit Sliders."
         )
-    path = next(found for root in _roots() if (found := root / f"{name}{ENDING}").is_file())
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"Preset '{name}' is larger than 1 MiB. Save it anew.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT or content["version"] != VERSION:
-            raise ValueError("format")
-        edits = json.dumps(content["edits"], ensure_ascii=False)
-        parse_edits(edits)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"Preset '{name}' holds no edits that this release reads. Save it anew, or delete "
-            f"{path.name}."
-        ) from error
-    return edits
+    return _edits_of(name)
 
 
 def save_preset(model_name: str, name: str, edits: str) -> dict[str, Any]:
@@ -106,6 +92,25 @@ def fingerprint(name: str) -> str:
     """A text that changes when the preset does; 'missing' without one."""
     states = (file_state(root / f"{name}{ENDING}") for root in _roots())
     return next(filter(None, states), "missing")
+
+
+def _edits_of(name: str) -> str:
+    """The edits of a preset that is listed; ValueError when it is damaged."""
+    path = next(found for root in _roots() if (found := root / f"{name}{ENDING}").is_file())
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"Preset '{name}' is larger than 1 MiB. Save it anew.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT or content["version"] != VERSION:
+            raise ValueError("format")
+        edits = json.dumps(content["edits"], ensure_ascii=False)
+        parse_edits(edits)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Preset '{name}' holds no edits that this release reads. Save it anew, or delete "
+            f"{path.name}."
+        ) from error
+    return edits
 
 
 def _stem(model_name: str) -> str:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from comfyui_cldis.checkpoint import demo_model_path, read_header
-from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
-from comfyui_cldis.nodes.preset_files import presets_of, read_preset, save_preset
+from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS, preset_files
+from comfyui_cldis.nodes.preset_files import preset_names, presets_of, read_preset, save_preset
 from comfyui_cldis.nodes.slider_list import name_slider, sliders_of
 
 MODEL = "heads.safetensors"
@@ -111,6 +111,15 @@ def test_presets_of_a_model_in_a_folder_are_not_those_of_its_namesake(folder: Pa
     )
     assert presets_of(MODEL) == {"flat": {}}
     assert read_preset("heads/other/deep") == "{}"
+
+
+def test_presets_are_listed_once_however_many_there_are(monkeypatch) -> None:
+    for name in ("one", "two", "three"):
+        save_preset(MODEL, name, "{}")
+    listed = []
+    monkeypatch.setattr(preset_files, "preset_names", lambda: listed.append(1) or preset_names())
+    assert set(presets_of(MODEL)) == {"one", "two", "three"}
+    assert len(listed) == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": "cldis_preset", "version": 1}'])
