@@ -31,13 +31,22 @@ def read_mask(path: str | os.PathLike[str], width: int, height: int) -> Tensor:
         OSError: the file may not be read.
     """
     image, name = read_stored(path).image, Path(path).name
-    if abs(image.width * height - image.height * width) > TOLERANCE * image.height * width:
-        raise ValueError(
-            f"The mask {name} has {image.width} x {image.height} pixels and the image "
-            f"{width} x {height}, which is another shape. Draw the mask on a copy of the image."
-        )
+    check_shape(image.size, (width, height), f"The mask {name}")
     with naming(name):
         return mask_of(image, width, height)
+
+
+def check_shape(mask: tuple[int, int], image: tuple[int, int], label: str = "The mask") -> None:
+    """Raises ValueError unless width and height of a mask have the aspect ratio of the image's.
+
+    Args:
+        label: what the message calls the mask.
+    """
+    if abs(mask[0] * image[1] - mask[1] * image[0]) > TOLERANCE * mask[1] * image[0]:
+        raise ValueError(
+            f"{label} has {mask[0]} x {mask[1]} pixels and the image {image[0]} x {image[1]}, "
+            "which is another shape. Draw the mask on a copy of the image."
+        )
 
 
 def mask_of(image: Image.Image, width: int, height: int) -> Tensor:

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from ..editing.framing import resize
+from ..imaging.mask import check_shape
 from ..imaging.tensors import in_model_range, to_model_channels
-
-MASK_TOLERANCE = 0.01  # share by which the aspect ratios of mask and image may differ
 
 
 def check_images(image: Tensor) -> None:
@@ -90,12 +89,7 @@ def to_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
             f"The mask has shape {tuple(mask.shape)}, or holds NaN; expected (batch, height, "
             "width) with values from 0 to 1. Connect the MASK output of a node that makes masks."
         )
-    height, width = mask.shape[1:]
-    if abs(height * size[1] - width * size[0]) > MASK_TOLERANCE * width * size[0]:
-        raise ValueError(
-            f"The mask has {width} x {height} pixels and the image {size[1]} x {size[0]}, which "
-            "is another shape. Draw the mask on this image."
-        )
+    check_shape((mask.shape[2], mask.shape[1]), (size[1], size[0]))
     return resize(mask[:, None].float().clamp(0, 1), *size)[:, 0]
 
 
