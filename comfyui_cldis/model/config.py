@@ -11,6 +11,7 @@ from ..wording import did_you_mean, nearest_name
 Conditioner = Literal["adagn", "tokens"]
 CONDITIONERS: tuple[str, ...] = get_args(Conditioner)
 MINIMUM_IMAGE_SIZE, MAXIMUM_IMAGE_SIZE = 8, 256
+MAXIMUM_LEVELS, MAXIMUM_BLOCKS = 10, 16  # a file may ask for no more layers than can be built
 
 T = TypeVar("T")
 
@@ -66,11 +67,19 @@ def require(condition: bool, fact: str, remedy: str) -> None:
 
 def _check_levels(name: str, base: int, mults: tuple[int, ...], blocks: int) -> None:
     require(base >= 8 and base % 8 == 0, f"{name}.base_channels is {base}", "Use a multiple of 8")
-    require(len(mults) >= 1, f"{name}.channel_mults is empty", "Give one multiplier per level")
+    require(
+        1 <= len(mults) <= MAXIMUM_LEVELS,
+        f"{name}.channel_mults has {len(mults)} levels",
+        f"Give one multiplier for each of 1 to {MAXIMUM_LEVELS} levels",
+    )
     require(
         all(m >= 1 for m in mults), f"{name}.channel_mults is {mults}", "Use whole numbers from 1"
     )
-    require(blocks >= 1, f"{name}.num_res_blocks is {blocks}", "Use 1 or more")
+    require(
+        1 <= blocks <= MAXIMUM_BLOCKS,
+        f"{name}.num_res_blocks is {blocks}",
+        f"Use 1 to {MAXIMUM_BLOCKS}",
+    )
 
 
 @dataclass(frozen=True)

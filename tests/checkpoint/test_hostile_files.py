@@ -188,6 +188,14 @@ def test_a_file_that_is_cut_off(tiny_checkpoint: Path, tmp_path: Path, share: fl
         (with_json("architecture", lambda a: a.update(image_size=0)), "image_size is 0"),
         (with_json("architecture", lambda a: a.update(image_size="x")), "cannot be built"),
         (with_json("architecture", lambda a: a.update(encoder="x")), "cannot be built"),
+        (
+            with_json("architecture", lambda a: a["encoder"].update(num_res_blocks=10**8)),
+            r"encoder\.num_res_blocks is 100000000\. Use 1 to 16",
+        ),
+        (
+            with_json("architecture", lambda a: a["decoder"].update(channel_mults=[1] * 10**5)),
+            r"decoder\.channel_mults has 100000 levels\. Give one .* 1 to 10 levels",
+        ),
         (with_json("schedule", lambda s: s.update(betas="flat")), "betas is 'flat'"),
         (with_json("schedule", lambda s: s.update(num_train_steps="x")), "cannot be built"),
         (with_json("directions", lambda d: [{"name": "yaw"}, d[1]]), "lacks 'min' in direction 0"),

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from ..config import from_mapping, require
+from ..config import MAXIMUM_BLOCKS, MAXIMUM_LEVELS, from_mapping, require
 
 Activation = Literal["none", "relu", "lrelu", "silu", "tanh"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 MINIMUM_SIZE, MAXIMUM_SIZE = 8, 1024
-MAXIMUM_WIDTH, MAXIMUM_LEVELS, MAXIMUM_BLOCKS, MAXIMUM_LAYERS = 16384, 10, 16, 128
+MAXIMUM_WIDTH, MAXIMUM_LAYERS = 16384, 128
 
 
 @dataclass(frozen=True)
