@@ -93,13 +93,6 @@ def _paired(values: list[Any]) -> dict[Any, Any]:
     return dictionary(zip(values[::2], values[1::2], strict=True))
 
 
-class _Callable:
-    """A name of `BUILDERS`, before it is called."""
-
-    def __init__(self, build: Callable[..., Any]) -> None:
-        self.build = build
-
-
 class _Machine:
     """The stack and the memo of one pickle."""
 
@@ -201,15 +194,13 @@ class _Machine:
         name, module = self.stack.pop(), self.stack.pop()
         self.stack.append(self._named(module, name))
 
-    def _named(self, module: Any, name: Any) -> Any:
+    def _named(self, module: Any, name: Any) -> Inert:
         """What stands for a class or function. Raises: ForeignFileError where none may."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("a name is no text")
         whole = f"{module}.{name}"
         # The two halves count, so that no name of one module can be taken for another's.
-        if "." not in name and whole in BUILDERS:
-            return _Callable(BUILDERS[whole])
-        if "." not in name and whole in INERT:
+        if "." not in name and (whole in BUILDERS or whole in INERT):
             return Inert(whole)
         raise refused(self.file, whole)
 
@@ -235,11 +226,10 @@ class _Machine:
     def _called(self, called: Any, args: Any) -> Any:
         if not isinstance(args, tuple):
             raise ValueError("a call has no arguments")
-        if isinstance(called, _Callable):
-            return called.build(*args)
-        if isinstance(called, Inert):
-            return Inert(called.name, args)
-        raise ValueError(f"a {type(called).__name__} is called")
+        if not isinstance(called, Inert):
+            raise ValueError(f"a {type(called).__name__} is called")
+        build = BUILDERS.get(called.name)
+        return Inert(called.name, args) if build is None else build(*args)
 
     def _build(self, _: Any) -> None:
         state, target = self.stack.pop(), self.stack[-1]
