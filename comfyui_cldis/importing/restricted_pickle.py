@@ -7,7 +7,7 @@ Python's own reader would import each name in the file and call it. Here a name 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, BinaryIO, cast
 
 from .errors import ForeignFileError, refused, unreadable
@@ -48,9 +48,10 @@ def read_pickle(stream: BinaryIO, file: str, persistent: Persistent) -> Any:
 
     Raises: ForeignFileError for a name that is not allowed, or a damaged pickle.
     """
-    machine = _Machine(file, persistent)
+    bounded = _Bounded(stream)
+    machine = _Machine(file, persistent, bounded)
     try:
-        for opcode, argument, _ in pickletools.genops(cast(Any, _Bounded(stream))):
+        for opcode, argument, _ in pickletools.genops(cast(Any, bounded)):
             if opcode.name == "STOP":
                 return machine.stack.pop()
             machine.step(opcode.name, argument)
@@ -74,9 +75,9 @@ class _Bounded:
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
-        position = stream.tell()
+        self.start = stream.tell()
         self.end = stream.seek(0, 2)
-        stream.seek(position)
+        stream.seek(self.start)
 
     def read(self, count: int) -> bytes:
         return self.stream.read(min(count, self.end - self.stream.tell()))
@@ -87,6 +88,11 @@ class _Bounded:
     def tell(self) -> int:
         return self.stream.tell()
 
+    @property
+    def num_read(self) -> int:
+        """Bytes read so far: an honest pickle makes no more elements, and counts no further."""
+        return self.tell() - self.start
+
 
 def _paired(values: list[Any]) -> dict[Any, Any]:
     """A dictionary of keys and values in turn. Raises: ValueError, of `dictionary` too."""
@@ -96,10 +102,11 @@ def _paired(values: list[Any]) -> dict[Any, Any]:
 class _Machine:
     """The stack and the memo of one pickle."""
 
-    def __init__(self, file: str, persistent: Persistent) -> None:
-        self.file, self.persistent = file, persistent
+    def __init__(self, file: str, persistent: Persistent, stream: _Bounded) -> None:
+        self.file, self.persistent, self.stream = file, persistent, stream
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.num_copied = 0  # elements of what calls were given
 
     def step(self, name: str, argument: Any) -> None:
         """Follow one opcode."""
@@ -107,6 +114,8 @@ class _Machine:
         if name in _LITERALS:
             stack.append(argument)
         elif name in _PUTS:
+            if not 0 <= argument < self.stream.num_read:
+                raise ValueError(f"it counts {argument} objects")
             self.memo[argument] = stack[-1]
         elif name in _GETS:
             stack.append(self.memo[int(argument)])
@@ -229,7 +238,13 @@ class _Machine:
         if not isinstance(called, Inert):
             raise ValueError(f"a {type(called).__name__} is called")
         build = BUILDERS.get(called.name)
-        return Inert(called.name, args) if build is None else build(*args)
+        if build is None:
+            return Inert(called.name, args)
+        # A few bytes name what was read before, however large it is, and this would copy it.
+        self.num_copied += sum(len(each) for each in args if isinstance(each, Sized))
+        if self.num_copied > self.stream.num_read:
+            raise ValueError("it copies more than it holds")
+        return build(*args)
 
     def _build(self, _: Any) -> None:
         state, target = self.stack.pop(), self.stack[-1]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 MAXIMUM_DIMENSIONS = 8
+KEY_LIMIT = 1 << 32  # of whole numbers as keys; larger ones can be chosen to share a hash
 DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -105,12 +106,14 @@ def dictionary(pairs: Iterable[Any] = ()) -> dict[Any, Any]:
 
     Python hashes nested tuples by recursion without a limit, and shared ones again and again.
 
-    Raises: ValueError for a key of another type, such as a tuple.
+    Raises: ValueError for a key of another type, such as a tuple, or too large a number.
     """
     found = {}
     for key, value in pairs.items() if isinstance(pairs, dict) else pairs:
         if not isinstance(key, _KEYS):
             raise ValueError(f"a {type(key).__name__} is a key of a dictionary")
+        if isinstance(key, int) and abs(key) >= KEY_LIMIT:
+            raise ValueError("a key of a dictionary is too large a number")
         found[key] = value
     return found
 

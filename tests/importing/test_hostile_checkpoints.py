@@ -8,6 +8,7 @@ import os
 import pickle
 import struct
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,42 @@ def test_a_tuple_is_no_key(code: bytes) -> None:
         read_pickle(io.BytesIO(b"\x80\x02" + code), "it", lambda _: None)
 
 
+LARGE = b"]" + b"q\x00" + b"(" + 1000 * b"N" + b"e0"  # a list, kept to be named again
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        LARGE + b"ctorch\nSize\nq\x01" + 100 * b"h\x01h\x00\x85R0" + b"N.",
+        b"X\xe8\x03\x00\x00" + 1000 * b"x" + b"q\x000" + 100 * b"ctorch\nSize\nh\x00\x85R0" + b"N.",
+        b"}q\x00("
+        + b"".join(b"M" + struct.pack("<H", key) + b"N" for key in range(1000))
+        + b"u0ccollections\nOrderedDict\nq\x01"
+        + 100 * b"h\x01h\x00\x85R0"
+        + b"N.",
+    ],
+    ids=["a list", "a text", "a dictionary"],
+)
+def test_nothing_is_copied_again_and_again(code: bytes) -> None:
+    """A few bytes each would ask for any memory."""
+    with pytest.raises(ForeignFileError, match=r"damaged or incomplete.*copies more than it holds"):
+        read_pickle(io.BytesIO(b"\x80\x02" + code), "it", lambda _: None)
+
+
+@pytest.mark.parametrize("key", [2**32, -(2**32), 2**61 - 1])
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_a_large_number_is_no_key(key: int, kind: type) -> None:
+    """Multiples of 2^61 - 1 share a hash, so that each is compared with all before."""
+    with pytest.raises(ForeignFileError, match="damaged or incomplete.*too large a number"):
+        read_pickle(io.BytesIO(pickle.dumps(kind({key: None}), 2)), "it", lambda _: None)
+
+
+@pytest.mark.parametrize("put", [b"p2305843009213693951\n", b"r\xff\xff\xff\xff", b"p-1\n"])
+def test_objects_are_counted_as_they_come(put: bytes) -> None:
+    with pytest.raises(ForeignFileError, match="damaged or incomplete.*it counts"):
+        read_pickle(io.BytesIO(b"\x80\x02N" + put + b"."), "it", lambda _: None)
+
+
 def test_a_name_is_text() -> None:
     with pytest.raises(ForeignFileError, match="damaged or incomplete.*a name is no text"):
         read_pickle(io.BytesIO(b"\x80\x04" + DEEP + b"\x8c\x06system\x93."), "it", lambda _: None)
@@ -169,7 +206,7 @@ def test_names_of_values_are_text(tmp_path: Path) -> None:
 def test_plain_values_are_those_of_pickle() -> None:
     values = {
         "a": [1, -2, 2**70, 1.5, None, True, False, "größer", b"bytes", ()],
-        3: {"c": (1, 2, 3, 4), "d": [], None: 0, 1.5: 1, True: 2},
+        2**32 - 1: {"c": (1, 2, 3, 4), "d": [], None: 0, 1.5: 1, True: 2},
     }
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         some = values["a"][:-2] if protocol < 3 else values["a"]  # bytes are a call before
