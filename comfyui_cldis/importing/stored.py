@@ -74,6 +74,11 @@ class StoredTensor:
         if torch.Size(self.shape).numel() > self.values.count:
             raise ValueError("a tensor repeats its values")
 
+    @property
+    def num_bytes(self) -> int:
+        """Its size once it is read."""
+        return torch.Size(self.shape).numel() * self.values.dtype.itemsize
+
 
 @dataclass(eq=False, repr=False)
 class Inert:

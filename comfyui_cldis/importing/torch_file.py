@@ -21,7 +21,7 @@ ZIP_START, PICKLE_STARTS = b"PK\x03\x04", (b"\x80\x02", b"\x80\x03", b"\x80\x04"
 
 
 class TorchFile:
-    """An open file; `root` is its object, in which tensors are `StoredTensor`.
+    """An open file of `size` bytes; `root` is its object, in which tensors are `StoredTensor`.
 
     Raises:
         ForeignFileError: another kind of file, a damaged one, or one with names that have no place
@@ -40,6 +40,7 @@ class TorchFile:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist. Check the path.")
         self._file: BinaryIO = path.open("rb")
+        self.size = os.fstat(self._file.fileno()).st_size
         try:
             start = self._file.read(4)
             self._file.seek(0)
@@ -145,14 +146,14 @@ class TorchFile:
         are_names = isinstance(keys, list) and all(isinstance(key, str | int) for key in keys)
         if not are_names or not kinds.keys() <= set(map(str, keys)):
             raise unreadable(self.name, "it does not list all of its tensors")
-        end, start = os.fstat(self._file.fileno()).st_size, self._file.tell()
+        start = self._file.tell()
         for key in map(str, keys):
             if key not in kinds:
                 raise unreadable(self.name, f"it lists the values '{key}', which nothing uses")
             self._file.seek(start)
             count = int.from_bytes(self._file.read(8), "little")
             values = kinds[key]
-            if count != values.count or start + 8 + values.num_bytes > end:
+            if count != values.count or start + 8 + values.num_bytes > self.size:
                 raise unreadable(self.name, "it ends before its last tensor")
             self._starts[key] = start + 8
             start += 8 + values.num_bytes

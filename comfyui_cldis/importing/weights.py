@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..checkpoint.differences import MAX_LISTED, Shape, differences
 from ..model.diffae import DiffAE, DiffAEConfig
-from .errors import ForeignFileError
+from .errors import ForeignFileError, unreadable
 from .stored import StoredTensor, as_mapping
 from .torch_file import TorchFile
 
@@ -80,8 +80,11 @@ def load_networks(
     Args:
         on_tensor: called with how many are read, and of how many.
 
-    Raises: ForeignFileError for weights that do not fit the architecture, all of them by name.
+    Raises: ForeignFileError for weights that do not fit the architecture, all of them by name, or
+        that are larger than the file, because they share their values.
     """
+    if sum(stored.num_bytes for stored in weights.values()) > file.size:
+        raise unreadable(file.name, "its averaged weights are larger than the file")
     networks = _empty(config, file.name)
     expected = {published_name(key): tuple(t.shape) for key, t in networks.state_dict().items()}
     unlike = differences(expected, shapes_of(weights))

@@ -267,6 +267,20 @@ def test_a_damaged_tensor(good: dict[str, Any], tmp_path: Path) -> None:
         import_diffae(path, tmp_path / "model.safetensors")
 
 
+@pytest.mark.parametrize("is_old", [False, True], ids=["zip", "old format"])
+def test_weights_that_share_their_values(
+    is_old: bool, good: dict[str, Any], tmp_path: Path
+) -> None:
+    """They would ask for many times the memory that the file has bytes."""
+    weights = {k: v for k, v in good["state_dict"].items() if k.startswith("ema_model.")}
+    values = torch.zeros(max(weight.numel() for weight in weights.values()))
+    shared = {key: values[: w.numel()].view(w.shape) for key, w in weights.items()}
+    few = {"state_dict": shared, "hyper_parameters": good["hyper_parameters"]}
+    path = save(tmp_path / "last.ckpt", few, is_old=is_old)
+    with pytest.raises(ForeignFileError, match=r"damaged .* weights are larger than the file\. Do"):
+        import_diffae(path, tmp_path / "model.safetensors")
+
+
 def test_a_compressed_entry(good: dict[str, Any], tmp_path: Path) -> None:
     """It could hold any number of bytes."""
     path, other = save(tmp_path / "last.ckpt", good), tmp_path / "other.ckpt"
