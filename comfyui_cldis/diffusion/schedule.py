@@ -9,10 +9,9 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from ..model.config import from_mapping, require
+from ..model.config import MAXIMUM_TRAIN_STEPS, Betas, from_mapping, require
 
 Prediction = Literal["v", "eps"]
-Betas = Literal["cosine", "linear", "const0.008"]
 Spacing = Literal["trailing", "leading"]
 
 
@@ -47,9 +46,9 @@ class ScheduleConfig:
                 f"Use one of {', '.join(values)}",
             )
         require(
-            self.num_train_steps >= 10,
+            10 <= self.num_train_steps <= MAXIMUM_TRAIN_STEPS,
             f"schedule.num_train_steps is {self.num_train_steps}",
-            "Use 10 or more",
+            f"Use 10 to {MAXIMUM_TRAIN_STEPS}",
         )
         require(
             not (self.zero_terminal_snr and self.prediction == "eps"),

@@ -11,9 +11,8 @@ from torch import Tensor
 from ..diffusion.samplers import sample
 from ..diffusion.schedule import NoiseSchedule, ScheduleConfig
 from ..model import DiffAE
+from ..model.diffae.config import LATENT_STEPS
 from .editable import LatentStatistics
-
-NUM_STEPS = 100  # of DDIM; one is a pass through an MLP
 
 
 @torch.no_grad()
@@ -29,7 +28,7 @@ def draw_codes(networks: DiffAE, statistics: LatentStatistics, noise: Tensor) ->
     schedule = NoiseSchedule(
         ScheduleConfig(
             num_train_steps=part.num_train_steps,
-            betas=part.betas,  # type: ignore[arg-type]
+            betas=part.betas,
             prediction="eps",
             zero_terminal_snr=False,
             spacing="leading",
@@ -41,7 +40,7 @@ def draw_codes(networks: DiffAE, statistics: LatentStatistics, noise: Tensor) ->
         noise.float().to(networks.device),
         schedule,
         sampler="ddim",
-        num_steps=NUM_STEPS,
+        num_steps=LATENT_STEPS,
     ).to(noise.device)
     if not part.is_normalised:
         return drawn

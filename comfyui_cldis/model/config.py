@@ -8,9 +8,11 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from ..wording import did_you_mean, nearest_name
 
+Betas = Literal["cosine", "linear", "const0.008"]  # of a noise schedule
 Conditioner = Literal["adagn", "tokens"]
 CONDITIONERS: tuple[str, ...] = get_args(Conditioner)
 MINIMUM_IMAGE_SIZE, MAXIMUM_IMAGE_SIZE = 8, 256
+MAXIMUM_TRAIN_STEPS = 10_000
 MAXIMUM_LEVELS, MAXIMUM_BLOCKS = 10, 16  # a file may ask for no more layers than can be built
 
 T = TypeVar("T")

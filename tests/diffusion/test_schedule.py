@@ -99,6 +99,9 @@ def test_bad_values_are_named():
         ScheduleConfig(betas="sigmoid")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="prediction 'v'"):
         ScheduleConfig(prediction="eps")
+    for total in (-3, 9, 10_001, 10**9):
+        with pytest.raises(ValueError, match=f"num_train_steps is {total}. Use 10 to 10000"):
+            ScheduleConfig(num_train_steps=total)
     with pytest.raises(ValueError, match="Unknown sampler 'euler'.*ddim, dpmpp_2m, unipc"):
         OURS.scheduler("euler")
 

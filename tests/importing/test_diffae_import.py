@@ -271,6 +271,21 @@ def test_configurations_come_back() -> None:
         DiffAEConfig.from_dict({"width": [1]})
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"num_train_steps": -3}, "num_train_steps is -3. Use 100 to 10000"),
+        ({"num_train_steps": 99}, "num_train_steps is 99. Use 100 to 10000"),
+        ({"num_train_steps": 10**9}, "num_train_steps is 1000000000. Use 100 to 10000"),
+        ({"betas": "x"}, "betas is 'x'. Use one of cosine, linear, const0.008"),
+        ({"condition_bias": float("inf")}, "condition_bias is inf. Use a finite number"),
+    ],
+)
+def test_noise_levels_of_the_latent_model(values, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        DiffAEConfig.from_dict({"latent_net": values})
+
+
 def test_the_commands(good, tmp_path, capsys) -> None:
     path, model = save(tmp_path / "last.ckpt", good), tmp_path / "model.safetensors"
     command = ["import-diffae", str(path), "--output", str(model)]

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from ..config import MAXIMUM_BLOCKS, MAXIMUM_LEVELS, from_mapping, require
+from ..config import (
+    MAXIMUM_BLOCKS,
+    MAXIMUM_LEVELS,
+    MAXIMUM_TRAIN_STEPS,
+    Betas,
+    from_mapping,
+    require,
+)
 
 Activation = Literal["none", "relu", "lrelu", "silu", "tanh"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 MINIMUM_SIZE, MAXIMUM_SIZE = 8, 1024
 MAXIMUM_WIDTH, MAXIMUM_LAYERS = 16384, 128
+LATENT_STEPS = 100  # of DDIM, each a pass through the MLP; there are at least as many noise levels
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class LatentNetConfig:
         last_activation: of the output.
         has_norm: whether hidden layers are normalised (LayerNorm).
         condition_bias: what is added to the scale that the time gives.
-        betas: noise schedule of the codes, a name of `diffusion.schedule.Betas`.
+        betas: noise schedule of the codes, one of `Betas`.
         num_train_steps: T of that schedule.
         clip_x0: clip the estimate of the code to [-1, 1] at every step.
         is_normalised: whether codes are those of the encoder less their mean, by their std.
@@ -45,7 +54,7 @@ class LatentNetConfig:
     last_activation: str = "none"
     has_norm: bool = True
     condition_bias: float = 1.0
-    betas: str = "linear"
+    betas: Betas = "linear"
     num_train_steps: int = 1000
     clip_x0: bool = False
     is_normalised: bool = True
@@ -55,12 +64,24 @@ class LatentNetConfig:
         _check_range("latent_net.hidden_dim", self.hidden_dim, 1, MAXIMUM_WIDTH)
         _check_range("latent_net.time_channels", self.time_channels, 2, MAXIMUM_WIDTH)
         _check_range("latent_net.num_time_layers", self.num_time_layers, 1, MAXIMUM_LAYERS)
-        for name in ("activation", "last_activation"):
+        _check_range(
+            "latent_net.num_train_steps", self.num_train_steps, LATENT_STEPS, MAXIMUM_TRAIN_STEPS
+        )
+        for name, allowed in (
+            ("activation", ACTIVATIONS),
+            ("last_activation", ACTIVATIONS),
+            ("betas", get_args(Betas)),
+        ):
             require(
-                getattr(self, name) in ACTIVATIONS,
+                getattr(self, name) in allowed,
                 f"latent_net.{name} is '{getattr(self, name)}'",
-                f"Use one of {', '.join(ACTIVATIONS)}",
+                f"Use one of {', '.join(allowed)}",
             )
+        require(
+            math.isfinite(self.condition_bias),
+            f"latent_net.condition_bias is {self.condition_bias}",
+            "Use a finite number",
+        )
         require(
             all(0 <= index < self.num_layers for index in self.skip_layers),
             f"latent_net.skip_layers is {self.skip_layers}",
