@@ -301,7 +301,8 @@ class Model:
             on_step: called with each step (index, total, x0); what it raises cancels.
 
         Raises:
-            ValueError: a number out of range, or bad sampler settings.
+            ValueError: a number out of range, bad sampler settings, or an imported model whose
+                statistics are not known.
         """
         return draw_samples(
             self.editable,

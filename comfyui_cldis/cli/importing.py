@@ -39,8 +39,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
+    from ..editing.editable import ASSUMED
     from ..importing import import_diffae
-    from ..importing.statistics import ASSUMED
 
     _check_output(options.output)
     start = time.perf_counter()

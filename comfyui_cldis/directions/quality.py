@@ -12,7 +12,7 @@ from torch.nn import functional
 from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import MEASURING_SAMPLER
 from ..editing.direction import Direction
-from ..editing.editable import EditableModel
+from ..editing.editable import EditableModel, check_measured
 from ..editing.facts import DirectionQuality
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, traverse
@@ -100,7 +100,10 @@ def drawn_latent(model: EditableModel, count: int, seed: int = 0) -> Latent:
 
     Codes are normal with the training set's deviations, cut to its 0.5 and 99.5 % quantiles. A
     residual code is 0, which is how training drops it.
+
+    Raises: ValueError for a model that was imported without these statistics.
     """
+    check_measured(model)
     config, statistics = model.networks.config, model.statistics
     noise = gaussian_noise((count, config.latent_dim), seed)
     z = (statistics.mean + statistics.std * noise).clamp(statistics.low, statistics.high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -17,6 +17,8 @@ from .direction import Direction, find_direction, find_slider
 from .facts import ModelFacts
 
 COLUMNS = 64  # of codes that are sorted at a time
+IMPORTED, STATISTICS = "imported", "statistics"  # where the facts of an imported model say how
+ASSUMED = "assumed"  # its statistics are known: not at all, so they are mean 0 and deviation 1
 
 
 @dataclass(frozen=True)
@@ -150,3 +152,19 @@ class EditableModel:
         if self.directions and not left:
             raise ValueError(f"That would leave {self.name} without directions. Keep at least one.")
         return replace(self, directions=left)
+
+
+def are_assumed(model: EditableModel) -> bool:
+    """Whether the statistics of a model were not known when it was imported, nor since."""
+    imported = model.facts.other.get(IMPORTED)
+    return isinstance(imported, Mapping) and imported.get(STATISTICS) == ASSUMED
+
+
+def check_measured(model: EditableModel) -> None:
+    """Raise ValueError where codes would be drawn from statistics that are assumed."""
+    if are_assumed(model):
+        raise ValueError(
+            f"{model.name} was imported without the statistics of its code, from which codes are "
+            "drawn. Import it again with its latent.pkl, or let `cldis navigate` measure them on "
+            "a folder of images."
+        )

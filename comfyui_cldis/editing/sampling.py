@@ -12,7 +12,7 @@ from ..diffusion.noise import gaussian_noise
 from ..diffusion.samplers import OnStep
 from ..model import DiffAE
 from .direction import as_number
-from .editable import EditableModel
+from .editable import EditableModel, check_measured
 from .framing import Origin
 from .latent import Latent, Source
 from .latent_diffusion import draw_codes
@@ -56,7 +56,7 @@ def sample_images(
 
     Raises:
         TypeError: a count, seed or number of steps that is no whole number.
-        ValueError: a number out of range, or bad sampler settings.
+        ValueError: a number out of range, bad sampler settings, or a model without statistics.
     """
     share = as_number(truncation)
     if share is None or not 0 <= share <= MAXIMUM_TRUNCATION:
@@ -80,6 +80,7 @@ def sample_images(
         drawn = draw_codes(networks, statistics, noise[:, : config.latent_dim])
         z = mean + share * (drawn - mean)
     else:
+        check_measured(model)
         z = mean + share * std * noise[:, : config.latent_dim]
         z = torch.maximum(torch.minimum(z, high), low)
     x_T = noise[:, config.latent_dim :].reshape(count, *shape)

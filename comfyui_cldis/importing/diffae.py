@@ -9,11 +9,11 @@ from typing import Any
 
 from ..checkpoint import save_checkpoint
 from ..diffusion.schedule import NoiseSchedule
-from ..editing.editable import EditableModel
+from ..editing.editable import ASSUMED, IMPORTED, STATISTICS, EditableModel
 from ..editing.facts import ModelFacts, TrainingFacts
 from .architecture import Architecture, read_architecture
 from .errors import ForeignFileError
-from .statistics import ASSUMED, IMPORTED, STATISTICS, read_statistics
+from .statistics import read_statistics
 from .stored import StoredTensor, as_mapping
 from .torch_file import TorchFile
 from .weights import load_networks, shapes_of, state_of, stored_weights

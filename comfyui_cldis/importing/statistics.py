@@ -10,15 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..editing.editable import EditableModel, LatentStatistics
+from ..editing.editable import ASSUMED, IMPORTED, STATISTICS, EditableModel, LatentStatistics
 from .errors import ForeignFileError
 from .stored import StoredTensor, as_mapping
 from .torch_file import TorchFile
 
 TAIL = 2.5758293  # standard deviations from the mean to the 0.5 and 99.5 % quantiles of a normal
-ASSUMED, MEASURED, DESCRIBED = "assumed", "measured", "mean and deviation"
-"""How statistics are known: not at all, from codes, or from two rows of numbers."""
-IMPORTED, STATISTICS = "imported", "statistics"  # where the facts of a model say so
+MEASURED, DESCRIBED = "measured", "mean and deviation"
+"""How statistics are known where they are not ASSUMED: from codes, or from two rows of numbers."""
 
 
 def read_statistics(
@@ -40,12 +39,6 @@ def read_statistics(
         return found, DESCRIBED
     ones = torch.ones(latent_dim)
     return _normal(torch.zeros(latent_dim), ones), ASSUMED
-
-
-def are_assumed(model: EditableModel) -> bool:
-    """Whether the statistics of a model were not known when it was imported, nor since."""
-    imported = model.facts.other.get(IMPORTED)
-    return isinstance(imported, Mapping) and imported.get(STATISTICS) == ASSUMED
 
 
 def with_measured(model: EditableModel, codes: Tensor) -> EditableModel:

@@ -16,12 +16,14 @@ import comfyui_cldis
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.checkpoint.summary import as_json, as_text
 from comfyui_cldis.cli import main
+from comfyui_cldis.directions.quality import drawn_latent
 from comfyui_cldis.editing import pipeline
 from comfyui_cldis.editing.changes import is_trackable
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.sampling import sample_images
 from comfyui_cldis.importing import import_diffae
+from comfyui_cldis.importing.statistics import with_measured
 from comfyui_cldis.model.build import NoCopilotError
 from comfyui_cldis.nodes.info import describe
 from comfyui_cldis.nodes.live import GoneError, LivePreviews, NoPreviewError
@@ -149,6 +151,42 @@ def test_new_codes_come_from_the_latent_model(model: EditableModel, weights: Any
     torch.testing.assert_close(full.z, expected, atol=2e-3, rtol=1e-3)
     half = sample_images(model, 2, 5, truncation=0.5, num_steps=1)
     torch.testing.assert_close(half.z - CODES.mean(0), (full.z - CODES.mean(0)) / 2)
+
+
+def test_no_codes_are_drawn_from_statistics_that_are_not_known(
+    weights: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = {key: value for key, value in weights.items() if not key.startswith("latent_net.")}
+    source, path = tmp_path / "last.ckpt", tmp_path / "plain.safetensors"
+    model = import_diffae(save(source, checkpoint(plain, SETTINGS)), path).model
+    refused = r"tiny_autoenc was imported without the statistics of its code.* latent\.pkl, or let"
+    with pytest.raises(ValueError, match=refused):
+        sample_images(model, 1, 0, num_steps=1)
+    with pytest.raises(ValueError, match=refused):
+        drawn_latent(model, 1)
+    with pytest.raises(ValueError, match=refused):
+        comfyui_cldis.load_model(path).sample(1, num_steps=1)
+    command = [
+        "navigate",
+        str(path),
+        "--finder",
+        "jacobian",
+        "--output",
+        str(tmp_path / "new.safetensors"),
+    ]
+    assert main(command) == 2
+    assert "without the statistics" in capsys.readouterr().err
+    measured = with_measured(model, CODES)
+    assert len(sample_images(measured, 1, 0, num_steps=1)) == len(drawn_latent(measured, 1)) == 1
+
+
+def test_a_latent_model_needs_no_statistics_where_it_draws_codes_as_they_are(
+    weights: Any, tmp_path: Path
+) -> None:
+    values = checkpoint(weights, SETTINGS, LATENT)
+    values["hyper_parameters"]["latent_znormalize"] = False
+    model = import_diffae(save(tmp_path / "last.ckpt", values), tmp_path / "it.safetensors").model
+    assert len(sample_images(model, 1, 0, num_steps=1)) == 1
 
 
 def _noise(seed: int, latent_dim: int, rest: int) -> Tensor:

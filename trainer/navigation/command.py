@@ -12,9 +12,9 @@ from tqdm import tqdm
 from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
 from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
-from comfyui_cldis.editing.editable import EditableModel
+from comfyui_cldis.editing.editable import EditableModel, are_assumed
 from comfyui_cldis.editing.pipeline import encode
-from comfyui_cldis.importing.statistics import are_assumed, with_measured
+from comfyui_cldis.importing.statistics import with_measured
 from comfyui_cldis.wording import counted, printable
 
 from ..data import BUILT_IN_SOURCES, open_images
