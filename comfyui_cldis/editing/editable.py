@@ -17,6 +17,7 @@ from .direction import Direction, find_direction, find_slider
 from .facts import ModelFacts
 
 COLUMNS = 64  # of codes that are sorted at a time
+STD_LIMIT = 1e6  # no code is spread so far
 IMPORTED, STATISTICS = "imported", "statistics"  # where the facts of an imported model say how
 ASSUMED = "assumed"  # its statistics are known: not at all, so they are mean 0 and deviation 1
 
@@ -28,12 +29,21 @@ class LatentStatistics:
     Attributes:
         mean, std: mean and standard deviation.
         low, high: 0.5 and 99.5 % quantiles.
+
+    Raises: ValueError for a deviation below 0 or of a million and more, or quantiles that are
+        exchanged. Values that are no numbers are left to who reads or measures them.
     """
 
     mean: Tensor
     std: Tensor
     low: Tensor
     high: Tensor
+
+    def __post_init__(self) -> None:
+        if bool(((self.std < 0) | (self.std >= STD_LIMIT)).any()):
+            raise ValueError(f"a standard deviation of the code is not from 0 to {STD_LIMIT:,.0f}")
+        if bool((self.low > self.high).any()):
+            raise ValueError("the 0.5 % quantile of a scalar of the code is above its 99.5 %")
 
     @classmethod
     def from_codes(cls, codes: Tensor) -> LatentStatistics:

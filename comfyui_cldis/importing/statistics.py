@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,8 @@ def _of_codes(
     if isinstance(stored, StoredTensor):
         if len(stored.shape) != 2 or stored.shape[1] != latent_dim or stored.shape[0] < 2:
             raise _unlike(file.name, "conds", stored.shape, latent_dim)
-        statistics = LatentStatistics.from_codes(file.read(stored).float())
-        _check_statistics(statistics.mean, statistics.std, file.name)
-        return statistics, MEASURED
+        codes = file.read(stored).float()
+        return _checked(file.name, LatentStatistics.from_codes, codes), MEASURED
     found = _described(values, file, latent_dim)
     if found is None:
         raise ForeignFileError(
@@ -84,9 +84,7 @@ def _described(
         if stored.shape not in ((latent_dim,), (1, latent_dim)):
             raise _unlike(file.name, name, stored.shape, latent_dim)
         rows[name] = file.read(stored).float().flatten()
-    mean, std = rows["conds_mean"], rows["conds_std"]
-    _check_statistics(mean, std, file.name)
-    return _normal(mean, std)
+    return _checked(file.name, _normal, rows["conds_mean"], rows["conds_std"])
 
 
 def _normal(mean: Tensor, std: Tensor) -> LatentStatistics:
@@ -94,12 +92,18 @@ def _normal(mean: Tensor, std: Tensor) -> LatentStatistics:
     return LatentStatistics(mean, std, mean - TAIL * std, mean + TAIL * std)
 
 
-def _check_statistics(mean: Tensor, std: Tensor, name: str) -> None:
-    if not bool(torch.isfinite(mean).all()) or not bool((torch.isfinite(std) & (std > 0)).all()):
-        raise ForeignFileError(
-            f"The codes of {name} are not finite, or some scalar never differs. Choose the "
-            "latent.pkl that belongs to the checkpoint."
-        )
+def _checked(
+    name: str, measure: Callable[..., LatentStatistics], *values: Tensor
+) -> LatentStatistics:
+    """`measure(*values)`, finite and with deviations above 0. Raises: ForeignFileError."""
+    with suppress(ValueError):
+        found = measure(*values)
+        if bool(torch.isfinite(found.mean).all()) and bool((found.std > 0).all()):
+            return found
+    raise ForeignFileError(
+        f"The codes of {name} are not finite, are spread too far, or some scalar never differs. "
+        "Choose the latent.pkl that belongs to the checkpoint."
+    )
 
 
 def _unlike(file: str, name: str, shape: tuple[int, ...], latent_dim: int) -> ForeignFileError:

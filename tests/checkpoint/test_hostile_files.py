@@ -277,6 +277,23 @@ def test_values_that_are_not_finite(rewritten: Callable[..., Path], key: str, va
     assert_two_sentences(caught.value, "model.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "fact"),
+    [
+        ("std", -1.0, "a standard deviation of the code is not from 0 to 1,000,000"),
+        ("std", 3e38, "a standard deviation of the code is not from 0 to 1,000,000"),
+        ("low", 1e3, "the 0.5 % quantile of a scalar of the code is above its 99.5 %"),
+    ],
+)
+def test_statistics_of_no_code(
+    rewritten: Callable[..., Path], key: str, value: float, fact: str
+) -> None:
+    change = with_tensor(f"statistics.{key}", poisoned(value))
+    with pytest.raises(CheckpointError, match=f"is damaged or incomplete: {fact}\\. Do") as caught:
+        load_checkpoint(rewritten(change))
+    assert_two_sentences(caught.value, "model.safetensors")
+
+
 def test_weights_too_large_for_float16(rewritten: Callable[..., Path]) -> None:
     def change(tensors: Tensors, metadata: Metadata) -> None:
         name = next(name for name in sorted(tensors) if name.startswith("networks."))

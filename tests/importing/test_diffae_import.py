@@ -165,6 +165,9 @@ def test_no_statistics(good, imported) -> None:
     [
         ({"conds": torch.randn(9, 8)}, r"shape \(9, 8\), and the code of this model has 16"),
         ({"conds": torch.zeros(9, 16)}, "never differs"),
+        ({"conds": torch.full((9, 16), torch.nan)}, "are not finite"),
+        ({"conds": torch.randn(9, 16) * 1e9}, "spread too far"),
+        ({"conds_mean": torch.zeros(16), "conds_std": -torch.ones(16)}, "spread too far"),
         ({"conds_mean": torch.zeros(16)}, "holds no codes"),
         ({"conds_mean": torch.zeros(3), "conds_std": torch.ones(3)}, r"shape \(3,\)"),
         ([1], "holds no codes"),
