@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import category
 
 LEAST_PREFIX = 3  # letters; the beginning of a name is as good as the whole
 
@@ -63,12 +64,23 @@ def _alike(text: str, names: Sequence[str], cutoff: float = 0.6) -> str | None:
     return by_small[near[0]] if near else None
 
 
-def printable(name: str) -> str:
-    r"""Escapes what a file name may hold but a terminal, an image or a JSON file may not.
+def printable(text: str) -> str:
+    r"""Escapes what a file name or a text of strangers may hold but a terminal, an image or a JSON
+    file may not: newlines and other control characters, and marks that nothing shows.
 
     Python reads a byte of a name that is not UTF-8 as a lone surrogate, which UTF-8 cannot write:
     a folder M\xfcnchen, named on an old system, becomes the text "M\udcfcnchen" with a backslash.
     """
     return "".join(
-        character if character.isprintable() else repr(character)[1:-1] for character in name
+        character if _is_shown(character) else repr(character)[1:-1] for character in text
     )
+
+
+def _is_shown(character: str) -> bool:
+    """Whether a character is printable, a space of any width, or joins letters of some scripts."""
+    return character.isprintable() or category(character) == "Zs" or character in "\u200c\u200d"
+
+
+def has_control(text: str) -> bool:
+    """Whether it holds characters that move a cursor or end a line, or that are no characters."""
+    return any(category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from comfyui_cldis.wording import counted, hint, nearest
+from comfyui_cldis.wording import counted, has_control, hint, nearest, printable
 
 NAMES = ("heads", "shapes3d-equivalent", "dsprites-equivalent")
 
@@ -53,3 +53,14 @@ def test_a_hint_follows_a_sentence_or_is_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert hint("headz", NAMES) == " Did you mean 'heads'?"
     assert hint("zzzz", NAMES) == ""
+
+
+SCRIPTS = ("größer", "笑顔\u3000大", "می\u200cخواهم", "क्\u200dष", "à\u00a0droite", "👩\u200d🚀")
+
+
+def test_what_a_terminal_would_take_for_commands_is_escaped():
+    for text in SCRIPTS:
+        assert printable(text) == text and not has_control(text)
+    assert printable("a\x1b[2J\x9b\nb\u202e\u2028\udcfc") == (r"a\x1b[2J\x9b\nb\u202e\u2028\udcfc")
+    for character in "\x00\t\n\r\x1b\x7f\x9b\u2028\ud800":
+        assert has_control(f"a{character}b")

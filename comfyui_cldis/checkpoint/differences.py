@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..wording import printable
+
 MAX_LISTED = 8
+LONGEST = 80  # characters of what a file says, in a message
 
 Shape = tuple[int, ...]
 
@@ -12,13 +15,13 @@ Shape = tuple[int, ...]
 def differences(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> str:
     """Every name and shape that differs, as part of a sentence; "" when none does."""
     unlike = [
-        f"{key} has {found[key]}, expected {expected[key]}"
+        f"{key} has {shown(str(found[key]))}, expected {expected[key]}"
         for key in sorted(expected.keys() & found.keys())
         if found[key] != expected[key]
     ]
     kinds = (
         ("missing", sorted(expected.keys() - found.keys())),
-        ("unexpected", sorted(found.keys() - expected.keys())),
+        ("unexpected", [shown(key) for key in sorted(found.keys() - expected.keys())]),
         ("of another shape", unlike),
     )
     return "; ".join(f"{len(items)} {what}: {listed(items)}" for what, items in kinds if items)
@@ -29,3 +32,8 @@ def listed(items: Iterable[str]) -> str:
     items = list(items)
     more = len(items) - MAX_LISTED
     return ", ".join(items[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def shown(text: str) -> str:
+    """A text of a file for a message: cut, and safe for a terminal."""
+    return printable(text[:LONGEST])

@@ -20,6 +20,7 @@ from ..atomic_write import replacing
 from ..diffusion.schedule import NoiseSchedule
 from ..editing.editable import EditableModel, LatentStatistics
 from ..model.build import Networks, NetworksConfig, build_networks
+from ..wording import printable
 from .added import THUMBNAILS, added_tensors, read_layout
 from .container import check_container, check_header_size, utf8_name
 from .differences import Shape, differences, listed
@@ -221,7 +222,7 @@ def _build(config: NetworksConfig, operations: Any, name: str) -> Networks:
         with torch.device("meta"):
             return build_networks(config, operations)
     except (RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = printable(str(error).splitlines()[0].rstrip("."))
         raise CheckpointError(
             f"{name} describes networks that cannot be built: {reason}. "
             "Export the model again, or update the pack."
@@ -229,7 +230,7 @@ def _build(config: NetworksConfig, operations: Any, name: str) -> Networks:
 
 
 def _damaged(name: str, error: Exception) -> CheckpointError:
-    reason = str(error).rstrip(".")
+    reason = printable(str(error).rstrip("."))
     return CheckpointError(
         f"{name} is damaged or incomplete: {reason}. Download or export the file again."
     )

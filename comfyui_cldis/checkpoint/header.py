@@ -20,6 +20,7 @@ from ..editing.editable import EditableModel
 from ..editing.facts import DirectionQuality, ModelFacts
 from ..model.build import KIND, NetworksConfig, config_from_dict
 from ..model.diffae import DiffAEConfig
+from ..wording import has_control, printable
 
 FORMAT = "cldis"
 FORMAT_VERSION = 3  # the newest; a model that needs none of its entries is written as 1 or 2
@@ -75,9 +76,15 @@ class Header:
 def to_metadata(model: EditableModel) -> dict[str, str]:
     """Returns the header of `model`; the directions' vectors are left to the tensors.
 
-    Raises: CheckpointError for facts that JSON cannot hold.
+    Raises: CheckpointError for facts that JSON cannot hold, or names that would not be read back.
     """
     config = model.networks.config
+    for direction in model.directions:
+        if has_control(direction.name):
+            raise CheckpointError(
+                f"The name '{printable(direction.name)}' of a direction holds control characters. "
+                "Rename it."
+            )
     directions = [_entry(direction) for direction in model.directions]
     architecture = config.to_dict()
     version = 2 if any(entry.keys() & ADDED_KEYS for entry in directions) else 1
@@ -135,8 +142,8 @@ def check_format(metadata: Mapping[str, str] | None, name: str) -> int:
             f"{reads}. Update the pack."
         )
     raise CheckpointError(
-        f"{name} has the unknown format version '{text[:40]}'; this version of CL-Dis reads "
-        f"versions {reads}. Export the model again with `cldis train`."
+        f"{name} has the unknown format version '{printable(text[:40])}'; this version of CL-Dis "
+        f"reads versions {reads}. Export the model again with `cldis train`."
     )
 
 
@@ -213,7 +220,7 @@ def read_directions(
     for index, (entry, vector, more) in enumerate(zip(entries, vectors, added, strict=True)):
         try:
             direction = Direction(
-                name=str(entry["name"]),
+                name=_visible(str(entry["name"])),
                 vector=tuple(float(value) for value in vector),
                 minimum=float(entry["min"]),
                 maximum=float(entry["max"]),
@@ -235,6 +242,13 @@ def read_directions(
             raise damaged(name, f"names two directions '{direction.name}'")
         directions.append(direction)
     return tuple(directions)
+
+
+def _visible(name: str) -> str:
+    """`name`. Raises: ValueError for one that a terminal would take for commands."""
+    if has_control(name):
+        raise ValueError(f"its name '{printable(name)}' holds control characters")
+    return name
 
 
 def _quality(entry: Mapping[str, Any], shares: Mapping[str, Any]) -> DirectionQuality:
@@ -260,7 +274,7 @@ def _scale(entry: Mapping[str, Any]) -> AmountScale | None:
 def damaged(name: str, fact: str) -> CheckpointError:
     """What to raise when the header of the file `name` states something that cannot be."""
     return CheckpointError(
-        f"The header of {name} {fact.rstrip('.')}. Download or export the file again."
+        f"The header of {name} {printable(fact.rstrip('.'))}. Download or export the file again."
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..directions.naming import describe_ends
 from ..editing.direction import Direction, count_monotone
+from ..wording import printable
 from .header import Header
 from .quality_text import NUM_MONOTONE, describe_quality, weakness
 
@@ -52,6 +53,7 @@ def as_json(header: Header) -> dict[str, Any]:
 def as_text(header: Header, file_name: str) -> str:
     """A header for reading: size, directions, training, quality and data."""
     facts = header.facts
+    licence, *more = (facts.licence or "not stated").splitlines()
     lines = [
         f"{file_name}: {facts.name or 'CL-Dis model'}",
         f"  format version {header.format_version}",
@@ -59,7 +61,8 @@ def as_text(header: Header, file_name: str) -> str:
         f"{header.config.in_channels} channels",
         f"  latent         {header.latent_dim} scalars",
         f"  weights        {header.parameters:,}, stored as {header.stored_dtype}",
-        f"  licence        {facts.licence or 'not stated'}",
+        f"  licence        {licence}",
+        *(f"                 {line}" for line in more),
         *([] if header.has_copilot else [f"  networks       {NO_COPILOT}"]),
         "",
         f"Directions, strongest first, with {ranges_in_words(header.directions)}:",
@@ -85,8 +88,8 @@ def as_text(header: Header, file_name: str) -> str:
     if quality and (header.directions or facts.quality.to_dict()):
         lines += ["", "Quality:", *(f"  {name}: {text}" for name, text in quality)]
     if facts.data_card:
-        lines += ["", "Data:", *(f"  {line}" for line in facts.data_card.split("\n"))]
-    return "\n".join(lines)
+        lines += ["", "Data:", *(f"  {line}" for line in facts.data_card.splitlines())]
+    return "\n".join(printable(line.expandtabs()) for line in lines)
 
 
 def direction_notes(directions: Sequence[Direction]) -> dict[str, str]:

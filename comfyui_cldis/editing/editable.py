@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..diffusion.schedule import NoiseSchedule
 from ..model import Networks
+from ..wording import printable
 from .direction import Direction, find_direction, find_slider
 from .facts import ModelFacts
 
@@ -95,7 +96,7 @@ class EditableModel:
     @property
     def name(self) -> str:
         """Name of the model, for messages."""
-        return self.facts.name or "the model"
+        return printable(self.facts.name) or "the model"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..checkpoint.differences import MAX_LISTED, Shape, differences
 from ..model.diffae import DiffAE, DiffAEConfig
+from ..wording import printable
 from .errors import ForeignFileError, unreadable
 from .stored import StoredTensor, as_mapping
 from .torch_file import TorchFile
@@ -126,7 +127,7 @@ def state_of(root: Any, file: str) -> Mapping[str, Any]:
     """
     state = as_mapping(as_mapping(root).get("state_dict"))
     if not state:
-        keys = ", ".join(sorted(str(key)[:40] for key in as_mapping(root))[:MAX_LISTED])
+        keys = ", ".join(sorted(printable(str(key)[:40]) for key in as_mapping(root))[:MAX_LISTED])
         raise ForeignFileError(
             f"{file} is no checkpoint of PyTorch Lightning: it has no 'state_dict' "
             f"(it holds {keys or 'no dictionary'}). Choose the last.ckpt of a Diff-AE."

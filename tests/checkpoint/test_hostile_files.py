@@ -202,6 +202,12 @@ def test_a_file_that_is_cut_off(tiny_checkpoint: Path, tmp_path: Path, share: fl
         (with_json("directions", lambda d: d[0].update(min="low")), "invalid direction 0"),
         (with_json("directions", lambda d: d[0].update(min=1.0)), "must contain 0"),
         (with_json("directions", lambda d: ["yaw", "pitch"]), "invalid direction 0"),
+        (
+            with_json("directions", lambda d: d[0].update(name="yaw\x1b[2J")),
+            r"direction 0: its name 'yaw\\x1b\[2J' holds control characters",
+        ),
+        (with_json("directions", lambda d: d[0].update(name="a\nb")), r"'a\\nb' holds control"),
+        (with_json("architecture", lambda a: a.update({"\x1b[2J": 1})), r"key '\\x1b\[2J'"),
         (with_json("directions", lambda d: [d[1], d[1]]), "two directions 'yaw'"),
         (with_text("directions", '[{"min": -1e999}, {}]'), "lacks 'name' in direction 0"),
         (with_tensor("directions.vectors", lambda v: v * 2), "has length 2"),
@@ -263,6 +269,22 @@ def test_a_long_list_of_tensors_is_shortened(rewritten: Callable[..., Path]) -> 
 
     with pytest.raises(CheckpointError, match=r"30 unexpected: extra\.00, .*extra\.07 and 22 more"):
         load_checkpoint(rewritten(change))
+
+
+def test_names_of_tensors_are_shown_without_commands_to_a_terminal(
+    rewritten: Callable[..., Path],
+) -> None:
+    names = ("x\x1b[2J\n", "y" * 500)
+    path = rewritten(lambda t, m: t.update({name: torch.zeros(1) for name in names}))
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(path)
+    assert rf"2 unexpected: x\x1b[2J\n, {80 * 'y'})" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["größer", "笑顔\u3000大", "می\u200cخواهم"])
+def test_names_in_any_script(rewritten: Callable[..., Path], name: str) -> None:
+    path = rewritten(with_json("directions", lambda d: d[0].update(name=name)))
+    assert load_checkpoint(path).directions[0].name == name
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

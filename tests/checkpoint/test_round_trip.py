@@ -319,3 +319,10 @@ def test_where_a_model_cannot_be_written(tiny_model: EditableModel, tmp_path: Pa
     with pytest.raises(ValueError, match="Use one of float32, float16, bfloat16"):
         save_checkpoint(tmp_path / "model.safetensors", tiny_model, dtype=torch.int8)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_name_that_would_not_be_read_back_is_not_written(tiny_model, tmp_path):
+    odd = tiny_model.renamed("yaw", "yaw\x1b[2J")
+    with pytest.raises(CheckpointError, match=r"name 'yaw\\x1b\[2J' of a direction .* Rename it"):
+        save_checkpoint(tmp_path / "odd.safetensors", odd)
+    assert not list(tmp_path.iterdir())

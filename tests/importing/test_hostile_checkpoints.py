@@ -101,6 +101,11 @@ def test_every_way_to_name_something_is_closed(code: bytes) -> None:
         read_pickle(io.BytesIO(code), "it", lambda _: None)
 
 
+def test_a_name_is_shown_without_commands_to_a_terminal() -> None:
+    with pytest.raises(ForeignFileError, match=r"asks for 'os\.\\x1b\[2J' to be called"):
+        read_pickle(io.BytesIO(b"\x80\x04\x8c\x02os\x8c\x04\x1b[2J\x93."), "it", lambda _: None)
+
+
 @pytest.mark.parametrize(
     "code",
     [
