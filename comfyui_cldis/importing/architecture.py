@@ -20,6 +20,7 @@ from .stored import Inert, as_mapping
 NUM_TRAIN_STEPS = 1000
 LATENT_NET = "latent_net."
 PUBLISHED_POOL = "adaptivenonzero"
+LARGEST_MULT = 1e6  # far beyond any width
 LONGEST_VALUE = 80  # characters of a setting in a message
 
 
@@ -61,8 +62,10 @@ def read_architecture(
         if config.latent_net is not None:
             assumed = (*assumed, *ASSUMED_OF_LATENT_NET)
         return Architecture(config, _schedule({}), "shapes", (*assumed, ASSUMED_SCHEDULE))
-    except (ValueError, TypeError, KeyError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        reason = f"It lacks {error}" if isinstance(error, KeyError) else str(error)
+        if isinstance(error, IndexError):
+            reason = "A weight has too few dimensions"
         raise ForeignFileError(
             f"The architecture of {file} cannot be read. {reason.rstrip('.')}. Only checkpoints of "
             "the published Diff-AE code can be imported."
@@ -142,7 +145,8 @@ def _latent_net(
     """The latent diffusion model, and what is not said of it."""
     if settings.get("net_latent_layers") is None and "num_layers" not in inner:
         net = latent_net_from_shapes(shapes)
-        assert net is not None
+        if net is None:
+            raise ValueError("Its latent diffusion model has no layers")
         return net, ASSUMED_OF_LATENT_NET
 
     def given(outer_name: str, inner_name: str, default: Any) -> Any:
@@ -236,7 +240,9 @@ def _list(name: str, value: Any) -> tuple[int, ...]:
 
 
 def _mults(name: str, value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or not all(type(each) in (int, float) for each in value):
+    if not isinstance(value, list | tuple) or not all(
+        type(each) in (int, float) and abs(each) < LARGEST_MULT for each in value
+    ):
         raise ValueError(f"Its {name} is {_shown(value)}, not a list of numbers")
     return tuple(value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +19,18 @@ from .stored import DTYPES, Inert, StoredTensor, StoredValues
 OLD_MAGIC, OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
 PICKLE_LIMIT = 512 * 1024 * 1024  # bytes of the pickle alone, without tensors
 ZIP_START, PICKLE_STARTS = b"PK\x03\x04", (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_ENCRYPTED = 1  # a flag of an entry of a zip file
+# What Python's own reader of zip files raises for damaged ones.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    EOFError,
+    OSError,
+    ArithmeticError,
+    LookupError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
 
 
 class TorchFile:
@@ -52,11 +65,10 @@ class TorchFile:
                 raise ForeignFileError(
                     f"{self.name} is no file that PyTorch wrote. Choose the last.ckpt of a Diff-AE."
                 )
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        except BaseException as error:
             self.close()
-            raise unreadable(self.name, error) from error
-        except BaseException:
-            self.close()
+            if isinstance(error, _DAMAGED) and not isinstance(error, ForeignFileError):
+                raise unreadable(self.name, error) from error
             raise
 
     def __enter__(self) -> TorchFile:
@@ -81,7 +93,9 @@ class TorchFile:
             return torch.empty(tensor.shape, dtype=values.dtype)
         try:
             data = self._zipped(values) if self._archive is not None else self._plain(values)
-        except (zipfile.BadZipFile, EOFError, OSError, KeyError, NotImplementedError) as error:
+        except ForeignFileError:
+            raise
+        except _DAMAGED as error:
             raise unreadable(self.name, error) from error
         flat = torch.frombuffer(data, dtype=values.dtype)
         return flat.as_strided(
@@ -110,8 +124,9 @@ class TorchFile:
         """A whole entry of the zip file, which torch never compresses."""
         assert self._archive is not None
         info = self._archive.getinfo(name)
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
-            raise unreadable(self.name, f"'{name}' in it is compressed or too large")
+        is_plain = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & _ENCRYPTED
+        if not is_plain or info.compress_size != info.file_size or info.file_size > limit:
+            raise unreadable(self.name, f"'{name}' in it is compressed, encrypted or too large")
         return self._archive.read(info)
 
     def _zipped(self, values: StoredValues) -> bytearray:
@@ -159,11 +174,11 @@ class TorchFile:
             start += 8 + values.num_bytes
 
     def _plain(self, values: StoredValues) -> bytearray:
-        self._file.seek(self._starts[values.key])
-        data = bytearray(self._file.read(values.num_bytes))
-        if len(data) != values.num_bytes:
+        start = self._starts[values.key]
+        if start + values.num_bytes > self.size:
             raise EOFError("it ends within a tensor")
-        return data
+        self._file.seek(start)
+        return bytearray(self._file.read(values.num_bytes))
 
     def _values(self, identity: Any) -> StoredValues:
         """What torch's persistent ids ("storage", kind, key, device, count[, view]) stand for."""

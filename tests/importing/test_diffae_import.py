@@ -226,6 +226,11 @@ def tensor(name: str, value: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         (setting(img_size=((16,),)), "img_size is a tuple, not a whole number"),
         (setting(net_ch_mult=3), "net_ch_mult is 3, not a list"),
         (setting(net_ch_mult=[[2], 1]), "net_ch_mult is a list, not a list of numbers"),
+        (
+            setting(net_ch_mult=[float("inf"), 1]),
+            r"net_ch_mult is \[inf, 1\], not a list of numbers",
+        ),
+        (setting(net_ch=10**400, net_ch_mult=[0.5]), "too large to convert"),
         (setting(style_ch=24), "24 scalars, but the decoder reads 16"),
         (setting(net_beatgans_attn_head=3), "3 does not divide 16 channels"),
         (setting(net_ch_mult=(1,) * 11), "Give 1 to 10 levels"),
@@ -235,6 +240,18 @@ def test_other_layouts_are_refused(change, fact, good, imported, tmp_path) -> No
     with pytest.raises(ForeignFileError, match=fact):
         imported(change(good))
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_shapes_of_too_few_dimensions(good, imported) -> None:
+    change = tensor("ema_model.input_blocks.0.0.weight", torch.zeros(()))
+    with pytest.raises(ForeignFileError, match=r"read\. A weight has too few dimensions\. Only"):
+        imported({**change(good), "hyper_parameters": {}})
+
+
+def test_a_latent_model_without_layers(good, imported) -> None:
+    change = tensor("ema_model.latent_net.more", torch.zeros(2))
+    with pytest.raises(ForeignFileError, match=r"Its latent diffusion model has no layers\. Only"):
+        imported(change(good))
 
 
 def test_shapes_need_the_size_of_images(good, imported) -> None:

@@ -40,6 +40,12 @@ def good() -> dict[str, Any]:
     return checkpoint(weights_of(settings), settings)
 
 
+def few_weights(good: dict[str, Any]) -> dict[str, Any]:
+    """The averaged weights and settings alone, which are all read."""
+    weights = {k: v for k, v in good["state_dict"].items() if k.startswith("ema_model.")}
+    return {"state_dict": weights, "hyper_parameters": good["hyper_parameters"]}
+
+
 def nested(good: dict[str, Any], bad: Any) -> dict[str, Any]:
     inner = {**good["hyper_parameters"]["model_conf"], "x": [({"y": bad},)]}
     return {**good, "hyper_parameters": {**good["hyper_parameters"], "model_conf": inner}}
@@ -277,11 +283,11 @@ def test_weights_that_share_their_values(
     is_old: bool, good: dict[str, Any], tmp_path: Path
 ) -> None:
     """They would ask for many times the memory that the file has bytes."""
-    weights = {k: v for k, v in good["state_dict"].items() if k.startswith("ema_model.")}
+    few = few_weights(good)
+    weights = few["state_dict"]
     values = torch.zeros(max(weight.numel() for weight in weights.values()))
     shared = {key: values[: w.numel()].view(w.shape) for key, w in weights.items()}
-    few = {"state_dict": shared, "hyper_parameters": good["hyper_parameters"]}
-    path = save(tmp_path / "last.ckpt", few, is_old=is_old)
+    path = save(tmp_path / "last.ckpt", {**few, "state_dict": shared}, is_old=is_old)
     with pytest.raises(ForeignFileError, match=r"damaged .* weights are larger than the file\. Do"):
         import_diffae(path, tmp_path / "model.safetensors")
 
@@ -292,8 +298,50 @@ def test_a_compressed_entry(good: dict[str, Any], tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as new:
         for name in archive.namelist():
             new.writestr(name, archive.read(name))
-    with pytest.raises(ForeignFileError, match="compressed or too large"):
+    with pytest.raises(ForeignFileError, match="compressed, encrypted or too large"):
         import_diffae(other, tmp_path / "model.safetensors")
+
+
+FLAGS, STORED_SIZE = (8, "<H", 1), (20, "<I", 5)  # of an entry: where, how written, and a lie
+
+
+@pytest.mark.parametrize("place", ["data.pkl", "data/0"])
+@pytest.mark.parametrize("lie", [FLAGS, STORED_SIZE], ids=["encrypted", "shorter than its size"])
+def test_entries_that_cannot_be_read(
+    lie: tuple[int, str, int], place: str, good: dict[str, Any], tmp_path: Path
+) -> None:
+    path = save(tmp_path / "last.ckpt", few_weights(good))
+    with zipfile.ZipFile(path) as archive:
+        at, names = archive.start_dir, archive.namelist()
+    data, (offset, kind, value) = bytearray(path.read_bytes()), lie
+    for name in names:
+        if name.endswith("/" + place):
+            struct.pack_into(kind, data, at + offset, value)
+        at += 46 + sum(struct.unpack_from("<3H", data, at + 28))
+    path.write_bytes(data)
+    with pytest.raises(
+        ForeignFileError, match=r"last\.ckpt is damaged .*encrypted.*\. Download it"
+    ):
+        import_diffae(path, tmp_path / "model.safetensors")
+
+
+def test_a_name_in_a_zip_that_is_no_text(good: dict[str, Any], tmp_path: Path) -> None:
+    path = save(tmp_path / "last.ckpt", good)
+    with zipfile.ZipFile(path) as archive:
+        at = archive.start_dir
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<H", data, at + 8, 0x800)  # its name is UTF-8
+    data[at + 46] = 255
+    path.write_bytes(data)
+    with pytest.raises(ForeignFileError, match=r"last\.ckpt is damaged .*\. Download it"):
+        import_diffae(path, tmp_path / "model.safetensors")
+
+
+def test_keys_of_values_that_are_no_numbers_of_this_world(tmp_path: Path) -> None:
+    path, header = tmp_path / "last.ckpt", (OLD_MAGIC, OLD_VERSION, {}, {}, [10**5000])
+    path.write_bytes(b"".join(pickle.dumps(each, 2) for each in header))
+    with pytest.raises(ForeignFileError, match=r"last\.ckpt is damaged .*\. Download it"):
+        import_diffae(path, tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(
