@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,11 @@ def _facts(
     steps, seed = root.get("global_step"), settings.get("seed")
     batch, parts = settings.get("batch_size"), settings.get("accum_batches", 1)
     is_counted = all(type(number) is int for number in (steps, batch, parts))
+    training = TrainingFacts(
+        steps=steps if type(steps) is int else None,
+        images=steps * batch * parts if is_counted else None,  # type: ignore[operator]
+        seed=seed if type(seed) is int else None,
+    )
     imported: dict[str, Any] = {
         "kind": "Diff-AE",
         "file": file.name,
@@ -98,6 +103,11 @@ def _facts(
     }
     if latent is not None:
         imported["latent"] = latent.name
+    if architecture.config.latent_net is not None:
+        # it was trained last; nothing tells for how long the autoencoder was before
+        if training.steps is not None:
+            imported["latent_steps"] = training.steps
+        training = replace(training, steps=None, images=None)
     if architecture.assumed:
         imported["assumed"] = list(architecture.assumed)
     return ModelFacts(
@@ -105,11 +115,7 @@ def _facts(
         data_card=f"A Diff-AE (Preechakul et al. 2022, arXiv:2111.15640), trained on "
         f"'{_text(settings, 'data_name') or 'unknown'}' by its authors' code and imported; its "
         "file does not state a licence.",
-        training=TrainingFacts(
-            steps=steps if type(steps) is int else None,
-            images=steps * batch * parts if is_counted else None,  # type: ignore[operator]
-            seed=seed if type(seed) is int else None,
-        ),
+        training=training,
         other={IMPORTED: imported},
     )
 

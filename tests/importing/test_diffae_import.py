@@ -61,6 +61,17 @@ def test_what_the_model_file_says(good, imported, tmp_path) -> None:
     assert header.facts.name == "tiny_autoenc"
     assert (header.facts.training.steps, header.facts.training.images) == (12, 96)
     assert header.facts.other["imported"]["file"] == "last.ckpt"
+    assert "latent_steps" not in header.facts.other["imported"]
+
+
+def test_steps_of_a_latent_model_are_not_those_of_the_decoder(imported) -> None:
+    values = checkpoint(
+        weights_of(SETTINGS, tiny_latent()), SETTINGS, tiny_latent(), conds=torch.randn(9, 16)
+    )
+    _, model = imported(values)
+    training = model.facts.training
+    assert (training.steps, training.images, training.seed) == (None, None, 0)
+    assert model.facts.other["imported"]["latent_steps"] == 12
 
 
 def test_averaged_weights_and_no_others(good, imported) -> None:
