@@ -111,7 +111,7 @@ def _facts(
     if architecture.assumed:
         imported["assumed"] = list(architecture.assumed)
     return ModelFacts(
-        name=_text(settings, "name") or file.name.rpartition(".")[0],
+        name=_text(settings, "name") or Path(file.name).stem,
         data_card=f"A Diff-AE (Preechakul et al. 2022, arXiv:2111.15640), trained on "
         f"'{_text(settings, 'data_name') or 'unknown'}' by its authors' code and imported; its "
         "file does not state a licence.",

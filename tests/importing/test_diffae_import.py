@@ -74,6 +74,12 @@ def test_steps_of_a_latent_model_are_not_those_of_the_decoder(imported) -> None:
     assert model.facts.other["imported"]["latent_steps"] == 12
 
 
+@pytest.mark.parametrize("file", ["last", "last.ckpt"])
+def test_a_model_without_a_name_is_called_as_its_file(file, good, tmp_path) -> None:
+    path = save(tmp_path / file, setting(name=None)(good))
+    assert import_diffae(path, tmp_path / "model.safetensors").model.facts.name == "last"
+
+
 def test_averaged_weights_and_no_others(good, imported) -> None:
     _, model = imported(good)
     state = model.networks.state_dict()
