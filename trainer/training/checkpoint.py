@@ -5,6 +5,7 @@ A state holds tensors, numbers and strings only, so torch reads it with weights_
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from comfyui_cldis.atomic_write import replacing, unfinished, write_text
+from comfyui_cldis.shortage import is_out_of_memory
 
 from ..config.adapt import config_from_dict
 from ..config.settings import TrainConfig
@@ -98,15 +100,26 @@ def _move_up(folder: Path, keep: int) -> None:
 def load_state(folder: Path) -> tuple[dict[str, Any], dict[Path, str]] | None:
     """The newest readable state in `folder`, and the newer ones that are not, each with a sentence.
 
-    None without any state.
+    None without any state. Only content that is not a state counts as damage.
+
     Raises:
         ValueError: there are states, but none of them can be read.
+        OSError: the system did not let a state be read; nothing is known of its content.
+        MemoryError, RuntimeError: memory ran out.
     """
     damaged: dict[Path, str] = {}
     for path in state_files(folder):
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            # a shortened file is read at an offset that it has not (EINVAL)
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise OSError(
+                    f"The training state {path} could not be read ({error.strerror}); it stays as "
+                    "it is. See to it that it can be read, then start the same run again."
+                ) from error
             reason = type(error).__name__
             damaged[path] = f"{path} cannot be read as a training state ({reason})."
             continue

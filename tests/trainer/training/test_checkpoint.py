@@ -1,5 +1,6 @@
 """States on disk: rotation, damage, a full disk, and what may change between two commands."""
 
+import errno
 import json
 import resource
 import subprocess
@@ -70,6 +71,41 @@ def test_only_damaged_states_are_an_error(tmp_path):
     (tmp_path / "state.pt").write_bytes(b"garbage")
     with pytest.raises(ValueError, match="cannot be read as a training state.*Delete it"):
         load_state(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),
+        OSError(errno.EIO, "Input/output error"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to ..."),
+    ],
+)
+def test_a_state_that_could_not_be_read_is_not_taken_for_damaged(tmp_path, monkeypatch, error):
+    for step in (1, 2):
+        save_state(tmp_path, {"step": step})
+    load = torch.load
+
+    def fail_on_newest(path, **options):
+        if path.name == "state.pt":
+            raise error
+        return load(path, **options)
+
+    monkeypatch.setattr(torch, "load", fail_on_newest)
+    expected = "could not be read.*start the same run" if isinstance(error, OSError) else None
+    with pytest.raises(OSError if expected else type(error), match=expected):
+        load_state(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 20_000])
+def test_a_shortened_state_is_damaged(tmp_path, kept):
+    for step in (1, 2):
+        save_state(tmp_path, {"step": step, "weights": torch.zeros(10_000)})
+    whole = (tmp_path / "state.pt").read_bytes()
+    (tmp_path / "state.pt").write_bytes(whole[:kept])
+    state, damaged = load_state(tmp_path)
+    assert state["step"] == 1 and list(damaged) == [tmp_path / "state.pt"]
 
 
 def test_no_state_is_none(tmp_path):
