@@ -44,8 +44,28 @@ def is_first_process() -> bool:
 
 
 def open_processes(device: str) -> PartialState:
-    """This process among those of the run; they meet here unless they have met before."""
+    """This process among those of the run; they meet here unless they have met before.
+
+    Raises:
+        ValueError: they have met on a device of another kind.
+    """
+    _leave_other_device(device)
     return PartialState(cpu=device == "cpu", timeout=PROCESS_TIMEOUT)
+
+
+def _leave_other_device(kind: str) -> None:
+    """Let Accelerate choose the device anew where an earlier run in this process had another."""
+    if not PartialState._shared_state:
+        return
+    earlier = PartialState()
+    if earlier.device is None or earlier.device.type == kind:
+        return
+    if earlier.num_processes > 1:
+        raise ValueError(
+            f"These processes have met on the device {earlier.device.type}, and this run is to use "
+            f"{kind}. Launch it on its own."
+        )
+    PartialState._reset_state()
 
 
 def close_processes() -> None:
@@ -73,10 +93,14 @@ def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool)
         has_idle_parts: no step gives every parameter a gradient. Passes that train the co-pilot
             alone do not count (`Mean.of_gradients`): searching all others for idle parts costs
             time, and PyTorch warns where there are none.
+
+    Raises:
+        ValueError: as of `open_processes`.
     """
     mixed = {"fp32": "no", "bf16": "bf16"}[precision]
     # Accelerate keeps one state per process; another run in it may want another precision.
     AcceleratorState._reset_state()
+    _leave_other_device(device.type)
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=mixed,

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from accelerate import PartialState
 
 from trainer.config.settings import load_preset
-from trainer.training.distributed import PROCESS_TIMEOUT
+from trainer.training.distributed import PROCESS_TIMEOUT, open_accelerator, open_processes
 from trainer.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -99,6 +101,19 @@ def test_processes_wait_for_the_first_as_long_as_the_timeout(tmp_path, door):
     run = launch(script, str(ROOT), door)
     assert "gave up after 2 s" in run.stdout, run.stderr[-3000:]
     assert timedelta(hours=12) <= PROCESS_TIMEOUT  # images decoded, a model measured: hours
+
+
+@pytest.mark.parametrize("door", ["processes", "accelerator"])
+def test_the_next_run_of_a_process_has_its_own_device(monkeypatch, door):
+    with monkeypatch.context() as patch:  # as a run on a graphics card leaves it
+        patch.setenv("ACCELERATE_TORCH_DEVICE", "meta")
+        PartialState._reset_state()
+        assert PartialState().device.type == "meta"
+    if door == "processes":
+        opened = open_processes("cpu")
+    else:
+        opened = open_accelerator(torch.device("cpu"), "fp32", has_idle_parts=False)
+    assert opened.device.type == "cpu"
 
 
 def compare(first: list[dict], second: list[dict], names: tuple[str, ...]) -> None:
