@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,9 +105,18 @@ def run_settings(
 
 def export(arguments: Namespace) -> int:
     """Write the model of a run that was stopped before its end."""
+    from .data.sources import BUILT_IN_SOURCES
     from .run import export_stopped
 
-    log(f"Wrote {export_stopped(stored_settings(arguments.folder, arguments.device), log)}")
+    settings = stored_settings(arguments.folder, arguments.device)
+    if arguments.data is not None:
+        settings = replace(settings, data=arguments.data)
+    elif settings.data not in BUILT_IN_SOURCES and not Path(settings.data).exists():
+        raise FileNotFoundError(
+            f"The images of this run are no longer at {settings.data}. Say where they are now: "
+            f"cldis export {arguments.folder} --data PATH"
+        )
+    log(f"Wrote {export_stopped(settings, log)}")
     return 0
 
 

@@ -86,6 +86,12 @@ def build_parser() -> argparse.ArgumentParser:
     report.description = "Write DIR/report.html from a run's statistics."
     for command in (export, report):
         command.add_argument("folder", type=typed_path, metavar="DIR", help=RUN_FOLDER)
+    export.add_argument(
+        "--data",
+        type=expand,
+        metavar="PATH",
+        help="where the images of the run lie now, if they were moved",
+    )
     _add_navigate(navigate)
     _add_sweep(sweep)
     card.description = "Print the model card of a model file as Markdown."

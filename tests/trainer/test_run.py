@@ -428,6 +428,27 @@ def test_other_images_under_the_same_path_are_refused(folder, tmp_path, capfd):
     assert "20 images" in error and "19 images" in error and "Restore them" in error
 
 
+def test_a_run_goes_on_where_its_images_were_moved(folder, tmp_path, capfd):
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    shutil.copytree(folder, first)
+    run = tmp_path / "run"
+    assert run_command(first, run) == 0
+    first.rename(second)
+    assert main(["export", str(run), "--device", "cpu"]) == 2
+    assert f"cldis export {run} --data PATH" in capfd.readouterr().err
+    assert main(["export", str(run), "--device", "cpu", "--data", str(second)]) == 0
+    assert "Note: the images are not those" not in capfd.readouterr().err
+    assert stored_settings(run, "cpu").source == str(second.resolve())
+    second.rename(third)
+    assert run_command(third, run, "--steps", "5") == 0
+    assert "Resuming at step 4 of 5." in capfd.readouterr().err
+    (third / "03.png").unlink()
+    third.rename(first)
+    assert run_command(first, run, "--steps", "6") == 2
+    assert "not those the run was started with (20 images" in capfd.readouterr().err
+    assert stored_settings(run, "cpu").source == str(third.resolve())
+
+
 def test_a_model_measured_on_other_images_says_so(folder, tmp_path, capfd, monkeypatch):
     def measure(model, images, mean, seen):
         return ModelQuality(seen, len(images), explained_variance_code=0.5)

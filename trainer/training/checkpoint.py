@@ -20,6 +20,7 @@ from comfyui_cldis.shortage import is_out_of_memory
 
 from ..config.adapt import config_from_dict
 from ..config.settings import TrainConfig
+from ..data.sources import BUILT_IN_SOURCES
 from ..errors import OutputTaken
 
 STATE_NAME = "state.pt"
@@ -168,7 +169,8 @@ def check_config(
     """Compare the configuration with the one the run in `folder` was started with, if there is one.
 
     Only `FREE_TO_CHANGE` may differ between two commands on the same folder: the length of the
-    run, its intervals, how a step is computed, and where a backbone lies.
+    run, its intervals, how a step is computed, and where a backbone and the images lie. Whether
+    images elsewhere are the same, the state tells (`Trainer.load`).
 
     Returns:
         What `write_config` is to write once the run is open.
@@ -188,7 +190,10 @@ def check_config(
                 f"{path} is damaged ({error}).",
                 f"Delete {path.name} and give the settings the run was started with",
             ) from error
-        changed = sorted(changed_settings(before, now) - FREE_TO_CHANGE)
+        free = FREE_TO_CHANGE
+        if isinstance(before, dict) and not {before.get("data"), source} & {*BUILT_IN_SOURCES}:
+            free = free | {"data"}
+        changed = sorted(changed_settings(before, now) - free)
         if changed:
             raise OutputTaken(
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}).",

@@ -170,8 +170,23 @@ def test_intervals_may_change_and_results_may_not(tmp_path):
     changed = CONFIG.with_values({"loop.capacity_course": "fixed", "seed": 3})
     with pytest.raises(ValueError, match=r"different: loop.capacity_course, seed\)"):
         check_config(tmp_path, changed, "images")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_free"),
+    [("/old/faces", "/new/faces", True), ("heads", "/faces", False), ("/faces", "heads", False)],
+)
+def test_images_may_have_moved_and_drawn_ones_are_part_of_the_settings(
+    tmp_path, before, now, is_free
+):
+    """Whether images elsewhere are the same is told by the state, which has a hash of them."""
+    write_config(tmp_path, check_config(tmp_path, CONFIG, before))
+    save_state(tmp_path, {"step": 1})
+    if is_free:
+        assert check_config(tmp_path, CONFIG, now)["data"] == now
+        return
     with pytest.raises(ValueError, match=r"different: data\)"):
-        check_config(tmp_path, CONFIG, "others")
+        check_config(tmp_path, CONFIG, now)
 
 
 def test_settings_and_source_are_read_back(tmp_path):
