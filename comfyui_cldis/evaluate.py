@@ -135,6 +135,12 @@ def _posterior_of(
     if codes not in CODES:
         raise ValueError(f"codes is '{codes}'. Use one of {', '.join(CODES)}.")
     copilot = copilot_of(networks) if codes == "copilot" else None
+    if copilot is not None and not model.facts.training.has_copilot_code:
+        raise ValueError(
+            f"The code of the co-pilot of {model.facts.name or 'this model'} is not in its file: "
+            "with the objective that it was trained with, the encoder alone does not give it. "
+            "Score the semantic code."
+        )
 
     @torch.no_grad()
     def posterior(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -96,7 +96,10 @@ def measure_quality(
     sampled, again = torch.cat(sampled_parts), torch.cat(again_parts)
     inverted = torch.cat(inverted_parts)
     previews = torch.cat(preview_parts)
-    shares = torch.cat([explained_by_copilot(model, part) for part in images.split(batch_size)])
+    least_explained = None
+    if model.facts.training.has_copilot_code:
+        parts = [explained_by_copilot(model, part) for part in images.split(batch_size)]
+        least_explained = round(float(torch.cat(parts).quantile(LOW_QUANTILE)), 4)
     return ModelQuality(
         images=seen,
         num_images=len(images),
@@ -104,6 +107,6 @@ def measure_quality(
         explained_variance_code=round(explained_by_code(images, (sampled, again), mean), 4),
         explained_variance_random_noise=round(explained_variance(images, sampled, mean), 4),
         explained_variance_preview=round(explained_variance(images, previews, mean), 4),
-        least_explained_preview=round(float(shares.quantile(LOW_QUANTILE)), 4),
+        least_explained_preview=least_explained,
         psnr_inverted_noise_db=round(psnr(images, inverted), 2),
     )

@@ -12,6 +12,8 @@ from typing import Any, TypeVar, get_type_hints
 
 from .framing import RESIZE_RULES, ResizeRule
 
+# Objectives of the co-pilot whose code is made of what its encoder gives, by the trainer alone.
+CODED_BY_OBJECTIVE = ("joint", "qlae")
 MONOTONE_SHARE = 0.9  # of the images: from here on a direction counts as monotone
 
 T = TypeVar("T", bound="_Facts")
@@ -98,7 +100,8 @@ class ModelQuality(_Facts):
             not hold, every draw makes up anew, so it counts twice against this figure.
         explained_variance_preview: of the images by the co-pilot.
         least_explained_preview: what the co-pilot explains of the variance of a single image about
-            its own mean colour, of nearly all images: the 1 % quantile.
+            its own mean colour, of nearly all images: the 1 % quantile. None where its encoder
+            alone does not give its code.
         psnr_inverted_noise_db: of the images drawn from inverted x_T.
     """
 
@@ -148,6 +151,13 @@ class TrainingFacts(_Facts):
     planned_steps: int | None = None
     config: Mapping[str, Any] = field(default_factory=dict, hash=False)
     other: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def has_copilot_code(self) -> bool:
+        """Whether the co-pilot's encoder gives its code, as with most objectives."""
+        objective = self.config.get("objective")
+        name = objective.get("name") if isinstance(objective, Mapping) else None
+        return name not in CODED_BY_OBJECTIVE
 
     @property
     def resize(self) -> ResizeRule:

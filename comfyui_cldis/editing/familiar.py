@@ -27,6 +27,8 @@ LEAST_VARIANCE = 0.02  # of an image in [-1, 1]; of flatter ones noise would be 
 def explained_by_copilot(model: EditableModel, images: Tensor) -> Tensor:
     """Share (B,) of the variance of each image about its mean colour that the co-pilot redraws.
 
+    Its code is what its encoder gives, as `TrainingFacts.has_copilot_code` tells.
+
     Args:
         images: (B, C, S, S) in [-1, 1]; at most 1, and below 0 where the mean colour is closer.
     """
@@ -42,10 +44,12 @@ def explained_by_copilot(model: EditableModel, images: Tensor) -> Tensor:
 def unfamiliar(model: EditableModel, images: Tensor) -> list[int]:
     """Which of the images (B, C, S, S) in [-1, 1] are unlike those that the model was trained on.
 
-    An empty list where the model has no co-pilot, or its file does not say what that explains.
+    An empty list where the model has no co-pilot, its encoder alone does not give its code, or the
+    file does not say what it explains.
     """
     bound = least_share(model.facts.quality)
-    if bound is None or not model.networks.has_copilot:
+    is_known = model.networks.has_copilot and model.facts.training.has_copilot_code
+    if bound is None or not is_known:
         return []
     share = explained_by_copilot(model, images)
     return [index for index, each in enumerate(share.tolist()) if each < bound]

@@ -128,13 +128,16 @@ def draw_samples(
 
 
 def copilot_samples(trainer: Trainer, images: Tensor) -> list[Strip]:
-    """The same of the co-pilot alone, whose code is its own posterior mean."""
+    """The same of the co-pilot alone, by the mean of its own code."""
     networks = trainer.averaged
     copilot, device = networks.copilot, networks.device
     draw = copilot_draw(networks, images.shape[-1])
     many = to_tensor(trainer.images[evenly(len(trainer.images), STATISTICS_IMAGES)], device)
-    std = copilot.encode(copilot.resize(many))[0].std(0).cpu()
-    mu = copilot.encode(copilot.resize(images.to(device)))[0].cpu()
+
+    def encode(batch: Tensor) -> Tensor:
+        return trainer.objective.mean_code(copilot.encode(copilot.resize(batch)).mu).cpu()
+
+    std, mu = encode(many).std(0), encode(images.to(device))
     drawn = draw(mu[:, None])[:, 0]
     bases = choose_bases(mu, std, draw, images, drawn)
     strongest = rank_axes(mu[bases], std, draw)

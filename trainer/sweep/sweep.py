@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from comfyui_cldis.editing.facts import CODED_BY_OBJECTIVE
 from comfyui_cldis.shortage import is_out_of_memory
 from comfyui_cldis.wording import counted
 
@@ -140,11 +141,13 @@ def _of_another_length(folder: Path, length: str, steps: int) -> OutputTaken:
 def scores(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[str, Any]:
     """Labelled scores of a model's code, and of its co-pilot's where there are two.
 
-    With only the co-pilot trained both are its; without distillation the co-pilot has none.
+    With only the co-pilot trained both are its; without distillation the co-pilot has none, nor
+    where its encoder alone does not give its code.
     """
     loop = config.loop
     copilot: dict[str, Any] = {}
-    if loop.copilot_only or loop.distillation_weight > 0:
+    has_code = config.objective.name not in CODED_BY_OBJECTIVE
+    if has_code and (loop.copilot_only or loop.distillation_weight > 0):
         copilot = score(model, "copilot", sweep.data, sweep.metrics, device)
     result = copilot
     if not loop.copilot_only:

@@ -39,6 +39,8 @@ from trainer.report.samples import (
     traverse_rows,
     write_samples,
 )
+from trainer.training.objectives.joint import Joint
+from trainer.training.objectives.plain import Plain
 from trainer.training.record import TrainingRecord
 
 REAL_RUN = Path(__file__).parents[3] / "docs" / "heads64_stats.jsonl"
@@ -418,6 +420,7 @@ def trainer() -> Any:
         held_out=None,
         step=200,
         config=SimpleNamespace(copilot_warmup_steps=50),
+        objective=Plain(),
     )
 
 
@@ -459,6 +462,19 @@ def test_the_warmup_shows_the_copilot_alone(trainer, monkeypatch, few_rows):
     assert [strip.name for strip in strips] == ["reconstruction", "traversals"]
     with pytest.raises(AssertionError, match="was drawn"):
         draw_samples(like(trainer, step=51))
+
+
+def test_the_copilot_alone_is_drawn_from_its_code(trainer, few_rows):
+    """Classes are probabilities, not the numbers that the encoder gives for them."""
+    drawn: list[torch.Tensor] = []
+    early = like(trainer, step=50, objective=Joint(30.0, (3,), None, 0.67))
+    copilot = early.averaged.copilot
+    hook = copilot.expand.register_forward_hook(lambda module, given, out: drawn.append(given[0]))
+    try:
+        draw_samples(early)
+    finally:
+        hook.remove()
+    assert torch.allclose(drawn[0][:, -3:].sum(1), torch.ones(len(drawn[0])), atol=1e-5)
 
 
 def test_few_or_like_images_are_enough(trainer, few_rows):

@@ -320,6 +320,10 @@ def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch, file_t
     assert scored() == {"mig": 0.5, "active_dims": 3, "copilot_mig": 0.25}
     assert scored(copilot_only=True) == {"mig": 0.25, "active_dims": 3, "copilot_mig": 0.25}
     assert scored(distillation_weight=0.0) == {"mig": 0.5, "active_dims": 3}
+    settings = {"objective.name": "qlae", "loop.bottleneck": "constant"}
+    qlae = load_preset("tiny32").with_values(settings)
+    found = module.scores(sweep, qlae, tmp_path / "model.safetensors", "cpu")
+    assert found == {"mig": 0.5, "active_dims": 3}  # its file has no codebook
 
 
 def test_rows_that_share_a_folder_are_refused(tmp_path, write):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, MultivariateNormal, Normal, kl_divergence
 
+from comfyui_cldis.editing.facts import CODED_BY_OBJECTIVE
 from trainer.training.losses import gaussian_kl
 from trainer.training.objectives import Objective, ObjectiveConfig, ObjectiveDraws, build_objective
 from trainer.training.objectives.beta_tc import BetaTC, log_weights, total_correlation
@@ -63,6 +64,21 @@ def test_code_has_the_promised_shapes_and_trains_everything(name):
     for parameter in objective.parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all()
         assert bool((parameter.grad != 0).any())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_mean_code_needs_no_draws_and_mostly_is_what_the_encoder_gives(name):
+    objective = build(name)
+    mu, logvar, draws = make()
+    mean = objective.mean_code(mu)
+    assert torch.allclose(mean, objective(mu, logvar, draws).mu, atol=1e-6)
+    assert torch.equal(mean, mu) == (CONFIGS[name].name not in CODED_BY_OBJECTIVE)
+
+
+def test_the_mean_code_with_an_entropy_is_that_of_the_objective():
+    objective = Joint(30.0, (3, 2), None, 0.67)
+    mu, _, _ = make()
+    assert torch.equal(WithEntropy(objective, 0.3).mean_code(mu), objective.mean_code(mu))
 
 
 @pytest.mark.parametrize("name", CONFIGS)

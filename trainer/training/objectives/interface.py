@@ -62,6 +62,10 @@ class Objective(nn.Module):
     copilot_weight_decay: float = 0.0
     smallest_batch: int = 1
 
+    def mean_code(self, mu: Tensor) -> Tensor:
+        """The code for statistics, `CopilotCode.mu`, of the encoder's mu, both (B, N)."""
+        return mu
+
     def forward(self, mu: Tensor, logvar: Tensor, draws: ObjectiveDraws) -> CopilotCode:
         """Encoder outputs mu, logvar (B, N) -> the code, float32.
 

@@ -63,6 +63,10 @@ class Joint(Objective):
         self.capacity = largest if capacity is None else min(capacity, largest)
         self.temperature = temperature
 
+    def mean_code(self, mu: Tensor) -> Tensor:
+        gaussian, *groups = mu.split([mu.shape[1] - sum(self.sizes), *self.sizes], 1)
+        return torch.cat([gaussian, *(torch.softmax(logits, dim=1) for logits in groups)], 1)
+
     def code(self, mu: Tensor, logvar: Tensor, draws: ObjectiveDraws) -> CopilotCode:
         num_gaussian = mu.shape[1] - sum(self.sizes)
         gaussian = gaussian_code(

@@ -41,10 +41,21 @@ class QLAE(Objective):
         values = torch.linspace(-HALF_RANGE, HALF_RANGE, num_values)
         self.values = nn.Parameter(values.repeat(latent_dim, 1))  # (N, V)
 
+    def mean_code(self, mu: Tensor) -> Tensor:
+        return self._value(self._index(mu))
+
+    def _index(self, mu: Tensor) -> Tensor:
+        """Which value of its dimension is nearest, (B, N)."""
+        return (mu.detach()[:, :, None] - self.values.detach()).abs().argmin(2)
+
+    def _value(self, index: Tensor) -> Tensor:
+        """The values (B, N) that an index (B, N) names."""
+        return self.values.gather(1, index.T).T
+
     def code(self, mu: Tensor, logvar: Tensor, draws: ObjectiveDraws) -> CopilotCode:
         num_values = self.values.shape[1]
-        index = (mu.detach()[:, :, None] - self.values.detach()).abs().argmin(2)  # (B, N)
-        value = self.values.gather(1, index.T).T
+        index = self._index(mu)
+        value = self._value(index)
         lowest, highest = self.values.detach().aminmax(dim=1)  # (N,)
         step = (highest - lowest) / (num_values - 1)
         reach = mu.clamp(lowest - step / 2, highest + step / 2)  # no gradient outside

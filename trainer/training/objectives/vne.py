@@ -41,6 +41,9 @@ class WithEntropy(Objective):
         self.smallest_batch = max(2, objective.smallest_batch)
         self.copilot_weight_decay = objective.copilot_weight_decay
 
+    def mean_code(self, mu: Tensor) -> Tensor:
+        return self.objective.mean_code(mu)
+
     def code(self, mu: Tensor, logvar: Tensor, draws: ObjectiveDraws) -> CopilotCode:
         code = self.objective.code(mu, logvar, draws)
         return code._replace(penalty=code.penalty - self.weight * von_neumann_entropy(code.mu))
