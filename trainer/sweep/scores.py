@@ -39,16 +39,24 @@ def kept_scores(model: Path, codes: str, metrics: Sequence[str]) -> dict[str, An
 
 
 def score(
-    model: Path, codes: str, data: str, metrics: Sequence[str], device: str = "cpu"
+    model: Path,
+    codes: str,
+    data: str,
+    metrics: Sequence[str],
+    device: str = "cpu",
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Scores of one code on `data` (fast protocol, mean codes): those kept, or measured and kept.
 
     What is kept beside a model must be of one `data`: that of its run.
+
+    Args:
+        cache: where a packed factor file is unpacked; None: beside the model.
     """
     kept = kept_scores(model, codes, metrics)
     if kept is not None:
         return kept
-    values = measured_scores(model, codes, data, metrics, device)
+    values = measured_scores(model, codes, data, metrics, device, cache)
     asked = {"metrics": list(metrics), "model": model.stat().st_mtime_ns}
     path = model.parent / KEPT_NAMES[codes]
     write_text(path, json.dumps({"asked": asked, "scores": values}) + "\n")
@@ -56,7 +64,12 @@ def score(
 
 
 def measured_scores(
-    model: Path, codes: str, data: str, metrics: Sequence[str], device: str = "cpu"
+    model: Path,
+    codes: str,
+    data: str,
+    metrics: Sequence[str],
+    device: str = "cpu",
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """As `score`, but measured in any case, and not kept."""
     from comfyui_cldis.checkpoint import load_checkpoint
@@ -72,6 +85,6 @@ def measured_scores(
         fast=True,
         with_controls=False,
         with_sampled=False,
-        cache_dir=model.parent,
+        cache_dir=cache or model.parent,
     )
     return {key: found[key] for key in score_keys(metrics)}

@@ -95,7 +95,7 @@ def run_sweep(
                 result |= measure(folder, outcome.model, config)
                 if sweep.metrics:
                     log(f"scoring {', '.join(sweep.metrics)}")
-                    result |= scores(sweep, config, outcome.model, device)
+                    result |= scores(sweep, config, outcome.model, device, settings.cache)
             except Exception as error:  # whatever it is, the other rows are worth having
                 reason = " ".join(str(error).split()) or "no reason given"
                 if is_out_of_memory(error):
@@ -138,20 +138,22 @@ def _of_another_length(folder: Path, length: str, steps: int) -> OutputTaken:
     )
 
 
-def scores(sweep: Sweep, config: TrainConfig, model: Path, device: str) -> dict[str, Any]:
+def scores(
+    sweep: Sweep, config: TrainConfig, model: Path, device: str, cache: Path | None = None
+) -> dict[str, Any]:
     """Labelled scores of a model's code, and of its co-pilot's where there are two.
 
     With only the co-pilot trained both are its; without distillation the co-pilot has none, nor
-    where its encoder alone does not give its code.
+    where its encoder alone does not give its code. `cache` is as of `score`.
     """
     loop = config.loop
     copilot: dict[str, Any] = {}
     has_code = config.objective.name not in CODED_BY_OBJECTIVE
     if has_code and (loop.copilot_only or loop.distillation_weight > 0):
-        copilot = score(model, "copilot", sweep.data, sweep.metrics, device)
+        copilot = score(model, "copilot", sweep.data, sweep.metrics, device, cache)
     result = copilot
     if not loop.copilot_only:
-        result = score(model, "semantic", sweep.data, sweep.metrics, device)
+        result = score(model, "semantic", sweep.data, sweep.metrics, device, cache)
     beside = {COPILOT + key: value for key, value in copilot.items() if key not in COUNTS}
     return result | beside
 

@@ -22,7 +22,7 @@ def measured(monkeypatch):
     """Answers without a model; the calls are listed."""
     calls = []
 
-    def measure(model, codes, data, metrics, device="cpu"):
+    def measure(model, codes, data, metrics, device="cpu", cache=None):
         calls.append((codes, data, tuple(metrics)))
         return {key: {**DCI, "mig": 0.1}[key] for key in scores.score_keys(metrics)}
 

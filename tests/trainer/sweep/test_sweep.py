@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality, TrainingFacts
@@ -324,6 +325,31 @@ def test_both_codes_are_scored_where_there_are_two(tmp_path, monkeypatch, file_t
     qlae = load_preset("tiny32").with_values(settings)
     found = module.scores(sweep, qlae, tmp_path / "model.safetensors", "cpu")
     assert found == {"mig": 0.5, "active_dims": 3}  # its file has no codebook
+
+
+def test_all_runs_are_scored_on_images_unpacked_in_one_place(sweep, tmp_path, monkeypatch):
+    caches = []
+
+    def evaluate(model, data, metrics, *, cache_dir, **more):
+        caches.append(cache_dir)
+        return dict.fromkeys(score_keys(metrics), 0.5)
+
+    class Loaded:
+        networks = torch.nn.Identity()
+
+    monkeypatch.setattr("comfyui_cldis.checkpoint.load_checkpoint", lambda path: Loaded)
+    monkeypatch.setattr("comfyui_cldis.evaluate.evaluate_model", evaluate)
+
+    def train(settings, log):
+        outcome = stand_in(settings, log)
+        outcome.model.touch()
+        return outcome
+
+    stand_in, output = StandIn(), tmp_path / "out"
+    scored = replace(sweep, data="set.npz", metrics=("mig",))
+    results = run_sweep(scored, output, "cpu", lambda text: None, train)
+    assert [each.get("error") for each in results] == [None] * 4
+    assert len(caches) > 4 and {*caches} == {output / "cache"}
 
 
 def test_rows_that_share_a_folder_are_refused(tmp_path, write):
