@@ -1,4 +1,4 @@
-"""Tells by an error that the machine, not the work, came to its end: memory, or the disk."""
+"""Tells by an error what the machine, not the work, is short of: memory, disk, or a package."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ OF_MEMORY = (  # what PyTorch, CUDA and the system say in errors of no kind of t
     "allocate memory",
     "status_alloc_failed",
 )
+OUR_OWN = ("comfyui_cldis", "trainer")
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -21,6 +22,21 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError | OSError) and any(each in text for each in OF_MEMORY)
+
+
+def explain_missing(error: ModuleNotFoundError) -> tuple[str, str]:
+    """The package, by the name that is imported, and the error's text if that has the remedy.
+
+    Who knows what a package is for raises an error with the remedy from that of the import. No
+    package ("") where a module of our own is not found, which is a fault.
+    """
+    cause = error.__cause__
+    is_explained = isinstance(cause, ModuleNotFoundError)
+    name = (cause.name if is_explained else error.name) or ""
+    package = name.partition(".")[0]
+    if package in OUR_OWN:
+        package = ""
+    return package, str(error) if is_explained else ""
 
 
 def full_disk(error: BaseException) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comfyui_cldis.console import on_console
-from comfyui_cldis.shortage import full_disk, is_out_of_memory
+from comfyui_cldis.shortage import explain_missing, full_disk, is_out_of_memory
 
 from .arguments import parse
 from .training.signals import interrupt_on_terminate
@@ -238,9 +238,9 @@ def less_memory(words: Sequence[str]) -> str:
 
 def missing_package(error: ModuleNotFoundError) -> str:
     """What to install, in a sentence; a module that no package brings is raised again."""
-    if error.name is None:  # a reader of data that names its package and the remedy
-        return str(error)
-    package = error.name.partition(".")[0]
+    package, text = explain_missing(error)
+    if package and text:
+        return text
     target = '-e ".[{}]"' if __package__ == "trainer" else '"cldis[{}]"'  # checkout, or a wheel
     for extra, names in EXTRAS.items():
         if package in names.split():

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..console import on_console
-from ..shortage import full_disk, is_out_of_memory
+from ..shortage import explain_missing, full_disk, is_out_of_memory
 from . import images, importing, models, scores
 from .arguments import Parser
 from .terminal import complain
@@ -56,10 +56,11 @@ def _run(arguments: list[str]) -> int:
         complain("Cancelled.")
         return CANCELLED
     except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        if missing in ("", "comfyui_cldis", "trainer"):
+        package, text = explain_missing(error)
+        if not package:
             raise  # an error of ours, not of the installation
-        complain(f"The package {missing} is not installed. Run: python -m pip install {missing}")
+        remedy = f"The package {package} is not installed. Run: python -m pip install {package}"
+        complain(text or remedy)
     except (ValueError, OSError) as error:
         complain(full_disk(error) or str(error) or type(error).__name__)
     except (MemoryError, RuntimeError) as error:

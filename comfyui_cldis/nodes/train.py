@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..checkpoint.slider_names import names_path
 from ..datasets.names import HEADS_NAME
-from ..shortage import is_out_of_memory
+from ..shortage import explain_missing, is_out_of_memory
 from ..trainer_door import load_trainer, preset_names
 from .checks import accepted
 from .load import LoadModel
@@ -290,10 +290,8 @@ def _in_own_words(run: RunFolder, preset: str) -> Iterator[None]:
             f"{error.fact} Choose another name, and another training_seed or preset. {error.kept}"
         ) from error
     except ModuleNotFoundError as error:
-        # A reader of data says in words what it needs; the name is that of its cause.
-        found = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
-        package = (found.name or "").partition(".")[0]
-        if package in ("", "trainer", "comfyui_cldis"):  # no package, but a fault of ours
+        package, _ = explain_missing(error)
+        if not package:  # a fault of ours
             raise
         raise RuntimeError(describe_missing("This training", [package])) from error
     except (MemoryError, RuntimeError) as error:

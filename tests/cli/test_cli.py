@@ -639,6 +639,30 @@ def test_cancelling(
     assert capsys.readouterr().err == "Cancelled.\n"
 
 
+@pytest.mark.parametrize(
+    ("package", "words", "installed"),
+    [
+        (
+            "sklearn",
+            ["evaluate", "--representation", "codes.npz", "--metrics", "dci", "--fast"],
+            "scikit-learn",
+        ),
+        ("cv2", ["track", "MODEL"], "opencv-python-headless"),
+        ("h5py", ["evaluate", "MODEL", "--dataset", "set.h5"], "h5py"),
+    ],
+)
+def test_a_package_that_one_command_needs(
+    tiny_checkpoint, tmp_path, monkeypatch, capsys, package, words, installed
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    factors = np.random.default_rng(0).integers(0, 4, (100, 3))
+    np.savez("codes.npz", codes=factors.astype(np.float32), factors=factors)
+    Path("set.h5").write_bytes(b"")
+    given = [str(tiny_checkpoint) if word == "MODEL" else word for word in words]
+    assert_wrong_input(capsys, run(*given), "is not installed", f"pip install {installed}")
+
+
 @pytest.mark.parametrize("package", ["torch", "numba"])
 def test_without_a_package(
     tiny_checkpoint: Path,

@@ -223,6 +223,17 @@ def test_interrupt_and_missing_package_are_sentences(folder, tmp_path, capfd, mo
     assert "same command" in error or "numba is not installed" in error
 
 
+@pytest.mark.parametrize("name", ["opencv-python-headless", "scikit-learn", None])
+def test_an_error_that_says_what_to_install_is_printed(folder, tmp_path, capfd, monkeypatch, name):
+    def raise_it(*arguments, **more):
+        cause = ModuleNotFoundError("No module named 'cv2'", name="cv2")
+        raise ModuleNotFoundError("This needs X. Install it: pip install x", name=name) from cause
+
+    monkeypatch.setattr("trainer.run.train", raise_it)
+    assert main(["--data", str(folder), "--output", str(tmp_path / "run")]) == 2
+    assert capfd.readouterr().err.endswith("cldis: This needs X. Install it: pip install x\n")
+
+
 def test_a_missing_module_of_our_own_is_not_blamed_on_a_package(folder, tmp_path, monkeypatch):
     def raise_it(*arguments, **more):
         raise ModuleNotFoundError("No module named 'trainer.gone'", name="trainer.gone")
