@@ -114,6 +114,7 @@ class _Folder:
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
+        hidden: list[str] = []  # folders; what a link shows of them is not hidden
         # Linked folders are followed, each real folder once, so that a loop ends.
         for folder, subfolders, names in os.walk(self.root, onerror=self._note, followlinks=True):
             real = os.path.realpath(folder)
@@ -121,11 +122,19 @@ class _Folder:
                 subfolders.clear()
                 continue
             seen.add(real)
-            subfolders.sort()
             relative = Path(folder).relative_to(self.root).as_posix()
             prefix = "" if relative == "." else f"{relative}/"
+            hidden += [
+                os.path.join(folder, each) for each in subfolders if _is_hidden(prefix + each)
+            ]
+            subfolders[:] = sorted(each for each in subfolders if not _is_hidden(prefix + each))
             for name in names:
                 self._add(prefix + name, os.path.join(folder, name))
+        for top in hidden:
+            for folder, _, names in os.walk(top):
+                if names and (real := os.path.realpath(folder)) not in seen:
+                    seen.add(real)
+                    self.ignored[HIDDEN] += len(names)
         self.listed.sort(key=lambda file: file.name)
         looked_into = sorted(self.zips)[:MAX_ZIPS]
         self.zips = [printable(name) for name in looked_into if _holds_images(self.root / name)]

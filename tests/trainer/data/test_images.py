@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import struct
 import warnings
 import zipfile
@@ -369,6 +370,21 @@ def test_numbers_out_of_range_are_named(folder, tmp_path, options):
     options = {"image_size": 8, "cache_dir": tmp_path, **options}
     with pytest.raises(ValueError, match=rf"^{name} is {value!r}.*\. [A-Z].*\.$"):
         open_images(str(folder), **options)
+
+
+def test_a_link_into_a_hidden_folder_is_not_hidden(folder, tmp_path):
+    """As git-annex, DVC and others keep them."""
+    root = tmp_path / "data"
+    shutil.copytree(folder, root / ".store" / "faces")
+    (root / ".store" / "index").touch()
+    (root / "__MACOSX").mkdir()
+    (root / "__MACOSX" / "00.png").touch()
+    with pytest.raises(ValueError, match="0 image files"):
+        open_images(str(root), 8, cache_dir=tmp_path / "cache")
+    (root / "faces").symlink_to(root / ".store" / "faces", target_is_directory=True)
+    report = open_images(str(root), 8, cache_dir=tmp_path / "cache").report
+    alone = open_images(str(folder), 8, cache_dir=tmp_path / "cache").report
+    assert report.used == alone.used and dict(report.ignored)["hidden"] == 3
 
 
 def test_zip_entries_that_lead_out_are_skipped_by_name(tmp_path):
