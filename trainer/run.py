@@ -15,6 +15,7 @@ from .config.adapt import AdaptConfig
 from .config.reproduce import adapting_command, training_command
 from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, Split, open_images, write_report
+from .data.cache import remove_unfinished
 from .data.sources import require_source
 from .data.split import describe_split, split_images
 from .errors import NotFinite, NothingFound, OutputInData, TooFewSteps
@@ -286,6 +287,8 @@ def open_run(
     with process.main_process_first():  # it decodes the images; the others map the result
         if process.is_main_process:
             values = check_config(folder, config, settings.source, settings.backbone)
+            if settings.cache is None:  # the run's own
+                remove_unfinished(folder / "cache")
         with stopped_with(READING_STOPPED):
             images = open_images(
                 settings.data,
@@ -319,6 +322,8 @@ def open_run(
     elif process.is_main_process and trainer.step <= config.steps:
         write_config(folder, values)
         write_report(images, folder)
+    if process.is_main_process and not trainer.has_other_images:
+        images.remove_older()
     for sentence in damaged or []:
         log(f"{sentence} Resuming from the state before it.")
     return trainer, damaged is not None

@@ -235,6 +235,7 @@ def test_changed_file_is_read_again(tmp_path):
     write_dsprites(tmp_path / "a.npz", pixels=1 - first, compress=False)
     opened = open_images(str(tmp_path / "a.npz"), 8, cache_dir=tmp_path / "cache", channels=1)
     assert np.array_equal(opened.images[..., 0], (1 - first) * 255)
+    opened.remove_older()
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 

@@ -428,6 +428,23 @@ def test_other_images_under_the_same_path_are_refused(folder, tmp_path, capfd):
     assert "20 images" in error and "19 images" in error and "Restore them" in error
 
 
+def test_a_refused_photo_costs_no_decoding_and_what_a_kill_left_goes(folder, tmp_path, capfd):
+    images, run = tmp_path / "images", tmp_path / "run"
+    shutil.copytree(folder, images)
+    assert run_command(images, run) == 0
+    cache = run / "cache"
+    kept = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert len(kept) == 2
+    left = cache / f".{next(iter(kept))[:36]}.0123456789ab.tmp"
+    left.touch()
+    Image.new("RGB", (40, 40), "blue").save(images / "more.png")
+    assert run_command(images, run, "--steps", "5") == 2
+    assert "not those the run was started with" in capfd.readouterr().err and not left.exists()
+    (images / "more.png").unlink()
+    assert run_command(images, run, "--steps", "5") == 0
+    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == kept
+
+
 def test_a_run_goes_on_where_its_images_were_moved(folder, tmp_path, capfd):
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     shutil.copytree(folder, first)

@@ -1,8 +1,9 @@
 """A folder of finished data sets: pixels in a .npy file, and beside it the report in a .json file.
 
 Files are named `<slot>-<key>`. The key hashes everything the pixels depend on; the slot only where
-they come from and how they are wanted, so that a changed folder replaces its older copy. The .json
-file is written last: without it a data set does not count as finished.
+they come from and how they are wanted, so that the older copies of a changed folder are found. They
+stay until somebody has accepted the newer one. The .json file is written last: without it a data
+set does not count as finished.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from comfyui_cldis.atomic_write import replacing, write_text
+from comfyui_cldis.atomic_write import ENDING, replacing, write_text
 from comfyui_cldis.datasets.mapped_file import create_map, prepare_folder
 
 from .report import DataReport
@@ -55,6 +56,12 @@ class CacheEntry:
         slot = _hash({"origin": origin, "wanted": wanted})[:12]
         return cls(folder, slot, _hash({"wanted": wanted, "state": state})[:20], shape)
 
+    def older(self) -> tuple[Path, ...]:
+        """What the same folder gave before it changed."""
+        own = f"{self.slot}-{self.key}"
+        found = self.folder.glob(f"{self.slot}-*")
+        return tuple(path for path in sorted(found) if not path.name.startswith(own))
+
     def path(self, ending: str) -> Path:
         """The file with that ending, which need not exist."""
         return self.folder / f"{self.slot}-{self.key}{ending}"
@@ -66,8 +73,10 @@ def load_or_build(
     build: Callable[[np.ndarray], DataReport],
     *,
     retry_failed: bool = True,
-) -> tuple[np.ndarray, DataReport]:
+) -> tuple[np.ndarray, DataReport, tuple[Path, ...]]:
     """Maps the cached pixels, read-only; builds them first when they are missing.
+
+    The files of `CacheEntry.older` come with them, for `remove_files`.
 
     Args:
         entry: of `CacheEntry.of`.
@@ -85,13 +94,24 @@ def load_or_build(
             continue
         pixels = _map_pixels(report_path.with_suffix(".npy"), entry.shape)
         if pixels is not None:
-            return pixels[: report.used], replace(report, source=source)
+            return pixels[: report.used], replace(report, source=source), entry.older()
     report = _build(entry, build)
     pixels = _map_pixels(entry.path(".npy"), entry.shape)
     if pixels is None:
         raise OSError(f"{entry.path('.npy')} was changed while it was in use. Run the same again.")
-    _remove_older(entry)
-    return pixels[: report.used], replace(report, source=source)
+    return pixels[: report.used], replace(report, source=source), entry.older()
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Removes files of a cache that nobody needs any more."""
+    for path in paths:
+        with suppress(OSError):  # on Windows, while another process still reads it
+            path.unlink()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what a kill left of data sets that were being built; of a cache with one user."""
+    remove_files(folder.glob(f".*{ENDING}"))
 
 
 def _hash(facts: dict[str, Any]) -> str:
@@ -122,11 +142,3 @@ def _build(entry: CacheEntry, build: Callable[[np.ndarray], DataReport]) -> Data
         del pixels  # Windows renames only closed files
     write_text(entry.path(".json"), report.to_json())
     return report
-
-
-def _remove_older(entry: CacheEntry) -> None:
-    """Removes what the same folder gave before it changed."""
-    for path in entry.folder.glob(f"{entry.slot}-*"):
-        if not path.name.startswith(f"{entry.slot}-{entry.key}"):
-            with suppress(OSError):  # on Windows, while another process still reads it
-                path.unlink()

@@ -45,7 +45,7 @@ def open_factor_images(
     cache_dir: Path,
     num_images: int | None,
     seed: int,
-) -> tuple[np.ndarray, DataReport]:
+) -> tuple[np.ndarray, DataReport, tuple[Path, ...]]:
     """Draws or copies combinations once and maps them afterwards.
 
     Fewer than all are random ones, each at most once; all are in the order of their indices.

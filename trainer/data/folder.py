@@ -40,7 +40,7 @@ def open_folder(
     resize: ResizeRule,
     *,
     retry_failed: bool = True,
-) -> tuple[np.ndarray, DataReport]:
+) -> tuple[np.ndarray, DataReport, tuple[Path, ...]]:
     """Opens the images of a folder or zip file, in the order of their names.
 
     With `num_images` they are visited in an order drawn from `seed` until enough are decoded.
@@ -94,17 +94,18 @@ def open_folder(
                 ),
             )
 
-        pixels, report = load_or_build(entry, source, build, retry_failed=retry_failed)
+        pixels, report, older = load_or_build(entry, source, build, retry_failed=retry_failed)
         # What could not be listed is not part of the key, so a cached report may not know it.
         unlisted = dict(files.unreadable)
         skipped = (pair for pair in report.skipped if pair[0] not in unlisted)
-        return pixels, replace(
+        report = replace(
             report,
             found=len(chosen) + len(files.unreadable),
             skipped=(*files.unreadable, *skipped),
             ignored=tuple(files.ignored.most_common()),
             zips=tuple(files.zips),
         )
+        return pixels, report, older
 
 
 class _Failure(NamedTuple):

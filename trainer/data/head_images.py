@@ -22,7 +22,7 @@ from .survey import survey_drawn
 
 def open_heads(
     image_size: int, cache_dir: Path, num_images: int | None, seed: int
-) -> tuple[np.ndarray, DataReport]:
+) -> tuple[np.ndarray, DataReport, tuple[Path, ...]]:
     """Renders the heads of a seed once and maps them afterwards.
 
     Raises:

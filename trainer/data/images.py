@@ -13,6 +13,7 @@ from comfyui_cldis.datasets.registry import is_factor_source
 from comfyui_cldis.datasets.space import check_shape
 from comfyui_cldis.editing.framing import RESIZE_RULES, ResizeRule
 
+from .cache import remove_files
 from .factor_images import open_factor_images
 from .folder import open_folder
 from .report import DataReport
@@ -24,6 +25,11 @@ class ImageSet:
 
     images: np.ndarray  # (n, S, S, C) uint8, read-only
     report: DataReport
+    older: tuple[Path, ...] = ()  # files of the cache, of the same source before it changed
+
+    def remove_older(self) -> None:
+        """Give the room of the older copies back, once these images are those that are wanted."""
+        remove_files(self.older)
 
 
 def open_images(
@@ -44,7 +50,8 @@ def open_images(
             (write "./heads" for a folder of such a name), a folder or a .zip file (folders within
             are searched too), or a file of `datasets.registry.open_factor_data`.
         image_size: S.
-        cache_dir: where decoded pixels are kept; a change of the files makes new ones.
+        cache_dir: where decoded pixels are kept; a change of the files makes new ones, and those
+            before it stay until `ImageSet.remove_older`.
         num_images: images to draw (None: 20000), or the most files or stored images to use
             (None: all), chosen by `seed`.
         seed: another seed gives heads that share none with this one, and other combinations of

@@ -10,10 +10,11 @@ from typing import Any
 
 from comfyui_cldis.wording import counted
 
+from ..data.cache import remove_unfinished
 from ..lock import locked
 from ..run import train
 from ..training.distributed import choose_device
-from .sweep import control_rows, pending, publish, run_sweep
+from .sweep import CACHE_NAME, control_rows, pending, publish, run_sweep
 from .sweep_file import Sweep, load_sweep
 from .table import JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
 
@@ -57,6 +58,7 @@ def _train(
 ) -> int:
     """The work of `run` that trains, and its result."""
     output = arguments.output
+    remove_unfinished(output / CACHE_NAME)
     earlier = read_results(output)
     known: list[Result] = [*pending(sweep, [], earlier)]
     controls: list[Result] = []

@@ -41,6 +41,7 @@ FIGURE_COLUMNS = (
     "used",
 )
 DIFFUSION_COLUMNS = ("diffusion", "used", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
+CACHE_NAME = "cache"  # the decoded images of all runs
 ERROR_NAME = "error.txt"  # the traceback of a run that failed
 
 
@@ -84,7 +85,7 @@ def run_sweep(
                 device=device,
                 preset=Path(sweep.preset).name,
                 use_tensorboard=False,
-                cache=output / "cache",
+                cache=output / CACHE_NAME,
             )
             result: dict[str, Any] = {"row": row, "seed": seed}
             try:

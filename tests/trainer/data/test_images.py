@@ -266,7 +266,9 @@ def test_any_change_decodes_again(folder, tmp_path, monkeypatch, change):
         )
 
 
-def test_changed_folder_replaces_its_older_copy_and_no_other(folder, tmp_path):
+def test_the_older_copy_of_a_changed_folder_stays_until_it_is_removed_and_no_other(
+    folder, tmp_path
+):
     def cached():
         return {path.name for path in (tmp_path / "cache").iterdir()}
 
@@ -276,7 +278,11 @@ def test_changed_folder_replaces_its_older_copy_and_no_other(folder, tmp_path):
     both = cached()
     assert len(first) == 2 and len(both) == 4
     (folder / "e.png").write_bytes(plain())
-    assert open_images(str(folder), 8, cache_dir=tmp_path / "cache").report.used == 4
+    changed = open_images(str(folder), 8, cache_dir=tmp_path / "cache")
+    assert changed.report.used == 4 and cached() > both
+    again = open_images(str(folder), 8, cache_dir=tmp_path / "cache")
+    assert {path.name for path in changed.older} == {path.name for path in again.older} == first
+    again.remove_older()
     assert not cached() & first
     assert cached() > both - first
 
