@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from comfyui_cldis.atomic_write import replacing
 
-from ..training.record import TrainingRecord
+from ..training.record import NUMBERS, TrainingRecord
 from .metrics_file import (
     STATS_NAME,
     append_record,
@@ -108,6 +108,7 @@ class RunLog:
         self._emit(
             {
                 "event": "step",
+                **dict.fromkeys(NUMBERS),
                 **shown.numbers(),
                 "steps": self.num_steps,
                 "images_per_sec": None if speed is None else round(speed, 2),

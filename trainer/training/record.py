@@ -111,6 +111,13 @@ class TrainingRecord:
         return cls(**known)
 
 
+NUMBERS = tuple(  # the fields that hold one
+    each.name
+    for each in fields(TrainingRecord)
+    if each.type in ("int", "int | None", "float | None")
+)
+
+
 def _row(value: Any) -> tuple[float, ...] | None:
     """A list of finite numbers; None for anything else."""
     numbers = [finite(each) for each in value] if isinstance(value, (list, tuple)) else []
