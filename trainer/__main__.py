@@ -28,9 +28,9 @@ EXTRAS = {  # what to install, and which packages it brings, by the names that a
 
 def resolve(preset: str, steps: int | None, seed: int | None, texts: Sequence[str]) -> TrainConfig:
     """The configuration of a run from its command line; the flags win over --set."""
-    from .config.settings import load_preset, parse_setting
+    from .config.settings import load_preset, parse_settings
 
-    config = load_preset(preset).with_values(dict(parse_setting(text) for text in texts))
+    config = load_preset(preset).with_values(parse_settings(texts))
     return config.with_overrides(steps, seed)
 
 
@@ -39,13 +39,12 @@ def resolve_adaptation(
 ) -> TrainConfig:
     """The same of an adaptation of an imported model's file."""
     from .config.adapt import load_adapt_preset
-    from .config.settings import parse_setting
+    from .config.settings import parse_settings
     from .training.backbone import read_backbone
 
     backbone = read_backbone(model)
     config = load_adapt_preset(preset, backbone.config, backbone.schedule, backbone.sha256)
-    values = dict(parse_setting(text) for text in texts)
-    return config.with_values(values).with_overrides(steps, seed)
+    return config.with_values(parse_settings(texts)).with_overrides(steps, seed)
 
 
 def train(arguments: Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -205,7 +206,18 @@ class TrainConfig:
             require(value >= 0, f"{name} is {value}", "Use 0 or more")
         for name in ("learning_rate", "copilot_learning_rate", "clip_norm"):
             value = getattr(self, name)
-            require(value > 0, f"{name} is {value}", "Use a positive number")
+            is_right = value > 0 and (math.isfinite(value) or name == "clip_norm")  # inf: no limit
+            require(is_right, f"{name} is {value}", "Use a positive number")
+        require(
+            0 <= self.weight_decay < math.inf,
+            f"weight_decay is {self.weight_decay}",
+            "Use 0 or a positive number",
+        )
+        require(
+            0 <= self.decay_fraction <= 1,
+            f"decay_fraction is {self.decay_fraction}",
+            "Use a value in [0, 1]",
+        )
         require(
             0 <= self.held_out <= 0.5, f"held_out is {self.held_out}", "Use a value in [0, 0.5]"
         )
@@ -270,13 +282,15 @@ class TrainConfig:
     def with_values(self, values: Mapping[str, Any]) -> TrainConfig:
         """The same run with values set by dotted key, such as {"loop.kl_weight": 2.0}.
 
+        Of a table, only the keys that are given change.
+
         Raises:
             ValueError: an unknown key (names the nearest valid one) or a value out of range.
         """
         tree = self.to_dict()
         known = [*flatten(tree)]
         tables = {key.rpartition(".")[0] for key in known}
-        for key, value in values.items():
+        for key, value in flatten(values).items():
             if key not in known and key not in tables:
                 raise ValueError(_unknown_key(key, known))
             *path, last = key.split(".")
@@ -331,6 +345,15 @@ def parse_setting(text: str) -> tuple[str, Any]:
             f"The value of '{text}' cannot be read. Write numbers, true, false, words, or lists "
             "like [16, 8]."
         ) from None
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Read several, tables by the dotted keys in them; of the same key the last counts.
+
+    Raises:
+        ValueError: as of `parse_setting`.
+    """
+    return {k: v for text in texts for k, v in flatten(dict([parse_setting(text)])).items()}
 
 
 def _is_word(text: str) -> bool:

@@ -2,7 +2,13 @@
 
 import pytest
 
-from trainer.config.settings import LoopConfig, TrainConfig, load_preset, parse_setting
+from trainer.config.settings import (
+    LoopConfig,
+    TrainConfig,
+    load_preset,
+    parse_setting,
+    parse_settings,
+)
 
 
 def test_settings_by_dotted_key():
@@ -12,6 +18,17 @@ def test_settings_by_dotted_key():
     assert config.loop.capacity_course == "fixed" and config.steps == 7
     assert config.model.decoder.conditioner == "adagn"
     assert config.model.decoder.channel_mults == load_preset("tiny32").model.decoder.channel_mults
+
+
+def test_of_a_table_only_what_is_given_changes():
+    preset = load_preset("cpu64")
+    assert preset.loop != LoopConfig(copilot_updates=4)
+    texts = ["loop={copilot_updates=4}", "loop = {code_dropout = 0.2}", "model.encoder={}"]
+    config = preset.with_values(parse_settings(texts))
+    changed = {"loop.copilot_updates": 4, "loop.code_dropout": 0.2}
+    assert config == preset.with_values(changed) != preset
+    with pytest.raises(ValueError, match="Did you mean 'loop.copilot_updates'"):
+        preset.with_values(parse_settings(["loop={copilot_update=4}"]))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +72,11 @@ def test_parse_setting(text, expected):
         ("model.decoder.channel_mults=[1, 2.5]", "Give a list of whole numbers"),
         ("loop.bottleneck=none", "Use one of controller, distance, constant"),
         ("precision=fp64", "precision is 'fp64'. Use one of fp32, bf16"),
+        ("decay_fraction=1.5", "decay_fraction is 1.5. Use a value in [0, 1]"),
+        ("decay_fraction=nan", "decay_fraction is nan. Use a value in [0, 1]"),
+        ("learning_rate=inf", "learning_rate is inf. Use a positive number"),
+        ("copilot_learning_rate=nan", "copilot_learning_rate is nan. Use a positive number"),
+        ("weight_decay=-0.1", "weight_decay is -0.1. Use 0 or a positive number"),
         ("resize=zoom", "Use one of crop, pad, stretch"),
         ("accumulation_steps=3", "not divisible by accumulation_steps 3"),
         ("loop.skip_dropout=1.0", "Use a value in [0, 1)"),
