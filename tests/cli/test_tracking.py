@@ -64,16 +64,36 @@ def test_images_are_made_square_as_in_training(tmp_path):
         assert TrainingFacts(config=config).resize == rule
 
 
-def test_a_folder_is_read_by_the_rules_of_training(folder):
+def test_a_folder_is_read_by_the_rules_of_training(folder, tmp_path, capsys):
     (folder / "._0.png").write_bytes(b"what macOS leaves behind")
     (folder / ".thumbnails").mkdir()
     (folder / ".thumbnails" / "6.png").write_bytes(b"no")
     Image.new("RGB", (40, 40), "white").save(folder / "grey.tiff")
     levels = read_folder(folder, 32, 3, TrackingSettings(), seed=0)[:, 0, 9, 9] * 127.5 + 127.5
     assert sorted(levels.round().tolist()) == [0, 40, 80, 120, 160, 255]
-    (folder / "broken.png").write_bytes(b"no")
-    with pytest.raises(ValueError, match=r"^broken\.png cannot be read as an image"):
-        read_folder(folder, 32, 3, TrackingSettings(), seed=0)
+    (folder / "folder.png").mkdir()
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    Image.new("RGB", (40, 40), (99, 99, 99)).save(linked / "a.png")
+    (folder / "link").symlink_to(linked, target_is_directory=True)
+    (linked / "loop").symlink_to(folder, target_is_directory=True)
+    assert len(read_folder(folder, 32, 3, TrackingSettings(), seed=0)) == 7
+    assert capsys.readouterr().err == ""
+
+
+def test_an_image_that_cannot_be_read_gives_way_to_the_next(folder, capsys):
+    whole = read_folder(folder, 32, 3, QUICK, seed=0)
+    assert capsys.readouterr().err == ""
+    for index in range(3):
+        (folder / f"broken{index}.png").write_bytes(b"no")
+    assert len(read_folder(folder, 32, 3, QUICK, seed=0)) == len(whole) == 3
+    assert len(read_folder(folder, 32, 3, TrackingSettings(), seed=0)) == 5
+    error = capsys.readouterr().err
+    assert "3 images could not be read and are left out: broken" in error
+    for path in folder.rglob("[0-3].png"):
+        path.unlink()
+    with pytest.raises(ValueError, match="holds 1 image .*needs at least 2"):
+        read_folder(folder, 32, 3, QUICK, seed=0)
 
 
 def test_track_writes_json_and_prints_the_parts(folder, model_file, tmp_path, monkeypatch, capsys):
