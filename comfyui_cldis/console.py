@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,8 +21,8 @@ def on_console(note: Callable[[str], None]) -> Iterator[None]:
 
     - What the console's encoding lacks, such as Japanese on a Windows console (cp1252) or a byte
       that is not UTF-8 in a file's name, is written as an escape like \\u808c.
-    - A reader that goes away (`cldis info | head -1`) is no error: what it would have read is
-      dropped, the work is done, and the exit code is that of the work.
+    - A reader that goes away (`cldis info | head -1`, a terminal that is closed) is no error: what
+      it would have read is dropped, the work is done, and the exit code is that of the work.
     - Warnings of the library are shown as notes, each once; those of Pillow, of metadata that does
       not count (`imaging.reading`), not at all.
     - Where there is no stream at all (pythonw, or one that was closed), nothing is written.
@@ -93,9 +94,18 @@ def _drop(stream: TextIO, error: OSError) -> None:
     Raises: the error, if it is another one, such as a full disk.
     """
     is_windows_pipe = sys.platform == "win32" and error.errno == errno.EINVAL  # what it calls it
-    if not isinstance(error, BrokenPipeError) and not is_windows_pipe:
+    is_gone = isinstance(error, BrokenPipeError) or is_windows_pipe
+    if not is_gone and not (error.errno == errno.EIO and _is_device(stream)):
         raise error
     _redirect_to_nowhere(stream)
+
+
+def _is_device(stream: TextIO) -> bool:
+    """Whether it is a terminal, even one that was closed, which `isatty` no longer calls one."""
+    try:
+        return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+    except (OSError, io.UnsupportedOperation):
+        return False
 
 
 def _redirect_to_nowhere(stream: TextIO) -> None:

@@ -88,6 +88,22 @@ def test_a_reader_that_has_gone_is_no_error(
     monkeypatch.undo()
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals as on Unix")
+@pytest.mark.parametrize("buffering", [1, 2**20])
+def test_a_terminal_that_was_closed_is_no_error(
+    model: Path, buffering: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, terminal = os.openpty()
+    with open(terminal, "w", buffering, encoding="utf-8") as stream:
+        os.close(window)
+        with pytest.raises(OSError):
+            os.write(terminal, b"x")
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert trainer_command.main(["card", str(model)]) == 0
+    monkeypatch.undo()
+
+
 def test_a_reader_that_goes_away_half_way_stops_nothing() -> None:
     """More than any buffer holds, on both streams, and then the work's own result."""
     work = (

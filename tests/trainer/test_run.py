@@ -233,6 +233,28 @@ def stop_self(*arguments, **more):
     raise AssertionError("the signal was ignored")
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_closed_terminal_stops_and_saves_unless_it_is_ignored(folder, tmp_path, monkeypatch):
+    step = Trainer.train_step
+
+    def hang_up(self):
+        if self.step == 1:
+            os.kill(os.getpid(), signal.SIGHUP)
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", hang_up)
+    for handler, code, saved in ((signal.SIG_DFL, 130, 2), (signal.SIG_IGN, 0, 4)):
+        before = signal.signal(signal.SIGHUP, handler)
+        try:
+            run = tmp_path / f"run {code}"
+            assert run_command(folder, run) == code
+            assert signal.getsignal(signal.SIGHUP) == handler
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        state, _ = load_state(run)
+        assert state["step"] == saved
+
+
 def test_sigterm_while_reading_images_is_a_sentence(folder, tmp_path, capfd, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("trainer.data.folder.decode_image", stop_self)

@@ -20,24 +20,24 @@ class Stop:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request; handlers are restored at the end."""
+    """Turn Ctrl-C and a termination into a request; handlers are restored at the end."""
     stop = Stop()
 
     def request(number: int, frame: Any) -> None:
         stop.requested = True
 
-    with _handling(request, signal.SIGINT, signal.SIGTERM):
+    with _handling(request, signal.SIGINT, *_terminations()):
         yield stop
 
 
 @contextmanager
 def interrupt_on_terminate() -> Iterator[None]:
-    """Let SIGTERM end what is going on as Ctrl-C does, with a KeyboardInterrupt."""
+    """Let a termination end what is going on as Ctrl-C does, with a KeyboardInterrupt."""
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    with _handling(interrupt, signal.SIGTERM):
+    with _handling(interrupt, *_terminations()):
         yield
 
 
@@ -48,6 +48,14 @@ def stopped_with(sentence: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(str(stop) or sentence) from None
+
+
+def _terminations() -> list[signal.Signals]:
+    """SIGTERM, and what a terminal sends when it is closed, unless nohup or another ignores it."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, hangup]
 
 
 @contextmanager

@@ -435,9 +435,9 @@ class Trainer:
     ) -> bool:
         """Train to the end of the run, saving states in `folder`; True when it got there.
 
-        SIGINT, SIGTERM or `should_stop` end it after the step in progress, with the state saved;
-        False as well when a signal came in the last step, so that what follows is not begun. Only
-        the main process writes and calls back.
+        SIGINT, SIGTERM, SIGHUP or `should_stop` end it after the step in progress, with the state
+        saved; False as well when a signal came in the last step, so that what follows is not begun.
+        Only the main process writes and calls back.
 
         The first step loads libraries and may compile, so the speed shows from `warm_since` on.
         """
