@@ -10,20 +10,19 @@ from torch import Tensor
 
 from comfyui_cldis.diffusion.schedule import NoiseSchedule
 from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
-from comfyui_cldis.model import AdaptedDiffAE, TrainedNetworks
 
 DISTILLATION_LOGVAR_RANGE = (-8.0, 1.0)
 Average = Callable[[Tensor], Tensor]
 
 
-def image_weight(networks: TrainedNetworks, schedule: NoiseSchedule, t: Tensor) -> Tensor:
+def image_weight(schedule: NoiseSchedule, t: Tensor) -> Tensor:
     """Weight (B,) of the diffusion loss at timesteps (B,).
 
-    A frozen decoder that predicts noise, as the published ones, was not trained to tell the image
-    at the noisiest steps: its estimate of it is its error divided by the signal. Weighed as such
-    these steps would be all of the loss, so that there the error of the noise itself counts.
+    A decoder that predicts noise, as the published ones, does not tell the image at the noisiest
+    steps: its estimate of it is its error divided by the signal. Weighed as such these steps would
+    be all of the loss, so that there the error of the noise itself counts.
     """
-    is_plain = isinstance(networks, AdaptedDiffAE) and schedule.config.prediction == "eps"
+    is_plain = schedule.config.prediction == "eps"
     return loss_weight(schedule, t, gamma=SNR_CLIP, floor=0.0 if is_plain else SNR_FLOOR)
 
 

@@ -247,4 +247,4 @@ class TrainingLosses(nn.Module):
         """Weighted squared error of each image, mean per element: (B,)."""
         target = self.schedule.target(x0, draws.eps, draws.t)
         error = (prediction - target).square().flatten(1).mean(1)
-        return image_weight(self.networks, self.schedule, draws.t) * error
+        return image_weight(self.schedule, draws.t) * error

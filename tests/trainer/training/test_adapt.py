@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
-from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
 from comfyui_cldis.model import AdaptedDiffAE
 from tests.trainer.backbones import draw_patches, open_backbone, quick_config, write_backbone
 from trainer.config.adapt import AdaptConfig
@@ -21,7 +19,6 @@ from trainer.training.adapt_losses import mirrored
 from trainer.training.backbone import BackboneFile, read_backbone
 from trainer.training.batches import to_tensor
 from trainer.training.feedback import usage_passes
-from trainer.training.losses import image_weight
 from trainer.training.wide_codes import open_wide_codes
 
 IMAGES = draw_patches(10)
@@ -128,20 +125,6 @@ def test_the_embedding_learns_the_wide_code(backbone: BackboneFile, codes: np.nd
     assert start is not None and end is not None and end < 0.6 * start
     assert trainer.record(losses[-1]).embedding == round(end, 6)
     assert losses[-1].diffusion == 0 and trainer.heard.diffusion == 0
-
-
-def test_a_frozen_decoder_of_noise_is_not_weighed_by_what_it_cannot_tell(
-    backbone: BackboneFile, codes: np.ndarray
-) -> None:
-    linear = {"betas": "linear", "prediction": "eps", "zero_terminal_snr": False}
-    noise = NoiseSchedule(ScheduleConfig(**linear, spacing="leading", clip_x0=True))
-    networks, t = make_trainer(backbone, codes).networks, torch.tensor([0, 300, 999])
-    expected = torch.tensor([5.0013e-4, 1.0, 1.0])
-    assert torch.allclose(image_weight(networks, noise, t), expected, rtol=1e-3)
-    velocity = NoiseSchedule(backbone.schedule)
-    own = loss_weight(velocity, t, gamma=SNR_CLIP, floor=SNR_FLOOR)
-    assert torch.equal(image_weight(networks, velocity, t), own)
-    assert float(loss_weight(noise, t, gamma=SNR_CLIP, floor=SNR_FLOOR)[2]) > 24_000
 
 
 def test_statistics_normalise_the_codes_of_the_images(

@@ -6,7 +6,32 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from trainer.training.losses import bottleneck, distillation, gaussian_kl, gaussian_nll
+from comfyui_cldis.diffusion.schedule import NoiseSchedule, ScheduleConfig
+from comfyui_cldis.diffusion.weighting import SNR_CLIP, SNR_FLOOR, loss_weight
+from trainer.training.losses import (
+    bottleneck,
+    distillation,
+    gaussian_kl,
+    gaussian_nll,
+    image_weight,
+)
+
+
+@pytest.mark.parametrize("betas", ["linear", "cosine"])
+def test_a_decoder_of_noise_is_not_weighed_by_what_it_cannot_tell(betas):
+    config = ScheduleConfig(betas=betas, prediction="eps", zero_terminal_snr=False)
+    noise, t = NoiseSchedule(config), torch.tensor([0, 999])
+    # at the noisiest steps the squared error of the image would count 24,000 or 400,000,000 times
+    assert float(loss_weight(noise, t, gamma=SNR_CLIP, floor=SNR_FLOOR)[1]) > 24_000
+    snr = (noise.alphas_bar / (1 - noise.alphas_bar))[t]
+    expected = (SNR_CLIP / snr).clamp(max=1.0).float()
+    assert torch.allclose(image_weight(noise, t), expected, rtol=1e-3) and expected[1] == 1
+
+
+def test_a_decoder_of_velocity_is_weighed_by_the_image():
+    velocity, t = NoiseSchedule(ScheduleConfig()), torch.tensor([0, 300, 999])
+    own = loss_weight(velocity, t, gamma=SNR_CLIP, floor=SNR_FLOOR)
+    assert torch.equal(image_weight(velocity, t), own) and own[2] == 1
 
 
 def test_gaussian_kl():

@@ -70,7 +70,7 @@ def measure_losses(
     t, eps = draws.t.to(x0.device), draws.eps.to(x0.device)
     x_t = schedule.add_noise(x0, eps, t)
     target = schedule.target(x0, eps, t)
-    weight = image_weight(networks, schedule, t)
+    weight = image_weight(schedule, t)
     here = slice(first, first + len(x0))
     own, borrowed = codes[here], codes.roll(draws.shift, 0)[here]
     residual = networks.encode_semantic(x0).residual
