@@ -125,7 +125,7 @@ def test_names_of_no_stated_encoding_are_read(tmp_path):
     path.write_bytes(data.replace(b"nime.png", b"n\xff\xfee.png"))  # no UTF-8
     image_set = opened(path, tmp_path)
     names = [name for _, name in image_set.report.findings.samples]
-    assert names[0] == "n\N{NO-BREAK SPACE}■e.png".replace("\N{NO-BREAK SPACE}", "\\xa0")
+    assert names[0] == "n\N{NO-BREAK SPACE}■e.png"
     assert names[1] == "näe.png"
     assert reds(image_set) == [40, 20]
 
