@@ -16,15 +16,16 @@ const shown = new Shown(comfy.root);
 // A run that failed may have come as far as the sliders; perhaps it failed because they are old.
 for (const end of ["success", "error", "interrupted"]) api.addEventListener(`execution_${end}`, ({ detail }) =>
   shown.all().forEach((each) => each.ran(detail.prompt_id, end !== "success")));
+// The height follows from what is shown, so to undo and redo, which would end there, it is no change.
+const settle = ({ id, size }) => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState?.nodes
+  ?.filter((known) => `${known.id}` === `${id}` && known.size).forEach((known) => (known.size = [known.size[0], size[1]]));
 app.registerExtension({
   name: "cldis.sliders",
   async init() {
     const answer = await api.fetchApi(`/cldis/sliders?model=${encodeURIComponent(BUNDLED)}`).catch(() => null);
     if (answer?.ok) comfy.known[BUNDLED] = (await answer.json()).sliders;
   },
-  setup() {
-    setInterval(() => shown.all().forEach((each) => each.look()), LOOK_MS);
-  },
+  setup: () => setInterval(() => shown.all().forEach((each) => [each.look(), settle(each.node)]), LOOK_MS),
   nodeCreated(node) {
     // A new node keeps its seed: a seed that changed would draw all anew at each run.
     const control = node.widgets?.find(({ name }) => name === "control_after_generate");

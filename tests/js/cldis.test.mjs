@@ -22,3 +22,19 @@ test("a run that ends, however it does, is looked at for its picture", () => {
   for (const end of ["success", "error", "interrupted"]) send(`execution_${end}`, { prompt_id: end });
   assert.deepEqual(told, [["success", false], ["error", true], ["interrupted", true]]);
 });
+
+test("a height that follows from what is shown is no change to undo", () => {
+  globalThis.page.app.extensionManager = { workflow: { activeWorkflow: { changeTracker: {
+    activeState: { nodes: [{ id: 1, size: [9, 9] }, { id: "2", size: [500, 402] }, { id: 3 }] } } } } };
+  const kept = node.cldisSliders;
+  node.cldisSliders = { node, look() {} };
+  node.size = [520, 831];
+  const started = [], { setInterval } = globalThis;
+  globalThis.setInterval = (work) => started.push(work);
+  extension.setup();
+  globalThis.setInterval = setInterval;
+  started[0]();
+  const { nodes } = globalThis.page.app.extensionManager.workflow.activeWorkflow.changeTracker.activeState;
+  assert.deepEqual(nodes, [{ id: 1, size: [9, 9] }, { id: "2", size: [500, 831] }, { id: 3 }]);
+  node.cldisSliders = kept;
+});
