@@ -18,7 +18,7 @@ for (const end of ["success", "error", "interrupted"]) api.addEventListener(`exe
   shown.all().forEach((each) => each.ran(detail.prompt_id, end !== "success")));
 // The height follows from what is shown, so to undo and redo, which would end there, it is no change.
 const settle = ({ id, size }) => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState?.nodes
-  ?.filter((known) => `${known.id}` === `${id}` && known.size).forEach((known) => (known.size = [known.size[0], size[1]]));
+  ?.filter((known) => String(known.id) === String(id)).forEach((known) => (known.size = [known.size[0], size[1]]));
 app.registerExtension({
   name: "cldis.sliders",
   async init() {
