@@ -101,7 +101,7 @@ def test_sliders_survive_what_people_do_with_nodes(page: Page) -> None:
     page.wait(lambda: page.amount("light") == 0, what="the slider after undo")
     page.wait(page.picture, what="the picture after undo")
     time.sleep(1)  # the node has grown by then
-    if page.modern:  # on the classic canvas ComfyUI's own preview makes Decode grow, which ends redo
+    if page.modern:  # elsewhere ComfyUI's own preview makes Decode grow, which ends redo
         page.tab.mouse.click(300, 900)  # which is taken for a change, if anything is another
     page.tab.keyboard.press("Control+y")
     page.wait(lambda: page.edits() == moved, what="redo")
