@@ -30,7 +30,7 @@ class PlainLoop:
         self.networks = DiffusionAutoencoder(config.model).to(self.device)
         objective = build_objective(config.objective, config.model.latent_dim, len(images))
         objective.to(self.device)
-        feedback = build_feedback(config, self.networks.copilot)
+        feedback = build_feedback(config)
         signals = neutral(config.model.latent_dim, config.schedule.num_train_steps)
         self.signals = signals.to(self.device)
         self.average = copy.deepcopy(self.networks).requires_grad_(False)

@@ -103,7 +103,8 @@ class Attention(nn.Module):
         self.position = nn.Parameter(torch.randn(size * size, channels) * 0.02)
         self.query = operations.Linear(channels, channels, bias=False)
         self.key_value = operations.Linear(context_dim or channels, 2 * channels, bias=False)
-        self.out = zeroed(operations.Linear(channels, channels))
+        self.out: nn.Linear = operations.Linear(channels, channels)
+        zeroed(self.out)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(B, C, H, W), (B, M, D) or None -> (B, C, H, W)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Protocol, TypeVar, get_args
@@ -11,6 +12,8 @@ from ..wording import did_you_mean, nearest_name
 Betas = Literal["cosine", "linear", "const0.008"]  # of a noise schedule
 Conditioner = Literal["adagn", "tokens"]
 CONDITIONERS: tuple[str, ...] = get_args(Conditioner)
+CopilotConditioner = Literal["linear", "tokens"]
+COPILOT_CONDITIONERS: tuple[str, ...] = get_args(CopilotConditioner)
 MINIMUM_IMAGE_SIZE, MAXIMUM_IMAGE_SIZE = 8, 256
 MAXIMUM_TRAIN_STEPS = 10_000
 MAXIMUM_LEVELS, MAXIMUM_BLOCKS = 10, 16  # a file may ask for no more layers than can be built
@@ -164,12 +167,15 @@ class CopilotConfig:
     Attributes:
         image_size: side the images are resized to; a power of two from 8 to 64.
         base_channels: width of the first convolution, doubled up to four times that.
-        hidden_dim: width of the fully connected layer.
+        hidden_dim: width of the fully connected layers.
+        conditioner: how its decoder reads the code. "linear": through fully connected layers;
+            "tokens": one token per scalar, through cross-attention at 4 x 4 and 8 x 8.
     """
 
     image_size: int = 64
     base_channels: int = 32
     hidden_dim: int = 256
+    conditioner: CopilotConditioner = "linear"
 
     def __post_init__(self) -> None:
         require(
@@ -182,6 +188,23 @@ class CopilotConfig:
             f"copilot.base_channels is {self.base_channels}",
             "Use 4 or more",
         )
+        require(
+            self.conditioner in COPILOT_CONDITIONERS,
+            f"copilot.conditioner is '{self.conditioner}'",
+            f"Use one of {', '.join(COPILOT_CONDITIONERS)}",
+        )
+        require(
+            self.conditioner == "linear" or self.base_channels % 8 == 0,
+            f"copilot.base_channels is {self.base_channels}, and its conditioner 'tokens' needs a "
+            "multiple of 8",
+            "Use a multiple of 8",
+        )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the encoder's levels, from the largest feature map to the one of 4 x 4."""
+        num_levels = int(math.log2(self.image_size // 4))
+        return tuple(self.base_channels * min(2**level, 4) for level in range(num_levels))
 
 
 class WithCopilot(Protocol):

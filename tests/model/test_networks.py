@@ -177,3 +177,40 @@ def test_one_seed_gives_one_copilot_whatever_stands_beside_it():
     ones = [build(small(conditioner=name)).copilot.state_dict() for name in ("adagn", "tokens")]
     for a, b in zip(ones[0].values(), ones[1].values(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+def test_copilot_that_reads_tokens(size):
+    part = CopilotConfig(image_size=size, base_channels=8, hidden_dim=16, conditioner="tokens")
+    copilot = build(small(image_size=64, attention_sizes=(16,), copilot=part)).copilot
+    z = torch.randn(3, 5)
+    images = copilot.decode(z)
+    assert images.shape == (3, 3, size, size) and images.std(0).min() > 0
+    single = torch.cat([copilot.decode(each[None]) for each in z])
+    assert torch.allclose(images, single, atol=1e-5)
+    z.requires_grad_()
+    copilot.decode(z).sum().backward()
+    assert (z.grad != 0).all()  # every scalar is read
+
+
+def test_the_copilots_encoder_starts_alike_whatever_its_decoder_reads():
+    states = []
+    for conditioner in ("linear", "tokens"):
+        part = CopilotConfig(image_size=16, base_channels=8, hidden_dim=16, conditioner=conditioner)
+        torch.manual_seed(0)
+        states.append(DiffusionAutoencoder(small(copilot=part)).copilot.state_dict())
+    shared = states[0].keys() & states[1].keys()
+    assert {name.split(".")[0] for name in shared} == {"down", "hidden", "mu", "logvar"}
+    assert all(torch.equal(states[0][name], states[1][name]) for name in shared)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"conditioner": "adagn"}, "copilot.conditioner is 'adagn'. Use one of linear, tokens."),
+        ({"conditioner": "tokens", "base_channels": 12}, "12, and its conditioner 'tokens' needs"),
+    ],
+)
+def test_copilot_conditioners_that_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        CopilotConfig(**changes)

@@ -107,7 +107,7 @@ def count_costs(config: TrainConfig) -> Costs:
         networks = DiffusionAutoencoder(config.model)
         num_images = max(COUNTED_BATCHES)  # a batch may not be larger than the data set
         objective = build_objective(config.objective, config.model.latent_dim, num_images)
-        feedback = build_feedback(config, networks.copilot)
+        feedback = build_feedback(config)
         losses = TrainingLosses(networks, objective, feedback, schedule, config.loop, config.flip)
         for copilot_only in (config.loop.copilot_only, True):
             with FlopCounterMode(display=False) as counter:

@@ -117,7 +117,7 @@ class Trainer:
             networks = self.make_networks()
             objective = build_objective(config.objective, config.model.latent_dim, len(images))
             self.mean = Mean(self.accelerator)
-            feedback = build_feedback(config, networks.copilot, self.mean)
+            feedback = build_feedback(config, self.mean)
         self.networks = networks.to(self.device)
         self.networks.to(memory_format=memory_format(self.device))  # type: ignore[call-overload]
         self.objective = objective.to(self.device)

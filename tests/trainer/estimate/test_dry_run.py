@@ -344,7 +344,7 @@ def test_counts_agree_with_true_networks(counted):
     losses = TrainingLosses(
         networks,
         build_objective(TINY.objective, 8, 2),
-        build_feedback(TINY, networks.copilot),
+        build_feedback(TINY),
         NoiseSchedule(TINY.schedule),
         TINY.loop,
     )

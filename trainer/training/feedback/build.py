@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from comfyui_cldis.model import ModelConfig
-from comfyui_cldis.model.copilot import Copilot
 
 from ...config.settings import TrainConfig
 from ..losses import Average, alone
@@ -13,7 +12,7 @@ from .per_timestep import PerTimestep
 from .second_decoder import OnePassUNet, PlainDecoder, SecondDecoder
 
 
-def build_feedback(config: TrainConfig, copilot: Copilot, average: Average = alone) -> Feedback:
+def build_feedback(config: TrainConfig, average: Average = alone) -> Feedback:
     """The feedback of a run; "per_dimension" needs no more than its signals.
 
     A second decoder is initialised from torch's global generator: seed it first.
@@ -28,7 +27,7 @@ def build_feedback(config: TrainConfig, copilot: Copilot, average: Average = alo
         return Gradient()
     updates = config.loop.copilot_updates
     if "second_decoder" in parts:
-        return SecondDecoder(PlainDecoder(copilot), updates, average)
+        return SecondDecoder(PlainDecoder(config.model), updates, average)
     if "second_unet" in parts:
         assert isinstance(config.model, ModelConfig)  # of a run that trains its decoder
         unet = OnePassUNet(config.model, config.schedule.num_train_steps - 1)

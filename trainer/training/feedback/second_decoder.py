@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from comfyui_cldis.model import ModelConfig
-from comfyui_cldis.model.copilot import Copilot
+from comfyui_cldis.model.copilot import CopilotDecoder
 from comfyui_cldis.model.unet import ConditionalUNet
 
 from ..losses import Average, alone, gaussian_nll
@@ -18,21 +17,10 @@ from .gradient import scaled_gradient
 from .interface import Feedback, Signals
 
 
-class PlainDecoder(nn.Module):
-    """A decoder of the co-pilot's kind, with weights of its own, drawn anew."""
+class PlainDecoder(CopilotDecoder):
+    """A decoder of the co-pilot's kind, with weights of its own."""
 
-    def __init__(self, copilot: Copilot) -> None:
-        super().__init__()
-        self.expand, self.up = copy.deepcopy(copilot.expand), copy.deepcopy(copilot.up)
-        for module in self.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if reset is not None:
-                reset()
-
-    def forward(self, z: Tensor) -> Tensor:
-        """(B, N) -> mean image (B, C, s, s)."""
-        h = self.expand(z)
-        return self.up(h.view(h.shape[0], -1, 4, 4))
+    forward = CopilotDecoder.decode
 
 
 class OnePassUNet(nn.Module):

@@ -51,7 +51,7 @@ def losses_of(networks, parts, gain=1.0, copilot_only=False):
     """Gradients of the co-pilot's encoder in one update, and the losses."""
     config = TINY.with_values({"feedback.parts": parts})
     torch.manual_seed(1)
-    feedback = build_feedback(config, networks.copilot)
+    feedback = build_feedback(config)
     objective = build_objective(config.objective, config.model.latent_dim, 10)
     schedule = NoiseSchedule(config.schedule)
     step = TrainingLosses(networks, objective, feedback, schedule, config.loop)
@@ -276,7 +276,7 @@ def test_used_share():
 
 
 def test_second_decoder_is_trained_by_all_updates_and_heard_in_the_shared_ones(networks):
-    feedback = SecondDecoder(PlainDecoder(networks.copilot), copilot_updates=5)
+    feedback = SecondDecoder(PlainDecoder(TINY.model), copilot_updates=5)
     own = dict(feedback.named_parameters())
     first = networks.copilot.expand[0].weight
     assert not torch.equal(own["decoder.expand.0.weight"], first)  # drawn anew
