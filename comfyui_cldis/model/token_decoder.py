@@ -52,6 +52,7 @@ class TokenDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.tokens = CodeTokens(latent_dim, 0, TOKEN_DIM, operations)
+        del self.tokens.null  # there is always a code
         self.start = nn.Parameter(torch.randn(channels, 4, 4))
         first = [TokenBlock(channels, 4, operations) for _ in range(INITIAL_BLOCKS)]
         self.first = nn.ModuleList(first)

@@ -191,6 +191,9 @@ def test_copilot_that_reads_tokens(size):
     z.requires_grad_()
     copilot.decode(z).sum().backward()
     assert (z.grad != 0).all()  # every scalar is read
+    decoder = {name for name, p in copilot.named_parameters() if name.startswith("from_tokens")}
+    idle = {name for name in decoder if copilot.get_parameter(name).grad is None}
+    assert decoder and not idle  # several processes wait for the gradient of each parameter
 
 
 def test_the_copilots_encoder_starts_alike_whatever_its_decoder_reads():
