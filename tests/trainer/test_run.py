@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from comfyui_cldis import load_model
 from comfyui_cldis.checkpoint import load_checkpoint, read_header, save_checkpoint
 from comfyui_cldis.checkpoint.slider_names import names_path, renamed, store_names
 from comfyui_cldis.cli import main as cldis
@@ -75,6 +76,15 @@ def test_a_stopped_run_can_be_exported_and_resumes(folder, tmp_path, caplog):
     assert outcome.finished and outcome.model == model
     assert "Resuming at step 3 of 4." in caplog.messages
     assert read_header(model).facts.training.steps == 4
+
+
+def test_a_co_pilot_that_reads_tokens_is_trained_and_shown(folder, tmp_path):
+    run_command(folder, tmp_path / "run", "--set=model.copilot.conditioner=tokens")
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    latent = model.encode(torch.rand(1, 3, 32, 32))
+    moved = replace(latent, z=latent.z + 1)
+    first, second = (model.preview(each, output="torch") for each in (latent, moved))
+    assert first.shape == second.shape and not torch.equal(first, second)
 
 
 def test_settings_are_read_back_from_the_folder(folder, tmp_path):
