@@ -226,7 +226,9 @@ class ArrayRepresentation:
         left = np.flatnonzero((within[:-1] % 2 == 0) & (group[:-1] == group[1:]))
         first, second = rows[left], rows[left + 1]
         differ = self.factors[first, factor] != self.factors[second, factor]
-        first, second = first[differ], second[differ]
+        # In random order: cut as they lie, they would keep few values of the other factors.
+        kept = rng.permutation(np.flatnonzero(differ))
+        first, second = first[kept], second[kept]
         if len(first) < MIN_PAIRS:
             raise NotApplicable(
                 f"needs at least {MIN_PAIRS} pairs of rows that differ in factor {factor} alone, "

@@ -91,6 +91,17 @@ def test_rows_that_hold_too_few_pairs_are_refused(grid: Callable[..., np.ndarray
         source.sample_changing(np.random.default_rng(0), 0, 1000)
 
 
+def test_pairs_that_are_cut_keep_all_values_of_the_other_factors(
+    grid: Callable[..., np.ndarray],
+) -> None:
+    factors = grid((4, 10, 3), 40)
+    source = from_arrays(factors.astype(float), factors)
+    first, _ = source.sample_changing(np.random.default_rng(0), 0, 200)
+    assert len(first) == 200
+    assert np.bincount(first[:, 1].astype(int), minlength=10).min() >= 8  # 20 in the mean
+    assert np.bincount(first[:, 2].astype(int), minlength=3).min() >= 40
+
+
 def test_a_single_factor_changes_between_any_rows(grid: Callable[..., np.ndarray]) -> None:
     factors = grid((4,), 100)
     first, second = from_arrays(factors.astype(float), factors).sample_changing(
