@@ -2,8 +2,9 @@
 
     python -m benchmarks.even_sliders [MODEL]
 
-Eight equal steps over the range of each slider, on 16 codes drawn about the mean that the scale was
-not measured on; a step is the mean CIELAB change between the previews at its ends.
+Eight equal steps over the range of each slider, without a scale and on one that is measured here,
+whatever scale the file gives it. On 16 codes drawn about the mean that the scale was not measured
+on; a step is the mean CIELAB change between the previews at its ends.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from comfyui_cldis.checkpoint import demo_model_path, load_checkpoint
-from comfyui_cldis.directions.even import even_direction, visible_steps
+from comfyui_cldis.directions.even import even_direction, straight_direction, visible_steps
 from comfyui_cldis.directions.quality import drawn_latent
 
 NUM_STEPS, NUM_CODES = 8, 16
@@ -25,12 +26,12 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="?", default=demo_model_path())
     model = load_checkpoint(parser.parse_args().model)
     measured, unseen = (drawn_latent(model, NUM_CODES, seed) for seed in (0, 100))
-    print("| slider | range | largest over smallest step | even range | largest over smallest |")
+    print("| slider | straight range | largest over smallest step | even range | the same |")
     print("|---|---|---|---|---|")
     for direction in model.directions:
         even = even_direction(model, measured, direction)
         cells = [direction.name]
-        for each in (direction, even):
+        for each in (straight_direction(direction), even):
             amounts = np.linspace(each.minimum, each.maximum, NUM_STEPS + 1)
             steps = visible_steps(model, unseen, each, amounts.tolist())
             cells += [

@@ -52,10 +52,7 @@ def even_directions(model: EditableModel, latent: Latent) -> EditableModel:
 
 def even_direction(model: EditableModel, latent: Latent, direction: Direction) -> Direction:
     """One direction on an even scale; one that changes no preview stays as it is."""
-    plain = direction
-    if direction.scale is not None:
-        low, *_, high = direction.scale.distances
-        plain = replace(direction, scale=None, minimum=low, maximum=high)
+    plain = straight_direction(direction)
     below = np.linspace(plain.minimum, 0, STEPS + 1)
     distances = np.concatenate([below, np.linspace(0, plain.maximum, STEPS + 1)[1:]])
     scale = even_scale(distances, visible_steps(model, latent, plain, distances.tolist()))
@@ -67,6 +64,14 @@ def even_direction(model: EditableModel, latent: Latent, direction: Direction) -
         minimum=min(round(scale.amounts[0], 2), -SHORTEST_SIDE),
         maximum=max(round(scale.amounts[-1], 2), SHORTEST_SIDE),
     )
+
+
+def straight_direction(direction: Direction) -> Direction:
+    """The direction without its scale: amounts are standard deviations, between the same ends."""
+    if direction.scale is None:
+        return direction
+    low, *_, high = direction.scale.distances
+    return replace(direction, scale=None, minimum=low, maximum=high)
 
 
 def visible_steps(

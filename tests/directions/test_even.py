@@ -11,6 +11,7 @@ from comfyui_cldis.directions.even import (
     even_direction,
     even_directions,
     even_scale,
+    straight_direction,
 )
 from comfyui_cldis.editing.amount_scale import AmountScale
 from comfyui_cldis.editing.direction import Direction
@@ -89,6 +90,13 @@ def test_a_direction_that_changes_no_preview_stays(model):
     scale = AmountScale((-1.0, 0.0, 4.0), (-3.0, 0.0, 3.0))
     scaled = replace(model.directions[0], scale=scale, minimum=-1.0, maximum=4.0)
     assert even_direction(still, latent, scaled) == scaled
+
+
+def test_a_straight_direction_has_no_scale_and_the_same_ends(model):
+    plain = model.directions[0]
+    assert straight_direction(plain) == plain
+    scaled = replace(plain, scale=AmountScale((-1.0, 0.0, 4.0), (-3.0, 0.0, 3.0)), minimum=-1.0)
+    assert straight_direction(scaled) == plain
 
 
 def test_a_straight_answer_needs_no_bends():
