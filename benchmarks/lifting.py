@@ -47,6 +47,7 @@ from comfyui_cldis.editing.latent import Latent, slerp
 from comfyui_cldis.editing.original import frame_original
 from comfyui_cldis.editing.pipeline import decode, edit, encode, preview
 from comfyui_cldis.editing.render import TrackedPreview, render
+from comfyui_cldis.editing.transfer import amounts_between
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.sheet import Row, contact_sheet
 from comfyui_cldis.imaging.tensors import image_pixels
@@ -203,10 +204,14 @@ def encoded(
     )
 
 
-def moves(model: EditableModel, before: Latent, after: Latent) -> Tensor:
-    """(n, K): how far each slider lies between two latents, in standard deviations."""
-    vectors = torch.tensor([each.vector for each in model.directions])
-    return ((after.z - before.z) / model.statistics.std) @ vectors.pinverse()
+def moved_towards(model: EditableModel, latent: Latent, wanted: Latent, slider: str) -> Latent:
+    """The latent moved along one slider to where `wanted` lies on it, items one by one.
+
+    The difference is shared out among all the sliders, of which one is moved.
+    """
+    index = [each.name for each in model.directions].index(slider)
+    amounts = amounts_between(model, latent, wanted)[:, index]
+    return edit(model, latent, [{slider: amount} for amount in amounts.tolist()])
 
 
 def heads(model: EditableModel, count: int, size: int, shown: dict[str, list[Tensor]]) -> None:
@@ -215,7 +220,6 @@ def heads(model: EditableModel, count: int, size: int, shown: dict[str, list[Ten
     originals = pixels_of(render_heads(rows, size, 2))
     latent = encoded(model, originals)
     names = [factor.name for factor in FACTORS]
-    sliders = [each.name for each in model.directions]
     table: dict[str, list[Fidelity]] = {name: [] for name in [*METHODS, "truth"]}
     seconds = dict.fromkeys(METHODS, 0.0)
     for factor, by, slider in EDITS:
@@ -225,13 +229,7 @@ def heads(model: EditableModel, count: int, size: int, shown: dict[str, list[Ten
         truths = pixels_of(render_heads(changed, size, 2))
         truth, before = as_floats(truths), as_floats(originals)
         wanted = encoded(model, truths)
-        amounts = moves(model, latent, wanted)[:, sliders.index(slider)]
-        moved = Latent.cat(
-            [
-                edit(model, latent[index : index + 1], {slider: float(amount)})
-                for index, amount in enumerate(amounts)
-            ]
-        )
+        moved = moved_towards(model, latent, wanted, slider)
         region = changed_region(truth, before)
         drawn: dict[str, Tensor] = {}
         for name, method in METHODS.items():

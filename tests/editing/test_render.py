@@ -20,6 +20,7 @@ from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.original import frame_original
 from comfyui_cldis.editing.pipeline import decode, edit, encode, interpolate, preview
 from comfyui_cldis.editing.render import TrackedPreview, render
+from comfyui_cldis.editing.transfer import amounts_between
 from comfyui_cldis.imaging.reading import read_image
 from comfyui_cldis.imaging.tensors import image_pixels
 
@@ -297,15 +298,9 @@ def test_heads_come_closer_to_the_truth_than_the_enlarged_decode(
         for each in (rows, changed)
     )
     latent, wanted = encoded(demo, originals), encoded(demo, truths)
-    vectors = torch.tensor([each.vector for each in demo.directions])
     index = [each.name for each in demo.directions].index(slider)
-    amounts = (((wanted.z - latent.z) / demo.statistics.std) @ vectors.pinverse())[:, index]
-    moved = Latent.cat(
-        [
-            edit(demo, latent[item : item + 1], {slider: float(amount)})
-            for item, amount in enumerate(amounts)
-        ]
-    )
+    amounts = amounts_between(demo, latent, wanted)[:, index].tolist()
+    moved = edit(demo, latent, [{slider: amount} for amount in amounts])
     noise = encode(demo, small_originals(demo, latent), inversion_steps=10).x_T
     drawn = decode(demo, dataclasses.replace(moved, x_T=noise), num_steps=10)
     before = (resize(drawn, 192, 192) + 1) / 2
