@@ -2,12 +2,13 @@
 
     python -m benchmarks.heads_factors [MODEL] [--count 1000] [--seed 2027] [--edited 12]
 
-First table: rank correlation (Spearman) between the amount of each direction in the code and each
-factor, on heads never trained on. Second: heads are edited by -1.5 and +1.5 sd with their own noise
-kept, encoded again, and their factors read off the code by a linear fit; the mean difference, in
-standard deviations of each factor. Third: the same as root mean square over the heads, which also
-shows what goes one way on some heads and the other way on others. The model never saw the factors;
-this only tells people what the sliders do.
+First table: rank correlation (Spearman) between where the code lies on each direction and each
+factor, on heads never trained on. Second: heads are edited by the amounts -1.5 and +1.5 (standard
+deviations only where a slider has no scale) with their own noise kept, encoded again, and their
+factors read off the code by a linear fit; the mean difference, in standard deviations of each
+factor. Third: the same as root mean square over the heads, which also shows what goes one way on
+some heads and the other way on others. The model never saw the factors; this only tells people what
+the sliders do.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.pipeline import decode, edit, encode
 from trainer.training.batches import to_tensor
 
-AMOUNT = 1.5  # sd to each side
+AMOUNT = 1.5  # to each side
 STEPS = 20
 
 
