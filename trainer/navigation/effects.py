@@ -11,6 +11,7 @@ from torch.nn import functional
 from comfyui_cldis.imaging.lab import to_lab
 from comfyui_cldis.tracking.effects import GRID, measure_effects
 from comfyui_cldis.tracking.flow import flow_method
+from comfyui_cldis.tracking.scales import CHANNEL_FLOORS
 
 from ..training.batches import step_generator
 from .space import Space
@@ -18,6 +19,11 @@ from .space import Space
 REACH = 0.7  # standard deviations to either side: nearly linear, and seen above the flow's noise
 LARGEST_SIDE = 128  # pixels; larger images are measured at this size
 STREAM = 97
+# Where content tracking calls a channel weak, in the order of a row: motion twice, L, a and b. In
+# these units a channel weaker than EMPTY of the strongest one is empty: heads and rooms have .05
+# and more, the chroma of grey images, which is rounding, .00005.
+WEAK = torch.tensor(CHANNEL_FLOORS, dtype=torch.float64)[[0, 1, 2, 3, 3]].view(-1, 1, 1)
+EMPTY = 0.01
 
 
 @torch.no_grad()
@@ -33,7 +39,7 @@ def axis_effects(
     A row holds, for each of B base items, NUM_SIGNED channels at GRID x GRID cells as
     `tracking.effects` measures them: motion across and down, then what changed in CIELAB after
     that motion is undone. Each channel has the mean square 1 over all rows, so that pixels and
-    colours weigh alike; one that never changes is 0.
+    colours weigh alike; one that changes in next to nothing beside the others is 0.
 
     Args:
         dimensions: (M,) long.
@@ -56,7 +62,9 @@ def axis_effects(
         on_axis()
     effects = torch.stack(rows).double()  # (M, B, NUM_SIGNED, GRID, GRID)
     scale = effects.square().mean(dim=(0, 1, 3, 4), keepdim=True).sqrt()
-    return (effects / torch.where(scale > 0, scale, 1.0)).flatten(1)
+    strength = scale / WEAK
+    is_empty = (scale == 0) | (strength < EMPTY * strength.max())
+    return (effects / torch.where(is_empty, torch.inf, scale)).flatten(1)
 
 
 def _measured(images: Tensor) -> Tensor:

@@ -111,6 +111,16 @@ def test_effects_are_those_of_the_cells_that_change(mixed_space):
     assert float(brightness[1, :3, :3].min()) > 10 * float(brightness[1, 5:].max())
 
 
+def test_the_chroma_of_grey_images_has_no_weight(mixed_space, factor_rows, agreement):
+    colour = mixed_space(40.0)
+    grey = RendererSpace(lambda codes: colour.render(codes).mean(1, keepdim=True), colour.codes)
+    rows = axis_effects(grey, torch.tensor([2, 0]), torch.arange(5), 0)
+    channels = rows.view(2, 5, NUM_SIGNED, GRID, GRID).square().mean(dim=(0, 1, 3, 4)).tolist()
+    assert channels[2] == pytest.approx(1) and channels[3:] == [0, 0]
+    found = find(grey, NavigationSettings(finder="sparse"))
+    assert agreement(found.vectors, factor_rows(40.0)) > 0.99
+
+
 def test_progress_is_told_and_a_stop_obeyed(mixed_space):
     steps: list[tuple[int, int]] = []
 
