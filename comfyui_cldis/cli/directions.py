@@ -44,7 +44,7 @@ LEGEND = """\
 effect: mean change of the image between -1 and +1 sd, in [0, 2].
 monotone: share of the images that change one way all along.
 alike: how alike the changes of unlike images are, in [-1, 1].
-balance: change to the weaker side over that to the stronger side."""
+balance: change at the weaker end of the range over that at the stronger, each end at most 2."""
 
 
 class Done(NamedTuple):

@@ -125,7 +125,11 @@ def monotone_share(images: Tensor) -> float:
 
 
 def _balance(images: Tensor) -> float:
-    """Smaller side over larger side, of the mean absolute change from the middle, in [0, 1]."""
+    """Change at the weaker end over that at the stronger, mean absolute from the middle, in [0, 1].
+
+    The ends are those of the safe range, each at most 2: where they lie at unlike distances, that
+    lowers it as much as an uneven answer of the image.
+    """
     middle = images[:, images.shape[1] // 2]
     sides = sorted(float((images[:, end] - middle).abs().mean()) for end in (0, -1))
     return sides[0] / sides[1] if sides[1] > 0 else 0.0

@@ -71,7 +71,8 @@ class DirectionQuality(_Facts):
 
     Attributes:
         monotone: share of the images that change one way all along.
-        balance: in [0, 1], the smaller over the larger change to the two sides.
+        balance: in [0, 1], the change at the weaker end of the safe range over that at the
+            stronger, each end at most 2; a range that is longer to one side lowers it too.
         consistency: in [-1, 1], mean cosine between the changes of two images.
         other: further figures by name.
     """
