@@ -12,13 +12,15 @@ same images, and UDR among the seeds of its row. A model that another run holds 
 --metrics chooses the labelled scores (heads: dci mig, for FactorVAE would draw 64,000 heads for
 each code). Writes table.md, table.json and scatter.png, and prints Spearman's rank correlations
 with 95 % bootstrap intervals over the runs. What was measured is kept in FOLDER/models, so the same
-command resumes after a stop.
+command resumes after a stop; a model whose file has changed since is measured anew. Rows of the
+same name in different sweeps are different rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +108,20 @@ def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarr
     return encode
 
 
+def sweep_of(folder: Path) -> str:
+    """Which sweep the run in `folder` (SWEEP/ROW/seed_N) is of: no two places have the same."""
+    sweep = folder.resolve().parent.parent
+    return f"{sweep.name}-{hashlib.sha256(str(sweep).encode()).hexdigest()[:8]}"
+
+
+def kept_measurement(path: Path, model: Path) -> dict[str, Any] | None:
+    """What `path` holds of a model file; None without it, or if the model has changed since."""
+    if not path.is_file():
+        return None
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    return kept if kept.get("model_time") == model.stat().st_mtime_ns else None
+
+
 def measure(
     folder: Path, codes: str, data: str, metrics: Sequence[str], settings: TrackingSettings
 ) -> dict[str, Any]:
@@ -131,6 +147,8 @@ def measure(
     scores = kept_scores(path, codes, metrics) if is_of_data else None
     scores = scores or measured_scores(path, codes, data, metrics)
     return {
+        "model_time": path.stat().st_mtime_ns,
+        "sweep": sweep_of(folder),
         "row": folder.parent.name,
         "seed": folder.name.removeprefix("seed_"),
         "codes": codes,
@@ -155,9 +173,9 @@ def distinct(models: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def add_udr(models: list[dict[str, Any]]) -> None:
     """UDR among the seeds of a row; None where there is only one."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for model in models:
-        groups.setdefault((model["row"], model["codes"]), []).append(model)
+        groups.setdefault((model["sweep"], model["row"], model["codes"]), []).append(model)
     for group in groups.values():
         scores: Sequence[float | None] = [None] * len(group)
         if len(group) > 1:
@@ -203,10 +221,10 @@ def gain(models: Sequence[dict[str, Any]], truth: str) -> tuple[float, float, fl
 
 def by_run(models: Sequence[dict[str, Any]], names: Sequence[str]) -> list[np.ndarray]:
     """For each run the named values of its models, (1 or 2, len(names))."""
-    runs: dict[tuple[str, str], list[list[float]]] = {}
+    runs: dict[tuple[str, ...], list[list[float]]] = {}
     for model in models:
         values = [model[name] for name in names]
-        runs.setdefault((model["row"], model["seed"]), []).append(values)
+        runs.setdefault((model["sweep"], model["row"], model["seed"]), []).append(values)
     return [np.array(values) for values in runs.values()]
 
 
@@ -304,9 +322,10 @@ def main() -> None:
     models, measured = [], 0
     for folder in sorted(p.parent for d in options.folders for p in d.rglob("model.safetensors")):
         for codes in variants(folder):
-            name = f"{folder.parent.parent.name}-{folder.parent.name}-{folder.name}-{codes}.json"
+            name = f"{sweep_of(folder)}-{folder.parent.name}-{folder.name}-{codes}.json"
             path = kept / name
-            if not path.is_file():
+            found = kept_measurement(path, folder / "model.safetensors")
+            if found is None:
                 if options.limit is not None and measured >= options.limit:
                     continue
                 found = measure(folder, codes, options.data, options.metrics, settings)
@@ -314,7 +333,7 @@ def main() -> None:
                 measured += 1
                 scores = ", ".join(f"CTS {each} {found[f'cts_{each}']}" for each in VERSIONS)
                 print(f"{name}: {scores}, D {found['dci_disentanglement']:.3f}", flush=True)
-            models.append(json.loads(path.read_text("utf-8")))
+            models.append(found)
     models = list(distinct(models))
     add_udr(models)
     text = report(models, settings, options.data)
