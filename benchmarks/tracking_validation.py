@@ -81,12 +81,18 @@ def track_copilot(
         return copilot.decode(z).clamp(-1, 1)
 
     z = torch.from_numpy(codes)
-    x = from_pixels(images)
-    error = (render(z) - copilot.resize(x)).square().mean()
-    explained = 1 - float(error / (x - x.mean(0)).square().mean())
-    return track_renderer(
-        render, z, settings, SEED, deviations=z.std(0), coverage=min(1.0, max(0.0, explained))
-    )
+    coverage = explained_share(render(z), copilot.resize(from_pixels(images)))
+    return track_renderer(render, z, settings, SEED, deviations=z.std(0), coverage=coverage)
+
+
+def explained_share(drawn: torch.Tensor, images: torch.Tensor) -> float:
+    """Share of the variance of images (n, C, s, s) that drawn ones explain, cut to [0, 1].
+
+    Both are at the co-pilot's size: what is lost on the way to it is not asked of the co-pilot.
+    """
+    error = (drawn - images).square().mean()
+    explained = 1 - float(error / (images - images.mean(0)).square().mean())
+    return min(1.0, max(0.0, explained))
 
 
 def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarray]:

@@ -9,14 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
+pytest.importorskip("cv2")
 
-from benchmarks.tracking_validation import add_udr, by_run, kept_measurement, sweep_of
+from benchmarks.tracking_validation import (
+    add_udr,
+    by_run,
+    kept_measurement,
+    sweep_of,
+    track_copilot,
+)
+from comfyui_cldis.imaging.tensors import from_pixels
+from comfyui_cldis.tracking import TrackingSettings
 
 
-def model(sweep: str, seed: int) -> dict[str, Any]:
+def run(sweep: str, seed: int) -> dict[str, Any]:
     codes = np.random.default_rng(seed).standard_normal((50, 4))
     return {
         "sweep": sweep,
@@ -29,11 +39,11 @@ def model(sweep: str, seed: int) -> dict[str, Any]:
 
 
 def test_rows_of_one_name_in_two_sweeps_are_two_rows() -> None:
-    models = [model("rooms-1", 0), model("rooms-2", 1)]
+    models = [run("rooms-1", 0), run("rooms-2", 1)]
     add_udr(models)
     assert [each["udr"] for each in models] == [None, None]  # one seed each
     assert [values.tolist() for values in by_run(models, ["score"])] == [[[0.0]], [[1.0]]]
-    alike = [model("rooms-1", 0), model("rooms-1", 1)]
+    alike = [run("rooms-1", 0), run("rooms-1", 1)]
     add_udr(alike)
     assert all(0 <= each["udr"] <= 1 for each in alike)
     assert len(by_run(alike, ["score"])) == 1
@@ -55,3 +65,16 @@ def test_a_model_that_has_changed_is_measured_anew(tmp_path: Path) -> None:
     assert found is not None and found["cts"] == 0.5
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1_000_000_000))
     assert kept_measurement(path, file) is None
+
+
+def test_a_copilot_is_asked_for_the_variance_at_its_own_size(make_model, monkeypatch) -> None:
+    model = make_model()
+    networks = model.networks
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    small = networks.copilot.resize(from_pixels(images))
+    assert small.shape[-1] == 16  # a quarter of the variance of this noise is left
+    half = small.mean(0) + (small - small.mean(0)) / 2
+    codes = torch.arange(12.0)[:, None] * torch.ones(1, 4)
+    monkeypatch.setattr(networks.copilot, "decode", lambda z: half[z[:, 0].round().long() % 12])
+    found = track_copilot(model, images, codes.numpy(), TrackingSettings(num_bases=2))
+    assert found.coverage == pytest.approx(0.75, abs=1e-4)
