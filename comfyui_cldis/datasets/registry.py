@@ -63,7 +63,7 @@ def factor_space(source: str) -> FactorSpace:
         FileNotFoundError, ValueError, ModuleNotFoundError: as that does.
     """
     path = Path(source)
-    if source not in DRAWN_NAMES and path.exists():
+    if source not in FACTOR_NAMES and path.exists():
         return read_table(path).space
     return open_factor_data(source, DRAWN_SIZE).space
 
@@ -108,5 +108,10 @@ def _open(source: str, image_size: int, cache_dir: Path | None) -> FactorData:
 
 
 def is_factor_source(source: str) -> bool:
-    """Whether training images of that name or path come from a factor data set."""
-    return source in DRAWN_NAMES or is_stored(Path(source))
+    """Whether training images of that name or path come from a factor data set.
+
+    "heads" do not: a training draws them freely, and not at the values of the factors.
+    """
+    if source in FACTOR_NAMES:
+        return source in DRAWN_NAMES
+    return is_stored(Path(source))

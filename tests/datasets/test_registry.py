@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from comfyui_cldis.datasets.names import FACTOR_NAMES
-from comfyui_cldis.datasets.registry import open_factor_data
+from comfyui_cldis.datasets.registry import factor_space, is_factor_source, open_factor_data
 
 
 @pytest.mark.parametrize("name", FACTOR_NAMES)
@@ -41,6 +41,17 @@ def test_heads_are_the_generators_heads_at_evenly_spaced_values():
     )
     low, high = values[0], values[1]
     assert np.array_equal(data.images(levels), render_heads(np.clip(values, low, high), 32))
+
+
+@pytest.mark.parametrize("name", FACTOR_NAMES)
+def test_a_folder_called_like_a_set_does_not_stand_in_for_it(name, tmp_path, monkeypatch):
+    if name == "heads":
+        pytest.importorskip("numba", reason="the heads are rendered with numba (extra: train)")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "car.mat").touch()  # as Cars3D has them
+    wanted = open_factor_data(name, 16).space.names, is_factor_source(name)
+    monkeypatch.chdir(tmp_path)
+    assert (factor_space(name).names, is_factor_source(name)) == wanted
 
 
 def test_grey_images_of_a_coloured_set_are_refused():
