@@ -9,7 +9,6 @@ Source: Voynov & Babenko 2020 (arXiv:2002.03754); docs/navigation.md lists the d
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -291,8 +290,12 @@ def _channels(space: Space) -> int:
 def _fingerprint(
     space: Space, settings: NavigationSettings, active: Active, count: int, seed: int
 ) -> dict[str, Any]:
-    """What must not change between two parts of a search."""
-    digest = hashlib.sha256(space.codes.cpu().numpy().tobytes())
-    digest.update(active.effects.numpy().tobytes())
+    """What must not change between two parts of a search; nothing that rounding changes."""
     values = {key: value for key, value in settings.to_dict().items() if key != "steps"}
-    return values | {"count": count, "seed": seed, "space": digest.hexdigest()[:16]}
+    dimensions = active.dimensions.tolist()  # what the rows of a state stand for
+    return values | {
+        "count": count,
+        "seed": seed,
+        "space": space.origin,
+        "dimensions": dimensions,
+    }

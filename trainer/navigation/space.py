@@ -27,6 +27,7 @@ from comfyui_cldis.tracking import TrackingSettings, track, track_renderer
 from ..data import Images
 from ..data.evenly import evenly
 from ..training.batches import to_tensor
+from .origin import items_of, origin_of
 
 BATCH = 64  # images of up to 64 pixels at a time, fewer of larger ones
 BASE_IMAGES = 1024
@@ -50,6 +51,7 @@ class Space(Protocol):
         spread: (m, N), codes of more items, or the same: how codes are spread.
         low, high: (N,), range that codes are kept in.
         from_images: whether the codes are those of images, and so know how codes are spread.
+        origin: tells the space from others, the same whatever rounding does to codes and images.
     """
 
     codes: Tensor
@@ -57,6 +59,7 @@ class Space(Protocol):
     low: Tensor
     high: Tensor
     from_images: bool
+    origin: str
 
     def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
         """Items (P,) with what is random about them drawn from a CPU generator and held fixed."""
@@ -92,6 +95,7 @@ class ModelSpace:
         residual: (n, R) or None.
         spread: (m, N), as `codes`, of more images; None for the codes themselves.
         view: see `NavigationSettings`.
+        origin: of `origin_of`; None tells it by the codes, bit for bit.
     """
 
     def __init__(
@@ -104,10 +108,12 @@ class ModelSpace:
         spread: Tensor | None = None,
         view: str = "x0_hat",
         from_images: bool = True,
+        origin: str | None = None,
     ) -> None:
         device = model.networks.device
         statistics = model.statistics
         self.model, self.view, self.from_images = model, view, from_images
+        self.origin = origin or origin_of(model, items_of(codes))
         self.images = images.to(device)
         self.residual = None if residual is None else residual.to(device)
         self.mean, self.std = statistics.mean.to(device), statistics.std.to(device)
@@ -124,7 +130,8 @@ class ModelSpace:
     def of_images(cls, model: EditableModel, images: Tensor, *, view: str = "x0_hat") -> ModelSpace:
         """Base items from images (n, C, S, S) in [-1, 1], n at least 2, at the model's size."""
         codes, residual = _encode(model, images.split(batch_size(model)))
-        return cls(model, images, codes, residual, view=view)
+        origin = origin_of(model, items_of(images))
+        return cls(model, images, codes, residual, view=view, origin=origin)
 
     @classmethod
     def of_data(cls, model: EditableModel, images: Images, *, view: str = "x0_hat") -> ModelSpace:
@@ -138,13 +145,15 @@ class ModelSpace:
         parts = _batched(wide, batch_size(model))
         spread, residual = _encode(model, (to_tensor(images[some]) for some in parts))
         base = evenly(len(wide), min(BASE_IMAGES, max(2, BASE_VALUES // images[:1].size)))
+        chosen = images[wide[base]]
         return cls(
             model,
-            to_tensor(images[wide[base]]),
+            to_tensor(chosen),
             spread[base],
             None if residual is None else residual[base],
             spread=spread,
             view=view,
+            origin=origin_of(model, items_of(chosen)),
         )
 
     @classmethod
@@ -161,7 +170,15 @@ class ModelSpace:
             for at in range(0, count, batch)
         ]
         codes = (latent.z - statistics.mean) / statistics.std
-        return cls(model, torch.cat(images), codes, latent.residual, view=view, from_images=False)
+        return cls(
+            model,
+            torch.cat(images),
+            codes,
+            latent.residual,
+            view=view,
+            from_images=False,
+            origin=origin_of(model, f"{count} drawn from seed {seed}"),
+        )
 
     def with_model(self, model: EditableModel) -> ModelSpace:
         """The same items for the same networks with other statistics of the code."""
@@ -178,6 +195,7 @@ class ModelSpace:
             spread=rescaled(self.spread),
             view=self.view,
             from_images=self.from_images,
+            origin=self.origin,
         )
 
     def scene(self, items: Tensor, generator: torch.Generator) -> Scene:
@@ -302,6 +320,7 @@ class RendererSpace:
 
     def __init__(self, render: Callable[[Tensor], Tensor], codes: Tensor) -> None:
         self.render, self.codes, self.spread = render, codes, codes
+        self.origin = items_of(codes)
         ends = torch.quantile(codes, torch.tensor([0.005, 0.995]), dim=0)
         self.low, self.high = ends[0], ends[1]
 

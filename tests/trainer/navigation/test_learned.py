@@ -77,6 +77,25 @@ def test_a_stopped_search_resumes_as_if_it_never_stopped(mixed_space, tmp_path, 
             find(space, settings, seed, watch)
 
 
+def test_a_search_goes_on_where_codes_are_rounded_otherwise(make_model, monkeypatch, tmp_path):
+    """As with another number of threads, or on another device."""
+    monkeypatch.setattr("trainer.navigation.learned.EVALUATION_BATCHES", 1)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, 3, 32, 32, generator=generator) * 2 - 1
+    space = ModelSpace.of_images(make_model(), images)
+    steps: list[int] = []
+    watch = Watch(lambda step, *_: steps.append(step), lambda: steps == [1], tmp_path / "state")
+    with pytest.raises(KeyboardInterrupt):
+        find(space, learned(2), watch=watch)
+    rounded = ModelSpace.of_images(make_model(), images)
+    rounded.codes = rounded.codes * (1 + 1e-6)
+    find(rounded, learned(2), watch=watch)
+    assert steps == [1, 2]
+    for model, other in ((make_model(seed=1), images), (make_model(), -images)):
+        with pytest.raises(ValueError, match="holds another search"):
+            find(ModelSpace.of_images(model, other), learned(2), watch=watch)
+
+
 def test_a_models_directions_can_be_learned_and_its_weights_stay(make_model, monkeypatch):
     monkeypatch.setattr("trainer.navigation.learned.EVALUATION_BATCHES", 1)
     model = make_model()
