@@ -93,22 +93,33 @@ def heat_colours(values: Tensor, full: float) -> Tensor:
 
 
 def _tiles(item: Evidence, full_motion: float, full_change: float, faintest: float) -> Tensor:
-    size = item.frames.shape[-1]
+    size = tuple(item.frames.shape[-2:])
     lost = torch.tensor(LOST)[:, None, None]
     motion = motion_colours(item.motion, full_motion)
     motion = torch.where(item.found | ~item.motion.any(dim=0), motion, lost)
     change = torch.where(item.found, heat_colours(item.recoloured, full_change), lost)
-    where = functional.interpolate(
-        item.where[None, None].float(), size=(size, size), mode="bilinear"
-    )[0, 0]
+    where = functional.interpolate(item.where[None, None].float(), size=size, mode="bilinear")[0, 0]
     top = max(float(item.where.max()), faintest, 1e-6)
     maps = torch.stack([_at_size(motion, size), _at_size(change, size), heat_colours(where, top)])
     frames = item.frames.expand(-1, 3, -1, -1)
-    return torch.cat([frames, maps * 2 - 1])
+    return _on_squares(torch.cat([frames, maps * 2 - 1]))
 
 
-def _at_size(colours: Tensor, size: int) -> Tensor:
-    return functional.interpolate(colours[None], size=(size, size), mode="nearest")[0]
+def _at_size(colours: Tensor, size: tuple[int, ...]) -> Tensor:
+    return functional.interpolate(colours[None], size=size, mode="nearest")[0]
+
+
+def _on_squares(images: Tensor) -> Tensor:
+    """Images (n, 3, H, W) in [-1, 1] in the middle of squares of the sheet's own colour."""
+    height, width = images.shape[-2:]
+    if height == width:
+        return images
+    side = max(height, width)
+    paper = torch.tensor(BACKGROUND).view(3, 1, 1) / 127.5 - 1
+    squares = paper.repeat(len(images), 1, side, side)
+    top, left = (side - height) // 2, (side - width) // 2
+    squares[:, :, top : top + height, left : left + width] = images
+    return squares
 
 
 def _top(values: Tensor) -> float:

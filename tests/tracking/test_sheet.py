@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("cv2")
 
-from comfyui_cldis.tracking import TrackingSettings, axis_vectors, measure
+from comfyui_cldis.imaging.sheet import BACKGROUND
+from comfyui_cldis.tracking import TrackingSettings, axis_vectors, measure, track_renderer
 from comfyui_cldis.tracking.oracle import SceneGenerator
 from comfyui_cldis.tracking.sheet import (
     heat_colours,
@@ -55,6 +57,25 @@ def test_a_row_for_each_active_direction(scored):
     assert sheet.height == height and sheet.width <= width
     dead_only = replace(scored, directions=scored.directions[2:])
     assert sheet.height - tracking_sheet(dead_only).height == tile + gap
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 48), (48, 32)])
+def test_images_that_are_not_square_keep_their_shape(height, width):
+    def render(codes):
+        grey = (codes[:, :1] / 4).clamp(-0.5, 0.5)
+        return grey[:, :, None, None].expand(-1, 3, height, width)
+
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(2, 2, generator=generator)
+    sheet = tracking_sheet(track_renderer(render, codes, TrackingSettings(num_bases=2)))
+    side, gap, margin = 96, 8, 20
+    left = sheet.width - margin - side - 3 * (side + gap)  # of the last frame, before three maps
+    top = margin + 21  # below the labels of the columns
+    tile = np.asarray(sheet.crop((left, top, left + side, top + side)), dtype=int)
+    along = tile if height < width else tile.swapaxes(0, 1)
+    assert np.abs(along[:10] - BACKGROUND).max() <= 2  # 16 rows above the image
+    assert np.abs(along[30:66] - along[48, 48]).max() <= 2  # which goes from edge to edge
+    assert np.abs(along[48, 48] - BACKGROUND).max() > 20
 
 
 def test_a_score_without_images_has_no_sheet(scored):
