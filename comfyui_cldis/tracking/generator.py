@@ -129,6 +129,6 @@ def draw(generator: Generator, items: Tensor, shifts: Tensor) -> tuple[Tensor, T
     lab = to_lab(images.detach()).cpu()
     factor = LARGEST_SIDE / max(height, width)
     if factor < 1:
-        size = (max(SMALLEST_SIDE, round(height * factor)), max(1, round(width * factor)))
+        size = tuple(max(SMALLEST_SIDE, round(side * factor)) for side in (height, width))
         lab = functional.interpolate(lab, size=size, mode="area")
     return images, lab

@@ -10,12 +10,14 @@ pytest.importorskip("cv2")
 from comfyui_cldis.editing.code_path import CodePath
 from comfyui_cldis.tracking import (
     STAGES,
+    RendererGenerator,
     TrackingSettings,
     axis_vectors,
     measure,
     rotated_vectors,
     track_renderer,
 )
+from comfyui_cldis.tracking.generator import LARGEST_SIDE, SMALLEST_SIDE, draw
 from comfyui_cldis.tracking.vectors import stack_vectors
 
 SETTINGS = TrackingSettings()
@@ -154,6 +156,18 @@ def test_large_images_are_measured_at_128_pixels_and_grey_ones_work():
     score = measure(Grey(size=200), axis_vectors(2), SETTINGS)
     evidence = score.directions[0].evidence
     assert evidence.motion.shape == (2, 128, 128) and evidence.frames.shape == (5, 1, 200, 200)
+
+
+@pytest.mark.parametrize(("height", "width"), [(400, 20), (20, 400)])
+def test_long_images_keep_enough_pixels_for_motion(height, width):
+    def render(codes):
+        return codes[:, :1, None, None].expand(-1, 3, height, width) / 4
+
+    generator = RendererGenerator(render, torch.zeros(2, 2))
+    lab = draw(generator, torch.tensor([0, 1]), torch.zeros(2, 2))[1]
+    assert sorted(lab.shape[-2:]) == [SMALLEST_SIDE, LARGEST_SIDE]
+    score = measure(generator, axis_vectors(2), SETTINGS)
+    assert score.num_active == 1
 
 
 @pytest.mark.parametrize(
