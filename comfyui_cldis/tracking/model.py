@@ -178,13 +178,14 @@ def _check_draws_images(model: EditableModel) -> None:
 def _as_tensor(images: Images, chosen: list[int]) -> Tensor:
     """The chosen images as float32 (n, C, S, S) in [-1, 1], on the CPU as drawn codes are."""
     if isinstance(images, Tensor):
-        return images[chosen].cpu().float()
-    picked = torch.from_numpy(np.ascontiguousarray(images[chosen]))
+        picked = images[chosen].cpu()
+    else:
+        picked = torch.from_numpy(np.ascontiguousarray(images[chosen]))
     if picked.dtype == torch.uint8 and picked.dim() == 4:
         return from_pixels(picked)
     if picked.is_floating_point():
         return picked.float()
     raise ValueError(
-        f"The images are {images.dtype} of shape {images.shape}. "
+        f"The images are {images.dtype} of shape {tuple(images.shape)}. "
         "Give uint8 (n, S, S, C), or floats (n, C, S, S) in [-1, 1]."
     )

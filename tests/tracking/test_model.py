@@ -35,6 +35,8 @@ def test_bytes_and_floats_are_the_same_images(tiny_model, images):
     first = bases_from_images(tiny_model, images, QUICK, 3)
     second = bases_from_images(tiny_model, floats, QUICK, 3)
     assert first.num_bases == 2 and torch.equal(first.latent.z, second.latent.z)
+    third = bases_from_images(tiny_model, torch.from_numpy(images), QUICK, 3)
+    assert torch.equal(first.latent.z, third.latent.z)
     assert first.measured is not None and first.measured.shape == (4, 3, 32, 32)
     assert not torch.equal(first.latent.z, bases_from_images(tiny_model, images, QUICK, 4).latent.z)
 
@@ -113,6 +115,8 @@ def test_the_wrong_images_or_models_are_refused_in_words(tiny_model, make_model,
         track(tiny_model, images[:1], QUICK)
     with pytest.raises(ValueError, match="int64 of shape"):
         track(tiny_model, images.astype(np.int64), QUICK)
+    with pytest.raises(ValueError, match=r"torch.int64 of shape \(6, 32, 32, 3\)"):
+        track(tiny_model, torch.from_numpy(images).long(), QUICK)
     with pytest.raises(ValueError, match=r"needs \(B, 3, 32, 32\)"):
         track(tiny_model, images[:, :16], QUICK)
     with pytest.raises(ValueError, match="draws 4 channels, not images"):
