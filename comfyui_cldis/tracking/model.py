@@ -66,8 +66,8 @@ class ModelGenerator:
     def coverage(self, seed: int) -> float | None:
         """A = 1 - MSE(x, G(E(x))) / Var(x), cut to [0, 1], with sampled x_T and no residual code.
 
-        The variance is that about the mean of the images, and unbiased. With fewer than two
-        images the recorded figure is returned.
+        The variance is that about the mean of the images, and unbiased; None where there is none.
+        With fewer than two images the recorded figure is returned.
         """
         if self.measured is None or len(self.measured) < 2:
             return recorded_coverage(self.model)
@@ -96,7 +96,7 @@ def bases_from_images(
         images: as in `track`, at least two.
 
     Raises:
-        ValueError: fewer, of another shape or type, or not finite.
+        ValueError: fewer, of another shape or type, not finite, or all the same.
     """
     _check_draws_images(model)
     if len(images) < 2:
@@ -107,6 +107,7 @@ def bases_from_images(
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
     chosen = order[: max(settings.num_bases, settings.num_coverage)]
     measured = _as_tensor(images, chosen)
+    _check_differ(measured[: settings.num_coverage])
     bases = measured[: settings.num_bases]
     parts = [
         encode(model, part, inversion=MEASURING_SAMPLER, inversion_steps=settings.num_steps)
@@ -172,6 +173,15 @@ def _check_draws_images(model: EditableModel) -> None:
         raise ValueError(
             f"{model.name} draws {channels} channels, not images. "
             "Content tracking needs a model of grey or colour images."
+        )
+
+
+def _check_differ(images: Tensor) -> None:
+    """Raises ValueError where there is no variance that a code could explain."""
+    if len(images) > 1 and bool((images == images[:1]).all()):
+        raise ValueError(
+            f"The {len(images)} images that coverage is measured on are all the same. "
+            "Give images that differ."
         )
 
 

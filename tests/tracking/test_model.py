@@ -53,8 +53,16 @@ def test_a_shift_is_in_standard_deviations_and_keeps_the_noise(tiny_model, image
 def test_coverage_is_the_share_of_variance_that_the_code_explains(tiny_model, images):
     generator = bases_from_images(tiny_model, images, QUICK, 0)
     assert generator.coverage(0) == 0  # random weights explain nothing
-    flat = torch.zeros(4, 3, 32, 32)
-    assert bases_from_images(tiny_model, flat, QUICK, 0).coverage(0) is None  # nothing to explain
+
+
+def test_images_that_are_all_the_same_have_nothing_to_explain(tiny_model, images):
+    same = images[:1].repeat(4, axis=0)
+    with pytest.raises(ValueError, match="The 4 images .* all the same. Give images that differ"):
+        track(tiny_model, same, QUICK)
+    unmeasured = replace(QUICK, num_coverage=0)
+    assert bases_from_images(tiny_model, same, unmeasured, 0).coverage(0) is None
+    differing = np.concatenate([same[:3], images[1:2]])
+    assert bases_from_images(tiny_model, differing, QUICK, 0).coverage(0) == 0
 
 
 def test_without_images_the_recorded_coverage_stands_in(tiny_model):
