@@ -151,7 +151,7 @@ def _with_legend(
     taller.paste(to_image(wheel * 2 - 1), (MARGIN, sheet.height))
     draw = ImageDraw.Draw(taller)
     small = ImageFont.load_default(SMALL_FONT_SIZE)
-    cts = "unknown (no images)" if score.cts is None else f"{score.cts:.3f}"
+    cts = "unknown (coverage is not measured)" if score.cts is None else f"{score.cts:.3f}"
     coverage = "unknown" if score.coverage is None else f"{score.coverage:.2f}"
     lines = (
         f"CTS {cts} (version {score.version})    purity {score.purity:.2f}    "

@@ -17,7 +17,7 @@ PARTS = (
 
 def tracking_table(result: Tracking) -> str:
     """Markdown: the score with its parts, then a line for each direction, purest first."""
-    cts = "unknown (A is; give images)" if result.cts is None else _cell(result.cts)
+    cts = "unknown (coverage is not measured)" if result.cts is None else _cell(result.cts)
     lines = [
         f"Content-tracking score {cts} (version {result.version}), {result.num_active} of "
         f"{len(result.directions)} directions active, seed {result.settings['seed']}.",
