@@ -138,7 +138,8 @@ def recorded_coverage(model: EditableModel) -> float | None:
 
 
 def model_vectors(model: EditableModel, directions: str) -> dict[str, list[float]]:
-    """The "model"'s own directions, or the "axes" of its code, named as its sliders where it has.
+    """The "model"'s own directions, or the "axes" of its code, named as its sliders where it has,
+    whichever way round those are.
 
     Raises:
         ValueError: its own are asked for and it has none.
@@ -150,7 +151,8 @@ def model_vectors(model: EditableModel, directions: str) -> dict[str, list[float
         return own
     axes = axis_vectors(model.networks.config.latent_dim)
     for slider, vector in own.items():
-        matching = [name for name, axis in axes.items() if axis == vector]
+        both_ways = (vector, [-value for value in vector])
+        matching = [name for name, axis in axes.items() if axis in both_ways]
         if matching and slider not in axes:
             axes = {slider if name == matching[0] else name: axis for name, axis in axes.items()}
     return axes

@@ -89,6 +89,10 @@ def test_axes_are_called_as_the_sliders_that_they_are(tiny_model):
     assert list(axes) == ["yaw", "hair length", "code 2", "code 3"]
     assert torch.equal(torch.tensor(list(axes.values())), torch.eye(4))
     assert list(model_vectors(tiny_model, "model")) == ["hair length", "yaw"]
+    turned = replace(
+        tiny_model, directions=tuple(each.reversed() for each in tiny_model.directions)
+    )
+    assert model_vectors(turned, "axes") == axes
     with pytest.raises(ValueError, match="no directions. Track the axes"):
         model_vectors(replace(tiny_model, directions=()), "model")
 
