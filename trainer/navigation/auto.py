@@ -31,7 +31,8 @@ def best_of(
     Separation is the content-tracking score without A, which is the same for all: docs/tracking.md.
     It needs no labels. Images are decoded in full, of base items whose effects `joint` does not
     look at; their codes are among those that `ica` and `joint` make independent. A candidate that
-    cannot be used here, as with too few images, is left out; the facts say why.
+    cannot be used here, as with too few images, is left out; the facts say why. With too few to
+    compare on, only the axes are sought.
 
     Args:
         settings: the finder in them plays no part.
@@ -41,6 +42,13 @@ def best_of(
         ValueError: as of the first candidate, the axes.
         KeyboardInterrupt: `watch` asked to stop.
     """
+    asked = Watch(should_stop=watch.should_stop)
+    try:
+        items = held_out(len(space.codes))
+    except ValueError as error:
+        first = CANDIDATES[0]
+        basis = find(replace(settings, finder=first), asked)
+        return _kept(first, basis, {}, dict.fromkeys(CANDIDATES, str(error)))
     total = len(CANDIDATES) * len(STAGES)
     found: dict[str, Basis] = {}
     scores: dict[str, float] = {}
@@ -52,22 +60,26 @@ def best_of(
             watch.report(done + STAGES.index(stage) + int(fraction), total)
 
         try:
-            basis = find(replace(settings, finder=name), Watch(should_stop=watch.should_stop))
+            basis = find(replace(settings, finder=name), asked)
             found[name] = basis
-            items = held_out(len(space.codes))
             scores[name] = space.separation(basis.vectors, items, seed, on_progress)
         except ValueError as error:
             if not found:
                 raise
             left_out[name] = str(error)
     best = max(scores, key=lambda name: scores[name], default=CANDIDATES[0])
+    return _kept(best, found[best], scores, left_out)
+
+
+def _kept(name: str, basis: Basis, scores: dict[str, float], left_out: dict[str, str]) -> Basis:
+    """The basis of the candidate that was chosen, with the facts of the choice."""
     facts = {
-        "chosen": best,
-        "separation": {name: round(score, 4) for name, score in scores.items()},
+        "chosen": name,
+        "separation": {each: round(score, 4) for each, score in scores.items()},
         "left_out": left_out,
-        **found[best].facts,
+        **basis.facts,
     }
-    return replace(found[best], finder="auto", facts=facts)
+    return replace(basis, finder="auto", facts=facts)
 
 
 def describe_choice(basis: Basis) -> list[str]:

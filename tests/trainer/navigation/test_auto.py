@@ -5,7 +5,7 @@ import torch
 
 from comfyui_cldis.tracking import STAGES
 from trainer.navigation import Basis, NavigationSettings, RendererSpace, Watch, find
-from trainer.navigation.auto import CANDIDATES, HELD_OUT, describe_choice, held_out
+from trainer.navigation.auto import CANDIDATES, HELD_OUT, best_of, describe_choice, held_out
 from trainer.navigation.joint import BASE_ITEMS
 
 AUTO = NavigationSettings(finder="auto")
@@ -67,6 +67,19 @@ def test_candidates_that_cannot_be_used_are_left_out_with_their_reason(mixed_spa
     dead = RendererSpace(lambda codes: torch.zeros(len(codes), 3, 16, 16), torch.randn(50, 4))
     with pytest.raises(ValueError, match="No dimension of the code changes the image"):
         find(dead, AUTO)
+
+
+def test_nothing_is_sought_that_could_not_be_compared(mixed_space):
+    sought: list[str] = []
+
+    def find_one(settings: NavigationSettings, watch: Watch) -> Basis:
+        sought.append(settings.finder)
+        return Basis(settings.finder, torch.eye(4))
+
+    found = best_of(mixed_space(40.0, count=35), AUTO, 0, Watch(), find_one)
+    assert sought == ["axes"] and found.facts["chosen"] == "axes"
+    assert list(found.facts["left_out"]) == list(CANDIDATES)
+    assert len(set(found.facts["left_out"].values())) == 1
 
 
 @pytest.mark.parametrize("finder", ["pca", "varimax", "ica", "sparse", "joint", "auto"])
