@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 DIRECTIONS = ("axes", "model")  # a test compares them with the library's
 VERSIONS = (1, 2)  # likewise
+OF_A_MODEL = {  # options of evaluate that say how a model is scored, and what they are if not given
+    "dataset": None,
+    "codes": None,
+    "no_sampled": False,
+    "cache": None,
+    "device": "auto",
+}
 
 
 def add_commands(commands: Commands) -> None:
@@ -39,7 +46,7 @@ def add_commands(commands: Commands) -> None:
     )
     evaluate.add_argument("--metrics", metavar="A,B,...", help="all by default")
     evaluate.add_argument("--fast", action="store_true", help="fewer samples; labelled as such")
-    evaluate.add_argument("--codes", choices=("semantic", "copilot"), default="semantic")
+    evaluate.add_argument("--codes", choices=("semantic", "copilot"), help="semantic by default")
     evaluate.add_argument("--no-controls", action="store_true", help="leave out the two controls")
     evaluate.add_argument("--no-sampled", action="store_true", help="score the mean codes only")
     evaluate.add_argument("--seed", type=parse_seed, metavar="N")
@@ -85,6 +92,8 @@ def _evaluate(options: argparse.Namespace) -> int:
             "cldis evaluate scores either a model or arrays. Give MODEL with --dataset NAME, or "
             "--representation FILE.npz."
         )
+    if options.representation is not None:
+        _check_arrays_alone(options)
     with share_bar() as on_progress:
         common: dict[str, Any] = {
             "seed": options.seed or 0,
@@ -106,7 +115,7 @@ def _evaluate(options: argparse.Namespace) -> int:
                     model,
                     options.dataset,
                     metrics,
-                    codes=options.codes,
+                    codes=options.codes or "semantic",
                     with_sampled=not options.no_sampled,
                     cache_dir=cache,
                     **common,
@@ -117,6 +126,24 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json is not None:
         print(f"wrote {options.json}")
     return 0
+
+
+def _check_arrays_alone(options: argparse.Namespace) -> None:
+    """Refuses options that say how a model is scored beside arrays.
+
+    Raises: ValueError.
+    """
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, absent in OF_A_MODEL.items()
+        if getattr(options, name) != absent
+    ]
+    if given:
+        raise ValueError(
+            f"The arrays of --representation are scored without a model, which "
+            f"{' and '.join(given)} would be for. Leave {'it' if len(given) == 1 else 'them'} out, "
+            "or give MODEL with --dataset NAME instead."
+        )
 
 
 def _check_json(path: Path | None) -> None:

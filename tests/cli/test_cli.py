@@ -603,6 +603,13 @@ def test_evaluate_a_model_on_drawn_factors(tiny_checkpoint: Path, tmp_path: Path
         (("MODEL",), "No data set was given"),
         (("MODEL", "--dataset", "nowhere"), "nowhere"),
         (("--representation", "nowhere.npz"), "There is no file nowhere.npz"),
+        (
+            ("--representation", "nowhere.npz", "--codes", "semantic", "--no-sampled"),
+            "which --codes and --no-sampled would be for. Leave them out, or give MODEL",
+        ),
+        (("--representation", "nowhere.npz", "--cache", "."), "which --cache would be for"),
+        (("--representation", "nowhere.npz", "--dataset", "heads"), "--dataset would be for"),
+        (("--representation", "nowhere.npz", "--device", "cpu"), "--device would be for"),
         (("MODEL", "--dataset", "heads", "--metrics", "mug"), "no metric named mug"),
     ],
 )
