@@ -78,7 +78,9 @@ def to_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 
     Args:
         mask: (B, H, W) or (H, W).
-        size: height and width of the images; a mask of the same shape is resized to it.
+        size: height and width of the images; a mask of the same shape is resized to it. One that is
+            black everywhere may have any shape: for a picture without transparency, Load Image
+            gives 64 x 64 black pixels.
     Returns: (B, H, W) float32 in [0, 1] at that size.
     Raises: ValueError for NaN, odd shapes, or another shape than that of the images.
     """
@@ -89,8 +91,11 @@ def to_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
             f"The mask has shape {tuple(mask.shape)}, or holds NaN; expected (batch, height, "
             "width) with values from 0 to 1. Connect the MASK output of a node that makes masks."
         )
+    shares = mask.float().clamp(0, 1)
+    if not bool(shares.any()):
+        return shares.new_zeros(len(shares), *size)
     check_shape((mask.shape[2], mask.shape[1]), (size[1], size[0]))
-    return resize(mask[:, None].float().clamp(0, 1), *size)[:, 0]
+    return resize(shares[:, None], *size)[:, 0]
 
 
 def grid(image: Tensor, num_columns: int, gap: int = 2) -> Tensor:

@@ -266,6 +266,17 @@ def test_a_mask_that_is_black_everywhere_is_told(loaded, run, images, caplog) ->
     assert "black" not in caplog.text
 
 
+def test_the_mask_of_a_photo_without_transparency_is_black_whatever_its_shape(
+    loaded, run, caplog
+) -> None:
+    photo = torch.rand(1, 40, 60, 3)
+    latent = run("CLDIS_Encode", model=loaded, image=photo, inversion_steps=0)
+    edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 2}')
+    mask = torch.zeros(1, 64, 64)  # of Load Image
+    assert torch.equal(run("CLDIS_Decode", model=loaded, latent=edited, steps=1, mask=mask), photo)
+    assert "The mask is black everywhere, so the edit acts nowhere. Paint" in caplog.text
+
+
 def test_masks_that_do_not_fit_are_refused(loaded, run, latent) -> None:
     edited = run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"yaw": 1}')
     for mask, sentence in (
