@@ -151,14 +151,13 @@ def draw(
             images = part.new_empty(len(latent), *part.shape[1:])
         images[start:stop] = part
 
-    shown = latent.origins if size == "original" else ()
     host.in_chunks(
         model,
         len(latent),
         num_steps,
         draw_part,
         use_preview=True,
-        item_pixels=max((each.width * each.height for each in shown), default=1),
+        item_pixels=_item_pixels(latent) if size == "original" else 1,
     )
     # Load Image gives such a mask for a picture without transparency.
     if masks is not None and not bool(masks.any()):
@@ -166,6 +165,15 @@ def draw(
         say(BLACK_MASK)
     assert images is not None
     return images
+
+
+def _item_pixels(latent: Latent) -> int:
+    """Of the largest item; of a frame between two images, those of both, which are drawn for it."""
+    pixels = [origin.width * origin.height for origin in latent.origins]
+    for index, source in enumerate(latent.sources):
+        if source.between is not None:
+            pixels[index] = _item_pixels(source.between.first) + _item_pixels(source.between.second)
+    return max(pixels, default=1)
 
 
 def _masks(mask: Tensor | None, latent: Latent) -> Tensor | None:

@@ -235,6 +235,20 @@ def test_of_large_images_fewer_are_worked_on_at_once(managed, run, monkeypatch) 
     assert sizes[10:] == [5]
 
 
+def test_both_images_that_a_frame_lies_between_count(managed, run, monkeypatch) -> None:
+    """Both are drawn at their own size before one fades into the other."""
+    small, large = (
+        run("CLDIS_Encode", model=managed, image=torch.rand(1, *size, 3), inversion_steps=0)
+        for size in ((20, 30), (100, 150))
+    )
+    sizes = []
+    monkeypatch.setattr(host, "PIXELS_AT_ONCE", 4 * 20 * 30 + 2 * 100 * 150)
+    monkeypatch.setattr("comfyui_cldis.nodes.decode.render", counting(sizes))
+    frames = run("CLDIS_Interpolate", latent_a=small, latent_b=large, frames=5)
+    assert run("CLDIS_Decode", model=managed, latent=frames, steps=1).shape == (5, 20, 30, 3)
+    assert sizes == [2, 2, 1]
+
+
 def counting(sizes):
     def counted(model, latent, **options):
         sizes.append(len(latent))
