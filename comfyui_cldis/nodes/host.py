@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from ..diffusion.samplers import Step
 from ..imaging.sheet import to_image
+from ..shortage import is_out_of_memory
 from ..wording import counted
 from .remaining import Remaining
 from .server import running_node, running_server
@@ -114,7 +115,7 @@ def in_chunks(
 ) -> list[T]:
     """Calls `work(start, stop, on_step)` for consecutive parts of a batch that fit in memory.
 
-    Every step reports progress and lets the user cancel. When the GPU is full the part is halved
+    Every step reports progress and lets the user cancel. When memory runs out the part is halved
     and tried again.
 
     Args:
@@ -135,7 +136,7 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
 
     `on_fraction(done)`, 0 to 1, reports progress and lets the user cancel.
 
-    Raises: RuntimeError with sizes and a remedy when the GPU is full.
+    Raises: RuntimeError with sizes and a remedy when memory runs out.
     """
     utils = sys.modules.get("comfy.utils")
     bar = None if utils is None else utils.ProgressBar(FRACTIONS)
@@ -150,7 +151,9 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
     try:
         _load(model, num_items)
         return work(on_fraction)
-    except _out_of_memory() as error:
+    except Exception as error:
+        if not _is_shortage(error):
+            raise
         raise RuntimeError(_describe_full(model, num_items)) from error
     finally:
         remaining.close()
@@ -278,7 +281,9 @@ def _in_chunks(
             _load(model, stop - start)
             results.append(work(start, stop, progress.steps(start, stop - start)))
             progress.reach(stop)
-        except _out_of_memory():
+        except Exception as error:
+            if not _is_shortage(error):
+                raise
             is_full = True
         # Outside the except block, because the traceback would keep the tensors alive.
         if not is_full:
@@ -333,19 +338,25 @@ def _bytes_per_item(model: LoadedModel) -> int:
     return item_bytes * networks.dtype.itemsize // 4
 
 
-def _out_of_memory() -> type[BaseException]:
-    """The exception of a full GPU. ComfyUI falls back to Exception where torch has none, and that
-    would catch everything, the user's Cancel included."""
-    found = getattr(sys.modules.get("comfy.model_management"), "OOM_EXCEPTION", Exception)
-    return torch.cuda.OutOfMemoryError if found is Exception else found
+def _is_shortage(error: Exception) -> bool:
+    """Whether memory ran out. Where torch has no exception for that, ComfyUI takes every Exception
+    for one, the user's Cancel included; there, and in what ComfyUI does not know, the words count.
+    """
+    management = sys.modules.get("comfy.model_management")
+    kind = getattr(management, "OOM_EXCEPTION", Exception)
+    if kind is not Exception:
+        is_oom = getattr(management, "is_oom", lambda each: isinstance(each, kind))
+        if is_oom(error):
+            return True
+    return is_out_of_memory(error)
 
 
 def _describe_full(model: LoadedModel, num_items: int) -> str:
     side = model.editable.networks.config.image_size
+    smaller = "" if is_on_cpu(model) else ", or choose dtype fp16 in CLDis Load Model"
     return (
-        f"The GPU is out of memory with {counted(num_items, 'image')} of {side} x {side} pixels in "
-        f"{model.label}. Close other programs that use it, or choose dtype fp16 in CLDis Load "
-        "Model."
+        f"Memory ran out with {counted(num_items, 'image')} of {side} x {side} pixels in "
+        f"{model.label}. Close other programs{smaller}."
     )
 
 

@@ -257,12 +257,61 @@ def counting(sizes):
     return counted
 
 
+class AcceleratorError(RuntimeError):
+    """As torch's, which tells by a number what happened."""
+
+    error_code = 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        AcceleratorError("CUDA error"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    ],
+)
+def test_memory_that_runs_out_in_other_words_halves_the_batch_too(managed, error) -> None:
+    sys.modules["comfy.model_management"].is_oom = lambda each: (
+        isinstance(each, OutOfMemory) or getattr(each, "error_code", None) == 2
+    )
+
+    def work(start, stop, on_step):
+        if stop - start > 4:
+            raise error
+
+    assert len(host.in_chunks(managed, 8, 1, work)) == 2
+    with pytest.raises(RuntimeError, match="Memory ran out with 8 images") as caught:
+        host.whole(managed, 8, lambda on_fraction: work(0, 8, None))
+    assert caught.value.__cause__ is error
+
+
 def test_a_single_image_that_does_not_fit_is_explained(managed) -> None:
     def work(start, stop, on_step):
         raise OutOfMemory
 
-    with pytest.raises(RuntimeError, match="out of memory with 1 image of 32 x 32 .* dtype fp16"):
+    with pytest.raises(RuntimeError, match="ran out with 1 image of 32 x 32 .* Close other.*ms.$"):
         host.in_chunks(managed, 3, 1, work)
+    management = sys.modules["comfy.model_management"]
+    management.is_device_cpu = lambda device: False
+    management.get_total_memory = lambda device: 1 << 30
+    with pytest.raises(RuntimeError, match="Close other programs, or choose dtype fp16 in CLDis"):
+        host.in_chunks(managed, 3, 1, work)
+
+
+@pytest.mark.parametrize("error", [Interrupted(), RuntimeError("shapes"), ValueError("no")])
+def test_what_is_no_shortage_of_memory_passes(managed, error) -> None:
+    def work(*given):
+        raise error
+
+    for attempt in (
+        lambda: host.in_chunks(managed, 8, 1, work),
+        lambda: host.whole(managed, 8, work),
+    ):
+        with pytest.raises(type(error)) as caught:
+            attempt()
+        assert caught.value is error
 
 
 def test_other_errors_are_not_taken_for_a_full_gpu(managed, comfyui) -> None:
