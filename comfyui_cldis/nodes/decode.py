@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -113,11 +114,13 @@ def draw(
     method: str = "auto",
     strength: float = 1.0,
     mask: Tensor | None = None,
+    finish: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Renders a batch in parts that fit in memory; options as for `render`.
 
     Args:
         mask: ComfyUI's, one for all images or one for each.
+        finish: what is made of each part, such as smaller images, before the next is drawn.
     Returns: ComfyUI's (B, H, W, 3) in [0, 1].
     """
     check_latent(model, latent)
@@ -144,6 +147,7 @@ def draw(
             on_step=on_step,
         )
         part = host.to_intermediate(to_comfyui(pixels))
+        part = part if finish is None else finish(part)
         if stop - start == len(latent):
             images = part
             return

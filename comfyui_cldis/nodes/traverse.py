@@ -120,6 +120,7 @@ class Traverse:
             for amount in (from_amount, to_amount)
         )
         amounts = spaced(first, last, frames)
+        is_sheet = mode == "grid"
         image = draw(
             model,
             traverse(model.editable, latent, name, amounts),
@@ -128,8 +129,9 @@ class Traverse:
             seed=shared_seeds(seed if noise == "seed" else None, len(latent), frames),
             size=size,
             method=method,
+            finish=_for_grid if is_sheet else None,
         )
-        return (grid(_for_grid(image), frames) if mode == "grid" else image,)
+        return (grid(image, frames) if is_sheet else image,)
 
 
 def spaced(first: float, last: float, count: int) -> list[float]:

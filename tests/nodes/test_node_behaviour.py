@@ -7,8 +7,12 @@ import json
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from comfyui_cldis.editing.changes import METHODS
+from comfyui_cldis.editing.framing import resize
+from comfyui_cldis.nodes import host
+from comfyui_cldis.nodes.images import grid
 from comfyui_cldis.nodes.sockets import LoadedModel
 from comfyui_cldis.nodes.traverse import spaced
 
@@ -208,6 +212,32 @@ def test_large_images_are_made_smaller_for_a_grid_only(loaded, run) -> None:
     assert sheet.shape == (1, 256, 512 * 2 + 2, 3)
     frames = run("CLDIS_Traverse", model=loaded, latent=latent, mode="batch", **settings)
     assert frames.shape == (2, 600, 1200, 3)
+
+
+class Largest(TorchFunctionMode):
+    """Notes the size of the largest tensor that comes out of any operation."""
+
+    numel = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor):
+            self.numel = max(self.numel, found.numel())
+        return found
+
+
+def test_frames_are_made_smaller_for_a_grid_before_the_next_are_drawn(
+    loaded, run, monkeypatch
+) -> None:
+    monkeypatch.setattr(host, "PIXELS_AT_ONCE", 1)  # one frame after the other
+    latent = run("CLDIS_Encode", model=loaded, image=torch.rand(1, 600, 1200, 3), inversion_steps=0)
+    settings = {"direction": "yaw", "frames": 5, "steps": 1, "method": "tracked"}
+    with Largest() as seen:
+        sheet = run("CLDIS_Traverse", model=loaded, latent=latent, **settings)
+    assert seen.numel < 2 * 600 * 1200 * 3
+    frames = run("CLDIS_Traverse", model=loaded, latent=latent, mode="batch", **settings)
+    smaller = resize(frames.movedim(-1, 1), 256, 512).movedim(1, -1)
+    assert torch.equal(sheet, grid(smaller, 5))
 
 
 def test_no_edit_is_the_original_bit_for_bit(loaded, run, images) -> None:
