@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ from .model_files import EXTENSION, FOLDER, find_model
 RUNS = "cldis_runs"
 LONGEST_NAME = 64
 NAME = re.compile(r"\w([\w .-]*\w)?")
+
+_put_out: set[Path] = set()  # the models that this session's runs have left in models/cldis
+_losses: Counter[Path] = Counter()
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ def check_free(run: RunFolder) -> None:
 
 def publish(run: RunFolder, trained: Path) -> None:
     """Copy the trained model to models/cldis in one move, unless it is there already."""
+    _put_out.add(run.model)
     digest = sha256_of(trained)
     if run.model.is_file() and sha256_of(run.model) == digest:
         return
@@ -165,6 +170,14 @@ def publish(run: RunFolder, trained: Path) -> None:
         file.write(digest + "\n")
     with replacing(run.model) as temporary:
         shutil.copyfile(trained, temporary)
+
+
+def num_losses(run: RunFolder) -> int:
+    """How often the model that this session has published was found to have been deleted since."""
+    if run.model in _put_out and not run.model.is_file():
+        _put_out.remove(run.model)
+        _losses[run.model] += 1
+    return _losses[run.model]
 
 
 def _images(images: Tensor) -> Iterator[tuple[str, Image.Image]]:

@@ -33,6 +33,7 @@ from .run_folder import (
     check_name,
     find_data,
     keep_images,
+    num_losses,
     open_run,
     publish,
 )
@@ -144,10 +145,12 @@ class Train:
 
     @classmethod
     def IS_CHANGED(cls, name, **others):
-        # Not the model file: the run itself writes it, and every first run would come again.
+        # Not the model file: the run itself writes it, and every first run would come again. That
+        # it was deleted counts, once, so that the next run trains and the one after it does not.
         if name is None or accepted(name, check_name) is not True:
             return ""
-        return file_state(names_path(open_run(name).model))
+        run = open_run(name)
+        return f"{file_state(names_path(run.model))} {num_losses(run) or ''}".strip()
 
     def execute(
         self,

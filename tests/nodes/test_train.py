@@ -327,6 +327,23 @@ def test_a_slider_s_new_name_is_taken_over_and_nothing_else_runs_it_again(
         assert Train.IS_CHANGED(name, **given) == before
 
 
+def test_a_model_that_was_deleted_is_trained_again_and_that_once(comfyui, trainer, batch) -> None:
+    """ComfyUI, which takes equal values for equal results, would run nothing."""
+    given = {"folder": "", "preset": "tiny32", "steps": 8, "training_seed": 5, "images": None}
+    published = comfyui.base / "models" / "cldis" / "cats.safetensors"
+    before = Train.IS_CHANGED("cats", **given)
+    execute(images=batch)
+    assert Train.IS_CHANGED("cats", **given) == before
+    published.unlink()
+    deleted = Train.IS_CHANGED("cats", **given)
+    assert deleted != before
+    assert Train.IS_CHANGED("cats", **given) == deleted  # asked of twice, or the run was cancelled
+    execute(images=batch)
+    assert published.is_file() and Train.IS_CHANGED("cats", **given) == deleted
+    published.unlink()
+    assert Train.IS_CHANGED("cats", **given) not in (before, deleted)
+
+
 def test_a_link_to_the_model_stays(comfyui, trainer, batch) -> None:
     published = comfyui.base / "models" / "cldis" / "cats.safetensors"
     published.symlink_to(comfyui.base / "large disk.safetensors")
