@@ -1,13 +1,15 @@
 """The five verbs: encode, edit, traverse, interpolate, decode (and preview).
 
-Computations run on the device and in the dtype of the model's networks; latents and images are
-float32 on the device of what was passed in. Nothing passed in is changed.
+Computations run on the device and in the dtype of the model's networks, but for an exception in
+`preview`; latents and images are float32 on the device of what was passed in. Nothing passed in is
+changed.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import SupportsFloat, SupportsIndex
 
 import torch
@@ -338,6 +340,9 @@ def decode(
 def preview(model: EditableModel, latent: Latent) -> Tensor:
     """A blurry image of the code in one cheap forward of the co-pilot's decoder.
 
+    On a CPU, where weights may also lie while a GPU is full, float16 takes many times as long as
+    float32 and the copying of so few weights little, so there they draw in float32.
+
     Returns:
         (B, C, S, S) float32 in [-1, 1], on the device of the latent.
 
@@ -347,8 +352,10 @@ def preview(model: EditableModel, latent: Latent) -> Tensor:
     """
     check_code(model, latent)
     networks = model.networks
-    copilot = copilot_of(networks)
-    image = copilot.decode(latent.z.to(networks.device, networks.dtype)).float()
+    copilot, dtype = copilot_of(networks), networks.dtype
+    if networks.device.type == "cpu" and dtype == torch.float16:
+        copilot, dtype = deepcopy(copilot).float(), torch.float32
+    image = copilot.decode(latent.z.to(networks.device, dtype)).float()
     size = networks.config.image_size
     if image.shape[-1] != size:
         image = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear")

@@ -191,6 +191,14 @@ def test_preview(tiny_model, latent):
     assert image.shape == (2, 3, 32, 32) and float(image.abs().max()) <= 1
 
 
+def test_on_a_cpu_float16_draws_its_preview_in_float32(make_model, latent):
+    short, exact = make_model(), make_model()
+    short.networks.half()
+    exact.networks.half().float()
+    assert torch.equal(preview(short, latent), preview(exact, latent))
+    assert short.networks.dtype == torch.float16  # which the networks stay
+
+
 SCALARS = [
     1.5,
     np.float16(1.5),
