@@ -30,8 +30,12 @@ NO_PREVIEW = (
     "This model has no co-pilot, so there is no picture while a slider moves. Run the workflow to "
     "see the edit."
 )
-GONE = "There is no picture of this in memory. Run the workflow once more."
-MOST = 32  # offers kept; the oldest goes first
+GONE = (  # a run alone may change nothing: ComfyUI runs no node again whose result it still has
+    "There is no picture of this in memory, and never is where ComfyUI runs without a cache. Move "
+    "a slider and run the workflow."
+)
+MOST = 32  # previews kept; the one used longest ago goes first
+MOST_OFFERS = 1024  # likewise; an offer without its preview is some hundred bytes
 MOST_KEYS = 8  # of an offer, likewise
 
 
@@ -83,7 +87,7 @@ class LivePreviews:
         if not model.editable.networks.has_copilot:
             with self._lock:
                 self._undrawn[key] = None
-                while len(self._undrawn) > MOST:
+                while len(self._undrawn) > MOST_OFFERS:
                     del self._undrawn[next(iter(self._undrawn))]
             return
         with self._lock:
@@ -93,7 +97,7 @@ class LivePreviews:
                 there = weakref.ref(model), weakref.ref(latent)
                 self._offers[token] = _Offer({}, *there, len(latent))
             self._lead(key, token)
-            while len(self._offers) > MOST:
+            while len(self._offers) > MOST_OFFERS:
                 self._drop(next(iter(self._offers)))
         if is_awaited:
             self._prepare(token, model, latent)
@@ -109,10 +113,7 @@ class LivePreviews:
             if key in self._undrawn:
                 raise NoPreviewError(NO_PREVIEW)
             token = next((each for each, offer in self._offers.items() if key in offer.keys), "")
-            offer = self._offers.get(token)
-        model = None if offer is None else offer.model()
-        if offer is None or model is None or not self._prepare(token, model, offer.latent()):
-            raise GoneError(GONE)
+        offer, model, _ = self._ready(token)
         return {"token": token, "model": model.label, "images": offer.num_images}
 
     def num_requests(self, token: str) -> int:
@@ -128,20 +129,12 @@ class LivePreviews:
             edits: as `parse_edits` gives them; of a list, the first image's.
 
         Raises:
-            GoneError: nothing was offered under that token, or ComfyUI has freed its model.
+            GoneError: nothing was offered under that token, or ComfyUI has freed its model, or
+                its latent after the preview had to go.
             SupersededError: another request came while this one waited.
             ValueError: an unknown direction.
         """
-        with self._lock:
-            offer = self._offers.pop(token, None)
-            if offer is not None:
-                self._offers[token] = offer  # used last, dropped last
-        model = None if offer is None else offer.model()
-        preview = None if model is None else model.previews.get(token)
-        if offer is None or model is None or preview is None:
-            with self._lock:
-                self._drop(token)
-            raise GoneError(GONE)
+        offer, model, preview = self._ready(token)
         amounts = edits if isinstance(edits, Mapping) else (edits[0] if edits else {})
         check_directions(model, amounts)
         limited = {
@@ -162,17 +155,37 @@ class LivePreviews:
                 return token
         return None
 
-    def _prepare(self, token: str, model: LoadedModel, latent: Latent | None) -> bool:
-        """Makes the preview of an offer unless there is one; whether there is one now."""
-        if token in model.previews:
-            return True
-        with self._drawing, host.unmoved(), torch.inference_mode():
-            if token not in model.previews and latent is not None:
-                model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
+    def _ready(self, token: str) -> tuple[_Offer, LoadedModel, TrackedPreview]:
+        """An offer with all that it takes to draw it. Raises GoneError where something lacks."""
+        offer = self._offers.get(token)
+        model = None if offer is None else offer.model()
+        if offer is not None and model is not None:
+            preview = self._prepare(token, model, offer.latent())
+            if preview is not None:
+                return offer, model, preview
+        with self._lock:
+            self._drop(token)
+        raise GoneError(GONE)
+
+    def _prepare(
+        self, token: str, model: LoadedModel, latent: Latent | None
+    ) -> TrackedPreview | None:
+        """The preview of an offer, made unless there is one; None where it cannot be made."""
+        if token not in model.previews and latent is not None:
+            with self._drawing, host.unmoved(), torch.inference_mode():
+                if token not in model.previews:
+                    model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
+        preview = model.previews.get(token)
         with self._lock:
             if token not in self._offers:  # dropped meanwhile
                 model.previews.pop(token, None)
-        return token in model.previews
+                return None
+            self._offers[token] = self._offers.pop(token)  # used last, dropped last
+            there = [(each, offer.model()) for each, offer in self._offers.items()]
+            kept = [(each, own) for each, own in there if own is not None and each in own.previews]
+            for each, own in kept[:-MOST]:
+                del own.previews[each]
+        return preview
 
     def _lead(self, key: str, token: str) -> None:
         """From now on a key leads to this offer. Those that no key leads to any more, and those

@@ -26,7 +26,7 @@ from comfyui_cldis.importing import import_diffae
 from comfyui_cldis.importing.statistics import with_measured
 from comfyui_cldis.model.build import NoCopilotError
 from comfyui_cldis.nodes.info import describe
-from comfyui_cldis.nodes.live import GoneError, LivePreviews, NoPreviewError
+from comfyui_cldis.nodes.live import MOST_OFFERS, GoneError, LivePreviews, NoPreviewError
 from comfyui_cldis.nodes.sockets import LoadedModel
 from tests.importing import diffae_reference as reference
 from tests.importing.diffae_files import checkpoint, save, tiny, tiny_latent, weights_of
@@ -131,9 +131,9 @@ def test_sliders_say_that_there_is_no_picture(model: EditableModel) -> None:
     with pytest.raises(NoPreviewError, match="no co-pilot"):
         live.find("key")
     assert not loaded.previews
-    for index in range(100):
+    for index in range(MOST_OFFERS):
         live.offer(str(index), loaded, latent)
-    with pytest.raises(GoneError, match="Run the workflow once more"):
+    with pytest.raises(GoneError, match="no picture of this in memory"):
         live.find("key")  # forgotten, not kept for ever
 
 

@@ -66,7 +66,7 @@ def test_no_model_is_kept(loaded, latent) -> None:
     del model
     gc.collect()
     assert there() is None
-    with pytest.raises(GoneError, match="Run the workflow once more"):
+    with pytest.raises(GoneError, match="Move a slider and run"):
         live.draw(token, {"yaw": 1})
     assert len(live) == 0
 
@@ -111,7 +111,7 @@ def test_a_latent_that_nobody_waits_for_is_not_kept(fresh, latent) -> None:
     live.offer("key", fresh, own, is_awaited=False)
     del own
     gc.collect()
-    with pytest.raises(GoneError, match="Run the workflow once more"):
+    with pytest.raises(GoneError, match="Move a slider and run"):
         live.find("key")
     assert not fresh.previews
 
@@ -147,15 +147,43 @@ def test_keys_are_bounded_and_the_newest_stay(fresh, latent) -> None:
     assert live.find("1") == live.find(str(live_module.MOST_KEYS))
 
 
-def test_offers_are_bounded_and_the_one_used_last_stays(fresh, latent) -> None:
+def test_previews_are_bounded_and_the_one_used_last_stays(fresh, latent) -> None:
     live = Previews()
     kept = [latent[:1] for _ in range(live_module.MOST + 3)]
-    first = live.show(fresh, kept[0])
-    for each in kept[1:]:
-        live.draw(first, {})
-        live.show(fresh, each)
-    assert len(live) == len(fresh.previews) == live_module.MOST
+    first, second, *_ = [live.show(fresh, each) for each in kept[: live_module.MOST]]
     live.draw(first, {})
+    for each in kept[live_module.MOST :]:
+        live.show(fresh, each)
+    assert len(fresh.previews) == live_module.MOST
+    assert first in fresh.previews and second not in fresh.previews
+
+
+def test_a_preview_that_had_to_go_is_made_again_from_what_comfyui_still_has(fresh, latent) -> None:
+    """A run would not do it: it finds the node in ComfyUI's cache, and offers nothing."""
+    live = Previews()
+    kept = [latent[:1] for _ in range(live_module.MOST + 2)]
+    tokens = [live.show(fresh, each) for each in kept]
+    assert not fresh.previews.keys() & set(tokens[:2])
+    found = live.find(str(id(kept[0])))
+    assert found["token"] == tokens[0]
+    assert torch.equal(live.draw(tokens[0], {"yaw": 1}), live.draw(tokens[1], {"yaw": 1}))
+    assert len(fresh.previews) == live_module.MOST
+    gone = next(token for token in tokens if token not in fresh.previews)
+    del kept
+    gc.collect()
+    with pytest.raises(GoneError, match="Move a slider and run"):
+        live.draw(gone, {})
+
+
+def test_offers_are_bounded(fresh, latent) -> None:
+    live = Previews()
+    kept = [latent[:1] for _ in range(live_module.MOST_OFFERS + 1)]
+    for number, each in enumerate(kept):
+        live.offer(str(number), fresh, each, is_awaited=False)
+    assert len(live) == live_module.MOST_OFFERS
+    with pytest.raises(GoneError):
+        live.find("0")
+    assert live.find("1")["images"] == 1
 
 
 def test_the_newest_request_wins(fresh, latent) -> None:

@@ -62,7 +62,7 @@ def ask(monkeypatch):
 def test_a_picture_is_there_not_yet_or_never(ask, loaded, latent) -> None:
     model, given = LoadedModel(loaded.label, loaded.editable), {"prompt": "run", "node": "3"}
     status, content = ask("/cldis/picture", **given)
-    assert status == 410 and "Run the workflow once more" in content["error"]
+    assert status == 410 and "Move a slider and run the workflow" in content["error"]
     key = upstream_key(GRAPH, "3", SHOWN)
     LIVE.offer(key, model, latent)
     status, content = ask("/cldis/picture", workflow="mine", **given)
