@@ -126,6 +126,13 @@ def test_the_form_for_people_is_sound(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", API_FILES, ids=lambda path: path.name)
+def test_each_opening_of_a_template_is_a_workflow_of_its_own(path: Path) -> None:
+    """Without an id ComfyUI's frontends make a new one each time; with one, two workflows made of
+    one template would be one, and show each other's pictures."""
+    assert "id" not in load(for_people(path))
+
+
+@pytest.mark.parametrize("path", API_FILES, ids=lambda path: path.name)
 def test_the_sliders_move_directions_of_the_bundled_model(path: Path) -> None:
     try:
         known = {direction.name for direction in read_header(demo_model_path()).directions}
