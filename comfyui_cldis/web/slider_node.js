@@ -167,9 +167,10 @@ export class SliderNode {
 
   async follow(attempts = 4) {
     const root = this.comfy.root();
-    const prompt = (this.prompt ??= sessionStorage.getItem(this.place())); // before a reload, an undo, another tab
-    if (!prompt || !isIn(root, this.node.graph)) return;
-    const at = `&node=${executionId(this.node, root)}&workflow=${root.id ?? ""}`;
+    if (!isIn(root, this.node.graph)) return;
+    const id = executionId(this.node, root), place = `cldis:${root.id}:${id}`;
+    if (!(this.prompt ??= sessionStorage.getItem(place))) return; // before a reload, an undo, another tab
+    const { prompt } = this, at = `&node=${id}&workflow=${root.id ?? ""}`;
     const [found, error] = await this.get(`/cldis/picture?prompt=${prompt}${at}`)
       .then((answer) => [answer], (fault) => [null, fault]);
     if (prompt !== this.prompt) return;
@@ -177,7 +178,7 @@ export class SliderNode {
     // A run of another workflow, without this node, or that ended before it: all stays as it was.
     if (error?.status === 404 || (error && this.isBroken && this.token)) return;
     if (error) return this.lack(error);
-    sessionStorage.setItem(this.place(), prompt);
+    sessionStorage.setItem(place, prompt);
     this.ranModel = found.model;
     if (this.model && found.model !== this.model)
       return this.panel.say(`The last run was with ${found.model}. Run once more.`);
@@ -185,8 +186,6 @@ export class SliderNode {
     this.sayUsual();
     this.refresh();
   }
-
-  place = () => `cldis:${this.node.graph?.id}:${this.node.id}`;
 
   failed(error, isNewest) {
     // A newer request has come. Where it is not ours, somebody else looks at the same picture.

@@ -144,6 +144,21 @@ test("a node made anew, by undo or a reload, finds its picture again", async () 
   assert.deepEqual(previews(second.comfy), [{ token: "token", edits: '{"light": 1}' }]);
 });
 
+test("a copy of a workflow with a subgraph does not show the picture of the original", async () => {
+  const within = (id) => {
+    const made = graphWith(), root = { id };
+    root.nodes = [{ id: 9, graph: root, subgraph: made.graph }];
+    made.graph.id = "subgraph"; // a copy keeps it
+    return new SliderNode(made.node, comfyWith(root));
+  };
+  const original = within("original"), copied = within("copy"), again = within("original");
+  await original.look();
+  await original.ran("run");
+  await copied.look();
+  await again.look();
+  assert.deepEqual([original.token, copied.token, again.token], ["token", null, "token"]);
+});
+
 test("buttons: reset, chance, presets, their own text", async () => {
   const { sliders, widget, comfy } = await shown('{"light": 1, "#smile": 2}');
   const { actions, presets } = sliders.panel;
