@@ -13,13 +13,7 @@ export const nodesIn = (graph) =>
 export const isIn = (root, graph) => graph != null && (graph === root || hostOf(root, graph) !== null);
 
 /** The node that stands for `graph` in another graph, looked for from the root. */
-function hostOf(root, graph) {
-  for (const node of nodesOf(root)) {
-    const found = node.subgraph === graph ? node : node.subgraph && hostOf(node.subgraph, graph);
-    if (found) return found;
-  }
-  return null;
-}
+const hostOf = (root, graph) => nodesIn(root).find(({ subgraph }) => subgraph && subgraph === graph) ?? null;
 
 /** The node's id in the graph that is run, such as "3", or "7:3" within a subgraph. */
 export function executionId(node, root) {
