@@ -17,8 +17,12 @@ const shown = new Shown(comfy.root);
 for (const end of ["success", "error", "interrupted"]) api.addEventListener(`execution_${end}`, ({ detail }) =>
   shown.all().forEach((each) => each.ran(detail.prompt_id, end !== "success")));
 // The height follows from what is shown, so to undo and redo, which would end there, it is no change.
-const settle = ({ id, size }) => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState?.nodes
-  ?.filter((known) => String(known.id) === String(id)).forEach((known) => (known.size = [known.size[0], size[1]]));
+// What they compare records each graph by itself, the root's nodes outside of its definitions.
+const recorded = () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState;
+const settle = ({ id, size, graph }, root = recorded()) =>
+  (graph === comfy.root() ? root : root?.definitions?.subgraphs?.find((each) => each.id === graph?.id))?.nodes
+    ?.filter((known) => known.type === "CLDIS_EditSliders" && String(known.id) === String(id))
+    .forEach((known) => (known.size = [known.size[0], size[1]]));
 app.registerExtension({
   name: "cldis.sliders",
   async init() {

@@ -24,17 +24,28 @@ test("a run that ends, however it does, is looked at for its picture", () => {
 });
 
 test("a height that follows from what is shown is no change to undo", () => {
-  globalThis.page.app.extensionManager = { workflow: { activeWorkflow: { changeTracker: {
-    activeState: { nodes: [{ id: 1, size: [9, 9] }, { id: "2", size: [500, 402] }, { id: 3 }] } } } } };
-  const kept = node.cldisSliders;
-  node.cldisSliders = { node, look() {} };
-  node.size = [520, 831];
-  const started = [], { setInterval } = globalThis;
+  const type = "CLDIS_EditSliders", inner = { id: "inner", nodes: [{ id: 2, graph: null }] };
+  const recorded = {
+    nodes: [{ id: 1, type, size: [9, 9] }, { id: "2", type, size: [500, 402] }, { id: 2, type: "Note", size: [9, 9] }],
+    definitions: { subgraphs: [
+      { id: "other", nodes: [{ id: 2, type, size: [9, 9] }] }, { id: "inner", nodes: [{ id: 2, type, size: [500, 402] }] },
+    ] },
+  };
+  globalThis.page.app.extensionManager = { workflow: { activeWorkflow: { changeTracker: { activeState: recorded } } } };
+  const started = [], { setInterval } = globalThis, kept = node.cldisSliders;
   globalThis.setInterval = (work) => started.push(work);
   extension.setup();
   globalThis.setInterval = setInterval;
+  const sizes = ({ nodes }) => nodes.map(({ size }) => size.at(-1));
+  node.cldisSliders = { node, look() {}, rest() {} };
+  node.size = [520, 831];
   started[0]();
-  const { nodes } = globalThis.page.app.extensionManager.workflow.activeWorkflow.changeTracker.activeState;
-  assert.deepEqual(nodes, [{ id: 1, size: [9, 9] }, { id: "2", size: [500, 831] }, { id: 3 }]);
-  node.cldisSliders = kept;
+  assert.deepEqual(recorded.nodes.map(({ size }) => size), [[9, 9], [500, 831], [9, 9]]);
+  assert.deepEqual(recorded.definitions.subgraphs.map(sizes), [[9], [402]]);
+  const own = inner.nodes[0]; // of the same id
+  own.cldisSliders = { node: Object.assign(own, { graph: inner, size: [520, 700] }), look() {}, rest() {} };
+  [node.cldisSliders, graph.nodes] = [undefined, [...graph.nodes, { id: 7, subgraph: inner }]];
+  started[0]();
+  assert.deepEqual([sizes(recorded), ...recorded.definitions.subgraphs.map(sizes)], [[9, 831, 9], [9], [700]]);
+  [node.cldisSliders, graph.nodes] = [kept, graph.nodes.slice(0, -1)];
 });
