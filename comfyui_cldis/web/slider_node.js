@@ -231,7 +231,8 @@ export class SliderNode {
     this.watched = element;
     element.addEventListener("pointerover", ({ target }) => {
       const text = target.closest?.('[data-testid="node-widget"]')?.textContent ?? "";
-      this.hover(this.widgets[this.sliders.findIndex((each) => text.includes(labelOf(each)))]);
+      const lengths = this.sliders.map(labelOf).map((label) => (text.includes(label) ? label.length : 0));
+      this.hover(this.widgets[lengths.indexOf(Math.max(1, ...lengths))]); // "shape" is in "shape 2", too
     });
   }
 

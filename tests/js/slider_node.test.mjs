@@ -393,6 +393,18 @@ test("a slider that was renamed is renamed again from what it is now", async () 
   }
 });
 
+test("the strip is that of the row under the pointer, also where a label is part of another", async () => {
+  const named = ["shape", "shape 2", "shape 21"].map((name) => ({ ...SLIDERS[0], id: name, name, low: "", high: "" }));
+  const { sliders } = await shown("{}", (path) => (path.startsWith("/cldis/sliders") ? { sliders: named } : undefined));
+  const rows = { addEventListener(type, listener) { this[type] = listener; } };
+  sliders.panel.root.closest = () => rows;
+  await sliders.look();
+  for (const [textContent, name] of [["shape 21", "shape 21"], ["shape", "shape"], ["shape 2", "shape 2"], ["Save", "shape 2"]]) {
+    rows.pointerover({ target: { closest: () => ({ textContent }) } });
+    assert.equal(sliders.panel.shown.name, name);
+  }
+});
+
 test("the picture of another model is not asked for", async () => {
   const answer = (path, sent) => (path.startsWith("/cldis/sliders") && path.includes("cars")
     ? { sliders: [{ id: "smile", name: "smile", low: "", high: "", min: -1, max: 1, flipped: false, note: "", strip: null }] }
