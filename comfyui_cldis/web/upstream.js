@@ -1,5 +1,6 @@
 // Where a node stands: whether a graph holds it, its id in a run, which model file its input `model` comes from.
 const SUBGRAPH_INPUTS = -10; // the id, a number or a text, that links from the inputs of a subgraph have
+const MUTED = 2, BYPASSED = 4; // modes of nodes
 
 const linkOf = (graph, id) => graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] ?? null;
 
@@ -16,10 +17,14 @@ export const isIn = (root, graph) => graph != null && (graph === root || hostOf(
 const hostOf = (root, graph) => nodesIn(root).find(({ subgraph }) => subgraph && subgraph === graph) ?? null;
 
 /** The node's id in the graph that is run, such as "3", or "7:3" within a subgraph. */
-export function executionId(node, root) {
-  const host = node.graph === root ? null : hostOf(root, node.graph);
-  return host ? `${executionId(host, root)}:${node.id}` : String(node.id);
-}
+export const executionId = (node, root, host = hostOf(root, node.graph)) =>
+  (host ? `${executionId(host, root)}:${node.id}` : String(node.id));
+
+const takesModel = ({ type }) => type === "CLDIS_MODEL" || type === "*";
+
+/** Whether a model may come over a link: not from a node that is muted, nor from one that is bypassed and gets none. */
+const givesModel = (graph, id, source = graph.getNodeById(linkOf(graph, id)?.origin_id)) => id != null &&
+  source?.mode !== MUTED && (source?.mode !== BYPASSED || source.inputs?.some(takesModel));
 
 /** The name chosen in the loader, through reroutes and subgraphs, or null where there is none. */
 export function modelName(node, root) {
@@ -39,8 +44,8 @@ export function modelName(node, root) {
     }
     const widget = source?.widgets?.find((each) => each.name === "model_name");
     if (widget) return promoted(source, root) ?? widget.value;
-    input = source?.inputs?.find((each) => each.type === "CLDIS_MODEL" || each.type === "*");
     graph = source?.graph;
+    input = source?.inputs?.find((each) => takesModel(each) && givesModel(graph, each.link));
   }
   return null;
 }

@@ -50,3 +50,23 @@ test("from outside to a loader within a subgraph, whose choice the subgraph may 
   inside.inputs = [{ name: "model_name", widget: { name: "model_name" }, link: 8 }];
   assert.equal(modelName(node, root), "cars");
 });
+
+test("of several loaders, one that is muted, or bypassed with nothing to pass on, gives no model", () => {
+  const both = [loader(1), { ...loader(2), widgets: [{ name: "model_name", value: "cars" }] }];
+  const pick = { id: 3, inputs: [{ type: "INT", link: null }, { type: "*", link: null },
+    { type: "CLDIS_MODEL", link: 1 }, { type: "CLDIS_MODEL", link: 2 }] };
+  const node = sliders(4, 3);
+  const links = { 1: { origin_id: 1, origin_slot: 0 }, 2: { origin_id: 2, origin_slot: 0 }, 3: { origin_id: 3, origin_slot: 0 } };
+  const graph = graphOf([...both, pick, node], links), found = () => modelName(node, graph);
+  assert.equal(found(), "heads");
+  for (const mode of [2, 4]) {
+    both[0].mode = mode;
+    assert.equal(found(), "cars");
+  }
+  both[1].mode = 2;
+  assert.equal(found(), null);
+  pick.inputs[1].link = 4; // a node that passes a model on though it is bypassed
+  graph.nodes.push({ id: 5, graph, mode: 4, inputs: [{ type: "CLDIS_MODEL", link: 5 }] }, { ...loader(6), graph });
+  Object.assign(links, { 4: { origin_id: 5, origin_slot: 0 }, 5: { origin_id: 6, origin_slot: 0 } });
+  assert.equal(found(), "heads");
+});
