@@ -29,11 +29,10 @@ export class SliderNode {
     });
     this.live = new Latest((edits) => this.post("/cldis/preview", { token: this.token, edits }),
       (blob) => this.token && this.panel.show(blob), (error, isNewest) => this.failed(error, isNewest));
-    const panel = node.addDOMWidget("cldis_panel", "cldis_panel", this.panel.root, {
+    Object.assign(node.addDOMWidget("cldis_panel", "cldis_panel", this.panel.root, {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
       getMinHeight: () => this.panel.height() + 2 * MARGIN,
-    });
-    Object.assign(panel, { serialize: false, label: "picture" });
+    }), { serialize: false, label: "picture" });
     this.chain("onConfigure", () => this.look());
     this.chain("onMouseMove", ({ canvasX, canvasY }) => this.hover(node.getWidgetOnPos?.(canvasX, canvasY)));
     this.panel.showPresets([]);
@@ -54,8 +53,10 @@ export class SliderNode {
   /** Takes over what has changed: the model, the text, whether the text is connected. */
   async look() {
     this.panel.takePlace(this.node.id);
-    this.isLinked = this.node.inputs?.find((each) => each.name === "edits")?.link != null;
-    const model = modelName(this.node, this.comfy.root()) ?? this.ranModel ?? null;
+    this.isLinked = this.linkTo("edits") != null;
+    const guess = modelName(this.node, this.comfy.root());
+    if (guess !== this.guess) [this.guess, this.adopted] = [guess, null];
+    const model = this.adopted ?? guess ?? this.ranModel ?? (this.linkTo("model") == null ? null : "");
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
     else if (Date.now() > this.again) await this.ran();
     else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
@@ -63,10 +64,12 @@ export class SliderNode {
     this.watchRows();
   }
 
+  linkTo = (name) => this.node.inputs?.find((each) => each.name === name)?.link;
+
   async load(model) {
     [this.token, this.why, this.again] = [null, RUN, Infinity];
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
-    if (model === null) return this.panel.say("Connect a model.");
+    if (!model) return this.panel.say(model === null ? "Connect a model." : "Run once; then the sliders appear.");
     await this.ran(null);
   }
 
@@ -82,10 +85,8 @@ export class SliderNode {
     this.sayUsual();
   }
 
-  known(sliders) {
-    this.comfy.known[this.model] = sliders;
-    if (JSON.stringify(sliders) !== JSON.stringify(this.sliders)) this.show(sliders);
-  }
+  known = (sliders) => [(this.comfy.known[this.model] = sliders),
+    JSON.stringify(sliders) !== JSON.stringify(this.sliders) && this.show(sliders)];
 
   /** Makes the sliders anew. */
   show(sliders) {
@@ -180,8 +181,9 @@ export class SliderNode {
     if (error) return this.lack(error);
     sessionStorage.setItem(place, prompt);
     this.ranModel = found.model;
-    if (this.model && found.model !== this.model)
-      return this.panel.say(`The last run was with ${found.model}. Run once more.`);
+    if (this.begun === this.guess) this.adopted = found.model; // which of several loaders, a run alone knows
+    if (this.model && found.model !== this.model) return this.adopted === found.model ? this.look()
+      : this.panel.say(`The last run was with ${found.model}. Run once more.`);
     [this.token, this.images] = [found.token, found.images];
     this.sayUsual();
     this.refresh();
@@ -194,11 +196,7 @@ export class SliderNode {
   }
 
   /** There is no picture any more, and the node says why until there is one. */
-  lack(error) {
-    [this.token, this.why] = [null, error.message];
-    this.panel.rest(true);
-    this.sayUsual();
-  }
+  lack = ({ message }) => [([this.token, this.why] = [null, message]), this.panel.rest(true), this.sayUsual()];
 
   rename(slider) {
     if (!slider) return;

@@ -421,6 +421,41 @@ test("the picture of another model is not asked for", async () => {
   assert.equal(sliders.panel.picture.style.display, "none");
 });
 
+test("a run knows better which of several loaders it was, until another is connected", async () => {
+  let used = "cars";
+  const answer = (path) => (path.startsWith("/cldis/picture") ? { token: used, model: used, images: 1 } : undefined);
+  const { loader, sliders } = await shown("{}", answer);
+  const run = async (prompt) => {
+    await sliders.ran(prompt);
+    await sliders.look();
+    return [sliders.model, sliders.token, sliders.panel.status.textContent];
+  };
+  sliders.begun = sliders.guess;
+  assert.deepEqual(await run("first"), ["cars", "cars", ""]);
+  assert.deepEqual(await run("second"), ["cars", "cars", ""]);
+  used = "heads";
+  assert.deepEqual(await run("third"), ["heads", "heads", ""]);
+  loader.widgets[0].value = "dogs"; // while a run goes on
+  await sliders.look();
+  assert.deepEqual(await run("fourth"), ["dogs", null, "The last run was with heads. Run once more."]);
+  [used, sliders.begun] = ["dogs", sliders.guess];
+  assert.deepEqual(await run("fifth"), ["dogs", "dogs", ""]);
+});
+
+test("what must be done to have sliders is said, also where no loader can be seen", async () => {
+  const { loader, node, sliders } = await shown("{}");
+  const said = async () => { await sliders.look(); return sliders.panel.status.textContent; };
+  loader.widgets = [];
+  assert.match(await said(), /Run once; then the sliders appear/);
+  node.inputs[0].link = null;
+  assert.match(await said(), /Connect a model/);
+  node.inputs[0].link = 1;
+  assert.match(await said(), /Run once; then the sliders appear/);
+  await sliders.ran("run");
+  assert.equal(await said(), "");
+  assert.deepEqual(sliders.sliders, SLIDERS);
+});
+
 test("where somebody else's request was newer, the last one is made again", async () => {
   let times = 0;
   const answer = (path) => (path === "/cldis/preview" && times++ === 0 ? { status: 409, error: "newer" } : undefined);
