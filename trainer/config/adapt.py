@@ -17,6 +17,8 @@ from .settings import TrainConfig, read_toml
 ADAPT_PRESETS_FOLDER = Path(__file__).parent / "adapt_presets"
 TABLE = "adapt"  # of a configuration; others have none
 OF_THE_FILE = ("model.backbone", "schedule", "adapt.backbone_sha256")  # settings no one chooses
+# What runs did before these settings came, where that is not their default.
+EARLIER = {"loop": {"distillation_error_variance": 0.0}}
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,13 @@ def _table(values: Mapping[str, Any], key: str, name: str) -> Mapping[str, Any]:
 def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
     """The configuration that `to_dict` of a training or an adaptation made.
 
+    Settings that it lacks came later than its run, which did what their defaults do, or `EARLIER`.
+
     Raises: ValueError, as of `TrainConfig.from_dict`.
     """
+    values = dict(values)
+    for name, earlier in EARLIER.items():
+        table = values.get(name, {})
+        if isinstance(table, Mapping):
+            values[name] = {**earlier, **table}
     return (AdaptConfig if TABLE in values else TrainConfig).from_dict(values)

@@ -25,6 +25,7 @@ from ..errors import OutputTaken
 
 STATE_NAME = "state.pt"
 CONFIG_NAME = "config.json"
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError)  # of what is no config.json
 FREE_TO_CHANGE = {
     "steps",
     "save_every_steps",
@@ -153,14 +154,19 @@ def read_config(folder: Path) -> StoredRun:
             "a run."
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        source, backbone = values.pop("data"), values.pop("backbone", None)
-        backbone = None if backbone is None else Path(backbone)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        values, source, backbone = _read_values(path)
+    except DAMAGE as error:
         raise ValueError(
             f"{path} is damaged ({error}). Give the folder of another run, or train again."
         ) from error
     return StoredRun(config_from_dict(values), source, backbone)
+
+
+def _read_values(path: Path) -> tuple[dict[str, Any], str, Path | None]:
+    """Settings, source and backbone in a config.json. Raises: one of `DAMAGE`."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    source, backbone = values.pop("data"), values.pop("backbone", None)
+    return values, source, None if backbone is None else Path(backbone)
 
 
 def check_config(
@@ -170,7 +176,8 @@ def check_config(
 
     Only `FREE_TO_CHANGE` may differ between two commands on the same folder: the length of the
     run, its intervals, how a step is computed, and where a backbone and the images lie. Whether
-    images elsewhere are the same, the state tells (`Trainer.load`).
+    images elsewhere are the same, the state tells (`Trainer.load`). What an earlier version did not
+    write down counts as what it did (`config_from_dict`).
 
     Returns:
         What `write_config` is to write once the run is open.
@@ -184,14 +191,22 @@ def check_config(
         now["backbone"] = str(backbone.resolve())
     if path.is_file() and state_files(folder):
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            values, earlier_source, _ = _read_values(path)
+        except DAMAGE as error:
             raise OutputTaken(
                 f"{path} is damaged ({error}).",
                 f"Delete {path.name} and give the settings the run was started with",
             ) from error
+        try:
+            before = _as_json(earlier_source, config_from_dict(values))
+        except ValueError as error:
+            fact = str(error).split(". ")[0].rstrip(".")
+            raise OutputTaken(
+                f"{path} has settings that this version does not take ({fact}).",
+                "Resume with the release that wrote it",
+            ) from error
         free = FREE_TO_CHANGE
-        if isinstance(before, dict) and not {before.get("data"), source} & {*BUILT_IN_SOURCES}:
+        if not {earlier_source, source} & {*BUILT_IN_SOURCES}:
             free = free | {"data"}
         changed = sorted(changed_settings(before, now) - free)
         if changed:

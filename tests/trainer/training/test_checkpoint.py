@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from trainer.config.settings import load_preset
+from trainer.errors import OutputTaken
 from trainer.training.checkpoint import (
     StoredRun,
     check_config,
@@ -187,6 +188,51 @@ def test_images_may_have_moved_and_drawn_ones_are_part_of_the_settings(
         return
     with pytest.raises(ValueError, match=r"different: data\)"):
         check_config(tmp_path, CONFIG, now)
+
+
+def without(path, key):
+    """Take a setting out of a config.json, as before the version that brought it."""
+    values = json.loads(path.read_text())
+    *tables, last = key.split(".")
+    table = values
+    for name in tables:
+        table = table[name]
+    del table[last]
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("key", ["model.copilot.conditioner", "loop.skip_dropout", "feedback"])
+def test_a_run_from_before_a_setting_came_has_its_default(tmp_path, key):
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "images"))
+    save_state(tmp_path, {"step": 1})
+    without(tmp_path / "config.json", key)
+    assert read_config(tmp_path).config == CONFIG
+    assert check_config(tmp_path, CONFIG, "images") == {"data": "images", **as_json(CONFIG)}
+
+
+def test_a_run_from_before_the_least_error_variance_had_none(tmp_path):
+    """So it resumes as it was, and under another value it would be another run."""
+    key = "loop.distillation_error_variance"
+    write_config(tmp_path, check_config(tmp_path, CONFIG, "images"))
+    save_state(tmp_path, {"step": 1})
+    without(tmp_path / "config.json", key)
+    then = read_config(tmp_path).config
+    assert then == CONFIG.with_values({key: 0.0}) != CONFIG
+    assert check_config(tmp_path, then, "images")["loop"]["distillation_error_variance"] == 0
+    with pytest.raises(OutputTaken, match=rf"with other settings \(different: {key}\)\. Give the"):
+        check_config(tmp_path, CONFIG, "images")
+
+
+@pytest.mark.parametrize("change", [{"loop": {"telepathy": 1}}, {"ema": "none"}])
+def test_settings_of_another_version_are_a_sentence(tmp_path, change):
+    write_config(tmp_path, {**check_config(tmp_path, CONFIG, "images"), **change})
+    save_state(tmp_path, {"step": 1})
+    with pytest.raises(OutputTaken, match="this version does not take .* Resume with the release"):
+        check_config(tmp_path, CONFIG, "images")
+
+
+def as_json(config):
+    return json.loads(json.dumps(config.to_dict()))
 
 
 def test_settings_and_source_are_read_back(tmp_path):
