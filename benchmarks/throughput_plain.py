@@ -7,6 +7,7 @@ parameter, each loss read out at each step. Networks, losses and batch are those
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ class PlainLoop:
         )
         self.optimizer.zero_grad()
         losses.total.backward()
-        torch.nn.utils.clip_grad_norm_(self.networks.parameters(), config.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self.networks.parameters(), config.clip_norm or math.inf)
         self.optimizer.step()
         with torch.no_grad():
             pairs = zip(self.average.parameters(), self.networks.parameters(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -168,6 +169,8 @@ def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
     Raises: ValueError, as of `TrainConfig.from_dict`.
     """
     values = dict(values)
+    if values.get("clip_norm") == math.inf:  # was allowed, and clipped nothing
+        values["clip_norm"] = 0.0
     for name, earlier in EARLIER.items():
         table = values.get(name, {})
         if isinstance(table, Mapping):

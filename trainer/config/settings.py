@@ -134,7 +134,7 @@ class LoopConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run.
+    """A whole run. Its numbers are finite.
 
     Attributes:
         steps: optimizer steps of the run.
@@ -155,7 +155,9 @@ class TrainConfig:
         warmup_steps: linear growth of both rates at the start.
         decay_fraction: share of the run, at its end, over which both rates fall to a tenth
             along a cosine.
-        weight_decay, clip_norm: of the diffusion branch.
+        weight_decay: of the diffusion branch.
+        clip_norm: longest gradient of the diffusion branch; a longer one is shortened to it. 0
+            clips nothing.
         ema: profile of the weight average (`trainer.training.ema`): "constant" or "power".
         ema_decay: decay of the constant profile, after the warm-up (1 + n) / (10 + n).
         save_every_steps, sample_every_steps, log_every_steps: intervals; 0 switches samples off.
@@ -204,12 +206,16 @@ class TrainConfig:
         for name in ("num_images", "sample_every_steps", "warmup_steps", "seed"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}", "Use 0 or more")
-        for name in ("learning_rate", "copilot_learning_rate", "clip_norm"):
+        for name in ("learning_rate", "copilot_learning_rate"):
             value = getattr(self, name)
-            is_right = value > 0 and (math.isfinite(value) or name == "clip_norm")  # inf: no limit
-            require(is_right, f"{name} is {value}", "Use a positive number")
+            require(value > 0, f"{name} is {value}", "Use a positive number")
         require(
-            0 <= self.weight_decay < math.inf,
+            0 <= self.clip_norm < math.inf,
+            f"clip_norm is {self.clip_norm}",
+            "Use a positive number, or 0 for no clipping",
+        )
+        require(
+            self.weight_decay >= 0,
             f"weight_decay is {self.weight_decay}",
             "Use 0 or a positive number",
         )
@@ -228,13 +234,15 @@ class TrainConfig:
             f"{self.accumulation_steps}",
             "Choose a divisor",
         )
-
         require(
             self.objective.name != "qlae" or self.loop.bottleneck == "constant",
             f"objective.name is 'qlae', whose code has no KL that loop.bottleneck "
             f"'{self.loop.bottleneck}' could hold",
             "Use loop.bottleneck 'constant'",
         )
+        for name, value in flatten(asdict(self)).items():  # a model file holds no others
+            is_finite = not isinstance(value, float) or math.isfinite(value)
+            require(is_finite, f"{name} is {value}", "Use a finite number")
 
     @property
     def copilot_warmup_steps(self) -> int:

@@ -279,7 +279,7 @@ def clipped(run: Run) -> Finding | None:
     """Gradients cut nearly always, so that the learning rate means little."""
     clip_norm = run.setting("clip_norm")
     norms = series(last(run.joint, 0.5), "gradient_norm")
-    if clip_norm is None or len(run.joint) < MINIMUM_RECORDS or not len(norms):
+    if not clip_norm or len(run.joint) < MINIMUM_RECORDS or not len(norms):
         return None
     share = float((norms > clip_norm).mean())
     if share < CLIPPED_SHARE:

@@ -336,7 +336,8 @@ class Trainer:
             self._copilot_update(update)
         self.optimizer.zero_grad(set_to_none=True)
         losses = self._backward(copilot_only)
-        norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, config.clip_norm)
+        longest = config.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.diffusion_parameters, longest)
         losses = Losses(*(value.cpu() for value in losses))
         gradient_norm = float(norm)
         for what, value in (("A loss", float(losses.total)), ("A gradient", gradient_norm)):

@@ -291,6 +291,8 @@ def test_gradient_clipped_nearly_always():
     severity, text = found(changed(gradient_norm=1.5))["clipped"]
     assert severity == "warning" and "In 100 %" in text and "clip_norm (1)" in text
     assert "clipped" not in found(changed(gradient_norm=0.99))
+    for none in (0.0, math.inf):  # the second was allowed once
+        assert "clipped" not in found(changed(gradient_norm=1.5), {**CONFIG, "clip_norm": none})
     assert "clipped" not in found(changed(gradient_norm=lambda p: 1.5 if p < 0.9 else 0.9))
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -221,6 +222,16 @@ def test_a_run_from_before_the_least_error_variance_had_none(tmp_path):
     assert check_config(tmp_path, then, "images")["loop"]["distillation_error_variance"] == 0
     with pytest.raises(OutputTaken, match=rf"with other settings \(different: {key}\)\. Give the"):
         check_config(tmp_path, CONFIG, "images")
+
+
+def test_an_infinite_clip_norm_of_an_earlier_version_is_none(tmp_path):
+    """It trained, and could not be exported: a model file holds no such number."""
+    write_config(tmp_path, {**check_config(tmp_path, CONFIG, "images"), "clip_norm": math.inf})
+    save_state(tmp_path, {"step": 1})
+    assert "Infinity" in (tmp_path / "config.json").read_text()
+    then = read_config(tmp_path).config
+    assert then == replace(CONFIG, clip_norm=0.0)
+    check_config(tmp_path, then, "images")
 
 
 @pytest.mark.parametrize("change", [{"loop": {"telepathy": 1}}, {"ema": "none"}])

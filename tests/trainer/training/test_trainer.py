@@ -149,6 +149,22 @@ def test_training_reduces_the_losses(images):
     assert records[-1].reconstruction < records[2].reconstruction
 
 
+def test_a_clip_norm_of_0_clips_nothing(images):
+    more = {"loop.copilot_warmup_steps": 0, "steps": 2}
+    trainers = {
+        norm: Trainer(SCREEN.with_values({**more, "clip_norm": norm}), images)
+        for norm in (0, 1e-3, 1e30)
+    }
+    norms = {trainer.train_step().gradient_norm for trainer in trainers.values()}
+    assert len(norms) == 1 and norms.pop() > 1e-3
+    gradients = {
+        norm: torch.cat([p.grad.flatten() for p in trainer.diffusion_parameters])
+        for norm, trainer in trainers.items()
+    }
+    assert torch.equal(gradients[0], gradients[1e30])
+    assert gradients[1e-3].norm() == pytest.approx(1e-3, rel=1e-2)
+
+
 def test_sample_sheet_is_drawn(images, tmp_path):
     trainer = Trainer(SCREEN, images)
     trainer.train_step()
