@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
 from comfyui_cldis.wording import printable
 
 from .config.adapt import AdaptConfig
@@ -36,8 +38,8 @@ from .training.checkpoint import (
 from .training.distributed import choose_device, open_processes
 from .training.record import TrainingRecord
 from .training.signals import stopped_with
-from .training.trainer import Trainer
-from .training.wide_codes import open_wide_codes
+from .training.trainer import Trainer, check_images
+from .training.wide_codes import open_wide_codes, remove_other_codes
 
 logger = logging.getLogger("trainer")
 
@@ -311,6 +313,10 @@ def open_run(
             *describe_split(settings.data, split, config.held_out),
         ):
             log(sentence)
+    if isinstance(config, AdaptConfig) and not other_images:
+        found = load_state(folder)
+        if found is not None:  # before all images are encoded
+            check_images(found[0], split.training)
     trainer = _make_trainer(settings, split, log if process.is_main_process else _silence)
     damaged = trainer.resume(folder, other_images=other_images)
     if other_images and trainer.has_other_images:
@@ -323,6 +329,8 @@ def open_run(
         write_config(folder, values)
         write_report(images, folder)
     if process.is_main_process and not trainer.has_other_images:
+        if images.older and settings.cache is None and isinstance(trainer.wide_codes, np.memmap):
+            remove_other_codes(trainer.wide_codes)
         images.remove_older()
     for sentence in damaged or []:
         log(f"{sentence} Resuming from the state before it.")

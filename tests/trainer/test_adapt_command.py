@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,42 @@ def test_the_same_command_resumes_and_settings_stay(
     other = write_backbone(tmp_path / "other.safetensors")
     assert adapt(other, data, run, steps=6) == 2
     assert "different: adapt.backbone_sha256" in capsys.readouterr().err
+
+
+def test_other_images_are_refused_before_they_are_encoded(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped folder costs neither hours nor the codes of the run."""
+    run, others = tmp_path / "run", tmp_path / "others"
+    others.mkdir()
+    for index in range(4):
+        Image.new("RGB", (32, 32), (60 * index, 0, 0)).save(others / f"{index}.png")
+    assert adapt(model, data, run, steps=3) == 0
+    (codes,) = (run / "cache").glob("codes-*")
+    assert adapt(model, others, run, steps=5) == 2
+    said = capsys.readouterr().err
+    assert "The images are not those the run was started with" in said
+    assert said.count("Encoding") == 1  # of the first command
+    assert [*(run / "cache").glob("codes-*")] == [codes]
+    exported = ["export", str(run), "--data", str(others), "--device", "cpu"]
+    assert main(exported) == 0
+    assert "Encoding 4 images" in capsys.readouterr().err and codes.exists()
+    assert adapt(model, data, run, steps=5) == 0
+    assert "Encoding" not in capsys.readouterr().err
+
+
+def test_codes_of_a_folder_before_it_changed_are_removed(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs, run = tmp_path / "photographs", tmp_path / "run"
+    shutil.copytree(data, photographs)
+    for number in (12, 11):
+        assert adapt(model, photographs, run, steps=2) == 0
+        assert f"Encoding {number} images" in capsys.readouterr().err
+        assert len([*(run / "cache").glob("codes-*")]) == 1
+        for path in run.glob("state*.pt"):  # as if it had been stopped before the first
+            path.unlink()
+        (photographs / "00.png").unlink(missing_ok=True)
 
 
 def test_a_plan_writes_nothing_and_is_a_preset(

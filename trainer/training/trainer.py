@@ -240,13 +240,9 @@ class Trainer:
                 f"version {STATE_VERSION}.",
                 "Resume with the release that wrote it",
             )
-        now, then = fingerprint(self.images), state["data"]
-        self.has_other_images = then != now
-        if self.has_other_images and not other_images:
-            raise OutputTaken(
-                f"The images are not those the run was started with ({then} then, {now} now).",
-                "Restore them",
-            )
+        if not other_images:
+            check_images(state, self.images)
+        self.has_other_images = state["data"] != fingerprint(self.images)
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.trained.load_state_dict(state["networks"])
@@ -497,6 +493,16 @@ class Trainer:
             kl_weight=round(self.control.kl_weight, 4),
             usage_per_dimension=tuple(round(value, 3) for value in self.heard.usage) or None,
             used=None if self.heard.used is None else round(self.heard.used, 4),
+        )
+
+
+def check_images(state: dict[str, Any], images: Images) -> None:
+    """Raises: OutputTaken for images that are not those of a state's run."""
+    then, now = state["data"], fingerprint(images)
+    if then != now:
+        raise OutputTaken(
+            f"The images are not those the run was started with ({then} then, {now} now).",
+            "Restore them",
         )
 
 

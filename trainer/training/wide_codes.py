@@ -2,7 +2,8 @@
 
 They lie in a .npy file in the run's cache, named by the backbone, the images and whether they are
 mirrored too. Every row is NaN until it is computed, from the first moment of the file, so that a
-stopped computation goes on with those that are.
+stopped computation goes on with those that are. Codes of other images stay until somebody has
+accepted these.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def open_wide_codes(
     flip: bool = False,
     device: torch.device | str = "cpu",
     log: Callable[[str], None] = lambda text: None,
-) -> np.ndarray:
+) -> np.memmap:
     """The codes (n, 1, R) float32 of the images, or (n, 2, R) with those of the mirrored ones.
 
     Args:
@@ -70,14 +71,23 @@ def open_wide_codes(
     codes.flush()
     del codes  # Windows renames only closed files
     os.replace(unfinished, path)
-    for other in folder.glob(f"{PREFIX}*{ENDING}"):
-        if other != path:
-            with suppress(OSError):  # on Windows, while another process still reads it
-                other.unlink()
     found = _map(path, shape, "r")
     if found is None:
         raise OSError(f"{path} was changed while it was in use. Run the same again.")
     return found
+
+
+def remove_other_codes(codes: np.memmap) -> None:
+    """Give the room of the other finished codes in a cache back; of a cache with one user.
+
+    Args:
+        codes: of `open_wide_codes`.
+    """
+    own = Path(str(codes.filename))
+    for path in own.parent.glob(f"{PREFIX}*{ENDING}"):
+        if path.name != own.name and not path.name.endswith(UNFINISHED):
+            with suppress(OSError):  # on Windows, while another process still reads it
+                path.unlink()
 
 
 def _create(path: Path, shape: tuple[int, ...]) -> None:

@@ -19,7 +19,7 @@ from trainer.training.adapt_losses import mirrored
 from trainer.training.backbone import BackboneFile, read_backbone
 from trainer.training.batches import to_tensor
 from trainer.training.feedback import usage_passes
-from trainer.training.wide_codes import open_wide_codes
+from trainer.training.wide_codes import open_wide_codes, remove_other_codes
 
 IMAGES = draw_patches(10)
 
@@ -166,8 +166,22 @@ def test_codes_are_the_encoders_and_computed_once(
     chosen = mirrored(torch.from_numpy(np.array(both)), flip)
     assert torch.equal(chosen[0], torch.from_numpy(both[0, 1].copy()))
     assert torch.equal(chosen[1], torch.from_numpy(both[1, 0].copy()))
-    open_wide_codes(backbone, IMAGES[:9], tmp_path, log=said.append)  # of other images
-    assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_codes_of_other_images_are_removed_when_they_may_be(
+    backbone: BackboneFile, tmp_path: Path
+) -> None:
+    """Another run that shares the cache may be computing its own meanwhile."""
+    open_wide_codes(backbone, IMAGES, tmp_path)
+    (first,) = tmp_path.iterdir()
+    in_progress = tmp_path / f"{first.stem[:-1]}.partial.npy"
+    in_progress.write_bytes(b"codes of some images")
+    codes = open_wide_codes(backbone, IMAGES[:9], tmp_path)
+    assert len([*tmp_path.iterdir()]) == 3
+    remove_other_codes(codes)
+    assert not first.exists() and in_progress.exists()
+    assert len([*tmp_path.iterdir()]) == 2
+    assert np.array_equal(open_wide_codes(backbone, IMAGES[:9], tmp_path), codes)
 
 
 def test_a_stopped_computation_of_codes_goes_on(
