@@ -99,7 +99,8 @@ def draw_samples(
     model = EditableModel(networks, trainer.schedule, statistics, ())
     latent = encode(model, images, inversion=MEASURING_SAMPLER, inversion_steps=num_steps)
     inverted = decode(model, latent, sampler=MEASURING_SAMPLER, num_steps=num_steps)
-    redrawn = decode(model, latent, sampler=MEASURING_SAMPLER, num_steps=num_steps, seed=0)
+    code = replace(latent, residual=None)  # as where the quality is measured
+    redrawn = decode(model, code, sampler=MEASURING_SAMPLER, num_steps=num_steps, seed=0)
     rows = [
         Row("original", images),
         Row("random noise", redrawn),

@@ -451,6 +451,20 @@ def test_samples_are_two_strips_and_one_saved_sheet(trainer, tmp_path, few_rows)
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_images_with_random_noise_are_drawn_from_the_code_alone(trainer, monkeypatch, few_rows):
+    """As the quality is measured; the residual code, which no slider moves, would help."""
+    given: list[tuple[bool, bool]] = []
+
+    def decode(model, latent, *, seed=None, **options):
+        given.append((seed is not None, latent.residual is not None))
+        return torch.zeros(len(latent), 3, 32, 32)
+
+    monkeypatch.setattr("trainer.report.samples.decode", decode)
+    config = dataclasses.replace(trainer.averaged.config, residual_dim=4)
+    draw_samples(like(trainer, averaged=DiffusionAutoencoder(config)), num_steps=1)
+    assert (True, False) in given and {*given} == {(True, False), (False, True)}
+
+
 def test_the_warmup_shows_the_copilot_alone(trainer, monkeypatch, few_rows):
     def refuse(*arguments, **named):
         raise AssertionError("the diffusion branch was drawn")
