@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config.adapt import config_from_dict
 from .errors import NothingFound
-from .training.checkpoint import FREE_TO_CHANGE, changed_settings
+from .training.checkpoint import changed_settings, free_to_change
 from .training.trainer import OTHER_IMAGES, Trainer
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ def is_export_of(path: Path, trainer: Trainer) -> bool:
 
 
 def _is_of_step(training: TrainingFacts, trainer: Trainer) -> bool:
-    """Whether a model file is of this run at its step, whatever of `FREE_TO_CHANGE` has changed."""
+    """Whether a model file is of this run at its step, whatever of `free_to_change` has changed."""
     if (training.steps, training.seed) != (trainer.step, trainer.config.seed):
         return False
     try:
         stored = _settled(training.config, trainer)
     except ValueError:  # settings of another version
         return False
-    return changed_settings(stored, _settled(trainer.config.to_dict(), trainer)) <= FREE_TO_CHANGE
+    now = _settled(trainer.config.to_dict(), trainer)
+    return changed_settings(stored, now) <= free_to_change(trainer.config)
 
 
 def _settled(settings: Mapping[str, Any], trainer: Trainer) -> dict[str, Any]:

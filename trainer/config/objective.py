@@ -23,6 +23,7 @@ DEFAULT_WEIGHTS: dict[str, float] = {
     # 0.01 times a reconstruction averaged over the values of a 64 x 64 image; ours is summed.
     "qlae": 0.01 * 3 * 64 * 64,
 }
+COMPARING = ("beta_tc", "factor", "dip_i", "dip_ii", "joint")
 DIAGONAL_FACTORS = {"dip_i": 10.0, "dip_ii": 1.0}
 QLAE_WEIGHT_DECAY = 0.1
 OWNERS: dict[str, tuple[str, ...]] = {
@@ -156,6 +157,14 @@ class ObjectiveConfig:
             f"objective.copilot_weight_decay is {decay!r}",
             "Use 0 or more",
         )
+
+    @property
+    def compares_images(self) -> bool:
+        """Whether it estimates something from the images of a batch together, or of a part of it.
+
+        Then a run whose parts have another size is another run.
+        """
+        return self.vne_weight != 0 or self.name in COMPARING
 
     @property
     def penalty_weight(self) -> float:

@@ -139,9 +139,9 @@ class TrainConfig:
     Attributes:
         steps: optimizer steps of the run.
         batch_size: images per optimizer step, over all devices and accumulation steps together,
-            so that a run means the same on any hardware.
+            so that a run means nearly the same on any hardware (`trainer.training.trainer`).
         accumulation_steps: parts a device cuts its share of the batch into, one after the other;
-            more parts need less memory.
+            more parts need less memory. An objective that compares images sees those of a part.
         precision: "fp32", or "bf16" (mixed precision; weights and optimizer stay in fp32).
         seed: everything random derives from (seed, step).
         num_images: how many images to take from the source (heads: to render); 0 means all.

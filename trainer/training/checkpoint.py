@@ -39,6 +39,13 @@ FREE_TO_CHANGE = {
 }
 
 
+def free_to_change(config: TrainConfig) -> set[str]:
+    """The settings that may change between two commands on the same run: `FREE_TO_CHANGE`, but
+    not the size of the parts whose images the objective compares."""
+    compares = config.objective.compares_images
+    return FREE_TO_CHANGE - {"accumulation_steps"} if compares else FREE_TO_CHANGE
+
+
 def state_files(folder: Path) -> list[Path]:
     """The states in `folder`, newest first: state.pt, state_1.pt, state_2.pt, ..."""
     numbered = [
@@ -174,7 +181,7 @@ def check_config(
 ) -> dict[str, Any]:
     """Compare the configuration with the one the run in `folder` was started with, if there is one.
 
-    Only `FREE_TO_CHANGE` may differ between two commands on the same folder: the length of the
+    Only `free_to_change` may differ between two commands on the same folder: the length of the
     run, its intervals, how a step is computed, and where a backbone and the images lie. Whether
     images elsewhere are the same, the state tells (`Trainer.load`). What an earlier version did not
     write down counts as what it did (`config_from_dict`).
@@ -205,10 +212,12 @@ def check_config(
                 f"{path} has settings that this version does not take ({fact}).",
                 "Resume with the release that wrote it",
             ) from error
-        free = FREE_TO_CHANGE
+        free = free_to_change(config)
         if not {earlier_source, source} & {*BUILT_IN_SOURCES}:
             free = free | {"data"}
         changed = sorted(changed_settings(before, now) - free)
+        if changed == ["accumulation_steps"]:
+            changed.append("for the objective compares the images of a part")
         if changed:
             raise OutputTaken(
                 f"{folder} holds a run with other settings (different: {', '.join(changed)}).",

@@ -43,8 +43,9 @@ def gaussian_nll(image: Tensor, target: Tensor, average: Average = alone) -> Ten
     Source: Rybkin et al. 2021 (sigma-VAE, arXiv:2006.13202), Eq. 4.
 
     Args:
-        average: mean of a detached value over all processes, so that sigma is shared by the
-            whole batch; the gradients of all processes then average to those of one.
+        average: mean of a detached value over all processes, so that sigma is shared by all that
+            they compute at a time; their gradients then average to those of one process. Of
+            accumulated parts each has a sigma of its own.
     """
     num_values = target[0].numel()
     error = (image.float() - target.float()).square().mean()
@@ -103,7 +104,8 @@ def bottleneck(
     """The co-pilot's KL term, nats per image, from its KL (nats per image, batch mean).
 
     "controller" and "constant": kl_weight * KL. "distance": kl_weight * |KL - C| (Burgess et al.
-    2018, arXiv:1804.03599, Eq. 8), with the side of C evaluated on the whole batch.
+    2018, arXiv:1804.03599, Eq. 8), on the side of C where the KL of what all processes compute at
+    a time is; accumulated parts may be on different sides.
     """
     if mode != "distance":
         return kl_weight * kl

@@ -68,9 +68,12 @@ class Trainer:
 
     `trained` is the module that is trained, averaged and stored: all of the networks here.
 
-    With several processes (`accelerate launch`) each computes its share of every batch; the draws
-    are made for the whole batch, so the result does not depend on how many there are. Dropout draws
-    for a part of a batch, so with it the result depends on the size of a part.
+    With several processes (`accelerate launch`) each computes its share of every batch, in as many
+    parts as there are accumulation steps. The draws are made for the whole batch, so the result
+    depends little on the size of a part. What does: dropout, which draws for a part; the weights of
+    the distillation, by the KL of a part; sigma and the side of C, of the parts that are computed
+    at the same time; and objectives that compare images (`ObjectiveConfig.compares_images`), which
+    see those of a part.
 
     Args:
         config: the run.

@@ -175,6 +175,34 @@ def test_intervals_may_change_and_results_may_not(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("objective", "is_free"),
+    [
+        ({}, True),
+        ({"objective.name": "qlae", "loop.bottleneck": "constant"}, True),
+        ({"objective.vne_weight": 1.0}, False),
+        ({"objective.name": "beta_tc"}, False),
+        ({"objective.name": "factor"}, False),
+        ({"objective.name": "dip_i"}, False),
+        ({"objective.name": "dip_ii"}, False),
+        ({"objective.name": "joint", "objective.discrete_sizes": [3]}, False),
+    ],
+)
+def test_parts_of_a_batch_may_change_unless_images_are_compared(tmp_path, objective, is_free):
+    config = CONFIG.with_values({"batch_size": 16, **objective})
+    write_config(tmp_path, check_config(tmp_path, config, "images"))
+    save_state(tmp_path, {"step": 1})
+    parted = replace(config, accumulation_steps=4)
+    if is_free:
+        check_config(tmp_path, parted, "images")
+        return
+    words = r"different: accumulation_steps, for the objective compares the images of a part\)"
+    with pytest.raises(OutputTaken, match=words):
+        check_config(tmp_path, parted, "images")
+    with pytest.raises(OutputTaken, match=r"\(different: seed\)"):
+        check_config(tmp_path, replace(config, seed=1), "images")
+
+
+@pytest.mark.parametrize(
     ("before", "now", "is_free"),
     [("/old/faces", "/new/faces", True), ("heads", "/faces", False), ("/faces", "heads", False)],
 )
