@@ -271,15 +271,32 @@ class Trainer:
 
         Returns:
             A sentence per newer state that could not be read; None when there is no state.
+
+        Raises:
+            ValueError: as of `load`, or processes that do not see the same folder.
         """
         found = load_state(folder)
-        if found is None:
-            return None
-        state, damaged = found
-        self.load(state, other_images=other_images)
-        self.saved_step = self.step
-        self.damaged_states = tuple(damaged)
-        return list(damaged.values())
+        if found is not None:
+            state, damaged = found
+            self.load(state, other_images=other_images)
+            self.saved_step = self.step
+            self.damaged_states = tuple(damaged)
+        self._check_shared(folder)
+        return None if found is None else list(found[1].values())
+
+    def _check_shared(self, folder: Path) -> None:
+        """Raise ValueError where the processes of the run are at different steps."""
+        if self.accelerator.num_processes == 1:
+            return
+        gathered = self.accelerator.gather(torch.tensor([self.step], device=self.device))
+        assert isinstance(gathered, Tensor)
+        steps = gathered.tolist()
+        if len({*steps}) > 1:
+            raise ValueError(
+                f"In the folder {folder} the processes find the run at different steps "
+                f"({', '.join(map(str, steps))}), so they do not share it. Give an output folder "
+                "that all computers of the run reach."
+            )
 
     # -- one step ------------------------------------------------------------------------------
 

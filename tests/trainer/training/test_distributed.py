@@ -160,6 +160,36 @@ def test_two_processes_train_like_one(tmp_path):
     assert any(usage[0])  # it was measured and shared
 
 
+APART = """
+import sys
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import test_distributed
+from trainer.training.checkpoint import save_state
+trainer = test_distributed.open_trainer()
+folder = Path(f"of_{trainer.accelerator.process_index}")
+folder.mkdir()
+assert trainer.resume(folder) is None
+if trainer.accelerator.is_main_process:
+    trainer.step = 3
+    save_state(folder, trainer.state())
+try:
+    trainer.resume(folder)
+except ValueError as error:
+    print(f"refused: {error}", flush=True)
+from trainer.training.distributed import close_processes
+close_processes()
+"""
+
+
+def test_processes_that_share_no_folder_do_not_resume(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(APART, encoding="utf-8")
+    run = launch(script, str(ROOT), str(Path(__file__).parent))
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout.count("at different steps (3, 0), so they do not share it. Give") == 2
+
+
 @pytest.mark.parametrize(
     "settings",
     [
