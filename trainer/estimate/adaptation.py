@@ -18,6 +18,7 @@ import torch
 from accelerate import PartialState
 
 from comfyui_cldis.directions.quality import AMOUNTS as MEASURED_AMOUNTS
+from comfyui_cldis.model import Adapter
 from comfyui_cldis.wording import counted
 
 from ..assemble import AXIS_STEPS, measuring_of
@@ -32,7 +33,7 @@ from ..training.distributed import part_of_batch
 from ..training.feedback import usage_passes
 from ..training.wide_codes import open_wide_codes
 from .costs import TRIED_STEPS
-from .dry_run import about, count_images, plan_text, rounded
+from .dry_run import WITHOUT_LAUNCHER, about, count_images, plan_text, rounded
 
 TRIED = 2  # images that are encoded and trained on for the estimate
 FLOAT_BYTES = 4
@@ -41,8 +42,8 @@ FLOAT_BYTES = 4
 def describe_adaptation(settings: RunSettings) -> str:
     """The text of an adaptation's plan; empty on all processes of a run but the first.
 
-    Loads the imported model and does two steps with two images. Decodes no images and writes
-    nothing that stays.
+    Loads the imported model and does two steps with two images, unless there are several processes.
+    Decodes no images and writes nothing that stays.
 
     Raises:
         FileNotFoundError: no such data or model.
@@ -56,10 +57,11 @@ def describe_adaptation(settings: RunSettings) -> str:
     part_of_batch(config.batch_size, process.num_processes, config.accumulation_steps)
     backbone = read_backbone(settings.backbone)
     num_images, source = count_images(settings)
+    trial = _try(settings, config, backbone) if process.num_processes == 1 else None
     found = [
         ("Images", source),
         ("Model", _model(backbone)),
-        *_costs(_try(settings, config, backbone), settings, config, backbone, num_images),
+        *_costs(trial, settings, config, backbone, num_images),
         *((each.severity.capitalize(), each.text) for each in check_settings(config.to_dict())),
     ]
     chosen = _chosen(config.to_dict())
@@ -84,7 +86,7 @@ def _model(backbone: BackboneFile) -> str:
 
 
 class Trial(NamedTuple):
-    """Seconds of the parts of a run, and how many parameters it trains.
+    """Seconds of the parts of a run.
 
     Attributes:
         encoding, drawing: one image through the frozen encoder, and once through its decoder.
@@ -94,7 +96,6 @@ class Trial(NamedTuple):
     encoding: float
     drawing: float
     step: float
-    trained: int
 
 
 def _try(settings: RunSettings, config: AdaptConfig, backbone: BackboneFile) -> Trial:
@@ -126,11 +127,11 @@ def _try(settings: RunSettings, config: AdaptConfig, backbone: BackboneFile) -> 
         step = plain * config.batch_size + 3 * drawing * config.adapt.diffusion_items
     else:
         step *= config.batch_size
-    return Trial(encoding, drawing, step, sum(p.numel() for p in trainer.trained.parameters()))
+    return Trial(encoding, drawing, step)
 
 
 def _costs(
-    trial: Trial,
+    trial: Trial | None,
     settings: RunSettings,
     config: AdaptConfig,
     backbone: BackboneFile,
@@ -138,6 +139,29 @@ def _costs(
 ) -> list[tuple[str, str]]:
     """What is trained, how long the run will take and what it will write, as lines of the plan."""
     size, channels = config.model.image_size, config.model.in_channels
+    trained = sum(p.numel() for p in Adapter(config.model).parameters())
+    rows = FLOAT_BYTES * backbone.config.latent_dim * (1 + config.flip)
+    length = (
+        f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'image')}, of which "
+        f"{config.adapt.diffusion_items} go through the frozen decoder"
+    )
+    return [
+        ("Length", length),
+        ("Trained", f"{trained / 1e6:.2f} million parameters: co-pilot, head and embedding"),
+        ("Time", _time(trial, config, num_images)),
+        (
+            "Disk",
+            f"in {settings.output}: decoded images {size * size * channels:,} bytes and codes "
+            f"{rows:,} bytes each, {config.keep_states + 1} states of "
+            f"{4 * FLOAT_BYTES * trained / 2**20:.0f} MiB, and the model, which holds the "
+            f"imported one, {backbone.path.stat().st_size / 2**20:,.0f} MiB",
+        ),
+    ]
+
+
+def _time(trial: Trial | None, config: AdaptConfig, num_images: int | None) -> str:
+    if trial is None:
+        return f"not timed with several processes; {WITHOUT_LAUNCHER}"
     codes_known = ""
     if num_images:
         first = trial.encoding * (1 + config.flip) * num_images
@@ -147,29 +171,12 @@ def _costs(
     training = trial.step * config.steps
     training += measuring * (config.steps - config.copilot_warmup_steps)
     end = trial.drawing * _count_end_passes(config)
-    rows = FLOAT_BYTES * backbone.config.latent_dim * (1 + config.flip)
-    length = (
-        f"{counted(config.steps, 'step')} of {counted(config.batch_size, 'image')}, of which "
-        f"{config.adapt.diffusion_items} go through the frozen decoder"
+    return (
+        f"estimates from {counted(TRIED, 'random image')}: encoding every image once, "
+        f"{rounded(trial.encoding)} s each{codes_known}; training "
+        f"{about(training)}, at {rounded(trial.step)} s per step; at its end "
+        f"up to {about(end)} for directions and quality" + _without_finder(config)
     )
-    return [
-        ("Length", length),
-        ("Trained", f"{trial.trained / 1e6:.2f} million parameters: co-pilot, head and embedding"),
-        (
-            "Time",
-            f"estimates from {counted(TRIED, 'random image')}: encoding every image once, "
-            f"{rounded(trial.encoding)} s each{codes_known}; training "
-            f"{about(training)}, at {rounded(trial.step)} s per step; at its end "
-            f"up to {about(end)} for directions and quality" + _without_finder(config),
-        ),
-        (
-            "Disk",
-            f"in {settings.output}: decoded images {size * size * channels:,} bytes and codes "
-            f"{rows:,} bytes each, {config.keep_states + 1} states of "
-            f"{4 * FLOAT_BYTES * trial.trained / 2**20:.0f} MiB, and the model, which holds the "
-            f"imported one, {backbone.path.stat().st_size / 2**20:,.0f} MiB",
-        ),
-    ]
 
 
 def _without_finder(config: AdaptConfig) -> str:

@@ -33,6 +33,10 @@ from .costs import STEP_FACTOR, Costs, StepTime, count_costs, count_end_passes, 
 
 HALF_BYTES = 2  # of a number in the exported model
 WIDTH = 88  # letters of a line that is wrapped
+WITHOUT_LAUNCHER = (
+    "for an estimate start the same command without the launcher and divide by the number of "
+    "devices"
+)
 MONTH = 30 * 86400.0  # seconds; what would take longer gets no number
 
 
@@ -266,10 +270,7 @@ def _time(plan: Plan) -> str:
     operations = costs.operations * config.steps * config.batch_size + measured * pass_operations
     work = f"{operations:.1e} operations in all"
     if timed is None and plan.num_processes > 1:
-        return (
-            f"not timed with several processes ({work}); for an estimate start the same command "
-            "without the launcher and divide by the number of devices"
-        )
+        return f"not timed with several processes ({work}); {WITHOUT_LAUNCHER}"
     if timed is None:
         return f"not timed, because not even 2 images fit into the memory ({work})"
     step = timed.seconds
