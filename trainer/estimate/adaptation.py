@@ -17,13 +17,11 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from comfyui_cldis.directions.quality import AMOUNTS as MEASURED_AMOUNTS
 from comfyui_cldis.model import Adapter
 from comfyui_cldis.wording import counted
 
-from ..assemble import AXIS_STEPS, measuring_of
+from ..assemble import measuring_of
 from ..config.adapt import OF_THE_FILE, AdaptConfig
-from ..model_quality import DIRECTION_STEPS, INVERSION_STEPS
 from ..report.checks import check_settings
 from ..run import RunSettings
 from ..training.adapt import AdaptTrainer
@@ -32,8 +30,15 @@ from ..training.batches import to_tensor
 from ..training.distributed import part_of_batch
 from ..training.feedback import usage_passes
 from ..training.wide_codes import open_wide_codes
-from .costs import TRIED_STEPS
-from .dry_run import WITHOUT_LAUNCHER, about, count_images, plan_text, rounded
+from .costs import TRIED_STEPS, count_end_passes
+from .dry_run import (
+    WITHOUT_LAUNCHER,
+    about,
+    count_images,
+    plan_text,
+    rounded,
+    without_finder,
+)
 
 TRIED = 2  # images that are encoded and trained on for the estimate
 FLOAT_BYTES = 4
@@ -170,31 +175,13 @@ def _time(trial: Trial | None, config: AdaptConfig, num_images: int | None) -> s
     measuring = passes.encoder * trial.encoding + passes.decoder * trial.drawing
     training = trial.step * config.steps
     training += measuring * (config.steps - config.copilot_warmup_steps)
-    end = trial.drawing * _count_end_passes(config)
+    end = trial.drawing * count_end_passes(config, measuring_of(config).quality_images)
     return (
         f"estimates from {counted(TRIED, 'random image')}: encoding every image once, "
         f"{rounded(trial.encoding)} s each{codes_known}; training "
         f"{about(training)}, at {rounded(trial.step)} s per step; at its end "
-        f"up to {about(end)} for directions and quality" + _without_finder(config)
+        f"up to {about(end)} for directions, quality and report" + without_finder(config)
     )
-
-
-def _without_finder(config: AdaptConfig) -> str:
-    axes = config.directions == "axes"
-    return "" if axes else f" (without the search of the finder {config.directions})"
-
-
-def _count_end_passes(config: AdaptConfig) -> int:
-    """Passes of one image through the frozen decoder after the last step, about and at most."""
-    if config.loop.copilot_only:
-        return 0
-    measuring, num_axes = measuring_of(config), config.model.latent_dim
-    inverted = measuring.drawing_steps or INVERSION_STEPS
-    ranked = num_axes * measuring.base_images * 2 * (measuring.drawing_steps or AXIS_STEPS)
-    measured = num_axes * measuring.evaluation_bases * len(MEASURED_AMOUNTS)
-    measured *= measuring.drawing_steps or DIRECTION_STEPS
-    bases = (measuring.base_images + measuring.evaluation_bases) * (inverted + 1)
-    return bases + ranked + measured + measuring.quality_images * 6 * inverted
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -22,9 +22,9 @@ from comfyui_cldis.directions.quality import AMOUNTS as MEASURED_AMOUNTS
 from comfyui_cldis.model import DiffusionAutoencoder
 from comfyui_cldis.tracking import TrackingSettings
 
-from ..assemble import BASE_IMAGES
+from ..assemble import AXIS_STEPS, measuring_of
 from ..config.settings import TrainConfig
-from ..model_quality import DIRECTION_STEPS, EVALUATION_BASES, INVERSION_STEPS
+from ..model_quality import DIRECTION_STEPS, INVERSION_STEPS
 from ..navigation.auto import CANDIDATES, HELD_OUT
 from ..report import samples
 from ..training.feedback import build_feedback, neutral
@@ -244,20 +244,23 @@ def count_end_passes(config: TrainConfig, num_evaluated: int) -> int:
 
     They are the export's, which ranks the axes, measures directions and quality, and the samples'
     of the report. Every axis counts as a direction. Of finders only `auto` is counted: what it
-    draws to compare its candidates. None in a run of the co-pilot alone.
+    draws to compare its candidates. None in a run of the co-pilot alone. Of an adaptation they are
+    passes through the frozen decoder.
 
     Args:
         num_evaluated: images that the quality is measured on.
     """
     if config.loop.copilot_only:
         return 0
-    num_axes = config.model.latent_dim
-    # one more step corrects the last
-    inverted = (BASE_IMAGES + EVALUATION_BASES) * (INVERSION_STEPS + 1)
-    ranked = num_axes * BASE_IMAGES * 2 * DIRECTION_STEPS  # both ways
-    measured = num_axes * EVALUATION_BASES * len(MEASURED_AMOUNTS) * DIRECTION_STEPS
+    measuring, num_axes = measuring_of(config), config.model.latent_dim
+    own = measuring.drawing_steps
+    bases = measuring.base_images + measuring.evaluation_bases
+    inverted = bases * ((own or INVERSION_STEPS) + 1)  # one more step corrects the last
+    ranked = num_axes * measuring.base_images * 2 * (own or AXIS_STEPS)  # both ways
+    measured = num_axes * measuring.evaluation_bases * len(MEASURED_AMOUNTS)
+    measured *= own or DIRECTION_STEPS
     # inverted, drawn from that noise, and twice from random noise
-    evaluated = num_evaluated * (4 * QUALITY_STEPS + 1)
+    evaluated = num_evaluated * (4 * (2 * own if own else QUALITY_STEPS) + 1)
     moved = min(num_axes, samples.NUM_ROWS) * samples.NUM_BASES * len(samples.AMOUNTS)
     shown = samples.NUM_COLUMNS * (3 * samples.NUM_STEPS + 1) + moved * samples.NUM_STEPS
     compared = _count_compared(num_axes) if config.directions == "auto" else 0

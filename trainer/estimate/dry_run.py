@@ -21,6 +21,7 @@ from accelerate import PartialState
 from comfyui_cldis.wording import counted
 
 from ..assemble import SEEN_IMAGES, UNSEEN_IMAGES
+from ..config.settings import TrainConfig
 from ..data import SOURCES, num_held_out
 from ..data.sources import require_source
 from ..data.split import few_images
@@ -289,8 +290,7 @@ def _time(plan: Plan) -> str:
         text += "next to nothing at its end, since the co-pilot alone is not measured"
     else:
         text += f"up to {about(end)} at its end for directions, quality and report"
-    if config.directions not in ("axes", "auto") and not config.loop.copilot_only:
-        text += f" (without the search of the finder {config.directions})"
+    text += without_finder(config)
     if seconds > MONTH:
         gpu = ", or train on a GPU" if plan.settings.device == "cpu" else ""
         text += f"; TOO LONG FOR THIS MACHINE: choose a smaller preset or fewer steps{gpu}"
@@ -303,6 +303,13 @@ def _time(plan: Plan) -> str:
     if config.use_compile and timed.num_images:
         text += "; timed without torch.compile, which the run uses where it works"
     return f"{text}; sample images on the way and saving are not counted"
+
+
+def without_finder(config: TrainConfig) -> str:
+    """What `count_end_passes` leaves out, in brackets; empty where that is nothing."""
+    if config.directions in ("axes", "auto") or config.loop.copilot_only:
+        return ""
+    return f" (without the search of the finder {config.directions})"
 
 
 def _disk(plan: Plan) -> str:

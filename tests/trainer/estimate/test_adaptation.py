@@ -1,18 +1,26 @@
-"""The plan of an adaptation."""
+"""The plan of an adaptation: counts that agree with a true export, and several processes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
-from comfyui_cldis.model import Adapter
-from tests.trainer.backbones import open_backbone, quick_config
+from comfyui_cldis.editing.facts import ModelFacts
+from comfyui_cldis.model import AdaptedDiffAE, Adapter
+from tests.trainer.backbones import draw_patches, open_backbone, quick_config
+from trainer.assemble import assemble
 from trainer.estimate import adaptation
 from trainer.estimate.adaptation import describe_adaptation
+from trainer.estimate.costs import count_end_passes
+from trainer.report.samples import draw_samples
 from trainer.run import RunSettings
 from trainer.training.adapt import AdaptTrainer
 from trainer.training.backbone import BackboneFile
+from trainer.training.batches import to_tensor
+from trainer.training.wide_codes import open_wide_codes
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +55,31 @@ def test_nothing_is_tried_by_one_of_several_processes(
     with pytest.raises(ValueError, match=r"cannot be shared by 2 processes"):
         odd = quick_config(backbone, batch_size=3)
         describe_adaptation(RunSettings("heads", tmp_path, odd, backbone=backbone.path))
+
+
+@torch.no_grad()
+def test_passes_after_the_last_step_are_those_of_an_export(
+    backbone: BackboneFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder that paints the code's mean stands in for one in which every axis shows."""
+    passes: list[int] = []
+
+    def predict(self: AdaptedDiffAE, x_t: Tensor, t: Tensor, z: Tensor, *more: object) -> Tensor:
+        passes.append(len(x_t))
+        return torch.zeros_like(x_t) + z.mean(1)[:, None, None, None]
+
+    monkeypatch.setattr(AdaptedDiffAE, "predict", predict)
+    monkeypatch.setattr("trainer.assemble.SMALLEST_EFFECT", 0.0)
+    more = {"adapt.base_images": 2, "adapt.drawing_steps": 5, "loop.copilot_warmup_steps": 0}
+    config = quick_config(backbone, directions="axes", **{**more, "adapt.quality_images": 7})
+    images = draw_patches(20)
+    codes = open_wide_codes(backbone, images, tmp_path)
+    trainer = AdaptTrainer(config, backbone, codes, images)
+    trainer.step = 1
+    evaluated = (to_tensor(images[:7]), "seen in training")
+    model = assemble(
+        trainer.averaged, config, images, ModelFacts(), evaluated, codes=trainer.wide_codes
+    )
+    assert len(model.directions) == 3
+    draw_samples(trainer, directions=model.directions)
+    assert sum(passes) == count_end_passes(config, 7)
