@@ -29,6 +29,7 @@ from ..training.backbone import BackboneFile, read_backbone
 from ..training.batches import to_tensor
 from ..training.distributed import part_of_batch
 from ..training.feedback import usage_passes
+from ..training.objectives import smallest_batch
 from ..training.wide_codes import open_wide_codes
 from .costs import TRIED_STEPS, count_end_passes
 from .dry_run import (
@@ -59,7 +60,8 @@ def describe_adaptation(settings: RunSettings) -> str:
     process = PartialState(cpu=settings.device == "cpu")
     if not process.is_main_process:
         return ""
-    part_of_batch(config.batch_size, process.num_processes, config.accumulation_steps)
+    smallest = smallest_batch(config.objective, config.model.latent_dim)
+    part_of_batch(config.batch_size, process.num_processes, config.accumulation_steps, smallest)
     backbone = read_backbone(settings.backbone)
     num_images, source = count_images(settings)
     trial = _try(settings, config, backbone) if process.num_processes == 1 else None

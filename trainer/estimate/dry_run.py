@@ -30,6 +30,7 @@ from ..report.checks import check_settings
 from ..run import RunSettings
 from ..training.distributed import part_of_batch
 from ..training.feedback import usage_passes
+from ..training.objectives import smallest_batch
 from .costs import STEP_FACTOR, Costs, StepTime, count_costs, count_end_passes, time_step
 
 HALF_BYTES = 2  # of a number in the exported model
@@ -47,6 +48,7 @@ class Plan:
 
     Attributes:
         num_processes, part_size: processes, and the images that each computes at a time.
+        smallest_part: fewest images at a time that the objective can do with.
         source: where the images come from, a clause.
         num_images: how many there will be; None where only reading them tells.
         num_trained, num_evaluated: of them those trained on; those that quality is measured on.
@@ -59,6 +61,7 @@ class Plan:
     settings: RunSettings
     num_processes: int
     part_size: int
+    smallest_part: int
     source: str
     num_images: int | None
     num_trained: int | None
@@ -77,15 +80,16 @@ def make_plan(settings: RunSettings) -> Plan:
 
     Raises:
         FileNotFoundError: no such data.
-        ValueError: fewer than two images, a batch that the processes cannot share evenly, or an
-            output folder that is a file.
+        ValueError: fewer than two images, a batch that the processes cannot share evenly or in
+            parts too small for the objective, or an output folder that is a file.
         OSError: an output folder on a drive that is not there.
     """
     check_folder(settings.output)
     disk = _existing(settings.output)
     config, device = settings.config, settings.device
     num_processes = PartialState(cpu=device == "cpu").num_processes
-    part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps)
+    smallest = smallest_batch(config.objective, config.model.latent_dim)
+    part_size = part_of_batch(config.batch_size, num_processes, config.accumulation_steps, smallest)
     num_images, source = count_images(settings)
     num_trained, num_evaluated = num_images, UNSEEN_IMAGES
     if num_images and settings.data not in SOURCES:
@@ -100,6 +104,7 @@ def make_plan(settings: RunSettings) -> Plan:
         settings=settings,
         num_processes=num_processes,
         part_size=part_size,
+        smallest_part=smallest,
         source=source,
         num_images=num_images,
         num_trained=num_trained,
@@ -258,7 +263,7 @@ def _parts_that_fit(plan: Plan) -> int | None:
     """The smallest number of accumulation steps with which it fits."""
     now = plan.settings.config.accumulation_steps
     share = plan.part_size * now
-    for parts in range(now + 1, share + 1):
+    for parts in range(now + 1, share // plan.smallest_part + 1):
         if share % parts == 0 and plan.costs.fits(share // parts, plan.free_memory):
             return parts
     return None

@@ -111,20 +111,33 @@ def open_accelerator(device: torch.device, precision: str, has_idle_parts: bool)
     )
 
 
-def part_of_batch(batch_size: int, num_processes: int, accumulation_steps: int) -> int:
+def part_of_batch(
+    batch_size: int, num_processes: int, accumulation_steps: int, smallest: int = 1
+) -> int:
     """Images that a process computes at a time.
 
+    Args:
+        smallest: fewest that the objective can do with.
+
     Raises:
-        ValueError: the batch cannot be shared evenly.
+        ValueError: the batch cannot be shared evenly, or its parts would be too small.
     """
     shares = num_processes * accumulation_steps
+    processes = counted(num_processes, "process", "processes")
+    steps = counted(accumulation_steps, "accumulation step")
     if batch_size % shares:
-        processes = counted(num_processes, "process", "processes")
         raise ValueError(
-            f"batch_size {batch_size} cannot be shared by {processes} with "
-            f"{counted(accumulation_steps, 'accumulation step')}. Use a multiple of {shares}."
+            f"batch_size {batch_size} cannot be shared by {processes} with {steps}. Use a multiple "
+            f"of {shares}."
         )
-    return batch_size // shares
+    size = batch_size // shares
+    if size < smallest:
+        raise ValueError(
+            f"batch_size {batch_size} on {processes} with {steps} is {counted(size, 'image')} at a "
+            f"time, and the objective compares {smallest} or more. Use fewer accumulation steps or "
+            "processes, or a larger batch_size."
+        )
+    return size
 
 
 class Mean:

@@ -31,7 +31,7 @@ from .distributed import Mean, memory_format, open_accelerator, part_of_batch
 from .ema import POWER_GAMMA, WeightAverage
 from .feedback import FeedbackState, UsageMeter, build_feedback, signals
 from .feedback.state import observe_loss, observe_usage
-from .objectives import build_objective
+from .objectives import build_objective, smallest_batch
 from .optimizer import DIFFUSION, match_layout, open_optimizer, set_rates
 from .record import TrainingRecord
 from .seeded import seeded
@@ -83,7 +83,7 @@ class Trainer:
 
     Raises:
         ValueError: fewer than two images, images that do not fit the model, or a batch that the
-            processes cannot share evenly.
+            processes cannot share evenly, or in parts too small for the objective.
     """
 
     def __init__(
@@ -109,7 +109,10 @@ class Trainer:
         )
         self.device = self.accelerator.device
         self.part_size = part_of_batch(
-            config.batch_size, self.accelerator.num_processes, config.accumulation_steps
+            config.batch_size,
+            self.accelerator.num_processes,
+            config.accumulation_steps,
+            smallest_batch(config.objective, config.model.latent_dim),
         )
         self.order = BatchOrder(len(images), config.batch_size, config.seed)
         self.schedule = NoiseSchedule(config.schedule)

@@ -52,9 +52,13 @@ def test_nothing_is_tried_by_one_of_several_processes(
     assert "Time not timed with several processes; for an estimate start the same" in text
     trained = sum(each.numel() for each in Adapter(config.model).parameters())
     assert f"{trained / 1e6:.2f} million parameters" in text and "40 steps of 4 images" in text
-    with pytest.raises(ValueError, match=r"cannot be shared by 2 processes"):
-        odd = quick_config(backbone, batch_size=3)
-        describe_adaptation(RunSettings("heads", tmp_path, odd, backbone=backbone.path))
+    for changes, words in (
+        ({"batch_size": 3}, "cannot be shared by 2 processes"),
+        ({"batch_size": 2, "objective.name": "beta_tc"}, "compares 2 or more"),
+    ):
+        odd = quick_config(backbone, **changes)
+        with pytest.raises(ValueError, match=words):
+            describe_adaptation(RunSettings("heads", tmp_path, odd, backbone=backbone.path))
 
 
 @torch.no_grad()

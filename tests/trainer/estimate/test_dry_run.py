@@ -227,6 +227,16 @@ def test_too_little_memory_names_the_accumulation_steps_that_fit(folder, quick):
     assert "ARE FREE: choose a smaller preset, or close other programs" in facts
 
 
+def test_parts_too_small_for_the_objective_are_not_named(folder, quick):
+    config = TINY.with_values({"objective.name": "dip_i"})
+    made = make_plan(settings(folder, config))
+    for images, remedy in ((2, "set accumulation_steps to 8"), (1, "choose a smaller preset")):
+        free = int(1.15 * SOME.step_bytes(images)) + 1
+        assert f"ARE FREE: {remedy}" in comments(write_plan(replace(made, free_memory=free)))
+    with pytest.raises(ValueError, match="compares 2 or more"):
+        make_plan(settings(folder, replace(config, accumulation_steps=16)))
+
+
 def test_memory_and_disk_in_words(folder, quick):
     large = Costs({"encoder": 50 * 10**6, "U-Net": 10**9}, 2**30, 2**28, 6e6, 1.5e6)
     made = replace(make_plan(settings(folder)), costs=large, program_bytes=2**29)

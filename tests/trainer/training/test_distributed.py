@@ -232,6 +232,18 @@ def test_accumulated_parts_give_the_same_diffusion_branch():
     assert parts[-1]["usage_per_dimension"] == pytest.approx(usage, rel=0.05, abs=0.02)
 
 
+@pytest.mark.parametrize("objective", [{"objective.name": "dip_i"}, {"objective.vne_weight": 1.0}])
+def test_parts_too_small_for_the_objective_are_a_sentence(objective):
+    """Before the first step, and with a remedy that makes them larger."""
+    state = torch.get_rng_state()
+    words = r"is 1 image at a time, .* compares 2 or more\. Use fewer accumulation steps or proc"
+    with pytest.raises(ValueError, match=words):
+        open_trainer(accumulation_steps=8, **objective)
+    open_trainer(accumulation_steps=4, **objective)
+    open_trainer(accumulation_steps=8)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_a_batch_that_cannot_be_shared_is_a_sentence():
     with pytest.raises(ValueError, match=r"batch_size 9 is not divisible by accumulation_steps 2"):
         train(batch_size=9, accumulation_steps=2)

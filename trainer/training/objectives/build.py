@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from comfyui_cldis.model.config import require
 
 from ...config.objective import ObjectiveConfig
@@ -30,6 +32,12 @@ def build_objective(config: ObjectiveConfig, latent_dim: int, num_images: int) -
     if config.vne_weight != 0:
         return WithEntropy(objective, config.vne_weight)
     return objective
+
+
+def smallest_batch(config: ObjectiveConfig, latent_dim: int) -> int:
+    """Fewest images that the objective of `config` can do with. Raises: as `build_objective`."""
+    with torch.device("meta"):  # draws no random numbers
+        return build_objective(config, latent_dim, 1).smallest_batch
 
 
 def _build(config: ObjectiveConfig, latent_dim: int, num_images: int) -> Objective:

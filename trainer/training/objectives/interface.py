@@ -81,7 +81,7 @@ class Objective(nn.Module):
         if mu.shape[0] < self.smallest_batch:
             raise ValueError(
                 f"The batch has {mu.shape[0]} images. This objective compares images: use a "
-                f"batch of {self.smallest_batch} or more."
+                f"batch, and parts of it, of {self.smallest_batch} or more."
             )
         with torch.autocast(mu.device.type, enabled=False):
             return self.code(mu.float(), logvar.float(), draws)
