@@ -228,7 +228,7 @@ class LearnedSearch:
         if self.settings.finder != "flow":
             return Rotation(size, self.count)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seed)
             return Potentials(size, self.count)
 
     def _active_codes(self) -> Tensor:
@@ -238,7 +238,7 @@ class LearnedSearch:
         device = self.space.codes.device
         channels = _channels(self.space)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)  # all predictors start alike
+            torch.default_generator.manual_seed(self.seed)  # all predictors start alike
             predictor = Predictor(channels, self.count).to(device)
         groups = [{"params": list(predictor.parameters()), "lr": self.settings.predictor_rate}]
         motion = motion.to(device)

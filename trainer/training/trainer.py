@@ -119,7 +119,7 @@ class Trainer:
         self.capacity_course = controller.capacity_course(config.loop, self.schedule)
         self.capacity_shape = controller.posterior_kl_shape(self.schedule)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+            torch.default_generator.manual_seed(config.seed)
             networks = self.make_networks()
             objective = build_objective(config.objective, config.model.latent_dim, len(images))
             self.mean = Mean(self.accelerator)

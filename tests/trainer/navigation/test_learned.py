@@ -14,7 +14,7 @@ QUICK = {"images_per_step": 3, "moves_per_image": 3}
 
 
 def learned(steps: int, **changes) -> NavigationSettings:
-    return NavigationSettings(finder="learned", steps=steps, **{**QUICK, **changes})
+    return NavigationSettings(**{"finder": "learned", "steps": steps, **QUICK, **changes})
 
 
 def test_no_steps_give_exactly_the_axes(mixed_space):
@@ -37,6 +37,15 @@ def test_the_rotation_is_orthonormal_and_turns_by_its_angle():
     assert largest_rotation_deg(rotation.rows()) == pytest.approx(28.6479, abs=1e-3)
     rows = random_rows(5, 3, torch.Generator().manual_seed(0))
     assert torch.allclose(rows @ rows.T, torch.eye(3), atol=1e-5)
+
+
+@pytest.mark.parametrize("finder", ["learned", "flow"])
+def test_a_search_leaves_the_generators_of_the_gpus_alone(mixed_space, monkeypatch, finder):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeded"))
+    monkeypatch.setattr("trainer.navigation.learned.EVALUATION_BATCHES", 1)
+    before = torch.get_rng_state()
+    find(mixed_space(25.0), learned(1, finder=finder))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_factors_that_the_axes_mix_are_found(mixed_space, factor_rows, agreement, monkeypatch):

@@ -92,3 +92,13 @@ def test_the_generator_of_the_draws_gives_other_numbers():
     with seeded(0, 5, 0, 0):
         masks = torch.rand(4)
     assert not torch.equal(masks, torch.rand(4, generator=step_generator(0, 5)))
+
+
+def test_a_new_run_leaves_the_generators_of_the_gpus_alone(monkeypatch):
+    """A host such as ComfyUI draws from them too, and `torch.manual_seed` seeds them all."""
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeded"))
+    before = torch.get_rng_state()
+    first, second, other = open_trainer(), open_trainer(), open_trainer(seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(weights(first), weights(second))
+    assert not torch.equal(weights(first), weights(other))
