@@ -21,11 +21,14 @@ class FeedbackConfig:
             the diffusion loss reaches it), "per_dimension" (dimensions that the diffusion decoder
             makes much of pay less KL), "per_timestep" (with "gradient": strong dimensions are
             shown to the decoder at all timesteps, weaker ones only at the cleaner of them),
-            "second_decoder" and "second_unet" (controls, no diffusion: the same gradient from a
-            second decoder of the co-pilot's kind, or of the diffusion decoder's, which draws in one
+            "second_decoder" and "second_unet" (controls, no diffusion: the gradient of a second
+            decoder of the co-pilot's kind, or of the diffusion decoder's, which draws in one
             pass). None of them leaves the loop open.
         share: share of the items that decode the co-pilot's sample.
-        gain: factor on the gradient; 1 weighs the diffusion loss as a likelihood in nats.
+        gain: factor on the gradient; 1 weighs the diffusion loss as a likelihood in nats, of which
+            the co-pilot hears share * (1 - loop.code_dropout) in expectation, since the loss is a
+            mean over all items. The controls drop no code: theirs is 1 / (1 - loop.code_dropout)
+            as large.
         warmup: share of the run over which the gain grows from 0. Counted from the first step, so
             it has no effect where the co-pilot's own warm-up (loop.copilot_warmup_steps) is longer.
         exponent, largest_weight: of "per_dimension": the weight of a dimension's KL is

@@ -2,7 +2,9 @@
 
 With the likelihood of a Gaussian with its best sigma (Rybkin et al. 2021, arXiv:2006.13202) the
 diffusion loss L_v, a mean over D values, costs R = D / 2 ln L_v nats per image, whose gradient is
-D / (2 L_v) that of L_v. The co-pilot then minimises its own reconstruction, R and the bottleneck.
+D / (2 L_v) that of L_v. L_v is a mean over all items; a share of them decodes the co-pilot's
+sample, and some of these get the null condition instead. So the co-pilot hears, beside its own
+reconstruction and the bottleneck, share * (1 - code_dropout) of that gradient in expectation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The controls of the gradient feedback: as much gradient from a decoder that does not diffuse."""
+"""The controls of the gradient feedback: the gradient of a decoder that does not diffuse."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class OnePassUNet(nn.Module):
 class SecondDecoder(Feedback):
     """A second decoder, whose gradient on the chosen items reaches the co-pilot in shared updates.
 
-    So it does as often and as strongly as that of `Gradient` would.
+    So it does as often as that of `Gradient` would, and 1 / (1 - code_dropout) as strongly, for no
+    code is dropped here.
 
     Args:
         decoder: (B, N) -> mean image (B, C, s, s) of the size that the co-pilot sees.
