@@ -121,20 +121,27 @@ def unfinished(run: Run) -> Finding | None:
 
 
 def short_run(run: Run) -> Finding | None:
-    """A run that leaves its co-pilot less warm-up than configured."""
+    """A run that leaves its co-pilot less warm-up than configured.
+
+    What counts is the length that it was planned for, which more steps later do not change.
+    """
     if run.is_on("loop", "copilot_only"):
         return None  # all of it is the co-pilot's
-    steps, warmup = run.setting("steps"), run.setting("loop", "copilot_warmup_steps")
+    length, warmup = run.setting("steps"), run.setting("loop", "copilot_warmup_steps")
+    planned = run.records[-1].number("planned_steps")
+    steps = length if planned is None else planned
     if steps is None or not warmup or steps * WARMUP_SHARE >= warmup:
         return None
-    asked = counted(int(warmup), "step")
-    if steps <= warmup:
-        fact = f"The whole run of {counted(int(steps), 'step')} is shorter than the {asked}"
+    asked, whole, again = counted(int(warmup), "step"), counted(int(steps), "step"), ""
+    if length is not None and steps != length:
+        fact, again = f"The run, planned for {whole}, is short for the {asked}", " in a new run"
+    elif steps <= warmup:
+        fact = f"The whole run of {whole} is shorter than the {asked}"
     else:
-        fact = f"The run of {counted(int(steps), 'step')} is short for the {asked}"
+        fact = f"The run of {whole} is short for the {asked}"
     text = (
         f"{fact} of warm-up set for the co-pilot, which gets at most a quarter of a run. Use at "
-        f"least {warmup / WARMUP_SHARE:.0f} steps, or lower loop.copilot_warmup_steps."
+        f"least {warmup / WARMUP_SHARE:.0f} steps{again}, or lower loop.copilot_warmup_steps."
     )
     return Finding("warning", "short_run", text)
 

@@ -315,6 +315,11 @@ def test_run_shorter_than_its_warmup():
     text = found(healthy(), with_loop(copilot_warmup_steps=251))["short_run"][1]
     assert "short for the 251 steps" in text
     assert "short_run" not in found(healthy(), with_loop(copilot_warmup_steps=250))
+    records = [{**each, "planned_steps": 600} for each in healthy()]  # it got more steps later
+    severity, text = found(records, with_loop(copilot_warmup_steps=200))["short_run"]
+    assert severity == "warning" and text.startswith("The run, planned for 600 steps, is short for")
+    assert "Use at least 800 steps in a new run, or lower" in text
+    assert "short_run" not in found(records, with_loop(copilot_warmup_steps=150))
     alone = with_loop(copilot_warmup_steps=1000, copilot_only=True)
     assert "short_run" not in found(healthy(), alone)
 
