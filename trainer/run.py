@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -43,17 +43,35 @@ from .training.wide_codes import open_wide_codes, remove_other_codes
 
 logger = logging.getLogger("trainer")
 
-READING_STOPPED = (
+
+class Stopped(NamedTuple):
+    """What a stop before or after the steps lost, and how to go on: a text for each time.
+
+    Attributes:
+        reading, encoding: of the images.
+        measuring: of the model, with a place for the step.
+    """
+
+    reading: str
+    encoding: str
+    measuring: str
+
+
+TRAINING_STOPPED = Stopped(
     "Stopped while the images were read; no training is lost. Start the same run again to read "
-    "them and resume."
-)
-ENCODING_STOPPED = (
+    "them and resume.",
     "Stopped while the images were encoded; what is done is kept. Start the same run again to "
-    "encode the rest."
-)
-MEASURING_STOPPED = (
+    "encode the rest.",
     "Stopped while the model was measured. It is saved at step {}; start the same run again to "
-    "measure it and write its file."
+    "measure it and write its file.",
+)
+EXPORT_STOPPED = Stopped(
+    "Stopped while the images were read; nothing is lost. Export the run again to read them and "
+    "write its model file.",
+    "Stopped while the images were encoded; what is done is kept. Export the run again to encode "
+    "the rest.",
+    "Stopped while the model was measured. The run is saved at step {}; export it again to measure "
+    "it and write its model file.",
 )
 
 
@@ -213,7 +231,7 @@ def _train(
             log(f"Stopped and saved at step {trainer.step}. Start the same run again to resume.")
             return Outcome(False, trainer.step, None)
     if is_main:
-        with stopped_with(MEASURING_STOPPED.format(trainer.step)):
+        with stopped_with(TRAINING_STOPPED.measuring.format(trainer.step)):
             try:
                 samples = export(trainer, model_path, settings.source, settings.command, log)
             except NothingFound as error:  # config.json tells how the file was made
@@ -283,6 +301,7 @@ def open_run(
         ValueError, FileNotFoundError: settings or data that cannot be used, or not with this run.
     """
     config, folder = settings.config, settings.output
+    stopped = EXPORT_STOPPED if other_images else TRAINING_STOPPED
     require_source(settings.data)
     process = open_processes(settings.device)
     values: dict[str, Any] = {}
@@ -291,7 +310,7 @@ def open_run(
             values = check_config(folder, config, settings.source, settings.backbone)
             if settings.cache is None:  # the run's own
                 remove_unfinished(folder / "cache")
-        with stopped_with(READING_STOPPED):
+        with stopped_with(stopped.reading):
             images = open_images(
                 settings.data,
                 config.model.image_size,
@@ -317,7 +336,8 @@ def open_run(
         found = load_state(folder)
         if found is not None:  # before all images are encoded
             check_images(found[0], split.training)
-    trainer = _make_trainer(settings, split, log if process.is_main_process else _silence)
+    say = log if process.is_main_process else _silence
+    trainer = _make_trainer(settings, split, say, stopped)
     damaged = trainer.resume(folder, other_images=other_images)
     if other_images and trainer.has_other_images:
         trainer.held_out = None  # the present hold-out may have been trained on
@@ -337,7 +357,9 @@ def open_run(
     return trainer, damaged is not None
 
 
-def _make_trainer(settings: RunSettings, split: Split, log: Callable[[str], None]) -> Trainer:
+def _make_trainer(
+    settings: RunSettings, split: Split, log: Callable[[str], None], stopped: Stopped
+) -> Trainer:
     """A run at its beginning; of an adaptation, with the codes of its backbone."""
     config, device = settings.config, settings.device
     if not isinstance(config, AdaptConfig):
@@ -346,7 +368,7 @@ def _make_trainer(settings: RunSettings, split: Split, log: Callable[[str], None
     backbone = read_backbone(settings.backbone)
     check_backbone(config, backbone)
     folder = settings.cache or settings.output / "cache"
-    with open_processes(device).main_process_first(), stopped_with(ENCODING_STOPPED):
+    with open_processes(device).main_process_first(), stopped_with(stopped.encoding):
         codes = open_wide_codes(
             backbone, split.training, folder, flip=config.flip, device=device, log=log
         )
@@ -381,7 +403,7 @@ def export_stopped(settings: RunSettings, log: Callable[[str], None] = logger.in
     path = settings.output / MODEL_NAME
     with locked(settings.output):
         trainer, _ = open_run(settings, log, other_images=True)
-        with stopped_with(MEASURING_STOPPED.format(trainer.step)):
+        with stopped_with(EXPORT_STOPPED.measuring.format(trainer.step)):
             export(trainer, path, settings.source, settings.command, log)
     return path
 

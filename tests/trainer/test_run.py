@@ -265,6 +265,25 @@ def test_a_closed_terminal_stops_and_saves_unless_it_is_ignored(folder, tmp_path
         assert state["step"] == saved
 
 
+def test_a_stopped_export_is_exported_again(folder, tmp_path, capfd, monkeypatch):
+    """The same run, started again, would train on."""
+
+    def stop(*arguments, **more):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    assert run_command(folder, run) == 0
+    for place, words in (
+        ("trainer.assemble.measure_quality", "The run is saved at step 4; export it again to"),
+        ("trainer.run.open_images", "while the images were read; nothing is lost. Export the run"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, stop)
+            assert main(["export", str(run), "--device", "cpu"]) == 130
+        error = capfd.readouterr().err
+        assert words in error and "tart the same run" not in error
+
+
 def test_sigterm_while_reading_images_is_a_sentence(folder, tmp_path, capfd, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("trainer.data.folder.decode_image", stop_self)
