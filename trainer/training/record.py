@@ -29,7 +29,8 @@ class TrainingRecord:
         diffusion, distillation, reconstruction, bottleneck, penalty, feedback: terms of the loss,
             in the units of `step.Losses`.
         embedding: squared error of the wide code of an adaptation, mean per scalar.
-        kl, encoder_kl: of the co-pilot and of the semantic encoder, nats.
+        kl, encoder_kl: of the co-pilot and of the semantic encoder, nats; the second is not known
+            where only the co-pilot was trained.
         kl_per_dimension: of the co-pilot, (N,) nats.
         gradient_norm: of the diffusion branch, before it was clipped.
         learning_rate: of the diffusion branch.

@@ -58,7 +58,8 @@ class Losses(NamedTuple):
     total: what is minimised. diffusion: weighted squared error, mean per element. distillation:
     nats per dimension. reconstruction, bottleneck, penalty, feedback: nats per image. embedding:
     of an adaptation, squared error of the normalised wide code, mean per scalar; else 0. kl,
-    encoder_kl: (N,) nats per dimension, batch mean.
+    encoder_kl: (N,) nats per dimension, batch mean; the second is 0 where only the co-pilot is
+    trained, as diffusion, distillation and embedding are.
     """
 
     total: Tensor
@@ -192,8 +193,8 @@ class TrainingLosses(nn.Module):
         copilot_total = reconstruction + held + penalty + heard
         zero = torch.zeros((), device=x0.device)
         if copilot_only:
-            stored = gaussian_kl(mu, logvar).detach()
-            terms = (reconstruction, held, penalty, heard, zero, code.kl, stored)
+            of_encoder = torch.zeros_like(code.kl)
+            terms = (reconstruction, held, penalty, heard, zero, code.kl, of_encoder)
             return Losses(copilot_total, zero, zero, *terms)
         branch = self.diffusion_branch(x0, draws, code, signals, codes)
         posterior = branch.posterior

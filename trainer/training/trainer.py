@@ -56,7 +56,7 @@ class StepLosses:
     penalty: float
     feedback: float
     kl: float
-    encoder_kl: float
+    encoder_kl: float | None
     kl_per_dimension: tuple[float, ...]
     gradient_norm: float
     learning_rate: float
@@ -364,7 +364,8 @@ class Trainer:
                 raise self._not_finite(what)
         self.optimizer.step()
         self.average.update(self.trained)
-        kl, encoder_kl = (float(each.double().sum()) for each in (losses.kl, losses.encoder_kl))
+        kl = float(losses.kl.double().sum())
+        encoder_kl = None if copilot_only else float(losses.encoder_kl.double().sum())
         self.control = controller.observe_kl(self.control, loop, kl)
         self.step += 1
         if not copilot_only and config.num_decoded:

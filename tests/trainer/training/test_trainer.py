@@ -149,6 +149,16 @@ def test_training_reduces_the_losses(images):
     assert records[-1].reconstruction < records[2].reconstruction
 
 
+def test_an_encoder_that_is_not_trained_has_no_kl(images):
+    """The co-pilot's own would pass for it."""
+    trainer = Trainer(SCREEN, images)
+    records = [trainer.record(trainer.train_step()) for _ in range(3)]
+    assert [each.is_warmup for each in records] == [True, True, False]
+    assert all(each.encoder_kl is None and each.kl for each in records[:2])
+    assert "encoder_kl" not in records[0].to_json() and "encoder_kl" not in records[0].numbers()
+    assert records[2].encoder_kl is not None and records[2].encoder_kl > 0
+
+
 def test_a_clip_norm_of_0_clips_nothing(images):
     more = {"loop.copilot_warmup_steps": 0, "steps": 2}
     trainers = {
