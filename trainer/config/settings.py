@@ -206,6 +206,7 @@ class TrainConfig:
         for name in ("num_images", "sample_every_steps", "warmup_steps", "seed"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}", "Use 0 or more")
+        require(self.seed < 2**64, f"seed is {self.seed}", "Use less than 2**64")
         for name in ("learning_rate", "copilot_learning_rate"):
             value = getattr(self, name)
             require(value > 0, f"{name} is {value}", "Use a positive number")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,9 @@ def load_sweep(path: Path) -> Sweep:
     rows, seeds = values.get("rows"), values.get("seeds", [0])
     if not isinstance(rows, dict) or not rows or "data" not in values:
         raise ValueError(f"{path.name} needs `data` and at least one [rows.NAME]. Add them.")
-    if not isinstance(seeds, list) or not seeds or not all(type(s) is int for s in seeds):
-        raise ValueError(f"{path.name} has seeds {seeds!r}. Give a list of whole numbers.")
+    are_seeds = isinstance(seeds, list) and all(type(s) is int and s >= 0 for s in seeds)
+    if not are_seeds or not seeds:
+        raise ValueError(f"{path.name} has seeds {seeds!r}. Give a list of whole numbers from 0.")
     if len({*seeds}) < len(seeds):
         raise ValueError(f"{path.name} has seeds {seeds!r}. Name each of them once.")
     tables = [values.get("settings", {}), *rows.values()]
@@ -97,6 +98,8 @@ def load_sweep(path: Path) -> Sweep:
     for name, settings in rows.items():
         try:
             configs[name] = base.with_values(flatten(settings))
+            for seed in seeds:  # what is refused is refused before the first run
+                replace(configs[name], seed=seed)
         except ValueError as error:
             raise ValueError(f"Row '{name}' of {path.name}: {error}") from error
         twin = next(

@@ -89,6 +89,8 @@ def test_parse_setting(text, expected):
         ("copilot_learning_rate=nan", "copilot_learning_rate is nan. Use a positive number"),
         ("weight_decay=-0.1", "weight_decay is -0.1. Use 0 or a positive number"),
         ("resize=zoom", "Use one of crop, pad, stretch"),
+        ("seed=-1", "seed is -1. Use 0 or more."),
+        ("seed=18446744073709551616", "seed is 18446744073709551616. Use less than 2**64"),
         ("accumulation_steps=3", "not divisible by accumulation_steps 3"),
         ("loop.skip_dropout=1.0", "Use a value in [0, 1)"),
         ("loop.distillation_gradient_share=2", "Use a value in [0, 1]"),

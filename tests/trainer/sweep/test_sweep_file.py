@@ -38,6 +38,12 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch, file_text, write):
             "Row 'a' of s.toml: Unknown key 'loop.capacity_cours'. Did you mean "
             "'loop.capacity_course'?",
         ),
+        ("data = 'x'\nseeds = []\n[rows.a]", "Give a list of whole numbers"),
+        ("data = 'x'\nseeds = [0, -1]\n[rows.a]", "has seeds [0, -1]. Give a list of whole"),
+        (
+            f"data = 'x'\nseeds = [0, {2**64}]\n[rows.a]",
+            f"Row 'a' of s.toml: seed is {2**64}. Use less than",
+        ),
         ("data =", "not valid TOML"),
         ("data = 3\n[rows.a]", "`data` and `preset` must be texts"),
         ("data = 'x'\npreset = 3\n[rows.a]", "`data` and `preset` must be texts"),
