@@ -131,7 +131,9 @@ class Trainer:
         gamma = POWER_GAMMA if config.ema == "power" else None
         self.average = WeightAverage(self.trained, config.ema_decay, gamma)
         self.optimizer = open_optimizer(self.networks, self.objective, self.feedback, config)
-        self.diffusion_parameters = self.optimizer.param_groups[DIFFUSION]["params"]
+        groups = [group["params"] for group in self.optimizer.param_groups]
+        self.diffusion_parameters = groups.pop(DIFFUSION)
+        self.copilot_parameters = [parameter for group in groups for parameter in group]
         self._module = self.make_losses()
         self.losses: Callable[..., Losses] = self.accelerator.prepare_model(self._module)
         self.control = controller.start(config.loop, self.capacity_course(0.0))
@@ -362,6 +364,7 @@ class Trainer:
         for what, value in (("A loss", float(losses.total)), ("A gradient", gradient_norm)):
             if not math.isfinite(value):
                 raise self._not_finite(what)
+        self._check_copilot_gradients()
         self.optimizer.step()
         self.average.update(self.trained)
         kl = float(losses.kl.double().sum())
@@ -399,9 +402,16 @@ class Trainer:
         losses = self._backward(True, update)
         if not math.isfinite(float(losses.total)):
             raise self._not_finite("A loss of the co-pilot")
+        self._check_copilot_gradients()
         self.optimizer.step()
         kl = float(losses.kl.double().sum())
         self.control = controller.observe_kl(self.control, self.config.loop, kl)
+
+    def _check_copilot_gradients(self) -> None:
+        """Raise NotFinite for a gradient of the co-pilot, its objective or its feedback."""
+        norm = torch.nn.utils.clip_grad_norm_(self.copilot_parameters, math.inf)  # clips nothing
+        if not math.isfinite(float(norm)):
+            raise self._not_finite("A gradient of the co-pilot")
 
     def _backward(self, copilot_only: bool, update: int = 0) -> Losses:
         """Compute the gradients of this step's batch; return its losses, means over all of it."""

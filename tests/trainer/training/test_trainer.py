@@ -197,6 +197,22 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(images):
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("updates", [1, 2])
+@pytest.mark.parametrize("branch", ["copilot", "unet"])
+def test_a_gradient_that_is_not_finite_stops_before_the_update(images, branch, updates):
+    """Of either branch, and the losses may be finite."""
+    more = {"loop.copilot_updates": updates, "loop.copilot_warmup_steps": 0}
+    trainer = Trainer(SCREEN.with_values(more), images)
+    parameter = next(iter(getattr(trainer.networks, branch).parameters()))
+    parameter.register_hook(lambda gradient: gradient * torch.inf)
+    before = [each.clone() for each in getattr(trainer.networks, branch).parameters()]
+    whose = " of the co-pilot" if branch == "copilot" else ""
+    with pytest.raises(FloatingPointError, match=f"A gradient{whose} is not finite at step 0"):
+        trainer.train_step()
+    for a, b in zip(before, getattr(trainer.networks, branch).parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_command_trains_exports_and_logs_that_it_is_finished(folder, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr("trainer.assemble.SMALLEST_EFFECT", 0.0)
     output = tmp_path / "run"
