@@ -45,11 +45,12 @@ def start(config: LoopConfig, capacity: float) -> ControllerState:
 
 
 def observe_kl(state: ControllerState, config: LoopConfig, kl: float) -> ControllerState:
-    """Take one step's KL in; with bottleneck "controller" move kl_weight so that KL follows C.
+    """Take the KL of one update of the co-pilot in, of which a step may have several.
 
-    Multiplicative integral rule kl_weight <- kl_weight * exp(.01 * clip(KL - C, -5, 5)), clipped
-    to its range, which is also the anti-windup. After Shao et al. 2020 (ControlVAE), whose
-    additive rule was too slow here: one nat of KL buys hundreds of nats of reconstruction.
+    With bottleneck "controller" kl_weight moves so that KL follows C, by the multiplicative
+    integral rule kl_weight <- kl_weight * exp(.01 * clip(KL - C, -5, 5)), clipped to its range,
+    which is also the anti-windup. After Shao et al. 2020 (ControlVAE), whose additive rule was too
+    slow here: one nat of KL buys hundreds of nats of reconstruction.
     """
     average = kl if state.kl == 0 else KL_DECAY * state.kl + (1 - KL_DECAY) * kl
     if config.bottleneck != "controller":
