@@ -14,6 +14,7 @@ from comfyui_cldis.model import AdaptedDiffAE, Adapter, TrainedNetworks
 
 from ..config.adapt import AdaptConfig
 from ..data import Images
+from ..data.evenly import evenly
 from ..errors import OutputTaken
 from .adapt_losses import AdaptLosses
 from .backbone import BackboneFile
@@ -65,8 +66,8 @@ class AdaptTrainer(Trainer):
         """The backbone with a fresh adapter, whose statistics are those of the images."""
         model = self.config.model
         adapter = Adapter(model)
-        rows = self._wide_codes[:: max(1, len(self._wide_codes) // STATISTICS_ROWS), 0]
-        codes = torch.from_numpy(np.array(rows)).double()
+        rows = self._wide_codes[evenly(len(self._wide_codes), STATISTICS_ROWS), 0]
+        codes = torch.from_numpy(rows).double()
         adapter.code_mean.copy_(codes.mean(0))
         adapter.code_std.copy_(codes.std(0).clamp(min=LEAST_STD))
         return AdaptedDiffAE(model, self.backbone.load(), adapter)

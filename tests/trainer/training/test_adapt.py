@@ -136,6 +136,16 @@ def test_statistics_normalise_the_codes_of_the_images(
     assert torch.allclose(normalised.std(0), torch.ones(12), atol=1e-3)
 
 
+def test_statistics_are_of_no_more_codes_than_they_say(
+    backbone: BackboneFile, codes: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.training.adapt.STATISTICS_ROWS", 6)
+    adapter = make_trainer(backbone, codes).trained
+    some = torch.from_numpy(np.array(codes[[0, 2, 4, 5, 7, 9], 0])).double()
+    assert torch.allclose(adapter.code_mean, some.mean(0).float(), atol=1e-6)
+    assert torch.allclose(adapter.code_std, some.std(0).float(), atol=1e-6)
+
+
 def test_a_run_belongs_to_its_backbone(
     backbone: BackboneFile, codes: np.ndarray, tmp_path: Path
 ) -> None:
