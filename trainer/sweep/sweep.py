@@ -20,6 +20,7 @@ from comfyui_cldis.shortage import is_out_of_memory
 from comfyui_cldis.wording import counted
 
 from ..config.settings import TrainConfig
+from ..data.cache import remove_files
 from ..errors import OutputTaken
 from ..export import MODEL_NAME
 from ..monitor.metrics_file import STATS_NAME, read_records
@@ -97,6 +98,7 @@ def run_sweep(
                 if sweep.metrics:
                     log(f"scoring {', '.join(sweep.metrics)}")
                     result |= scores(sweep, config, outcome.model, device, settings.cache)
+                remove_files([folder / ERROR_NAME])  # of an earlier call
             except Exception as error:  # whatever it is, the other rows are worth having
                 reason = " ".join(str(error).split()) or "no reason given"
                 if is_out_of_memory(error):

@@ -209,6 +209,18 @@ def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypa
         read_results(output)
 
 
+def test_a_run_that_failed_and_then_did_not_has_no_error(sweep, tmp_path):
+    class Failing(StandIn):
+        def __call__(self, settings, log):
+            raise FloatingPointError("The loss is not finite.")
+
+    output = tmp_path / "out"
+    run_sweep(sweep, output, "cpu", lambda text: None, Failing())
+    assert len([*output.rglob("error.txt")]) == 4
+    run_sweep(sweep, output, "cpu", lambda text: None, StandIn())
+    assert not [*output.rglob("error.txt")]
+
+
 class Keeping(StandIn):
     """Leaves the settings and a state or the model, as a run does."""
 
