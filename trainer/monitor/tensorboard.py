@@ -36,7 +36,7 @@ GROUPS = {
     "optimizer": ("gradient_norm", "learning_rate"),
 }
 GROUP_OF = {key: group for group, keys in GROUPS.items() for key in keys}
-NOT_CURVES = ("step", "images", "seconds")  # the axis itself
+NOT_CURVES = ("step", "images", "seconds", "planned_steps")  # the axis itself, and its length
 TOGETHER = ["loop/capacity", "loop/kl", "loop/encoder_kl"]
 
 
