@@ -48,7 +48,7 @@ class Costs:
     """Counts of a configuration.
 
     Attributes:
-        parameters: of "encoder", "U-Net", "co-pilot" and "objective".
+        parameters: of "encoder", "U-Net", "co-pilot", "objective" and "feedback".
         fixed_bytes: kept for the backward pass whatever the number of images (with precision
             "bf16" a copy of the weights).
         image_bytes: kept for the backward pass per image.
