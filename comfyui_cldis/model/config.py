@@ -169,7 +169,8 @@ class CopilotConfig:
         base_channels: width of the first convolution, doubled up to four times that.
         hidden_dim: width of the fully connected layers.
         conditioner: how its decoder reads the code. "linear": through fully connected layers;
-            "tokens": one token per scalar, through cross-attention at 4 x 4 and 8 x 8.
+            "tokens": one token per scalar, through cross-attention at 4 x 4 and 8 x 8, an
+            experiment that long trainings are the worse for (docs/results.md).
     """
 
     image_size: int = 64
