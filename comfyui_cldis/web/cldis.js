@@ -13,8 +13,6 @@ const comfy = {
   isModern: () => globalThis.LiteGraph?.vueNodesMode === true,
 };
 const shown = new Shown(comfy.root);
-// What was connected when a run began, perhaps not what is when it ends, is what it can be held against.
-api.addEventListener("execution_start", () => shown.all().forEach((each) => (each.begun = each.guess)));
 // A run that failed may have come as far as the sliders; perhaps it failed because they are old.
 for (const end of ["success", "error", "interrupted"]) api.addEventListener(`execution_${end}`, ({ detail }) =>
   shown.all().forEach((each) => each.ran(detail.prompt_id, end !== "success")));

@@ -4,7 +4,7 @@
 import { gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, writeEdits } from "./edits.js";
 import { Latest } from "./latest.js";
 import { Panel } from "./panel.js";
-import { executionId, isIn, modelName } from "./upstream.js";
+import { executionId, isIn, modelNames } from "./upstream.js";
 
 const AGAIN_MS = 10000; // before the next try
 const SEARCH_ABOVE = 12, MARGIN = 10; // of what the canvas leaves around our elements
@@ -54,9 +54,9 @@ export class SliderNode {
   async look() {
     this.panel.takePlace(this.node.id);
     this.isLinked = this.linkTo("edits") != null;
-    const guess = modelName(this.node, this.comfy.root());
-    if (guess !== this.guess) [this.guess, this.adopted] = [guess, null];
-    const model = this.adopted ?? guess ?? this.ranModel ?? (this.linkTo("model") == null ? null : "");
+    const guesses = modelNames(this.node, this.comfy.root());
+    if (String(guesses) !== String(this.guesses)) [this.guesses, this.adopted] = [guesses, null];
+    const model = this.adopted ?? guesses[0] ?? this.ranModel ?? (this.linkTo("model") == null ? null : "");
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
     else if (Date.now() > this.again) await this.ran();
     else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
@@ -181,7 +181,7 @@ export class SliderNode {
     if (error) return this.lack(error);
     sessionStorage.setItem(place, prompt);
     this.ranModel = found.model;
-    if (this.begun === this.guess) this.adopted = found.model; // which of several loaders, a run alone knows
+    if (this.guesses?.includes(found.model)) this.adopted = found.model; // which of several, a run alone knows
     if (this.model && found.model !== this.model) return this.adopted === found.model ? this.look()
       : this.panel.say(`The last run was with ${found.model}. Run once more.`);
     [this.token, this.images] = [found.token, found.images];

@@ -26,16 +26,14 @@ const takesModel = ({ type }) => type === "CLDIS_MODEL" || type === "*";
 const givesModel = (graph, id, source = graph.getNodeById(linkOf(graph, id)?.origin_id)) => id != null &&
   source?.mode !== MUTED && (source?.mode !== BYPASSED || source.inputs?.some(takesModel));
 
-/** The name chosen in the loader, through reroutes and subgraphs, or null where there is none. */
-export function modelName(node, root) {
-  let graph = node.graph, input = node.inputs?.find((each) => each.name === "model");
-  for (let hops = 0; graph && input && hops < 100; hops++) {
-    const link = input.link == null ? null : linkOf(graph, input.link);
-    if (!link) return null;
+/** The names chosen in the loaders, through reroutes, switches and subgraphs; the likeliest first. */
+export function modelNames(node, root) {
+  const leading = (graph, input, hops = 0) => {
+    const link = !graph || input?.link == null || hops > 100 ? null : linkOf(graph, input.link);
+    if (!link) return [];
     if (Number(link.origin_id) === SUBGRAPH_INPUTS) {
       const host = hostOf(root, graph);
-      [input, graph] = [host?.inputs?.[link.origin_slot], host?.graph];
-      continue;
+      return leading(host?.graph, host?.inputs?.[link.origin_slot], hops + 1);
     }
     let source = graph.getNodeById(link.origin_id), slot = link.origin_slot;
     while (source?.subgraph) { // its output leads to a node inside
@@ -43,11 +41,11 @@ export function modelName(node, root) {
       [source, slot] = [inside && source.subgraph.getNodeById(inside.origin_id), inside?.origin_slot];
     }
     const widget = source?.widgets?.find((each) => each.name === "model_name");
-    if (widget) return promoted(source, root) ?? widget.value;
-    graph = source?.graph;
-    input = source?.inputs?.find((each) => takesModel(each) && givesModel(graph, each.link));
-  }
-  return null;
+    if (widget) return [promoted(source, root) ?? widget.value];
+    return (source?.inputs ?? []).filter((each) => takesModel(each) && givesModel(source.graph, each.link))
+      .flatMap((each) => leading(source.graph, each, hops + 1));
+  };
+  return leading(node.graph, node.inputs?.find((each) => each.name === "model"));
 }
 
 /** The value of `model_name` where a subgraph node shows it in place of the loader. */

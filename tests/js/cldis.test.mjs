@@ -23,14 +23,6 @@ test("a run that ends, however it does, is looked at for its picture", () => {
   assert.deepEqual(told, [["success", false], ["error", true], ["interrupted", true]]);
 });
 
-test("what was connected when a run began is noted", () => {
-  const kept = node.cldisSliders;
-  node.cldisSliders = { guess: "heads", rest() {} };
-  send("execution_start", {});
-  assert.equal(node.cldisSliders.begun, "heads");
-  node.cldisSliders = kept;
-});
-
 test("a height that follows from what is shown is no change to undo", () => {
   const type = "CLDIS_EditSliders", inner = { id: "inner", nodes: [{ id: 2, graph: null }] };
   const recorded = {

@@ -421,25 +421,43 @@ test("the picture of another model is not asked for", async () => {
   assert.equal(sliders.panel.picture.style.display, "none");
 });
 
-test("a run knows better which of several loaders it was, until another is connected", async () => {
+test("a run knows better which of several loaders it was, until another is chosen", async () => {
   let used = "cars";
   const answer = (path) => (path.startsWith("/cldis/picture") ? { token: used, model: used, images: 1 } : undefined);
-  const { loader, sliders } = await shown("{}", answer);
+  const { graph, loader, node, sliders } = await shown("{}", answer);
+  const other = { ...loader, id: 8, graph, widgets: [{ name: "model_name", value: "cars" }] };
+  const both = { id: 9, graph, inputs: [{ type: "CLDIS_MODEL", link: 1 }, { type: "CLDIS_MODEL", link: 8 }] };
+  graph.nodes.push(other, both);
+  Object.assign(graph.links, { 8: { origin_id: 8, origin_slot: 0 }, 9: { origin_id: 9, origin_slot: 0 } });
+  node.inputs[0].link = 9;
   const run = async (prompt) => {
+    await sliders.look();
     await sliders.ran(prompt);
     await sliders.look();
     return [sliders.model, sliders.token, sliders.panel.status.textContent];
   };
-  sliders.begun = sliders.guess;
   assert.deepEqual(await run("first"), ["cars", "cars", ""]);
   assert.deepEqual(await run("second"), ["cars", "cars", ""]);
   used = "heads";
   assert.deepEqual(await run("third"), ["heads", "heads", ""]);
-  loader.widgets[0].value = "dogs"; // while a run goes on
-  await sliders.look();
+  loader.widgets[0].value = "dogs"; // while a run waits in the queue
   assert.deepEqual(await run("fourth"), ["dogs", null, "The last run was with heads. Run once more."]);
-  [used, sliders.begun] = ["dogs", sliders.guess];
+  used = "dogs";
   assert.deepEqual(await run("fifth"), ["dogs", "dogs", ""]);
+});
+
+test("a run that waited while another model was chosen leaves the amounts of that alone", async () => {
+  const answer = (path) => (path.startsWith("/cldis/sliders") && path.includes("cars")
+    ? { sliders: [{ id: "smile", name: "smile", low: "", high: "", min: -1, max: 1, flipped: false, note: "", strip: null }] }
+    : undefined);
+  const { loader, sliders, widget } = await shown('{"light": 1}', answer);
+  loader.widgets[0].value = "cars";
+  await sliders.look();
+  widget("edits").value = '{"smile":0.5}';
+  await sliders.ran("run"); // with heads
+  await sliders.look();
+  assert.deepEqual([sliders.model, widget("edits").value], ["cars", '{"smile":0.5}']);
+  assert.match(sliders.panel.status.textContent, /heads. Run once more/);
 });
 
 test("what must be done to have sliders is said, also where no loader can be seen", async () => {

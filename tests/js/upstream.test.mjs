@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { executionId, modelName } from "../../comfyui_cldis/web/upstream.js";
+import { executionId, modelNames } from "../../comfyui_cldis/web/upstream.js";
 import { graphWith } from "./fake.mjs";
 
+const modelName = (...given) => modelNames(...given)[0] ?? null;
 const graphOf = (nodes, links) => {
   const graph = { nodes, links, getNodeById: (id) => nodes.find((node) => node.id === id) };
   nodes.forEach((node) => (node.graph = graph));
@@ -58,7 +59,7 @@ test("of several loaders, one that is muted, or bypassed with nothing to pass on
   const node = sliders(4, 3);
   const links = { 1: { origin_id: 1, origin_slot: 0 }, 2: { origin_id: 2, origin_slot: 0 }, 3: { origin_id: 3, origin_slot: 0 } };
   const graph = graphOf([...both, pick, node], links), found = () => modelName(node, graph);
-  assert.equal(found(), "heads");
+  assert.deepEqual(modelNames(node, graph), ["heads", "cars"]);
   for (const mode of [2, 4]) {
     both[0].mode = mode;
     assert.equal(found(), "cars");
