@@ -152,7 +152,7 @@ def draw(
             images = part
             return
         if images is None:
-            images = part.new_empty(len(latent), *part.shape[1:])
+            images = room_for(len(latent), part)
         images[start:stop] = part
 
     host.in_chunks(
@@ -169,6 +169,19 @@ def draw(
         say(BLACK_MASK)
     assert images is not None
     return images
+
+
+def room_for(num_items: int, part: Tensor) -> Tensor:
+    """A tensor for that many items like those of `part`. Raises NoRoomError where none fits."""
+    try:
+        return part.new_empty(num_items, *part.shape[1:])
+    except RuntimeError as error:  # of memory: nothing else is asked for
+        height, width = part.shape[1:3]
+        size = num_items * part[0].numel() * part.element_size() / 2**30
+        raise host.NoRoomError(
+            f"The {num_items} images of {width} x {height} pixels take {size:.1f} GiB, for which "
+            "there is no room. Draw fewer at a time, or choose size 'model'."
+        ) from error
 
 
 def _item_pixels(latent: Latent) -> int:

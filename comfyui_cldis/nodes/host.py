@@ -338,10 +338,16 @@ def _bytes_per_item(model: LoadedModel) -> int:
     return item_bytes * networks.dtype.itemsize // 4
 
 
+class NoRoomError(RuntimeError):
+    """A result as a whole does not fit into memory, which smaller parts of it cannot mend."""
+
+
 def _is_shortage(error: Exception) -> bool:
     """Whether memory ran out. Where torch has no exception for that, ComfyUI takes every Exception
     for one, the user's Cancel included; there, and in what ComfyUI does not know, the words count.
     """
+    if isinstance(error, NoRoomError):
+        return False
     management = sys.modules.get("comfy.model_management")
     kind = getattr(management, "OOM_EXCEPTION", Exception)
     if kind is not Exception:

@@ -454,6 +454,7 @@ test("a run that waited while another model was chosen leaves the amounts of tha
   loader.widgets[0].value = "cars";
   await sliders.look();
   widget("edits").value = '{"smile":0.5}';
+  await sliders.look();
   await sliders.ran("run"); // with heads
   await sliders.look();
   assert.deepEqual([sliders.model, widget("edits").value], ["cars", '{"smile":0.5}']);

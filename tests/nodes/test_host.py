@@ -14,6 +14,7 @@ from comfyui_cldis.editing.framing import Origin
 from comfyui_cldis.editing.latent import Latent, Source
 from comfyui_cldis.editing.render import render
 from comfyui_cldis.nodes import host
+from comfyui_cldis.nodes.decode import room_for
 from comfyui_cldis.nodes.live import LivePreviews
 from comfyui_cldis.nodes.sockets import LoadedModel
 
@@ -298,6 +299,20 @@ def test_a_single_image_that_does_not_fit_is_explained(managed) -> None:
     management.get_total_memory = lambda device: 1 << 30
     with pytest.raises(RuntimeError, match="Close other programs, or choose dtype fp16 in CLDis"):
         host.in_chunks(managed, 3, 1, work)
+
+
+def test_a_result_that_fits_nowhere_is_not_drawn_over_and_over(managed) -> None:
+    calls = []
+
+    def work(start, stop, on_step):
+        calls.append(start)
+        room_for(10**9, torch.zeros(1).expand(1, 2160, 3840, 3))
+
+    with pytest.raises(
+        host.NoRoomError, match=r"images of 3840 x 2160 .* GiB.*Draw fewer"
+    ) as caught:
+        host.in_chunks(managed, 8, 1, work)
+    assert calls == [0] and caught.value.__cause__ is not None
 
 
 @pytest.mark.parametrize("error", [Interrupted(), RuntimeError("shapes"), ValueError("no")])
