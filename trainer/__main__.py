@@ -47,21 +47,26 @@ def resolve_adaptation(
     return config.with_values(parse_settings(texts)).with_overrides(steps, seed)
 
 
-def train(arguments: Namespace) -> int:
-    """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
-    config = resolve(arguments.preset, arguments.steps, arguments.seed, arguments.set)
-    return run_settings(arguments, config, arguments.preset)
-
-
-def adapt(arguments: Namespace) -> int:
-    """Run or resume an adaptation; exit codes as of `train`."""
+def resolve_run(arguments: Namespace) -> tuple[TrainConfig, str]:
+    """The configuration of a run or an adaptation from its arguments, and its preset."""
+    wanted = (arguments.steps, arguments.seed, arguments.set)
+    if arguments.command == "train":
+        return resolve(arguments.preset, *wanted), arguments.preset
     from .training.distributed import choose_device
 
     device = choose_device(arguments.device)
     preset = arguments.preset or {"cuda": "gpu"}.get(device, device)
-    wanted = (arguments.steps, arguments.seed, arguments.set)
-    config = resolve_adaptation(arguments.model, preset, *wanted)
-    return run_settings(arguments, config, preset, arguments.model)
+    return resolve_adaptation(arguments.model, preset, *wanted), preset
+
+
+def train(arguments: Namespace) -> int:
+    """Run or resume a training run; 0 when it is finished, 130 when it was stopped."""
+    return run_settings(arguments, *resolve_run(arguments))
+
+
+def adapt(arguments: Namespace) -> int:
+    """Run or resume an adaptation; exit codes as of `train`."""
+    return run_settings(arguments, *resolve_run(arguments), arguments.model)
 
 
 def run_settings(
@@ -223,12 +228,16 @@ def less_memory(words: Sequence[str]) -> str:
     """What to do where the command that `words` name ran out of memory, in a sentence."""
     arguments = parse(words)
     if arguments.command in ("train", "adapt"):
+        if resolve_run(arguments)[0].objective.compares_images:
+            return (
+                "The objective compares the images of a part, so this run cannot go on in smaller "
+                "parts. Start another one in a new output folder, with --set accumulation_steps=2 "
+                "(or more) or a smaller preset."
+            )
         return (
             "Run the same command with --set accumulation_steps=2 (or more), which computes the "
             "batch in parts, or choose a smaller preset."
         )
-    if arguments.command == "sweep":
-        return "Set accumulation_steps = 2 or more in the file of the sweep, and run it again."
     use_cpu = (
         ", or add --device cpu if it was the memory of the GPU" if "device" in arguments else ""
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -29,6 +29,7 @@ from .report import REPORT_NAME
 from .training.adapt import AdaptTrainer, check_backbone
 from .training.backbone import read_backbone
 from .training.checkpoint import (
+    as_trained,
     check_config,
     describe_kept,
     load_state,
@@ -203,7 +204,8 @@ def _train(
 ) -> Outcome:
     from .report.checks import check_settings
 
-    config, folder = settings.config, settings.output
+    config, folder = as_trained(settings.output, settings.config), settings.output
+    settings = replace(settings, config=config)
     trainer, resumed = open_run(settings, log)
     is_main = trainer.accelerator.is_main_process
     if not is_main:

@@ -176,6 +176,7 @@ def test_out_of_memory_keeps_the_last_state(folder, tmp_path, capfd, monkeypatch
         (["export", "run"], True),
         (["navigate", "a.safetensors", "--output", "b.safetensors"], True),
         (["report", "run"], False),
+        (["sweep", "rows.toml", "--output", "rows"], True),  # outside of its runs
     ],
 )
 def test_out_of_memory_names_only_flags_that_a_command_has(capfd, monkeypatch, words, names_cpu):
@@ -189,13 +190,35 @@ def test_out_of_memory_names_only_flags_that_a_command_has(capfd, monkeypatch, w
     assert "--set" not in printed and ("--device cpu" in printed) == names_cpu
 
 
-def test_out_of_memory_in_a_sweep_names_the_setting_of_its_file(capfd, monkeypatch):
-    def fail(arguments):
-        raise MemoryError
+def test_where_images_are_compared_more_memory_takes_another_run(
+    folder, tmp_path, capfd, monkeypatch
+):
+    """Its parts may not change; once it has done its steps, they play no part."""
+    more = ["--set=objective.name=dip_i", "--set=batch_size=16"]
+    parted = [*more, "--set=accumulation_steps=2"]
+    step = Trainer.train_step
 
-    monkeypatch.setitem(COMMANDS, "sweep", fail)
-    assert main(["sweep", "rows.toml", "--output", "rows"]) == 2
-    assert "Set accumulation_steps = 2 or more in the file of the sweep" in capfd.readouterr().err
+    def fail_at_three(self):
+        if self.step == 3:
+            raise MemoryError
+        return step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", fail_at_three)
+        assert run_command(folder, tmp_path / "run", *more) == 2
+    assert "Start another one in a new output folder, with --set" in capfd.readouterr().err
+    assert run_command(folder, tmp_path / "run", *parted) == 2
+    assert "accumulation_steps" in capfd.readouterr().err
+    assert run_command(folder, tmp_path / "run", *more) == 0
+    assert run_command(folder, tmp_path / "run", *parted) == 0
+    assert "This run is finished" in capfd.readouterr().err
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["accumulation_steps"] == 1  # as it was trained
+    assert run_command(folder, tmp_path / "run", *parted, "--steps", "6") == 2
+    (tmp_path / "run" / "model.safetensors").unlink()
+    assert run_command(folder, tmp_path / "run", *parted) == 0
+    training = read_header(tmp_path / "run" / "model.safetensors").facts.training
+    assert "accumulation_steps" not in (training.command or "")
 
 
 def test_other_runtime_errors_are_not_hidden(folder, tmp_path, monkeypatch):

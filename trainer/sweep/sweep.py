@@ -102,7 +102,7 @@ def run_sweep(
             except Exception as error:  # whatever it is, the other rows are worth having
                 reason = " ".join(str(error).split()) or "no reason given"
                 if is_out_of_memory(error):
-                    reason += ". Set accumulation_steps = 2 or more in the file of the sweep"
+                    reason = f"{reason.rstrip('.')}. {less_memory(config)}"
                 result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
                 log(f"{row}, seed {seed} failed: {result['error']}")
                 folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +113,16 @@ def run_sweep(
             if on_results is not None:
                 on_results(results)
     return results
+
+
+def less_memory(config: TrainConfig) -> str:
+    """What to do where a row ran out of memory, in a sentence without its full stop."""
+    if config.objective.compares_images:  # its run does not go on in smaller parts
+        return (
+            "Train the sweep in a new output folder, with accumulation_steps = 2 or more in its "
+            "file or a smaller preset"
+        )
+    return "Set accumulation_steps = 2 or more in the file of the sweep"
 
 
 def check_length(folder: Path, steps: int) -> None:

@@ -9,7 +9,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,30 @@ def check_config(
                 "Give the settings it was started with",
             )
     return now
+
+
+def as_trained(folder: Path, config: TrainConfig) -> TrainConfig:
+    """`config`, with the accumulation steps that the run in `folder` had, if it is finished.
+
+    It trains no further, so that parts of another size change nothing of it, although
+    `check_config` refuses them where the objective compares images.
+
+    Raises:
+        ValueError, OSError: as of `load_state`.
+    """
+    if not config.objective.compares_images or not state_files(folder):
+        return config
+    try:
+        then = read_config(folder).config
+    except ValueError:  # `check_config` says why
+        return config
+    is_parted = then.accumulation_steps != config.accumulation_steps
+    if not is_parted or then.batch_size != config.batch_size:
+        return config
+    found = load_state(folder)
+    if found is None or found[0].get("step", 0) < config.steps:
+        return config
+    return replace(config, accumulation_steps=then.accumulation_steps)
 
 
 def write_config(folder: Path, values: dict[str, Any]) -> None:

@@ -221,6 +221,28 @@ def test_a_run_that_failed_and_then_did_not_has_no_error(sweep, tmp_path):
     assert not [*output.rglob("error.txt")]
 
 
+@pytest.mark.parametrize(
+    ("objective", "remedy"),
+    [
+        ("plain", "Set accumulation_steps = 2 or more in the file of the sweep"),
+        ("dip_i", "Train the sweep in a new output folder, with accumulation_steps = 2 or more"),
+    ],
+)
+def test_a_row_without_enough_memory_says_what_helps_its_objective(
+    sweep, tmp_path, objective, remedy
+):
+    """One that compares images does not resume in smaller parts."""
+
+    class Failing(StandIn):
+        def __call__(self, settings, log):
+            raise MemoryError("No room.")
+
+    config = sweep.rows["ramp"].with_values({"objective.name": objective})
+    one = replace(sweep, rows={"ramp": config}, seeds=(0,))
+    results = run_sweep(one, tmp_path / "out", "cpu", lambda text: None, Failing())
+    assert results is not None and f"MemoryError: No room. {remedy}" in results[0]["error"]
+
+
 class Keeping(StandIn):
     """Leaves the settings and a state or the model, as a run does."""
 
