@@ -9,7 +9,6 @@ per row, C and KL at the end, and how far KL was from C over the joint training.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 
 from trainer.config.settings import TrainConfig
 from trainer.export import MODEL_NAME
-from trainer.monitor.metrics_file import STATS_NAME
+from trainer.monitor.metrics_file import STATS_NAME, read_records
 from trainer.report.plot_style import BLUE, FAINT_INK, INK, Span, draw_line, dress, to_png
 from trainer.sweep.sweep import folder_name
 from trainer.sweep.table import read_results
@@ -33,12 +32,12 @@ COLUMNS = 4
 
 
 def read_run(folder: Path) -> tuple[TrainConfig, dict[str, np.ndarray]]:
-    """The configuration of a run and its records as series by name."""
+    """The configuration of a run and its records as series by name; NaN where one is not known."""
     config = read_config(folder).config
-    lines = (folder / STATS_NAME).read_text("utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
+    records = [record.numbers() for record in read_records(folder / STATS_NAME)]
     names = ["step", *(name for name, _, _ in SERIES)]
-    return config, {name: np.array([record[name] for record in records]) for name in names}
+    series = {name: np.array([each.get(name) for each in records], float) for name in names}
+    return config, series
 
 
 def draw_traces(rows: dict[str, list[tuple[TrainConfig, dict[str, np.ndarray]]]]) -> bytes:
