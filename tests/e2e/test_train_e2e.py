@@ -157,7 +157,7 @@ def test_new_names_of_sliders_are_read_by_the_graph_that_trained_them(comfy, tra
 STOPPED = [
     (
         training_graph(name="first", training_seed=1),
-        "holds a run with other settings (different: seed). Give the settings it was started with, "
+        "holds a run with other settings (seed was 0). Give the settings it was started with, "
         "or choose another name.",
     ),
     (

@@ -120,7 +120,7 @@ def test_the_same_command_resumes_and_settings_stay(
     assert stored.backbone == moved.resolve()
     assert main(["export", str(run), "--device", "cpu"]) == 0
     assert adapt(model, data, run, "--set=adapt.diffusion_items=0", steps=6) == 2
-    assert "different: adapt.diffusion_items" in capsys.readouterr().err
+    assert "(adapt.diffusion_items was 2)" in capsys.readouterr().err
     other = write_backbone(tmp_path / "other.safetensors")
     assert adapt(other, data, run, steps=6) == 2
     assert "different: adapt.backbone_sha256" in capsys.readouterr().err

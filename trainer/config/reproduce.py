@@ -61,13 +61,13 @@ def differences(base: TrainConfig, config: TrainConfig) -> list[str]:
     """What to --set on `base` to get `config`, as KEY=VALUE; steps and seed are left out."""
     before, after = flatten(base.to_dict()), flatten(config.to_dict())
     return [
-        f"{key}={_text(value)}"
+        f"{key}={setting_text(value)}"
         for key, value in after.items()
         if value != before[key] and key not in FLAGS
     ]
 
 
-def _text(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """A value as `parse_setting` reads it: TOML, and words without quotes where they may be."""
     if isinstance(value, str) and value.replace("_", "").isalnum():
         return value if parse_setting(f"x={value}")[1] == value else json.dumps(value)

@@ -19,12 +19,15 @@ from comfyui_cldis.atomic_write import replacing, unfinished, write_text
 from comfyui_cldis.shortage import is_out_of_memory
 
 from ..config.adapt import config_from_dict
-from ..config.settings import TrainConfig
+from ..config.reproduce import setting_text
+from ..config.settings import TrainConfig, flatten
 from ..data.sources import BUILT_IN_SOURCES
 from ..errors import OutputTaken
 
 STATE_NAME = "state.pt"
 CONFIG_NAME = "config.json"
+MOST_VALUES = 8  # stored settings that a message names with their values
+LONGEST_TEXT = 60  # characters of such a value
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)  # of what is no config.json
 FREE_TO_CHANGE = {
     "steps",
@@ -216,11 +219,14 @@ def check_config(
         if not {earlier_source, source} & {*BUILT_IN_SOURCES}:
             free = free | {"data"}
         changed = sorted(changed_settings(before, now) - free)
-        if changed == ["accumulation_steps"]:
-            changed.append("for the objective compares the images of a part")
         if changed:
+            listed = f"different: {', '.join(changed)}"
+            if len(changed) <= MOST_VALUES:
+                listed = ", ".join(_stored_text(before, key) for key in changed)
+            if changed == ["accumulation_steps"]:
+                listed += ", and the objective compares the images of a part"
             raise OutputTaken(
-                f"{folder} holds a run with other settings (different: {', '.join(changed)}).",
+                f"{folder} holds a run with other settings ({listed}).",
                 "Give the settings it was started with",
             )
     return now
@@ -258,6 +264,15 @@ def write_config(folder: Path, values: dict[str, Any]) -> None:
 
 def _as_json(source: str, config: TrainConfig) -> dict[str, Any]:
     return json.loads(json.dumps({"data": source, **config.to_dict()}))  # tuples become lists
+
+
+def _stored_text(before: dict[str, Any], key: str) -> str:
+    """What the setting of a dotted key was, if that is short: "loop.kl_weight was 2.0"."""
+    stored = flatten(before)
+    if key not in stored:  # one of them has a table there
+        return f"{key} was another"
+    text = "not set" if stored[key] is None else setting_text(stored[key])
+    return f"{key} was {text if len(text) <= LONGEST_TEXT else 'another'}"
 
 
 def changed_settings(before: Any, now: Any, prefix: str = "") -> set[str]:

@@ -238,7 +238,7 @@ def test_command_trains_exports_and_logs_that_it_is_finished(folder, tmp_path, c
     command = longer
     # another seed in the same folder is refused, and nothing is lost
     assert main([*command, "--seed", "9"]) == 2
-    assert "other settings (different: seed)" in capfd.readouterr().err
+    assert "other settings (seed was 0)" in capfd.readouterr().err
     assert load_checkpoint(output / "model.safetensors").facts == model.facts
 
 
