@@ -253,6 +253,11 @@ class LearnedSearch:
         if loaded is None:
             return
         state = loaded[0]
+        if "dimensions" not in state.get("fingerprint", {}):
+            raise ValueError(
+                f"{watch.folder} holds a search that an earlier version began, and this one cannot "
+                "go on with it. Delete the folder to search anew."
+            )
         if state.get("fingerprint") != self.fingerprint or state["step"] > self.settings.steps:
             raise ValueError(
                 f"{watch.folder} holds another search, at step {state.get('step')}: of another "

@@ -9,6 +9,7 @@ from trainer.navigation.moves import Moves, apply_moves, draw_moves, similarity
 from trainer.navigation.predictor import Jitter, Predictor
 from trainer.navigation.rotation import Rotation, largest_rotation_deg, random_rows
 from trainer.training.batches import step_generator
+from trainer.training.checkpoint import load_state, save_state
 
 QUICK = {"images_per_step": 3, "moves_per_image": 3}
 
@@ -84,6 +85,19 @@ def test_a_stopped_search_resumes_as_if_it_never_stopped(mixed_space, tmp_path, 
     ):
         with pytest.raises(ValueError, match="holds another search, at step 2"):
             find(space, settings, seed, watch)
+
+
+def test_a_search_of_an_earlier_version_says_so(mixed_space, tmp_path):
+    """Its state lacks the dimensions that its rows stand for."""
+    steps: list[int] = []
+    watch = Watch(lambda step, *_: steps.append(step), lambda: steps == [1], tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        find(mixed_space(25.0), learned(2), watch=watch)
+    state, _ = load_state(tmp_path) or ({}, {})
+    del state["fingerprint"]["dimensions"]
+    save_state(tmp_path, state)
+    with pytest.raises(ValueError, match=r"an earlier version began.*Delete the folder"):
+        find(mixed_space(25.0), learned(2), watch=watch)
 
 
 def test_a_search_goes_on_where_codes_are_rounded_otherwise(make_model, monkeypatch, tmp_path):
