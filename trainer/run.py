@@ -351,7 +351,8 @@ def open_run(
         write_config(folder, values)
         write_report(images, folder)
     if process.is_main_process and not trainer.has_other_images:
-        if images.older and settings.cache is None and isinstance(trainer.wide_codes, np.memmap):
+        is_own = settings.cache is None and not other_images
+        if is_own and isinstance(trainer.wide_codes, np.memmap):
             remove_other_codes(trainer.wide_codes)
         images.remove_older()
     for sentence in damaged or []:

@@ -144,8 +144,12 @@ def test_other_images_are_refused_before_they_are_encoded(
     exported = ["export", str(run), "--data", str(others), "--device", "cpu"]
     assert main(exported) == 0
     assert "Encoding 4 images" in capsys.readouterr().err and codes.exists()
+    (codes.parent / "codes-of-a-stop.partial.npy").write_bytes(b"half")
+    assert main(["export", str(run), "--device", "cpu"]) == 0
+    assert len([*codes.parent.glob("codes-*")]) == 3  # an export leaves them all
     assert adapt(model, data, run, steps=5) == 0
     assert "Encoding" not in capsys.readouterr().err
+    assert [*codes.parent.glob("codes-*")] == [codes]
 
 
 def test_codes_of_a_folder_before_it_changed_are_removed(

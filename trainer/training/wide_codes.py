@@ -78,14 +78,14 @@ def open_wide_codes(
 
 
 def remove_other_codes(codes: np.memmap) -> None:
-    """Give the room of the other finished codes in a cache back; of a cache with one user.
+    """Give the room of all other codes in a cache back, whole or partial; of a cache with one user.
 
     Args:
         codes: of `open_wide_codes`.
     """
     own = Path(str(codes.filename))
     for path in own.parent.glob(f"{PREFIX}*{ENDING}"):
-        if path.name != own.name and not path.name.endswith(UNFINISHED):
+        if path.name != own.name:
             with suppress(OSError):  # on Windows, while another process still reads it
                 path.unlink()
 
