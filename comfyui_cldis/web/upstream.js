@@ -28,22 +28,25 @@ const givesModel = (graph, id, source = graph.getNodeById(linkOf(graph, id)?.ori
 
 /** The names chosen in the loaders, through reroutes, switches and subgraphs; the likeliest first. */
 export function modelNames(node, root) {
-  const leading = (graph, input, hops = 0) => {
-    const link = !graph || input?.link == null || hops > 100 ? null : linkOf(graph, input.link);
+  const seen = new Set(); // nodes, each asked once: links may run in a circle, or apart and together again
+  const leading = (graph, input) => {
+    const link = !graph || input?.link == null ? null : linkOf(graph, input.link);
     if (!link) return [];
     if (Number(link.origin_id) === SUBGRAPH_INPUTS) {
       const host = hostOf(root, graph);
-      return leading(host?.graph, host?.inputs?.[link.origin_slot], hops + 1);
+      return leading(host?.graph, host?.inputs?.[link.origin_slot]);
     }
     let source = graph.getNodeById(link.origin_id), slot = link.origin_slot;
     while (source?.subgraph) { // its output leads to a node inside
       const inside = linkOf(source.subgraph, source.subgraph.outputs?.[slot]?.linkIds?.[0]);
       [source, slot] = [inside && source.subgraph.getNodeById(inside.origin_id), inside?.origin_slot];
     }
-    const widget = source?.widgets?.find((each) => each.name === "model_name");
+    if (!source || seen.has(source)) return [];
+    seen.add(source);
+    const widget = source.widgets?.find((each) => each.name === "model_name");
     if (widget) return [promoted(source, root) ?? widget.value];
-    return (source?.inputs ?? []).filter((each) => takesModel(each) && givesModel(source.graph, each.link))
-      .flatMap((each) => leading(source.graph, each, hops + 1));
+    return (source.inputs ?? []).filter((each) => takesModel(each) && givesModel(source.graph, each.link))
+      .flatMap((each) => leading(source.graph, each));
   };
   return leading(node.graph, node.inputs?.find((each) => each.name === "model"));
 }

@@ -31,6 +31,18 @@ test("through a reroute, and a loop does not hang", () => {
   assert.equal(modelName(node, graph), null);
 });
 
+test("links that part and meet again, or run in circles through several inputs, end at once", () => {
+  const nodes = [loader(0)], links = { 0: { origin_id: 0, origin_slot: 0 } };
+  for (let id = 1; id <= 40; id++) {
+    nodes.push({ id, inputs: [0, 1].map(() => ({ type: "CLDIS_MODEL", link: id - 1 })) });
+    links[id] = { origin_id: id, origin_slot: 0 };
+  }
+  const node = sliders(41, 40), graph = graphOf([...nodes, node], links);
+  assert.deepEqual(modelNames(node, graph), ["heads"]);
+  links[0].origin_id = 40;
+  assert.deepEqual(modelNames(node, graph), []);
+});
+
 test("from inside a subgraph to a loader outside", () => {
   const node = sliders(5, 7);
   const inner = graphOf([node], { 7: { origin_id: "-10", origin_slot: 1 } });
