@@ -41,6 +41,7 @@ from comfyui_cldis.metrics import udr
 from comfyui_cldis.model import copilot_of
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
 from comfyui_cldis.tracking.settings import VERSIONS
+from trainer.model_quality import explained_variance
 from trainer.report.plot_style import BLUE, FAINT_INK, ORANGE, dress, to_png
 from trainer.sweep.scores import kept_scores, measured_scores
 from trainer.training.checkpoint import read_config
@@ -90,9 +91,7 @@ def explained_share(drawn: torch.Tensor, images: torch.Tensor) -> float:
 
     Both are at the co-pilot's size: what is lost on the way to it is not asked of the co-pilot.
     """
-    error = (drawn - images).square().mean()
-    explained = 1 - float(error / (images - images.mean(0)).square().mean())
-    return min(1.0, max(0.0, explained))
+    return min(1.0, max(0.0, explained_variance(images, drawn, images.mean(0))))
 
 
 def encoder(model: EditableModel, codes: str) -> Callable[[np.ndarray], np.ndarray]:
