@@ -54,9 +54,9 @@ class Animate:
                         "default": DEFAULT,
                         "multiline": True,
                         "tooltip": (
-                            "A JSON list of frames and the edits there, in standard deviations, "
-                            "on top of those of the latent. A direction that a keyframe does not "
-                            "name is 0 there."
+                            "A JSON list of frames and the edits there, about in standard "
+                            "deviations, on top of those of the latent. A direction that a "
+                            "keyframe does not name is 0 there."
                         ),
                     },
                 ),

@@ -65,8 +65,8 @@ class EditDirection:
                         "step": 0.05,
                         "round": 0.001,
                         "tooltip": (
-                            "How far to move, in standard deviations of the training images. 0 "
-                            "is no edit; the range seen in training (CLDis Model Info) is mostly "
+                            "How far to move, about in standard deviations of the training images. "
+                            "0 is no edit; the range seen in training (CLDis Model Info) is mostly "
                             "within -3 to 3, and values are applied up to 10 times as far."
                         ),
                     },
@@ -114,10 +114,10 @@ class EditSliders:
                         "default": "{}",
                         "multiline": True,
                         "tooltip": (
-                            'A JSON object {"direction": amount}, amounts in standard deviations, '
-                            'such as {"skin": 1.5, "light": -1}. {} is no edit. CLDis Model Info '
-                            "lists the directions. A list of such objects edits each image of a "
-                            "batch in its own way."
+                            'A JSON object {"direction": amount}, amounts about in standard '
+                            'deviations, such as {"skin": 1.5, "light": -1}. {} is no edit. '
+                            "CLDis Model Info lists the directions. A list of such objects edits "
+                            "each image of a batch in its own way."
                         ),
                     },
                 ),
