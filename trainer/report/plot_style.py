@@ -127,7 +127,7 @@ def to_png(figure: Figure) -> bytes:
     figure.set_facecolor("white")
     if figure.get_layout_engine() is None:
         figure.tight_layout(pad=0.8)
-    FigureCanvasAgg(figure)
+    figure.dpi = DOTS_PER_INCH
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    FigureCanvasAgg(figure).print_png(buffer)  # `Figure.savefig` would draw it twice
     return buffer.getvalue()
