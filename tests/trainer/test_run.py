@@ -39,9 +39,29 @@ def folder(draw_images) -> Path:
     return draw_images(20)
 
 
+@pytest.fixture(scope="module")
+def finished_run(folder, tmp_path_factory) -> Path:
+    """The folder of a finished run with the usual settings; no test may change it."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        make_export_quick(patch)
+        assert run_command(folder, run) == 0
+    return run
+
+
+@pytest.fixture
+def run(finished_run, tmp_path) -> Path:
+    """A copy of the finished run, to be changed; times of its files are kept."""
+    return shutil.copytree(finished_run, tmp_path / "run")
+
+
 @pytest.fixture(autouse=True)
 def quick_export(monkeypatch):
-    """Measuring the model is tested elsewhere; here it may cost nothing."""
+    make_export_quick(monkeypatch)
+
+
+def make_export_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring the model and drawing curves are tested elsewhere; here they may cost nothing."""
     monkeypatch.setattr("trainer.assemble.find_axes", lambda *arguments, **more: ())
     monkeypatch.setattr(
         "trainer.assemble.measure_quality", lambda *arguments, **more: ModelQuality()
@@ -49,6 +69,7 @@ def quick_export(monkeypatch):
     monkeypatch.setattr(
         "trainer.report.samples.write_samples", lambda trainer, folder, directions: []
     )
+    monkeypatch.setattr("trainer.report.report.draw_curves", lambda records, config: [])
 
 
 def run_command(folder: Path, output: Path, *more: str) -> int:
@@ -288,14 +309,12 @@ def test_a_closed_terminal_stops_and_saves_unless_it_is_ignored(folder, tmp_path
         assert state["step"] == saved
 
 
-def test_a_stopped_export_is_exported_again(folder, tmp_path, capfd, monkeypatch):
+def test_a_stopped_export_is_exported_again(run, capfd, monkeypatch):
     """The same run, started again, would train on."""
 
     def stop(*arguments, **more):
         raise KeyboardInterrupt
 
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
     for place, words in (
         ("trainer.assemble.measure_quality", "The run is saved at step 4; export it again to"),
         ("trainer.run.open_images", "while the images were read; nothing is lost. Export the run"),
@@ -589,9 +608,7 @@ def test_two_trainings_do_not_share_a_folder(folder, tmp_path, capfd):
     assert run_command(folder, tmp_path / "run") == 0
 
 
-def test_a_run_in_progress_is_not_exported_by_another_command(folder, tmp_path, capfd):
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
+def test_a_run_in_progress_is_not_exported_by_another_command(run, capfd):
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     capfd.readouterr()
     with locked(run):
@@ -606,17 +623,14 @@ def test_an_export_of_a_folder_without_a_run_leaves_nothing_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_report_is_written_the_next_time(folder, tmp_path):
-    assert run_command(folder, tmp_path / "run") == 0
-    (tmp_path / "run" / "report.html").unlink()
-    assert run_command(folder, tmp_path / "run") == 0
-    assert (tmp_path / "run" / "report.html").is_file()
+def test_a_missing_report_is_written_the_next_time(folder, run):
+    (run / "report.html").unlink()
+    assert run_command(folder, run) == 0
+    assert (run / "report.html").is_file()
 
 
 @pytest.mark.parametrize("steps", ["4", "5"])
-def test_a_damaged_model_file_does_not_keep_the_run_from_going_on(folder, tmp_path, capfd, steps):
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
+def test_a_damaged_model_file_does_not_keep_the_run_from_going_on(folder, run, capfd, steps):
     path = run / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     kept = json.dumps({"format": "cldis_sliders", "version": 1, "sliders": {}})
@@ -629,9 +643,7 @@ def test_a_damaged_model_file_does_not_keep_the_run_from_going_on(folder, tmp_pa
     assert names_path(path).read_text("utf-8") == kept
 
 
-def test_damaged_names_beside_the_model_file_are_left_to_a_person(folder, tmp_path, capfd):
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
+def test_damaged_names_beside_the_model_file_are_left_to_a_person(folder, run, capfd):
     path = run / "model.safetensors"
     before = path.read_bytes()
     names_path(path).write_text("{", encoding="utf-8")
@@ -641,18 +653,14 @@ def test_damaged_names_beside_the_model_file_are_left_to_a_person(folder, tmp_pa
     assert path.read_bytes() == before
 
 
-def test_a_damaged_model_file_is_replaced_by_an_export_that_finds_nothing(folder, tmp_path):
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
+def test_a_damaged_model_file_is_replaced_by_an_export_that_finds_nothing(folder, run):
     path = run / "model.safetensors"
     path.write_bytes(b"")
     assert run_command(folder, run, "--set", "directions=pca") == 0  # far too few images
     assert read_header(path).directions == ()
 
 
-def test_other_directions_of_a_finished_run_are_found_and_written(folder, tmp_path, capfd):
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
+def test_other_directions_of_a_finished_run_are_found_and_written(folder, run, capfd):
     state = (run / "state.pt").read_bytes()
     assert read_header(run / "model.safetensors").facts.training.config["directions"] == "axes"
     for sentence in ("model file and report are written anew", "This run is finished"):
@@ -671,9 +679,7 @@ def test_other_directions_of_a_finished_run_are_found_and_written(folder, tmp_pa
     assert not read_header(run / "model.safetensors").facts.navigation
 
 
-def test_a_search_that_finds_nothing_replaces_no_directions(folder, tmp_path, capfd, monkeypatch):
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
+def test_a_search_that_finds_nothing_replaces_no_directions(folder, run, capfd):
     path = run / "model.safetensors"
     model = load_checkpoint(path)
     vector = (1.0, *[0.0] * (model.networks.config.latent_dim - 1))
@@ -765,9 +771,7 @@ def test_the_output_may_not_lie_in_the_data(folder, tmp_path, capfd):
     assert [path for path in sorted(folder.iterdir()) if path.name != "run"] == before
 
 
-def test_a_refused_command_leaves_the_run_as_it_was(folder, tmp_path, capfd):
-    run = tmp_path / "run"
-    assert run_command(folder, run) == 0
+def test_a_refused_command_leaves_the_run_as_it_was(folder, run, capfd):
     kept = ("config.json", "data_report.json", "model.safetensors")
     before = {name: (run / name).read_bytes() for name in kept}
     for is_finished in (True, False):
