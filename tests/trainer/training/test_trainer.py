@@ -41,6 +41,17 @@ def folder(images, tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture
+def quick_measuring(monkeypatch):
+    """A model is measured with all that there is to it, but on few images and in few steps."""
+    monkeypatch.setattr("trainer.assemble.SEEN_IMAGES", 4)
+    monkeypatch.setattr("trainer.assemble.BASE_IMAGES", 2)
+    monkeypatch.setattr("trainer.assemble.EVALUATION_BASES", 2)
+    monkeypatch.setattr("trainer.assemble.INVERSION_STEPS", 2)
+    monkeypatch.setattr("trainer.assemble.AXIS_STEPS", 2)
+    monkeypatch.setattr("trainer.model_quality.DIRECTION_STEPS", 2)
+
+
 def weights(trainer: Trainer) -> list[torch.Tensor]:
     return [*trainer.networks.parameters(), *trainer.average.module.parameters()]
 
@@ -213,7 +224,9 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(images, branch, u
         assert torch.equal(a, b)
 
 
-def test_command_trains_exports_and_logs_that_it_is_finished(folder, tmp_path, capfd, monkeypatch):
+def test_command_trains_exports_and_logs_that_it_is_finished(
+    folder, tmp_path, capfd, monkeypatch, quick_measuring
+):
     monkeypatch.setattr("trainer.assemble.SMALLEST_EFFECT", 0.0)
     output = tmp_path / "run"
     command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32"]
@@ -242,7 +255,7 @@ def test_command_trains_exports_and_logs_that_it_is_finished(folder, tmp_path, c
     assert load_checkpoint(output / "model.safetensors").facts == model.facts
 
 
-def test_a_run_too_short_for_sliders_still_gives_a_model(folder, tmp_path, capfd):
+def test_a_run_too_short_for_sliders_still_gives_a_model(folder, tmp_path, capfd, quick_measuring):
     output = tmp_path / "run"
     command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32"]
     assert main([*command, "--steps", "2", "--device", "cpu"]) == 0
@@ -310,7 +323,7 @@ def test_one_image_is_refused_before_training(images):
         Trainer(SCREEN, images[:1])
 
 
-def test_damaged_config_is_named(folder, tmp_path, capfd):
+def test_damaged_config_is_named(folder, tmp_path, capfd, quick_measuring):
     output = tmp_path / "run"
     command = ["--data", str(folder), "--output", str(output), "--preset", "tiny32"]
     assert main([*command, "--steps", "2", "--device", "cpu"]) == 0
