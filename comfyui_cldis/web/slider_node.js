@@ -101,11 +101,17 @@ export class SliderNode {
   }
 
   addSlider(slider) {
-    const { id, min, max, note } = slider, type = this.comfy.isModern() ? "gradientslider" : "slider";
-    const widget = this.node.addWidget(type, `dir:${id}`, 0, (value) => this.moved(slider, value), {
+    const { id, min, max, note } = slider, isModern = this.comfy.isModern();
+    const add = (type) => this.node.addWidget(type, `dir:${id}`, 0, (value) => this.moved(slider, value), {
       min, max, step2: 0.01, step: 0.1, precision: 2, serialize: false,
       gradient_stops: gradientOf(slider), slider_color: "#678", marker_color: "#eee",
     });
+    let widget = add(isModern ? "gradientslider" : "slider");
+    // Frontend 1.35 does not know the kind, makes nothing that can be drawn, and Nodes 2.0 leaves the row blank.
+    if (isModern && typeof widget.drawWidget !== "function") {
+      this.node.removeWidget(widget);
+      widget = add("slider");
+    }
     const tooltip = `${min.toFixed(1)} to ${max.toFixed(1)} were seen in training${note && "; "}${note}`;
     // The classic canvas draws a line at the marker.
     return Object.assign(widget, { serialize: false, label: labelOf(slider), marker: 0, tooltip });

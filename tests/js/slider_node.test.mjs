@@ -176,6 +176,19 @@ test("buttons: reset, chance, presets, their own text", async () => {
   assert.equal(widget("edits").hidden, false);
 });
 
+test("a frontend that does not know gradient sliders has plain ones in Nodes 2.0 too", async () => {
+  const typesOf = async (kinds, isModern) => {
+    const made = graphWith("{}"), comfy = { ...comfyWith(made.graph), isModern: () => isModern };
+    made.node.kinds = kinds;
+    await new SliderNode(made.node, comfy).look();
+    return made.node.widgets.slice(2).map(({ type, name, label }) => [type, name, label.slice(0, 5)]);
+  };
+  const named = (type) => [[type, "dir:light", "light"], [type, "dir:shape 3", "sleev"]];
+  assert.deepEqual(await typesOf(["slider"], true), named("slider"));
+  assert.deepEqual(await typesOf(["slider", "gradientslider"], true), named("gradientslider"));
+  assert.deepEqual(await typesOf(["slider", "gradientslider"], false), named("slider"));
+});
+
 test("a slider is named and turned round where it is", async () => {
   const { sliders, comfy } = await shown("{}");
   sliders.rename(sliders.sliders[1]);
