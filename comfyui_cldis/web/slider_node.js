@@ -69,8 +69,9 @@ export class SliderNode {
   async load(model) {
     [this.token, this.why, this.again] = [null, RUN, Infinity];
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
-    if (!model) return this.panel.say(model === null ? "Connect a model." : "Run once; then the sliders appear.");
-    await this.ran(null);
+    if (model === null) return this.panel.say("Connect a model.");
+    if (!model) this.panel.say("Run once; then the sliders appear.");
+    await this.ran(null); // perhaps one before a reload, an undo, another tab tells
   }
 
   /** Sliders and presets of the model; where they cannot be had, they are asked for again later. */
@@ -176,7 +177,7 @@ export class SliderNode {
     const root = this.comfy.root();
     if (!isIn(root, this.node.graph)) return;
     const id = executionId(this.node, root), place = `cldis:${root.id}:${id}`;
-    if (!(this.prompt ??= sessionStorage.getItem(place))) return; // before a reload, an undo, another tab
+    if (!(this.prompt ??= sessionStorage.getItem(place))) return;
     const { prompt } = this, at = `&node=${id}&workflow=${root.id ?? ""}`;
     const [found, error] = await this.get(`/cldis/picture?prompt=${prompt}${at}`)
       .then((answer) => [answer], (fault) => [null, fault]);

@@ -509,6 +509,26 @@ test("keys reach the fields of a form, and its text and node fit", async () => {
   assert.equal(node.size[1], 777);
 });
 
+test("sliders behind a node that trains are there again after an undo or a reload", async () => {
+  const made = () => {
+    const found = graphWith('{"light": 1}');
+    found.loader.widgets = [{ name: "name", value: "my model" }];
+    return { ...found, sliders: new SliderNode(found.node, comfyWith(found.graph)) };
+  };
+  const first = made();
+  await first.sliders.look();
+  assert.match(first.sliders.panel.status.textContent, /Run once; then the sliders appear/);
+  await first.sliders.ran("run");
+  await first.sliders.look();
+  const { node, sliders } = made();
+  node.onConfigure();
+  await settled();
+  await sliders.look();
+  await settled();
+  assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
+  assert.deepEqual([sliders.token, sliders.panel.status.textContent], ["token", ""]);
+});
+
 test("the panel takes the place of one whose node an undo has replaced, and of no other", async () => {
   const { sliders: old } = await shown("{}");
   const put = (sliders) => Object.assign(page, { 2: Object.assign(sliders.panel.root, { at: 2, isConnected: true }) });
