@@ -1,12 +1,16 @@
 // The text of the input `edits` <-> the amounts that sliders show. No DOM, no ComfyUI.
 //
 // Edits are written with the names, and in the sense, of the model file (`id`), so that a workflow
-// means the same to everybody; `flipped` sliders show the negative. Directions that the connected
-// model lacks are kept as "#name", which Python passes over, until a model that has them is back.
+// means the same to everybody; `flipped` sliders show the negative. Directions of a model that was
+// connected before are kept as "#name", which Python passes over, until a model that has them is back.
 const PARKED = "#";
 
-/** {amounts: {id: number}, parked: {name: number}}, or null for text that sliders cannot show. */
-export function readEdits(text, sliders) {
+/**
+ * {amounts: {id: number}, parked: {name: number}, unknown: {name: number}, back: [name]}, or null for
+ * text that sliders cannot show. `unknown` are names without a slider that are not parked, `back`
+ * those that were. Unless it `isSure` that a run takes the model of these sliders, none comes back.
+ */
+export function readEdits(text, sliders, isSure = true) {
   let found;
   try {
     found = JSON.parse(text.trim() || "{}");
@@ -14,22 +18,43 @@ export function readEdits(text, sliders) {
     return null;
   }
   if (found === null || typeof found !== "object" || Array.isArray(found)) return null;
-  const amounts = {}, parked = {};
+  const amounts = {}, parked = {}, unknown = {}, back = [];
   for (const [key, amount] of Object.entries(found)) {
     if (typeof amount !== "number") return null;
-    const name = key.startsWith(PARKED) ? key.slice(1) : key;
+    const isParked = key.startsWith(PARKED), name = isParked ? key.slice(1) : key;
     const byId = sliders.find((each) => each.id === name);
     const slider = byId ?? sliders.find((each) => each.name === name);
-    if (slider) amounts[slider.id] = byId || !slider.flipped ? amount : -amount;
-    else parked[name] = amount;
+    const own = slider && (byId || !slider.flipped ? amount : -amount);
+    if (isParked && (!slider || !isSure)) parked[name] = amount;
+    else if (!slider) unknown[name] = amount;
+    else if (!isParked) amounts[slider.id] = own;
+    else {
+      amounts[slider.id] ??= own;
+      back.push(name);
+    }
   }
-  return { amounts, parked };
+  return { amounts, parked, unknown, back };
 }
 
+const marked = (parked) => Object.fromEntries(Object.entries(parked).map(([name, amount]) => [PARKED + name, amount]));
+
 /** The text for amounts; those of 0 are left out. */
-export function writeEdits({ amounts, parked }) {
-  const away = Object.entries(parked).map(([name, amount]) => [PARKED + name, amount]);
-  return JSON.stringify(Object.fromEntries([...Object.entries(amounts).filter(([, each]) => each), ...away]));
+export const writeEdits = ({ amounts, parked, unknown = {} }) => JSON.stringify({
+  ...Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount)), ...unknown, ...marked(parked),
+});
+
+/** The text of a preset, which may be a list with the edits of each image, and of what is parked. */
+export function withParked(preset, parked) {
+  const both = (edits) => ({ ...edits, ...marked(parked) });
+  return JSON.stringify(Array.isArray(preset) ? preset.map(both) : both(preset));
+}
+
+/** What is to be said of names that have no slider. */
+export function aboutNames({ parked, unknown }, isSure) {
+  const [kept, wrong] = [parked, unknown].map((names) => Object.keys(names).join(", "));
+  const why = isSure ? `The model has no ${wrong}, so a run stops. Press Text and correct it.`
+    : `These sliders have no ${wrong}. Run once; then they are those of the model that runs.`;
+  return [kept && `Kept for a model that has them: ${kept}.`, wrong && why].filter(Boolean).join(" ");
 }
 
 /** An amount as a slider shows it -> as it is written, or back. */

@@ -70,8 +70,7 @@ export class Panel {
     showing(this.presets, names.length, "");
   }
 
-  showUnknown = (names) => [showing(this.unknown, names.length),
-    (this.unknown.textContent = `Kept for a model that has them: ${names.join(", ")}`)];
+  showUnknown = (text) => [showing(this.unknown, text), (this.unknown.textContent = text)];
 
   /** What a slider does: its lowest, its middle and its highest image. */
   showStrip(slider) {

@@ -1,7 +1,9 @@
 // CLDis Edit Sliders: one native slider for each direction of the connected model.
 //
 // The one truth is the text in the widget `edits`; sliders are made from it and write to it.
-import { gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, writeEdits } from "./edits.js";
+import {
+  aboutNames, gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, withParked, writeEdits,
+} from "./edits.js";
 import { Latest } from "./latest.js";
 import { Panel } from "./panel.js";
 import { executionId, isIn, modelNames } from "./upstream.js";
@@ -14,7 +16,11 @@ const RUN = "Run once; then the picture follows the sliders.";
 export class SliderNode {
   constructor(node, comfy) {
     Object.assign(this, { node, comfy, model: undefined, sliders: [], widgets: [], presets: {}, text: null });
+    // Of the model: whether it is the only one in sight, and whether it is that or was that of a run.
+    Object.assign(this, { isChosen: false, isSure: false });
     this.again = Infinity; // when to ask for sliders that could not be had
+    this.had = new Set(); // names of the sliders with which the text was read last
+    this.late = ""; // what the last run has left out
     this.edits = node.widgets.find((each) => each.name === "edits");
     this.panel = new Panel({
       reset: () => this.set({}),
@@ -33,7 +39,7 @@ export class SliderNode {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
       getMinHeight: () => this.panel.height() + 2 * MARGIN,
     }), { serialize: false, label: "picture" });
-    this.chain("onConfigure", () => this.look());
+    this.chain("onConfigure", () => this.look(true));
     this.chain("onMouseMove", ({ canvasX, canvasY }) => this.hover(node.getWidgetOnPos?.(canvasX, canvasY)));
     this.panel.showPresets([]);
   }
@@ -50,16 +56,24 @@ export class SliderNode {
     this.panel.forget();
   }
 
-  /** Takes over what has changed: the model, the text, whether the text is connected. */
-  async look() {
+  /**
+   * Takes over what has changed: the model, the text, whether the text is connected. While a workflow
+   * `isOpening`, what it says of the loaders may not have come to them yet.
+   */
+  async look(isOpening = false) {
     this.panel.takePlace(this.node.id);
     this.isLinked = this.linkTo("edits") != null;
     const guesses = modelNames(this.node, this.comfy.root());
     if (String(guesses) !== String(this.guesses)) [this.guesses, this.adopted] = [guesses, null];
-    const model = this.adopted ?? guesses[0] ?? this.ranModel ?? (this.linkTo("model") == null ? null : "");
+    const known = guesses.find(Boolean) ?? this.ranModel;
+    const model = this.adopted ?? known ?? (this.linkTo("model") == null ? null : "");
+    // Only when it is sure may names in the text change: a run with another model would pass over what is parked.
+    this.isChosen = !isOpening && guesses.length > 0 && guesses.every((each) => each && each === guesses[0]);
+    this.isSure = this.isChosen || (!isOpening && model === this.ranModel);
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
     else if (Date.now() > this.again) await this.ran();
-    else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked) this.fromText();
+    else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked || this.isSure !== this.wasSure)
+      this.fromText();
     if (this.panel.height() !== this.height) this.resize();
     this.watchRows();
   }
@@ -67,7 +81,7 @@ export class SliderNode {
   linkTo = (name) => this.node.inputs?.find((each) => each.name === name)?.link;
 
   async load(model) {
-    [this.token, this.why, this.again] = [null, RUN, Infinity];
+    [this.token, this.why, this.again, this.late] = [null, RUN, Infinity, ""];
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
     if (model === null) return this.panel.say("Connect a model.");
     if (!model) this.panel.say("Run once; then the sliders appear.");
@@ -120,31 +134,53 @@ export class SliderNode {
 
   /** Sliders show what the text says. */
   fromText() {
-    [this.text, this.wasLinked] = [this.edits.value, this.isLinked];
+    [this.text, this.wasLinked, this.wasSure] = [this.edits.value, this.isLinked, this.isSure];
     // The text here is not what a run takes when edits is connected.
     this.panel.rest(this.isLinked || !this.token);
-    if (!this.sliders.length) return;
-    const read = this.isLinked ? null : readEdits(this.text, this.sliders);
+    const read = this.read();
+    if (!this.sliders.length) return this.panel.showUnknown("");
+    if (read && this.isSure) this.keep(read);
     this.sliders.forEach((slider, index) => {
       // An amount beyond the safe range is shown as far as the slider goes, and kept.
       const shown = turned(slider, read?.amounts[slider.id] ?? 0);
       this.widgets[index].value = Math.min(slider.max, Math.max(slider.min, shown));
       this.widgets[index].disabled = read === null;
     });
-    this.panel.showUnknown(Object.keys(read?.parked ?? {}));
-    if (read && (Object.keys(read.parked).length || this.text.includes('"#')))
-      this.isTyping() ? (this.text = null) : this.write(writeEdits(read)); // null: at a later look
+    this.panel.showUnknown(read ? aboutNames(read, this.isSure) : "");
     this.sayUsual(read);
     if (read) this.refresh();
     this.node.setDirtyCanvas?.(true, true);
   }
 
-  sayUsual = (read = readEdits(this.edits.value, this.sliders)) => this.panel.say(
+  /** What the sliders show of the text, or null where they rest. */
+  read = () => (this.isLinked ? null : readEdits(this.edits.value, this.sliders, this.isSure));
+
+  /**
+   * Parks the names that the model before had and this one lacks, and takes back what it has. Others
+   * without a slider stay as they were typed, so that a run says that they are wrong.
+   */
+  keep(read) {
+    const gone = Object.keys(read.unknown).filter((name) => this.had.has(name));
+    for (const name of gone) {
+      read.parked[name] = read.unknown[name];
+      delete read.unknown[name];
+    }
+    if (gone.length || read.back.length) {
+      if (this.isTyping()) return (this.text = null); // at a later look
+      // A run whose model could not be foreseen has passed over what was parked for it.
+      if (read.back.length && !this.isChosen)
+        this.late = `The last run left out ${read.back.join(", ")}. Run once more.`;
+      this.write(writeEdits(read));
+    }
+    this.had = new Set(this.sliders.flatMap(({ id, name }) => [id, name]));
+  }
+
+  sayUsual = (read = this.read()) => this.panel.say(
     this.isLinked ? "edits is connected; the sliders rest." : !read ? "edits is text that sliders cannot show."
-      : !this.token ? this.why : this.images > 1 ? `The first of ${this.images} images.` : "");
+      : !this.token ? this.why : this.late || (this.images > 1 ? `The first of ${this.images} images.` : ""));
 
   moved(slider, value) {
-    const read = this.isLinked ? null : readEdits(this.edits.value, this.sliders);
+    const read = this.read();
     if (!read) return;
     this.panel.showStrip((this.last = slider));
     read.amounts[slider.id] = turned(slider, snapped(slider, value));
@@ -169,6 +205,7 @@ export class SliderNode {
 
   /** A run has ended: its picture is shown from now on, and the sliders of the file as it is. */
   ran(prompt = this.prompt, isBroken = this.isBroken) {
+    if (prompt && prompt !== this.prompt) this.late = "";
     Object.assign(this, { prompt, isBroken });
     return this.attempt(async () => [this.model && (await this.fetch()), await this.follow()]);
   }
@@ -188,8 +225,9 @@ export class SliderNode {
     if (error) return this.lack(error);
     sessionStorage.setItem(place, prompt);
     this.ranModel = found.model;
-    if (this.guesses?.includes(found.model)) this.adopted = found.model; // which of several, a run alone knows
-    if (this.model && found.model !== this.model) return this.adopted === found.model ? this.look()
+    // Which of several it is, or what cannot be seen here, a run alone knows.
+    if (this.guesses?.some((each) => !each || each === found.model)) this.adopted = found.model;
+    if (found.model !== this.model) return !this.model || this.adopted === found.model ? this.look()
       : this.panel.say(`The last run was with ${found.model}. Run once more.`);
     [this.token, this.images] = [found.token, found.images];
     this.sayUsual();

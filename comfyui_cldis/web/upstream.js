@@ -1,4 +1,5 @@
 // Where a node stands: whether a graph holds it, its id in a run, which model file its input `model` comes from.
+const UNSEEN = ""; // in place of a name that only a run can tell
 const SUBGRAPH_INPUTS = -10; // the id, a number or a text, that links from the inputs of a subgraph have
 const MUTED = 2, BYPASSED = 4; // modes of nodes
 
@@ -13,8 +14,10 @@ export const nodesIn = (graph) =>
 /** Whether `graph` is the root or a subgraph that is used in it. */
 export const isIn = (root, graph) => graph != null && (graph === root || hostOf(root, graph) !== null);
 
-/** The node that stands for `graph` in another graph, looked for from the root. */
-const hostOf = (root, graph) => nodesIn(root).find(({ subgraph }) => subgraph && subgraph === graph) ?? null;
+/** The nodes that stand for `graph` in other graphs, looked for from the root. */
+const hostsOf = (root, graph) => [...new Set(nodesIn(root).filter(({ subgraph }) => subgraph && subgraph === graph))];
+
+const hostOf = (root, graph) => hostsOf(root, graph)[0] ?? null;
 
 /** The node's id in the graph that is run, such as "3", or "7:3" within a subgraph. */
 export const executionId = (node, root, host = hostOf(root, node.graph)) =>
@@ -26,16 +29,17 @@ const takesModel = ({ type }) => type === "CLDIS_MODEL" || type === "*";
 const givesModel = (graph, id, source = graph.getNodeById(linkOf(graph, id)?.origin_id)) => id != null &&
   source?.mode !== MUTED && (source?.mode !== BYPASSED || source.inputs?.some(takesModel));
 
-/** The names chosen in the loaders, through reroutes, switches and subgraphs; the likeliest first. */
+/**
+ * The names chosen in the loaders, through reroutes, switches and subgraphs; the likeliest first.
+ * Among them is "" where the name, or the model, comes from a node that does not show it.
+ */
 export function modelNames(node, root) {
   const seen = new Set(); // nodes, each asked once: links may run in a circle, or apart and together again
   const leading = (graph, input) => {
     const link = !graph || input?.link == null ? null : linkOf(graph, input.link);
     if (!link) return [];
-    if (Number(link.origin_id) === SUBGRAPH_INPUTS) {
-      const host = hostOf(root, graph);
-      return leading(host?.graph, host?.inputs?.[link.origin_slot]);
-    }
+    if (Number(link.origin_id) === SUBGRAPH_INPUTS)
+      return hostsOf(root, graph).flatMap((host) => leading(host.graph, host.inputs?.[link.origin_slot]));
     let source = graph.getNodeById(link.origin_id), slot = link.origin_slot;
     while (source?.subgraph) { // its output leads to a node inside
       const inside = linkOf(source.subgraph, source.subgraph.outputs?.[slot]?.linkIds?.[0]);
@@ -44,18 +48,22 @@ export function modelNames(node, root) {
     if (!source || seen.has(source)) return [];
     seen.add(source);
     const widget = source.widgets?.find((each) => each.name === "model_name");
-    if (widget) return [promoted(source, root) ?? widget.value];
-    return (source.inputs ?? []).filter((each) => takesModel(each) && givesModel(source.graph, each.link))
-      .flatMap((each) => leading(source.graph, each));
+    const nameInput = source.inputs?.find((each) => each.widget?.name === "model_name");
+    if (widget) return valuesOf(source, nameInput, widget.value, root);
+    const models = (source.inputs ?? []).filter(takesModel);
+    if (!models.length) return [UNSEEN]; // such as one that trains it
+    return models.filter(({ link: id }) => givesModel(source.graph, id)).flatMap((each) => leading(source.graph, each));
   };
   return leading(node.graph, node.inputs?.find((each) => each.name === "model"));
 }
 
-/** The value of `model_name` where a subgraph node shows it in place of the loader. */
-function promoted(loader, root) {
-  const input = loader.inputs?.find((each) => each.widget?.name === "model_name");
-  const link = input?.link == null ? null : linkOf(loader.graph, input.link);
-  if (Number(link?.origin_id) !== SUBGRAPH_INPUTS) return null;
-  const host = hostOf(root, loader.graph), name = host?.inputs?.[link.origin_slot]?.name;
-  return host?.widgets?.find((each) => each.name === name)?.value ?? null;
+/** What a run may take for `input`: `own`, or what the subgraph nodes hold that show it, out to the outermost. */
+function valuesOf(node, input, own, root) {
+  if (input?.link == null) return [own];
+  const link = linkOf(node.graph, input.link);
+  if (Number(link?.origin_id) !== SUBGRAPH_INPUTS) return [UNSEEN];
+  return hostsOf(root, node.graph).flatMap((host) => {
+    const outer = host.inputs?.[link.origin_slot], name = outer?.widget?.name ?? outer?.name;
+    return valuesOf(host, outer, host.widgets?.find((each) => each.name === name)?.value ?? own, root);
+  });
 }

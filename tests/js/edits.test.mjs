@@ -1,20 +1,35 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, writeEdits }
+import { aboutNames, gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, withParked, writeEdits }
   from "../../comfyui_cldis/web/edits.js";
 import { SLIDERS } from "./fake.mjs";
 
 test("text is read and written without loss", () => {
   const text = '{"light":1.5,"#smile":2}';
   assert.equal(writeEdits(readEdits(text, SLIDERS)), text);
-  assert.deepEqual(readEdits("  ", SLIDERS), { amounts: {}, parked: {} });
+  assert.deepEqual(readEdits("  ", SLIDERS), { amounts: {}, parked: {}, unknown: {}, back: [] });
   assert.equal(writeEdits(readEdits('{"light": 0}', SLIDERS)), "{}");
 });
 
-test("unknown directions are parked, and come back with a model that has them", () => {
-  assert.equal(writeEdits(readEdits('{"smile": 2}', SLIDERS)), '{"#smile":2}');
+test("unknown names stay as they are; what is parked comes back with a model that surely has it", () => {
+  assert.equal(writeEdits(readEdits('{"smile": 2, "light": 1}', SLIDERS)), '{"light":1,"smile":2}');
   const smile = { id: "smile", name: "smile", min: -1, max: 1 };
   assert.equal(writeEdits(readEdits('{"#smile":2}', [smile])), '{"smile":2}');
+  assert.equal(writeEdits(readEdits('{"#smile":2}', [smile], false)), '{"#smile":2}');
+  for (const both of ['{"#smile":2,"smile":1}', '{"smile":1,"#smile":2}'])
+    assert.equal(writeEdits(readEdits(both, [smile])), '{"smile":1}');
+});
+
+test("presets of one image and of several keep what is parked", () => {
+  assert.equal(withParked({ light: 1 }, { smile: 2 }), '{"light":1,"#smile":2}');
+  assert.equal(withParked([{ light: 1 }, {}], { smile: 2 }), '[{"light":1,"#smile":2},{"#smile":2}]');
+});
+
+test("names without a slider are named, with what to do", () => {
+  assert.equal(aboutNames(readEdits('{"light": 1}', SLIDERS), true), "");
+  assert.equal(aboutNames(readEdits('{"#smile": 1}', SLIDERS), true), "Kept for a model that has them: smile.");
+  assert.match(aboutNames(readEdits('{"lihgt": 1}', SLIDERS), true), /no lihgt, so a run stops. Press Text/);
+  assert.match(aboutNames(readEdits('{"smile": 1}', SLIDERS), false), /no smile. Run once/);
 });
 
 test("a name of one's own means the same as what is written, turned where it is flipped", () => {

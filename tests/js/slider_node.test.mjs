@@ -13,6 +13,25 @@ async function shown(edits, answer) {
   const widget = (name) => made.node.widgets.find((each) => each.name === name);
   return { ...made, comfy, sliders, widget, move(name, value) { widget(name).value = value; widget(name).callback(value); } };
 }
+const SMILE = [{ id: "smile", name: "smile", low: "", high: "", min: -1, max: 1, flipped: false, note: "", strip: null }];
+/** A server whose model "cars" has the slider "smile" alone, and whose runs are with `used()`. */
+const carsToo = (used = () => "cars") => (path) => {
+  if (path.startsWith("/cldis/sliders") && path.includes("cars")) return { sliders: SMILE };
+  return path.startsWith("/cldis/picture") ? { token: used(), model: used(), images: 1 } : undefined;
+};
+/** The fields of the form that is open, and what presses a key in one of them or on a button. */
+const fields = ({ panel }) => panel.form.children.flatMap(({ children }) => children).filter(({ tag }) => tag === "input");
+const press = (sliders, key, { target = fields(sliders)[0], ...more } = {}) => {
+  const event = { key, target, stopped: false, stopPropagation() { this.stopped = true; }, ...more };
+  return [sliders.panel.form.onkeydown(event), event][1];
+};
+const buttonOf = (parent, text) => parent.children.find(({ textContent }) => textContent === text);
+async function saveAs(sliders, name) {
+  sliders.panel.actions.save();
+  fields(sliders)[0].value = name;
+  press(sliders, "Enter");
+  await settled();
+}
 const previews = (comfy) => comfy.calls.filter(([path]) => path === "/cldis/preview").map(([, sent]) => sent);
 
 test("a slider for each direction, after all declared widgets and never saved", async () => {
@@ -57,13 +76,120 @@ test("text is not changed under the caret, only when it has left", async () => {
   await sliders.look();
   assert.equal(widget("edits").value, '{"lig": 1}');
   assert.match(sliders.panel.unknown.textContent, /lig/);
-  type('{"light": 1, "smile": 2}');
+  type('{"#light": 1, "smile": 2}');
   await sliders.look();
-  assert.equal(widget("edits").value, '{"light": 1, "smile": 2}');
+  assert.equal(widget("edits").value, '{"#light": 1, "smile": 2}');
   assert.equal(widget("dir:light").value, 1);
   document.activeElement = { type: "text", value: "" };
   await sliders.look();
-  assert.equal(widget("edits").value, '{"light":1,"#smile":2}');
+  assert.equal(widget("edits").value, '{"light":1,"smile":2}');
+});
+
+test("a name that somebody typed for this model is not put aside, so that the run stops and says it", async () => {
+  const { loader, widget, sliders, move } = await shown('{"light": 1}', carsToo());
+  for (const typed of ['{"lihgt": 1}', '{"light": 1, "lihgt": 1}']) {
+    widget("edits").value = typed;
+    await sliders.look();
+    assert.equal(widget("edits").value, typed);
+    assert.match(sliders.panel.unknown.textContent, /no lihgt, so a run stops/);
+  }
+  move("dir:light", 2);
+  assert.equal(widget("edits").value, '{"light":2,"lihgt":1}');
+  loader.widgets[0].value = "cars"; // of which "light" was never
+  await sliders.look();
+  assert.equal(widget("edits").value, '{"lihgt":1,"#light":2}');
+  widget("edits").value = '{"light": 1}'; // and typed for this one
+  await sliders.look();
+  assert.equal(widget("edits").value, '{"light": 1}');
+});
+
+test("where the name of the model comes over a link, the text stays, and each run shows its sliders", async () => {
+  let used = "cars";
+  const made = graphWith('{"smile": 1}'), { graph, loader, node } = made;
+  loader.inputs = [{ name: "model_name", link: 7, widget: { name: "model_name" } }];
+  graph.links[7] = { origin_id: 7, origin_slot: 0 };
+  const sliders = new SliderNode(node, comfyWith(graph, carsToo(() => used)));
+  const run = async (prompt) => {
+    await sliders.ran(prompt);
+    await settled();
+    await sliders.look();
+    return [node.widgets[0].value, sliders.model, sliders.token, sliders.panel.status.textContent];
+  };
+  await sliders.look();
+  await settled();
+  assert.deepEqual([node.widgets[0].value, sliders.sliders], ['{"smile": 1}', []]);
+  for (const prompt of ["first", "second"])
+    assert.deepEqual(await run(prompt), ['{"smile": 1}', "cars", "cars", ""]);
+  used = "heads";
+  node.widgets[0].value = "{}";
+  assert.deepEqual(await run("third"), ["{}", "heads", "heads", ""]);
+});
+
+/** Two loaders behind a switch, the first of heads, the second of cars. */
+function withSwitch({ graph, loader, node }) {
+  const other = { ...loader, id: 8, graph, widgets: [{ name: "model_name", value: "cars" }] };
+  graph.nodes.push(other, { id: 9, graph, inputs: [{ type: "CLDIS_MODEL", link: 1 }, { type: "CLDIS_MODEL", link: 8 }] });
+  Object.assign(graph.links, { 8: { origin_id: 8, origin_slot: 0 }, 9: { origin_id: 9, origin_slot: 0 } });
+  node.inputs[0].link = 9;
+}
+
+test("the text of a model behind a switch stays before a run tells which it is", async () => {
+  const made = graphWith('{"smile": 1, "#light": 2}'), { graph, node } = made, text = node.widgets[0].value;
+  withSwitch(made);
+  const sliders = new SliderNode(node, comfyWith(graph, carsToo()));
+  await sliders.look();
+  await settled();
+  await sliders.look();
+  assert.equal(node.widgets[0].value, text);
+  assert.match(sliders.panel.unknown.textContent, /Kept .* light. These sliders have no smile. Run once/);
+  await sliders.ran("run");
+  await settled();
+  await sliders.look();
+  assert.deepEqual([sliders.model, node.widgets[0].value], ["cars", text]);
+  assert.equal(sliders.panel.unknown.textContent, "Kept for a model that has them: light.");
+});
+
+test("what a run of another model than was foreseen has passed over is said", async () => {
+  let used = "heads";
+  const made = graphWith('{"light": 1}'), { graph, node } = made;
+  withSwitch(made);
+  const sliders = new SliderNode(node, comfyWith(graph, carsToo(() => used)));
+  const run = async (model) => {
+    used = model;
+    await sliders.look();
+    await sliders.ran(`${model}${Math.random()}`);
+    await settled();
+    await sliders.look();
+    return [node.widgets[0].value, sliders.panel.status.textContent];
+  };
+  assert.deepEqual(await run("heads"), ['{"light": 1}', ""]);
+  node.widgets[0].value = '{"light": 1}';
+  assert.deepEqual(await run("cars"), ['{"#light":1}', ""]);
+  assert.deepEqual(await run("heads"), ['{"light":1}', "The last run left out light. Run once more."]);
+  assert.deepEqual(await run("heads"), ['{"light":1}', ""]);
+});
+
+test("while a workflow opens, its text stays: the loader may be told of its model later", async () => {
+  const made = graphWith('{"smile": 1, "#light": 2}'), { loader, node } = made, text = node.widgets[0].value;
+  const comfy = comfyWith(made.graph, carsToo());
+  comfy.known.heads = SLIDERS;
+  const sliders = new SliderNode(node, comfy);
+  node.onConfigure(); // the loader has its default yet
+  assert.equal(node.widgets[0].value, text);
+  loader.widgets[0].value = "cars";
+  await settled();
+  await sliders.look();
+  await settled();
+  assert.deepEqual([sliders.model, node.widgets[0].value], ["cars", text]);
+});
+
+test("what is parked comes back soon after the workflow has opened", async () => {
+  const made = graphWith('{"#light": 2}'), sliders = new SliderNode(made.node, comfyWith(made.graph));
+  made.node.onConfigure();
+  await settled();
+  assert.equal(made.node.widgets[0].value, '{"#light": 2}');
+  await sliders.look();
+  assert.equal(made.node.widgets[0].value, '{"light":2}');
 });
 
 test("connected edits decide, and the sliders rest", async () => {

@@ -64,6 +64,30 @@ test("from outside to a loader within a subgraph, whose choice the subgraph may 
   assert.equal(modelName(node, root), "cars");
 });
 
+test("a choice that two subgraphs hand on is that of the outermost, wherever it is used", () => {
+  const inside = { ...loader(4), inputs: [{ name: "model_name", widget: { name: "model_name" }, link: 5 }] };
+  const node = sliders(5, 1);
+  const inner = graphOf([inside, node], { 1: { origin_id: 4, origin_slot: 0 }, 5: { origin_id: -10, origin_slot: 0 } });
+  const shows = (value, link) => ({ inputs: [{ name: "model_name", link }], widgets: [{ name: "model_name", value }] });
+  const outer = graphOf([{ id: 20, subgraph: inner, ...shows("heads", 6) }], { 6: { origin_id: -10, origin_slot: 0 } });
+  const hosts = [{ id: 30, subgraph: outer, ...shows("cars", null) }];
+  const root = graphOf(hosts, { 9: { origin_id: 99, origin_slot: 0 } });
+  assert.deepEqual(modelNames(node, root), ["cars"]);
+  hosts[0].inputs[0].link = 9; // from another node
+  assert.deepEqual(modelNames(node, root), [""]);
+  hosts[0].inputs[0].link = null;
+  hosts.push({ id: 31, graph: root, subgraph: outer, ...shows("dogs", null) });
+  assert.deepEqual(modelNames(node, root), ["cars", "dogs"]);
+});
+
+test("a name that comes over a link, or a node that makes a model, is not known", () => {
+  const linked = { ...loader(1), inputs: [{ name: "model_name", widget: { name: "model_name" }, link: 7 }] };
+  const trains = { id: 2, inputs: [{ type: "IMAGE", link: null }], widgets: [{ name: "name", value: "mine" }] };
+  const pick = { id: 3, inputs: [1, 2, 4].map((link) => ({ type: "CLDIS_MODEL", link })) }, node = sliders(5, 3);
+  const links = Object.fromEntries([1, 2, 3, 4, 7].map((id) => [id, { origin_id: id, origin_slot: 0 }]));
+  assert.deepEqual(modelNames(node, graphOf([linked, trains, pick, loader(4), node], links)), ["", "", "heads"]);
+});
+
 test("of several loaders, one that is muted, or bypassed with nothing to pass on, gives no model", () => {
   const both = [loader(1), { ...loader(2), widgets: [{ name: "model_name", value: "cars" }] }];
   const pick = { id: 3, inputs: [{ type: "INT", link: null }, { type: "*", link: null },
