@@ -6,11 +6,17 @@ import { SliderNode } from "./slider_node.js";
 
 const LOOK_MS = 400; // between two looks at what is connected, and at the texts
 const BUNDLED = "cldis_demo (bundled)";
+const trackerNow = () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
 const comfy = {
   known: {}, // sliders by model
   fetchApi: (path, options) => api.fetchApi(path, options),
   root: () => app.rootGraph ?? app.graph?.rootGraph ?? app.graph,
   isModern: () => globalThis.LiteGraph?.vueNodesMode === true,
+  // By itself ComfyUI records a change when the mouse is let go, before a button hears of its click.
+  record() {
+    const tracker = trackerNow();
+    tracker?.captureCanvasState ? tracker.captureCanvasState() : tracker?.checkState?.(); // as of 1.35
+  },
 };
 const shown = new Shown(comfy.root);
 // A run that failed may have come as far as the sliders; perhaps it failed because they are old.
@@ -18,8 +24,7 @@ for (const end of ["success", "error", "interrupted"]) api.addEventListener(`exe
   shown.all().forEach((each) => each.ran(detail.prompt_id, end !== "success")));
 // The height follows from what is shown, so to undo and redo, which would end there, it is no change.
 // What they compare records each graph by itself, the root's nodes outside of its definitions.
-const recorded = () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.activeState;
-const settle = ({ id, size, graph }, root = recorded()) =>
+const settle = ({ id, size, graph }, root = trackerNow()?.activeState) =>
   (graph === comfy.root() ? root : root?.definitions?.subgraphs?.find((each) => each.id === graph?.id))?.nodes
     ?.filter((known) => known.type === "CLDIS_EditSliders" && String(known.id) === String(id))
     .forEach((known) => (known.size = [known.size[0], size[1]]));

@@ -23,8 +23,10 @@ export class Panel {
     this.buttons = make("div", ROW);
     this.presets = make("select", FIELD + "max-width:110px;", { title: "Saved edits" });
     this.presets.onchange = () => [actions.choosePreset(this.presets.value), (this.presets.value = "")];
-    this.button(this.buttons, "Reset", "All sliders to zero", actions.reset);
-    this.button(this.buttons, "Randomise", "Chance amounts within the safe ranges", actions.randomise);
+    this.setters = [
+      this.button(this.buttons, "Reset", "All sliders to zero", actions.reset),
+      this.button(this.buttons, "Randomise", "Chance amounts within the safe ranges", actions.randomise),
+    ];
     this.buttons.append(this.presets);
     this.button(this.buttons, "Save", "Save the edits as a preset", () =>
       this.ask([["name", "Name of the preset", ""]], ({ name }) => actions.savePreset(name)));
@@ -42,8 +44,15 @@ export class Panel {
 
   height = () => (this.known = this.body.offsetHeight || this.known || 60); // 0: not on the page just now
 
-  button = (parent, textContent, title, onclick) =>
-    parent.append(make("button", FIELD + "cursor:pointer;", { textContent, title, onclick }));
+  button(parent, textContent, title, onclick) {
+    const made = make("button", FIELD + "cursor:pointer;", { textContent, title, onclick });
+    parent.append(made);
+    return made;
+  }
+
+  /** Whether the buttons that set all sliders may be pressed. */
+  allow = (isAllowed) => this.setters.forEach((each) =>
+    [(each.disabled = !isAllowed), (each.style.opacity = isAllowed ? "" : "0.5")]);
 
   say = (text) => (this.status.textContent = text);
 

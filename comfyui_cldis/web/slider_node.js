@@ -25,7 +25,7 @@ export class SliderNode {
     this.panel = new Panel({
       reset: () => this.set({}),
       randomise: () => this.set(randomAmounts(this.sliders)),
-      choosePreset: (name) => name && this.setText(JSON.stringify(this.presets[name])),
+      choosePreset: (name) => name && this.setText(withParked(this.presets[name], this.read()?.parked ?? {})),
       savePreset: (name) => this.model && !this.isLinked && this.attempt(async () => this.gotPresets(
         await this.post("/cldis/presets", { model: this.model, name, edits: this.edits.value }))),
       rename: () => this.rename(this.sliders.find(({ id }) => id === this.last?.id) ?? this.sliders[0]),
@@ -138,6 +138,7 @@ export class SliderNode {
     // The text here is not what a run takes when edits is connected.
     this.panel.rest(this.isLinked || !this.token);
     const read = this.read();
+    this.panel.allow(read && this.sliders.length);
     if (!this.sliders.length) return this.panel.showUnknown("");
     if (read && this.isSure) this.keep(read);
     this.sliders.forEach((slider, index) => {
@@ -188,9 +189,17 @@ export class SliderNode {
     this.refresh();
   }
 
-  set = (amounts) => this.setText(writeEdits({ parked: {}, ...readEdits(this.edits.value, this.sliders), amounts }));
+  /** Other edits in place of those there are; a list of those of each image is not replaced. */
+  set(amounts) {
+    const read = this.read();
+    if (read && this.sliders.length) this.setText(writeEdits({ amounts, parked: read.parked }));
+  }
 
-  setText = (text) => [this.isLinked || this.write(text), this.fromText()];
+  setText(text) {
+    if (!this.isLinked) this.write(text);
+    this.fromText();
+    this.comfy.record();
+  }
 
   write(text) {
     if (this.edits.value === text) return;

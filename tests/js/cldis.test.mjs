@@ -23,6 +23,21 @@ test("a run that ends, however it does, is looked at for its picture", () => {
   assert.deepEqual(told, [["success", false], ["error", true], ["interrupted", true]]);
 });
 
+test("what a button does is recorded by the name that the frontend has for it", async () => {
+  const done = [], tracker = (...names) => Object.fromEntries(names.map((name) => [name, () => done.push(name)]));
+  const manager = (changeTracker) => ({ workflow: { activeWorkflow: { changeTracker } } });
+  const made = graphWith('{"light":1}').node;
+  extension.nodeCreated(Object.assign(made, { comfyClass: "CLDIS_EditSliders" }));
+  await made.cldisSliders.look();
+  for (const names of [["checkState"], ["captureCanvasState", "checkState"], []]) {
+    globalThis.page.app.extensionManager = manager(tracker(...names));
+    made.cldisSliders.panel.actions.reset();
+  }
+  globalThis.page.app.extensionManager = undefined;
+  made.cldisSliders.panel.actions.reset();
+  assert.deepEqual(done, ["checkState", "captureCanvasState"]);
+});
+
 test("a height that follows from what is shown is no change to undo", () => {
   const type = "CLDIS_EditSliders", inner = { id: "inner", nodes: [{ id: 2, graph: null }] };
   const recorded = {

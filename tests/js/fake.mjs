@@ -79,6 +79,8 @@ export function comfyWith(graph, answer = () => undefined) {
   return {
     calls,
     known: {},
+    recorded: [], // the texts that undo can come back to
+    record() { this.recorded.push(graph.nodes.at(-1).widgets?.[0].value); },
     root: () => graph,
     isModern: () => false,
     async fetchApi(path, options) {

@@ -292,14 +292,32 @@ test("buttons: reset, chance, presets, their own text", async () => {
   assert.equal(widget("edits").value, '{"#smile":2}');
   presets.value = "evening";
   presets.onchange();
-  assert.equal(widget("edits").value, '{"light":1.5}');
+  assert.equal(widget("edits").value, '{"light":1.5,"#smile":2}'); // which is kept for another model
   assert.equal(widget("dir:light").value, 1.5);
   actions.randomise();
-  assert.notEqual(widget("edits").value, '{"light":1.5}');
+  assert.notEqual(JSON.parse(widget("edits").value).light, 1.5);
+  // ComfyUI records the rest when the mouse is let go, too early for a button.
+  assert.deepEqual(comfy.recorded, ['{"#smile":2}', '{"light":1.5,"#smile":2}', widget("edits").value]);
   await actions.savePreset("mine");
   assert.deepEqual(comfy.calls.at(-1)[1].name, "mine");
   actions.toggleText();
   assert.equal(widget("edits").hidden, false);
+});
+
+test("edits of each image are not replaced by those of all, nor edits that are connected", async () => {
+  const list = '[{"light":1},{"light":2}]';
+  const { node, sliders, widget, comfy } = await shown(list);
+  const { actions, buttons } = sliders.panel;
+  const disabled = () => ["Reset", "Randomise"].map((text) => buttonOf(buttons, text).disabled);
+  actions.reset();
+  actions.randomise();
+  assert.deepEqual([widget("edits").value, disabled(), comfy.recorded], [list, [true, true], []]);
+  widget("edits").value = '{"light":1}';
+  await sliders.look();
+  assert.deepEqual(disabled(), [false, false]);
+  node.inputs[1].link = 5;
+  await sliders.look();
+  assert.deepEqual(disabled(), [true, true]);
 });
 
 test("a frontend that does not know gradient sliders has plain ones in Nodes 2.0 too", async () => {
