@@ -6,6 +6,7 @@ const make = (tag, cssText, props = {}) => {
 const FIELD = "background:var(--comfy-input-bg,#222);color:var(--input-text,#ddd);padding:2px 6px;" +
   "border:1px solid var(--border-color,#4e4e4e);border-radius:4px;font-size:11px;";
 const ROW = "display:flex;gap:4px;flex-wrap:wrap;align-items:center;";
+const COLUMN = "display:flex;flex-direction:column;gap:2px;flex:1 1 84px;min-width:0;";
 const QUIET = "color:var(--descrip-text,#999);";
 const showing = (element, isShown, how = "block") => (element.style.display = isShown ? how : "none");
 
@@ -17,19 +18,24 @@ export class Panel {
     this.body = make("div", "display:flex;flex-direction:column;gap:4px;font-size:11px;" +
       "color:var(--input-text,#ddd);padding:2px 4px;box-sizing:border-box;"); // as high as what is in it
     this.picture = make("img", "height:256px;width:100%;object-fit:contain;border-radius:4px;" +
-      "background:var(--comfy-input-bg,#222);display:none;", { alt: "", className: "cldis-picture" });
-    this.status = make("div", QUIET + "min-height:14px;", { className: "cldis-status" });
+      "background:var(--comfy-input-bg,#222);display:none;",
+    { alt: "The first image with these edits", className: "cldis-picture" });
+    this.status = make("div", QUIET + "min-height:14px;", { className: "cldis-status", role: "status" });
     this.unknown = make("div", QUIET + "display:none;", { className: "cldis-unknown" });
     this.buttons = make("div", ROW);
     this.presets = make("select", FIELD + "max-width:110px;", { title: "Saved edits" });
     this.presets.onchange = () => [actions.choosePreset(this.presets.value), (this.presets.value = "")];
+    this.presets.onkeydown = (event) => {
+      if (!["ArrowDown", "ArrowUp"].includes(event.key) || !this.presets.showPicker) return;
+      event.preventDefault(); // on the closed list it would choose at once
+      this.presets.showPicker();
+    };
     this.setters = [
       this.button(this.buttons, "Reset", "All sliders to zero", actions.reset),
       this.button(this.buttons, "Randomise", "Chance amounts within the safe ranges", actions.randomise),
     ];
     this.buttons.append(this.presets);
-    this.button(this.buttons, "Save", "Save the edits as a preset", () =>
-      this.ask([["name", "Name of the preset", ""]], ({ name }) => actions.savePreset(name)));
+    this.button(this.buttons, "Save", "Save the edits as a preset", actions.save);
     this.button(this.buttons, "Rename", "Name the slider moved last, or turn it round", actions.rename);
     this.button(this.buttons, "Text", "Show the edits as text", actions.toggleText);
     this.form = make("div", ROW + "display:none;");
@@ -38,8 +44,12 @@ export class Panel {
     this.search.oninput = () => actions.search(this.search.value);
     this.body.append(this.picture, this.status, this.unknown, this.buttons, this.form, this.strip, this.search);
     this.root.append(this.body);
-    const own = (event) => event.target.matches("input,select,button") && event.stopPropagation();
-    for (const type of ["pointerdown", "keydown"]) this.root.addEventListener(type, own); // not the canvas
+    this.root.addEventListener("pointerdown", (event) => // not for the canvas
+      event.target.matches("input,select,button,label") && event.stopPropagation());
+    this.root.addEventListener("keydown", (event) => { // nor what is typed; shortcuts are ComfyUI's
+      const isShortcut = event.ctrlKey || event.metaKey || event.altKey;
+      if (event.target.matches("input,select") && !isShortcut) event.stopPropagation();
+    });
   }
 
   height = () => (this.known = this.body.offsetHeight || this.known || 60); // 0: not on the page just now
@@ -95,21 +105,33 @@ export class Panel {
 
   /** A small form in place of a dialog; `done` gets the values, true or false for boxes. */
   ask(fields, done) {
-    const inputs = fields.map(([, title, value]) => (typeof value === "boolean"
-      ? make("input", "", { type: "checkbox", title, checked: value })
-      : make("input", FIELD + "flex:1 1 84px;min-width:0;", { placeholder: title, title, value })));
-    this.form.replaceChildren(...inputs.flatMap((input) =>
-      (input.type === "checkbox" ? [input, input.title] : [input])));
-    const close = () => [showing(this.form, false), this.actions.resized()];
+    const inputs = fields.map(([, , value]) => (typeof value === "boolean"
+      ? make("input", "", { type: "checkbox", checked: value }) : make("input", FIELD, { type: "text", value })));
+    const labels = inputs.map((input, index) => {
+      const isBox = input.type === "checkbox", text = make("span", "", { textContent: fields[index][1] });
+      const label = make("label", isBox ? ROW : COLUMN);
+      label.append(...(isBox ? [input, text] : [text, input]));
+      return label;
+    });
+    this.form.replaceChildren(...labels);
     const valueOf = ({ type, checked, value }) => (type === "checkbox" ? checked : value);
-    const finish = () => [close(),
-      done(Object.fromEntries(fields.map(([key], index) => [key, valueOf(inputs[index])])))];
+    const finish = () => {
+      this.closeForm();
+      done(Object.fromEntries(fields.map(([key], index) => [key, valueOf(inputs[index])])));
+    };
     this.button(this.form, "OK", "", finish);
-    this.button(this.form, "Cancel", "", close);
-    // A handler that returns false would keep the key from the field.
-    this.form.onkeydown = ({ key }) => void (key === "Enter" ? finish() : key === "Escape" && close());
+    this.button(this.form, "Cancel", "", () => this.closeForm());
+    this.form.onkeydown = (event) => {
+      if (event.isComposing || event.keyCode === 229) return; // a key of the input method
+      const isDone = event.key === "Enter" && inputs.includes(event.target); // on a button, it presses that
+      if (!isDone && event.key !== "Escape") return;
+      event.stopPropagation(); // Escape would leave the subgraph
+      isDone ? finish() : this.closeForm();
+    };
     showing(this.form, true, "flex");
     this.actions.resized();
     inputs[0].focus();
   }
+
+  closeForm = () => [showing(this.form, false), this.actions.resized()];
 }

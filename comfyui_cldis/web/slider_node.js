@@ -26,8 +26,7 @@ export class SliderNode {
       reset: () => this.set({}),
       randomise: () => this.set(randomAmounts(this.sliders)),
       choosePreset: (name) => name && this.setText(withParked(this.presets[name], this.read()?.parked ?? {})),
-      savePreset: (name) => this.model && !this.isLinked && this.attempt(async () => this.gotPresets(
-        await this.post("/cldis/presets", { model: this.model, name, edits: this.edits.value }))),
+      save: () => this.save(),
       rename: () => this.rename(this.sliders.find(({ id }) => id === this.last?.id) ?? this.sliders[0]),
       toggleText: () => [this.hide(this.edits, !this.edits.hidden), this.resize()],
       search: (text) => this.filter(text.trim().toLowerCase()),
@@ -82,6 +81,7 @@ export class SliderNode {
 
   async load(model) {
     [this.token, this.why, this.again, this.late] = [null, RUN, Infinity, ""];
+    this.panel.closeForm(); // it was about the model before
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
     if (model === null) return this.panel.say("Connect a model.");
     if (!model) this.panel.say("Run once; then the sliders appear.");
@@ -97,7 +97,6 @@ export class SliderNode {
     this.again = Infinity;
     this.known(found.sliders);
     this.gotPresets(presets);
-    this.sayUsual();
   }
 
   known = (sliders) => [(this.comfy.known[this.model] = sliders),
@@ -265,7 +264,16 @@ export class SliderNode {
     }));
   }
 
-  gotPresets = (found) => this.panel.showPresets(Object.keys((this.presets = found)));
+  save() {
+    const { model } = this;
+    if (!model || this.isLinked) return; // the text here is not what is used, as the node says
+    this.panel.ask([["name", "Name of the preset", ""]], ({ name }) => this.attempt(async () => {
+      const presets = await this.post("/cldis/presets", { model, name, edits: this.edits.value });
+      if (model === this.model) this.gotPresets(presets);
+    }));
+  }
+
+  gotPresets = (found) => [this.panel.showPresets(Object.keys((this.presets = found))), this.sayUsual()];
 
   filter = (wanted) => [this.sliders.forEach((slider, index) =>
     this.hide(this.widgets[index], !labelOf(slider).toLowerCase().includes(wanted))), this.resize()];

@@ -3,7 +3,7 @@ import { register } from "node:module";
 
 class Element {
   constructor(tag) {
-    Object.assign(this, { tag, style: {}, dataset: {}, children: [], listeners: {}, textContent: "", src: "" });
+    Object.assign(this, { tag, style: {}, dataset: {}, children: [], listeners: {}, textContent: "", src: "", value: "" });
     this.offsetHeight = 100;
   }
   append(...children) { this.children.push(...children); }
@@ -11,7 +11,7 @@ class Element {
   addEventListener(type, listener) { this.listeners[type] = listener; }
   removeAttribute(name) { this[name] = ""; }
   closest() { return null; }
-  matches() { return false; }
+  matches(selector) { return selector.split(",").includes(this.tag); }
   focus() {}
   /** Of what is on the page, in the place of this. */
   replaceWith(other) { Object.assign(page, { [this.at]: Object.assign(other, { at: this.at, isConnected: true }) }); this.isConnected = false; }

@@ -200,8 +200,8 @@ test("connected edits decide, and the sliders rest", async () => {
   move("dir:light", 1);
   assert.equal(widget("edits").value, "{}");
   const asked = comfy.calls.length;
-  await sliders.panel.actions.savePreset("mine"); // the text here is not what is used
-  assert.equal(comfy.calls.length, asked);
+  sliders.panel.actions.save(); // the text here is not what is used
+  assert.deepEqual([comfy.calls.length, sliders.panel.form.children.length], [asked, 0]);
 });
 
 test("another model: unknown directions are kept, named, and come back", async () => {
@@ -298,7 +298,7 @@ test("buttons: reset, chance, presets, their own text", async () => {
   assert.notEqual(JSON.parse(widget("edits").value).light, 1.5);
   // ComfyUI records the rest when the mouse is let go, too early for a button.
   assert.deepEqual(comfy.recorded, ['{"#smile":2}', '{"light":1.5,"#smile":2}', widget("edits").value]);
-  await actions.savePreset("mine");
+  await saveAs(sliders, "mine");
   assert.deepEqual(comfy.calls.at(-1)[1].name, "mine");
   actions.toggleText();
   assert.equal(widget("edits").hidden, false);
@@ -336,10 +336,13 @@ test("a frontend that does not know gradient sliders has plain ones in Nodes 2.0
 test("a slider is named and turned round where it is", async () => {
   const { sliders, comfy } = await shown("{}");
   sliders.rename(sliders.sliders[1]);
-  const [name, low, high, turn] = sliders.panel.form.children.filter((each) => each.tag === "input");
+  const [name, low, high, turn] = fields(sliders);
+  const labels = sliders.panel.form.children.filter(({ tag }) => tag === "label");
+  assert.deepEqual(labels.map(({ children }) => children.find(({ tag }) => tag === "span").textContent),
+    ["Name for sleeve; empty: its own", "Low end", "High end", "turn round"]);
   Object.assign(name, { value: "cut" });
   turn.checked = true;
-  sliders.panel.form.onkeydown({ key: "Enter" });
+  press(sliders, "Enter");
   await settled();
   assert.deepEqual(comfy.calls.find(([path, sent]) => path === "/cldis/sliders" && sent)[1],
     { model: "heads", slider: "shape 3", name: "cut", low: high.value, high: low.value, flipped: false });
@@ -542,9 +545,8 @@ test("a slider that was renamed is renamed again from what it is now", async () 
   move("dir:light", 0.5);
   for (const expected of [true, false]) {
     sliders.panel.actions.rename();
-    const turn = sliders.panel.form.children.filter((each) => each.tag === "input")[3];
-    turn.checked = true;
-    sliders.panel.form.onkeydown({ key: "Enter" });
+    fields(sliders)[3].checked = true;
+    press(sliders, "Enter");
     await settled();
     assert.equal(flipped, expected);
   }
@@ -646,7 +648,7 @@ test("keys reach the fields of a form, and its text and node fit", async () => {
   const { sliders, node } = await shown("{}");
   sliders.rename(sliders.sliders[0]);
   for (const key of ["a", "Backspace", "Escape"])
-    assert.notEqual(sliders.panel.form.onkeydown({ key }), false);
+    assert.equal(press(sliders, key).stopped, key === "Escape"); // which would leave a subgraph
   assert.equal(sliders.panel.form.style.display, "none");
   node.computeSize = () => [200, 777]; // with the text
   sliders.panel.actions.toggleText();
@@ -671,6 +673,47 @@ test("sliders behind a node that trains are there again after an undo or a reloa
   await settled();
   assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
   assert.deepEqual([sliders.token, sliders.panel.status.textContent], ["token", ""]);
+});
+
+test("Enter saves from a field only, and no key of an input method ends a form", async () => {
+  const { sliders, comfy } = await shown("{}"), { form, actions } = sliders.panel;
+  const asked = comfy.calls.length, isOpen = () => form.style.display !== "none";
+  actions.save();
+  for (const key of ["Enter", "Escape"]) press(sliders, key, { isComposing: true });
+  press(sliders, "Enter", { target: buttonOf(form, "Cancel") }); // the browser presses it
+  press(sliders, "Enter", { target: buttonOf(form, "OK") });
+  assert.deepEqual([isOpen(), comfy.calls.length], [true, asked]);
+  press(sliders, "Escape", { target: buttonOf(form, "Cancel") });
+  assert.deepEqual([isOpen(), comfy.calls.length], [false, asked]);
+  await saveAs(sliders, "mine");
+  assert.equal(comfy.calls.length, asked + 1);
+});
+
+test("ComfyUI hears the keys that are pressed on a button, and shortcuts everywhere, but nothing typed", async () => {
+  const { sliders } = await shown("{}"), { root, buttons, search, presets } = sliders.panel;
+  const stops = (type, target, more = {}) => {
+    let isStopped = false;
+    root.listeners[type]({ target, ...more, stopPropagation: () => (isStopped = true) });
+    return isStopped;
+  };
+  const button = buttonOf(buttons, "Reset");
+  assert.deepEqual([button, search, presets].map((each) => stops("keydown", each, { key: "r" })), [false, true, true]);
+  for (const held of ["ctrlKey", "metaKey", "altKey"])
+    assert.equal(stops("keydown", search, { key: "z", [held]: true }), false);
+  assert.deepEqual([button, search, presets].map((each) => stops("pointerdown", each)), [true, true, true]);
+});
+
+test("an arrow on the closed list of presets opens it, and chooses none", async () => {
+  const { sliders: { panel: { presets } } } = await shown("{}"), done = [];
+  presets.showPicker = () => done.push("opened");
+  for (const key of ["ArrowDown", "Tab"]) presets.onkeydown({ key, preventDefault: () => done.push("prevented") });
+  assert.deepEqual(done, ["prevented", "opened"]);
+});
+
+test("the picture and what is said are there for those who do not see them", async () => {
+  const { sliders: { panel } } = await shown("{}");
+  assert.match(panel.picture.alt, /image/);
+  assert.equal(panel.status.role, "status");
 });
 
 test("the panel takes the place of one whose node an undo has replaced, and of no other", async () => {
