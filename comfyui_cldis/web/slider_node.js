@@ -29,11 +29,12 @@ export class SliderNode {
       save: () => this.save(),
       rename: () => this.rename(this.sliders.find(({ id }) => id === this.last?.id) ?? this.sliders[0]),
       toggleText: () => [this.hide(this.edits, !this.edits.hidden), this.resize()],
-      search: (text) => this.filter(text.trim().toLowerCase()),
+      search: (text) => this.filter(text),
       resized: () => this.resize(),
     });
     this.live = new Latest((edits) => this.post("/cldis/preview", { token: this.token, edits }),
-      (blob) => this.token && this.panel.show(blob), (error, isNewest) => this.failed(error, isNewest));
+      (blob) => this.token && [this.panel.show(blob), this.sayUsual()],
+      (error, isNewest) => this.failed(error, isNewest));
     Object.assign(node.addDOMWidget("cldis_panel", "cldis_panel", this.panel.root, {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
       getMinHeight: () => this.panel.height() + 2 * MARGIN,
@@ -95,12 +96,14 @@ export class SliderNode {
     const [found, presets] = [await this.get("/cldis/sliders" + query), await this.get("/cldis/presets" + query)];
     if (model !== this.model) return;
     this.again = Infinity;
-    this.known(found.sliders);
+    this.known(model, found.sliders);
     this.gotPresets(presets);
   }
 
-  known = (sliders) => [(this.comfy.known[this.model] = sliders),
-    JSON.stringify(sliders) !== JSON.stringify(this.sliders) && this.show(sliders)];
+  known(model, sliders) {
+    this.comfy.known[model] = sliders;
+    if (model === this.model && JSON.stringify(sliders) !== JSON.stringify(this.sliders)) this.show(sliders);
+  }
 
   /** Makes the sliders anew. */
   show(sliders) {
@@ -108,10 +111,12 @@ export class SliderNode {
     this.sliders = sliders;
     this.widgets = sliders.map((slider) => this.addSlider(slider));
     this.hide(this.edits, sliders.length > 0);
-    this.panel.search.style.display = sliders.length > SEARCH_ABOVE ? "" : "none";
+    const { search } = this.panel, isSearched = sliders.length > SEARCH_ABOVE;
+    search.style.display = isSearched ? "" : "none";
+    if (!isSearched) search.value = "";
     this.panel.showStrip(sliders.find(({ id }) => id === this.last?.id) ?? sliders[0]);
     this.fromText();
-    this.resize();
+    this.filter(search.value);
   }
 
   addSlider(slider) {
@@ -253,14 +258,17 @@ export class SliderNode {
 
   rename(slider) {
     if (!slider) return;
+    const { model } = this; // there may be another when the answer comes
     this.panel.ask([
       ["name", `Name for ${slider.name}; empty: its own`, slider.name], ["low", "Low end", slider.low],
       ["high", "High end", slider.high], ["turn", "turn round", false],
     ], ({ name, low, high, turn }) => this.attempt(async () => {
       const [first, second] = turn ? [high, low] : [low, high];
-      this.known((await this.post("/cldis/sliders", {
-        model: this.model, slider: slider.id, name, low: first, high: second, flipped: slider.flipped !== turn,
-      })).sliders);
+      const { sliders } = await this.post("/cldis/sliders", {
+        model, slider: slider.id, name, low: first, high: second, flipped: slider.flipped !== turn,
+      });
+      this.known(model, sliders);
+      if (model === this.model) this.sayUsual();
     }));
   }
 
@@ -275,8 +283,12 @@ export class SliderNode {
 
   gotPresets = (found) => [this.panel.showPresets(Object.keys((this.presets = found))), this.sayUsual()];
 
-  filter = (wanted) => [this.sliders.forEach((slider, index) =>
-    this.hide(this.widgets[index], !labelOf(slider).toLowerCase().includes(wanted))), this.resize()];
+  filter(text) {
+    const wanted = text.trim().toLowerCase();
+    this.sliders.forEach((slider, index) =>
+      this.hide(this.widgets[index], !labelOf(slider).toLowerCase().includes(wanted)));
+    this.resize();
+  }
 
   // For the classic canvas, and for Nodes 2.0, which looks when the list of widgets changes.
   hide = (widget, isHidden) => [(widget.hidden = widget.options.hidden = isHidden),

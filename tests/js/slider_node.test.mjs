@@ -655,26 +655,6 @@ test("keys reach the fields of a form, and its text and node fit", async () => {
   assert.equal(node.size[1], 777);
 });
 
-test("sliders behind a node that trains are there again after an undo or a reload", async () => {
-  const made = () => {
-    const found = graphWith('{"light": 1}');
-    found.loader.widgets = [{ name: "name", value: "my model" }];
-    return { ...found, sliders: new SliderNode(found.node, comfyWith(found.graph)) };
-  };
-  const first = made();
-  await first.sliders.look();
-  assert.match(first.sliders.panel.status.textContent, /Run once; then the sliders appear/);
-  await first.sliders.ran("run");
-  await first.sliders.look();
-  const { node, sliders } = made();
-  node.onConfigure();
-  await settled();
-  await sliders.look();
-  await settled();
-  assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
-  assert.deepEqual([sliders.token, sliders.panel.status.textContent], ["token", ""]);
-});
-
 test("Enter saves from a field only, and no key of an input method ends a form", async () => {
   const { sliders, comfy } = await shown("{}"), { form, actions } = sliders.panel;
   const asked = comfy.calls.length, isOpen = () => form.style.display !== "none";
@@ -708,6 +688,81 @@ test("an arrow on the closed list of presets opens it, and chooses none", async 
   presets.showPicker = () => done.push("opened");
   for (const key of ["ArrowDown", "Tab"]) presets.onkeydown({ key, preventDefault: () => done.push("prevented") });
   assert.deepEqual(done, ["prevented", "opened"]);
+});
+
+test("sliders behind a node that trains are there again after an undo or a reload", async () => {
+  const made = () => {
+    const found = graphWith('{"light": 1}');
+    found.loader.widgets = [{ name: "name", value: "my model" }];
+    return { ...found, sliders: new SliderNode(found.node, comfyWith(found.graph)) };
+  };
+  const first = made();
+  await first.sliders.look();
+  assert.match(first.sliders.panel.status.textContent, /Run once; then the sliders appear/);
+  await first.sliders.ran("run");
+  await first.sliders.look();
+  const { node, sliders } = made();
+  node.onConfigure();
+  await settled();
+  await sliders.look();
+  await settled();
+  assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
+  assert.deepEqual([sliders.token, sliders.panel.status.textContent], ["token", ""]);
+});
+
+test("what went wrong is no longer said once it goes well", async () => {
+  let isBad = true;
+  const answer = (path, sent) => (isBad && (path === "/cldis/preview" || sent?.name) ? { status: 500, error: "glitch" } : undefined);
+  const { sliders, move } = await shown("{}", answer);
+  const said = () => sliders.panel.status.textContent;
+  await sliders.ran("run");
+  const both = async (work) => {
+    const found = [];
+    for (isBad of [true, false]) found.push((await work(), await settled(), said()));
+    return found;
+  };
+  assert.deepEqual(await both(() => move("dir:light", isBad ? 1 : 2)), ["glitch", ""]);
+  assert.deepEqual(await both(() => saveAs(sliders, "mine")), ["glitch", ""]);
+  assert.deepEqual(await both(() => [sliders.panel.actions.rename(), press(sliders, "Enter")]), ["glitch", ""]);
+});
+
+test("an answer that comes when there is another model leaves that alone, and its form goes", async () => {
+  const { loader, node, comfy, sliders } = await shown("{}", carsToo(() => "heads"));
+  const { fetchApi } = comfy, waiting = [];
+  comfy.fetchApi = async (path, options) => {
+    if (options && path !== "/cldis/preview") await new Promise((done) => waiting.push(done));
+    return fetchApi(path, options);
+  };
+  await saveAs(sliders, "mine");
+  sliders.panel.actions.rename();
+  press(sliders, "Enter");
+  sliders.panel.actions.rename(); // once more, and still open
+  loader.widgets[0].value = "cars";
+  await sliders.look();
+  const there = () => [sliders.presets, sliders.sliders, node.widgets.slice(2).map(({ name }) => name)];
+  sliders.gotPresets({ noon: {} });
+  const before = there();
+  assert.deepEqual([before[1], sliders.panel.form.style.display, waiting.length], [SMILE, "none", 2]);
+  waiting.forEach((done) => done());
+  await settled();
+  assert.deepEqual(there(), before);
+  assert.deepEqual(comfy.known.heads, SLIDERS);
+});
+
+test("a search stays when the sliders are made anew, and goes with its box", async () => {
+  const many = Array.from({ length: 14 }, (_, index) => ({ ...SLIDERS[0], id: `s${index}`, name: `s${index}` }));
+  let found = many;
+  const { node, sliders } = await shown("{}", (path) => (path.startsWith("/cldis/sliders") ? { sliders: found } : undefined));
+  const seen = () => node.widgets.filter(({ name, hidden }) => name.startsWith("dir:") && !hidden).length;
+  sliders.panel.search.value = "S3";
+  sliders.panel.search.oninput();
+  assert.equal(seen(), 1);
+  found = many.map((each, index) => (index === 3 ? { ...each, name: "s3 new" } : each));
+  await sliders.ran("run");
+  assert.deepEqual([seen(), sliders.panel.search.value], [1, "S3"]);
+  found = many.slice(0, 5);
+  await sliders.ran("next");
+  assert.deepEqual([seen(), sliders.panel.search.value], [5, ""]);
 });
 
 test("the picture and what is said are there for those who do not see them", async () => {
