@@ -211,3 +211,19 @@ def test_only_the_part_within_changes(image: Tensor, moving: Change) -> None:
     assert not changed.any()
     whole = apply_change(image, moving, Region(20, 0, 90, 90))
     torch.testing.assert_close(result[:, 49:51, 58:62], whole[:, 49:51, 58:62])
+
+
+@pytest.mark.parametrize("thin", [1, 2, 6, 24])
+def test_a_thin_part_of_a_padded_square_changes_as_a_wide_one_does(smooth_noise, thin: int) -> None:
+    """The square reaches far beyond the part, so that a share of its sides is wider than that."""
+    darker = find_difference(smooth_noise(1), smooth_noise(1) - 0.6)
+    image = torch.full((3, 512, 512), 0.5)
+    top = 256 - thin // 2
+    shares = []
+    for within in ((16, top, 480, thin), (top, 16, thin, 480), (16, 16, 480, 480)):
+        left, first, width, height = within
+        result = apply_change(image, darker, Region(16, 16, 480, 480, within=within))
+        inside = (slice(None), slice(first, first + height), slice(left, left + width))
+        change = (image - result)[inside].mean(0)
+        shares.append(float((change > 0.2).float().mean()))
+    assert shares[0] > 0.7 * shares[2] and shares[1] > 0.7 * shares[2]
