@@ -37,6 +37,7 @@ from .latent import Latent, Source, are_of_one_model, slerp
 __all__ = [
     "INVERSIONS",
     "SAMPLERS",
+    "NotFiniteError",
     "Step",
     "decode",
     "edit",
@@ -45,6 +46,26 @@ __all__ = [
     "preview",
     "traverse",
 ]
+
+
+class NotFiniteError(ValueError):
+    """What a model computed holds NaN or infinite values.
+
+    Attributes:
+        fact: the first sentence.
+        is_short: whether the networks compute in a type that overflows sooner than float32.
+    """
+
+    def __init__(self, model: EditableModel, what: str) -> None:
+        dtype = model.networks.dtype
+        self.is_short = dtype != torch.float32
+        held = f"{what} of {model.name} hold NaN or infinite values"
+        if self.is_short:
+            self.fact = f"Numbers overflowed in {str(dtype).removeprefix('torch.')}: {held}."
+            super().__init__(f"{self.fact} Load the model in float32.")
+        else:
+            self.fact = f"Even in float32 {held}."
+            super().__init__(f"{self.fact} Edit by less, or use an earlier state of the training.")
 
 
 def denoiser_for(model: EditableModel, z: Tensor, residual: Tensor | None) -> Denoiser:
@@ -96,6 +117,7 @@ def encode(
 
     Raises:
         TypeError: a number of steps that is no whole number.
+        NotFiniteError: the networks overflow.
         ValueError: wrong shape, values that are not finite, an unknown inversion, or too many or
             too few steps.
     """
@@ -120,6 +142,7 @@ def encode(
     device = images.device
     x0 = images.float().to(model.networks.device)
     posterior = model.networks.encode_semantic(x0)
+    _check_finite(model, "the codes", posterior.mu, posterior.residual)
     x_T = None
     if inversion_steps:
         denoiser = denoiser_for(model, posterior.mu, posterior.residual)
@@ -131,6 +154,7 @@ def encode(
             num_steps=inversion_steps,
             on_step=on_step,
         )
+        _check_finite(model, "the noise maps", x_T)
         x_T = x_T.to(device)
     z = posterior.mu.to(device)
     return Latent(
@@ -300,6 +324,7 @@ def decode(
         (B, C, S, S) float32 in [-1, 1], on the device of the latent.
 
     Raises:
+        NotFiniteError: the networks overflow.
         TypeError: a seed or a number of steps that is no whole number.
         ValueError: the latent has no x_T and no seed is given, it is of another model, or bad
             sampler settings.
@@ -333,6 +358,7 @@ def decode(
         num_steps=num_steps,
         on_step=on_step,
     )
+    _check_finite(model, "the images", images)
     return images.clamp(-1, 1).to(device)
 
 
@@ -348,6 +374,7 @@ def preview(model: EditableModel, latent: Latent) -> Tensor:
 
     Raises:
         NoCopilotError: an imported model, which has no co-pilot.
+        NotFiniteError: the co-pilot overflows.
         ValueError: a latent of another model.
     """
     check_code(model, latent)
@@ -356,7 +383,15 @@ def preview(model: EditableModel, latent: Latent) -> Tensor:
     if networks.device.type == "cpu" and dtype == torch.float16:
         copilot, dtype = deepcopy(copilot).float(), torch.float32
     image = copilot.decode(latent.z.to(networks.device, dtype)).float()
+    _check_finite(model, "the previews", image)
     size = networks.config.image_size
     if image.shape[-1] != size:
         image = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear")
     return image.clamp(-1, 1).to(latent.z.device)
+
+
+def _check_finite(model: EditableModel, what: str, *tensors: Tensor | None) -> None:
+    """Raises NotFiniteError unless all values are finite: what is drawn from others would look
+    like no edit at all."""
+    if not all(bool(torch.isfinite(each).all()) for each in tensors if each is not None):
+        raise NotFiniteError(model, what)

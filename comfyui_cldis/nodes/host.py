@@ -16,8 +16,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..diffusion.samplers import Step
+from ..editing.pipeline import NotFiniteError
 from ..imaging.sheet import to_image
 from ..shortage import is_out_of_memory
 from ..wording import counted
@@ -104,6 +105,17 @@ def _whole_patcher(base: Any) -> Any:
     return WholePatcher
 
 
+@contextmanager
+def finite() -> Iterator[None]:
+    """Puts the remedy of the nodes behind the fact that a model's networks overflowed."""
+    try:
+        yield
+    except NotFiniteError as error:
+        if not error.is_short:
+            raise
+        raise ValueError(f"{error.fact} Choose dtype auto or fp32 in CLDis Load Model.") from error
+
+
 def in_chunks(
     model: LoadedModel,
     num_items: int,
@@ -126,7 +138,8 @@ def in_chunks(
     progress = Progress(num_items, num_steps, use_preview)
     try:
         most = max(1, PIXELS_AT_ONCE // item_pixels)
-        return _in_chunks(model, num_items, min(most, _first_chunk(model)), work, progress)
+        with finite():
+            return _in_chunks(model, num_items, min(most, _first_chunk(model)), work, progress)
     finally:
         progress.close()
 

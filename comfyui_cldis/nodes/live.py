@@ -146,7 +146,7 @@ class LivePreviews:
         with self._drawing:
             if ticket != offer.newest:
                 raise SupersededError
-            with host.unmoved(), torch.inference_mode():
+            with host.unmoved(), host.finite(), torch.inference_mode():
                 return preview.draw(limited)[0].cpu()
 
     def _token_of(self, model: LoadedModel, latent: Latent) -> str | None:
@@ -172,7 +172,7 @@ class LivePreviews:
     ) -> TrackedPreview | None:
         """The preview of an offer, made unless there is one; None where it cannot be made."""
         if token not in model.previews and latent is not None:
-            with self._drawing, host.unmoved(), torch.inference_mode():
+            with self._drawing, host.unmoved(), host.finite(), torch.inference_mode():
                 if token not in model.previews:
                     model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
         preview = model.previews.get(token)

@@ -11,6 +11,7 @@ from comfyui_cldis.editing.direction import LIMIT, as_number
 from comfyui_cldis.editing.latent import Latent, slerp
 from comfyui_cldis.editing.pipeline import (
     SAMPLERS,
+    NotFiniteError,
     decode,
     edit,
     encode,
@@ -304,3 +305,25 @@ def test_bad_inputs(tiny_model, latent):
         decode(tiny_model, latent, sampler="euler")
     with pytest.raises(ValueError, match="no amounts"):
         traverse(tiny_model, latent, "yaw", [])
+
+
+@pytest.mark.parametrize(
+    ("layer", "what", "compute"),
+    [
+        ("encoder.mu", "codes", lambda model, _: encode(model, images(), inversion_steps=0)),
+        ("unet.out", "noise maps", lambda model, _: encode(model, images(), inversion_steps=1)),
+        ("unet.out", "images", lambda model, latent: decode(model, latent, num_steps=1)),
+        ("copilot.up.2", "previews", preview),
+    ],
+)
+def test_what_is_not_finite_is_never_passed_on(make_model, latent, layer, what, compute):
+    for dtype, words in (
+        (torch.float16, f"Numbers overflowed in float16: the {what} of tiny hold .* in float32."),
+        (torch.bfloat16, f"Numbers overflowed in bfloat16: the {what} of tiny hold NaN or infinit"),
+        (torch.float32, f"Even in float32 the {what} of tiny hold NaN or .*. Edit by less, or use"),
+    ):
+        model = make_model()
+        model.networks.to(dtype).get_parameter(f"{layer}.bias").fill_(float("inf"))
+        with pytest.raises(NotFiniteError, match=words) as caught:
+            compute(model, latent)
+        assert caught.value.is_short == (dtype != torch.float32)

@@ -12,6 +12,7 @@ from comfyui_cldis.checkpoint import load_checkpoint
 from comfyui_cldis.editing.direction import LIMIT
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
 from comfyui_cldis.nodes.checks import parse_edits
+from comfyui_cldis.nodes.live import LivePreviews
 from comfyui_cldis.nodes.sockets import LoadedModel
 
 UNKNOWN = "Direction 'smlie' is not in tiny.safetensors; it has: hair length, yaw."
@@ -168,3 +169,37 @@ def test_a_latent_of_the_same_model_in_another_dtype(tiny_checkpoint, run, image
 def test_a_broken_image(loaded, run) -> None:
     with pytest.raises(ValueError, match="holds NaN or infinite values"):
         run("CLDIS_Encode", model=loaded, image=torch.full((1, 8, 8, 3), float("nan")))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_networks_that_overflow_are_named_with_what_to_choose(
+    make_model, run, images, latent, dtype
+) -> None:
+    remedy = {
+        torch.float16: "^Numbers overflowed in float16: .* Choose dtype auto or fp32 in CLDis Load",
+        torch.float32: "^Even in float32 the .* Edit by less, or use an earlier state",
+    }[dtype]
+    model = make_model()
+    moved = run(
+        "CLDIS_EditSliders",
+        model=LoadedModel("tiny.safetensors", model),
+        latent=latent,
+        edits='{"yaw": 1}',
+    )
+    model.networks.to(dtype)
+    for layer in ("unet.out", "encoder.mu"):
+        model.networks.get_parameter(f"{layer}.bias").fill_(float("inf"))
+    loaded = LoadedModel("tiny.safetensors", model)
+    for noise in ("inverted", "seed"):
+        given = {"model": loaded, "latent": moved, "noise": noise, "method": "decoded", "steps": 1}
+        with pytest.raises(ValueError, match=remedy):
+            run("CLDIS_Decode", **given)
+    with pytest.raises(ValueError, match=remedy):
+        run("CLDIS_Encode", model=loaded, image=images, inversion_steps=0)
+    with pytest.raises(ValueError, match=remedy):
+        NODE_CLASS_MAPPINGS["CLDIS_Sample"]().execute(loaded, 1, 0, 0.7, "ddim", 1)
+    model.networks.get_parameter("copilot.up.2.bias").fill_(float("inf"))
+    with pytest.raises(ValueError, match=remedy):
+        run("CLDIS_Decode", model=loaded, latent=moved, method="tracked")
+    with pytest.raises(ValueError, match=remedy):
+        LivePreviews().offer("key", loaded, latent)
