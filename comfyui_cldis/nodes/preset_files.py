@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def preset_names() -> list[str]:
         path.relative_to(root).with_suffix("").as_posix()
         for root in _roots()
         for path in root.glob(f"**/*{ENDING}")
+        if os.path.isfile(path)  # unlike the method, False where it may not be asked
     }
     return sorted(names, key=str.casefold)
 
@@ -40,7 +42,7 @@ def presets_of(model_name: str) -> dict[str, Any]:
         if name.startswith(prefix) and "/" not in name.removeprefix(prefix):
             try:
                 found[name.removeprefix(prefix)] = json.loads(_edits_of(name))
-            except ValueError:
+            except (FileNotFoundError, ValueError):
                 continue
     return found
 
@@ -48,7 +50,8 @@ def presets_of(model_name: str) -> dict[str, Any]:
 def read_preset(name: str) -> str:
     """The edits of a preset that `preset_names` lists, as CLDis Edit Sliders takes them.
 
-    Raises: FileNotFoundError when there is none of that name, ValueError when it is damaged.
+    Raises: FileNotFoundError when there is none of that name, ValueError when it is damaged or
+        cannot be read.
     """
     names = preset_names()
     if name not in names:  # so that no name leads out of the folders
@@ -95,17 +98,31 @@ def fingerprint(name: str) -> str:
 
 
 def _edits_of(name: str) -> str:
-    """The edits of a preset that is listed; ValueError when it is damaged."""
-    path = next(found for root in _roots() if (found := root / f"{name}{ENDING}").is_file())
-    if path.stat().st_size > MAX_BYTES:
+    """The edits of a preset that was listed.
+
+    Raises: FileNotFoundError when it has gone since, ValueError when it is damaged or cannot be
+        read.
+    """
+    paths = (root / f"{name}{ENDING}" for root in _roots())
+    path = next(filter(os.path.isfile, paths), None)
+    if path is None:
+        raise FileNotFoundError(f"Preset '{name}' has been deleted. Choose another one.")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(
+            f"Preset '{name}' cannot be read ({error.strerror}). Allow ComfyUI to read {path.name}."
+        ) from error
+    if len(data) > MAX_BYTES:
         raise ValueError(f"Preset '{name}' is larger than 1 MiB. Save it anew.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(data.decode("utf-8"))
         if content["format"] != FORMAT or content["version"] != VERSION:
             raise ValueError("format")
         edits = json.dumps(content["edits"], ensure_ascii=False)
         parse_edits(edits)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(
             f"Preset '{name}' holds no edits that this release reads. Save it anew, or delete "
             f"{path.name}."

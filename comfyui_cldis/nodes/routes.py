@@ -56,13 +56,19 @@ def register() -> None:
     from aiohttp import web
 
     def answering(work: Callable[[dict[str, Any]], Any]):
+        def finishing(given: dict[str, Any]) -> Any:
+            try:
+                return work(given)
+            except StopIteration as error:  # no Future takes it: the request would never end
+                raise RuntimeError("The work stopped half-way. Report it, with the log.") from error
+
         async def handler(request: web.Request) -> web.Response:
             try:
                 if (request.content_length or 0) > MAX_BYTES:
                     raise ValueError("The request is larger than 256 kB. Send less.")
                 given = dict(request.query) if request.method == "GET" else await _sent(request)
                 loop = asyncio.get_running_loop()
-                result = await loop.run_in_executor(_workers, work, given)
+                result = await loop.run_in_executor(_workers, finishing, given)
             except Exception as error:
                 return web.json_response({"error": str(error)}, status=_status(error))
             if isinstance(result, bytes):

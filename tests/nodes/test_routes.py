@@ -54,7 +54,7 @@ def ask(monkeypatch):
 
     def answer(path: str, **query: str) -> tuple[int, Any]:
         request = SimpleNamespace(method="GET", query=query, content_length=0)
-        return asyncio.run(server.routes[path](request))
+        return asyncio.run(asyncio.wait_for(server.routes[path](request), 10))
 
     return answer
 
@@ -89,3 +89,14 @@ def test_a_run_without_the_node_is_not_a_picture_that_has_gone(ask, given) -> No
 def test_what_is_missing_in_a_request_is_named(ask) -> None:
     assert ask("/cldis/picture")[0] == 400
     assert ask("/cldis/sliders", model="none.safetensors")[0] == 404
+
+
+def test_work_that_stops_an_iteration_is_answered_too(ask, monkeypatch, caplog) -> None:
+    """No Future can hold a StopIteration: a browser would wait for ever."""
+
+    def stopping(model: str):
+        return next(iter(()))
+
+    monkeypatch.setattr(routes, "presets_of", stopping)
+    status, content = ask("/cldis/presets", model="any")
+    assert status == 500 and "Report it" in content["error"]

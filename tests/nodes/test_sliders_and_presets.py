@@ -122,13 +122,49 @@ def test_presets_are_listed_once_however_many_there_are(monkeypatch) -> None:
     assert len(listed) == 1
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": "cldis_preset", "version": 1}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"format": "cldis_preset", "version": 1}', "[" * 200_000]
+)
 def test_a_damaged_preset_is_named_and_the_others_stay(folder: Path, content: str) -> None:
     save_preset(MODEL, "good", "{}")
     (folder / "presets" / "heads" / "bad.json").write_text(content)
     assert presets_of(MODEL) == {"good": {}}
     sentence = NODE_CLASS_MAPPINGS["CLDIS_LoadPreset"].VALIDATE_INPUTS("heads/bad")
     assert "heads/bad" in sentence and "bad.json" in sentence
+
+
+def test_what_is_no_file_is_not_listed(folder: Path) -> None:
+    save_preset(MODEL, "good", "{}")
+    (folder / "presets" / "heads" / "folder.json").mkdir()
+    (folder / "presets" / "heads" / "gone.json").symlink_to(folder / "nothing")
+    (folder / "presets" / "heads" / "loop.json").symlink_to("loop.json")
+    assert preset_names() == ["heads/good"]
+    assert presets_of(MODEL) == {"good": {}}
+
+
+def test_a_preset_that_cannot_be_read_is_named_and_the_others_stay(
+    folder: Path, monkeypatch
+) -> None:
+    for name in ("good", "locked", "removed"):
+        save_preset(MODEL, name, "{}")
+    path, opened = folder / "presets" / "heads", Path.open
+    node = NODE_CLASS_MAPPINGS["CLDIS_LoadPreset"]
+
+    def refused(self: Path, *arguments, **more):
+        if self.stem == "locked":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert node.VALIDATE_INPUTS("heads/locked") == (
+        "Preset 'heads/locked' cannot be read (Permission denied). Allow ComfyUI to read "
+        "locked.json."
+    )
+    listed = preset_names()
+    monkeypatch.setattr(preset_files, "preset_names", lambda: listed)
+    (path / "removed.json").unlink()  # after it was listed
+    assert presets_of(MODEL) == {"good": {}}
+    assert "'heads/removed' has been deleted. Choose" in node.VALIDATE_INPUTS("heads/removed")
 
 
 def test_no_name_leads_out_of_the_folder(folder: Path) -> None:
