@@ -44,6 +44,11 @@ def is_edited(latent: Latent) -> list[bool]:
     ]
 
 
+def source_codes(latent: Latent) -> Tensor:
+    """(B, N), of the sources before any edit, on the device of the latent."""
+    return torch.stack([source.code.to(latent.z) for source in latent.sources])
+
+
 def small_originals(model: EditableModel, latent: Latent) -> Tensor:
     """The sources of a latent at the model's size: (B, C, S, S) in [-1, 1], on its device."""
     config = model.networks.config
@@ -70,7 +75,7 @@ def tracked_changes(model: EditableModel, latent: Latent, before: Tensor | None 
     Args:
         before: previews of the unedited codes, where they are known already.
     """
-    codes = torch.stack([source.code for source in latent.sources]).to(latent.z)
+    codes = source_codes(latent)
     if before is None:
         before = preview(model, latent.with_z(codes))
     if not is_trackable(model):

@@ -26,6 +26,7 @@ def morph(first: Latent, second: Latent, fractions: Sequence[SupportsFloat]) -> 
 
     Args:
         first, second: of one batch size, or one of them of a single item, which then serves all.
+            The frames are on the device of the first.
         fractions: in [0, 1]; 0 gives the first image itself and 1 the second.
 
     Raises:
@@ -39,6 +40,8 @@ def morph(first: Latent, second: Latent, fractions: Sequence[SupportsFloat]) -> 
             f"The latents have {len(first)} and {len(second)} images. Give as many of both, or "
             "only one of the one."
         )
+    device = first.z.device
+    second = second.map(lambda tensor: tensor.to(device))
     batch = max(len(first), len(second))
     first = first.repeat(batch) if len(first) == 1 else first
     second = second.repeat(batch) if len(second) == 1 else second

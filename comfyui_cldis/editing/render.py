@@ -16,6 +16,7 @@ from .changes import (
     is_edited,
     rendered_changes,
     small_originals,
+    source_codes,
     tracked_changes,
 )
 from .direction import as_number
@@ -207,14 +208,14 @@ class TrackedPreview:
         check_code(model, latent)
         self._model = model
         self._images = [scaled(source.pixels, longest) for source in latent.sources]
-        codes = [source.code for source in latent.sources]
+        codes = source_codes(latent)
         self._latent = Latent(
             latent.z,
             origins=latent.origins,
             sources=tuple(map(Source, self._images, codes)),
         )
         with torch.no_grad():
-            self._before = preview(model, Latent(torch.stack(codes).to(latent.z)))
+            self._before = preview(model, Latent(codes))
         self._regions = [
             region_of(origin, image.shape[2] / origin.width, image.shape[1] / origin.height)
             for origin, image in zip(latent.origins, self._images, strict=True)

@@ -78,7 +78,7 @@ class Compare:
         if layout not in LAYOUTS:
             raise ValueError(f"layout is '{layout}'. Use one of: {', '.join(LAYOUTS)}.")
         first, second = (to_pixels(image, 3, "CLDis Compare") for image in (before, after))
-        second = resize(second, *first.shape[-2:])
+        second = resize(second.to(first.device), *first.shape[-2:])
         batch = max(len(first), len(second))
         first, second = (each.expand(batch, -1, -1, -1) for each in (first, second))
         if layout == SPLIT:

@@ -9,7 +9,7 @@ from comfyui_cldis.editing.latent import Latent
 from comfyui_cldis.editing.morph import morph
 from comfyui_cldis.editing.original import frame_original
 from comfyui_cldis.editing.pipeline import edit, encode, interpolate
-from comfyui_cldis.editing.render import render
+from comfyui_cldis.editing.render import TrackedPreview, render
 from tests.pretended_device import DEVICE, pretended
 
 SIZE = (48, 40)
@@ -70,15 +70,39 @@ def test_halfway_is_half_of_each_image_at_the_middle_code(tiny_model, first, sec
         assert torch.equal(row, torch.lerp(a.float(), b.float(), 0.5).round().to(torch.uint8))
 
 
-def test_images_on_two_devices_meet_on_that_of_the_first(tiny_model, first, second):
-    wanted = render(tiny_model, morph(first, second, [0.5]), method="tracked")
+@pytest.mark.parametrize("method", ["tracked", "decoded"])
+def test_images_on_two_devices_meet_on_that_of_the_first(tiny_model, first, second, method):
+    """As where the nodes leave them: the codes of the latents together, those of the sources not"""
+    wanted = render(tiny_model, morph(first, second, [0.5]), method=method, num_steps=1)
     with pretended():
-        moved = [replace(each, pixels=each.pixels.to(DEVICE)) for each in second.sources]
+        moved = [
+            replace(each, pixels=each.pixels.to(DEVICE), code=each.code.to(DEVICE))
+            for each in second.sources
+        ]
         frames = morph(first, replace(second, sources=tuple(moved)), [0.5])
         for size, like in (("original", wanted), ("model", None)):
-            found = render(tiny_model, frames, method="tracked", size=size)
+            found = render(tiny_model, frames, method=method, size=size, num_steps=1)
             assert all(each.device.type == "cpu" for each in found)
             assert like is None or all(map(torch.equal, found, like))
+
+
+def test_sliders_take_images_of_several_devices(tiny_model, first):
+    wanted = TrackedPreview(tiny_model, first).draw({"yaw": 1.0})
+    with pretended():
+        code = first.sources[1].code.to(DEVICE)
+        mixed = replace(first, sources=(first.sources[0], replace(first.sources[1], code=code)))
+        found = TrackedPreview(tiny_model, mixed).draw({"yaw": 1.0})
+        assert all(map(torch.equal, found, wanted))
+
+
+def test_latents_on_two_devices_meet_on_that_of_the_first(tiny_model, first, second):
+    given = {"num_steps": 1}
+    for method in ("tracked", "decoded"):
+        wanted = render(tiny_model, morph(first, second, [0.5]), method=method, **given)
+        with pretended():
+            far = second.map(lambda each: each.to(DEVICE))
+            found = render(tiny_model, morph(first, far, [0.5]), method=method, **given)
+            assert all(map(torch.equal, found, wanted))
 
 
 def test_frames_can_be_edited_cut_and_joined(tiny_model, first, second):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.pretended_device import DEVICE, pretended
+
 
 def test_layouts(run, images) -> None:
     after = images.flip(1)
@@ -23,6 +25,17 @@ def test_sizes_batches_and_channels_are_brought_together(run, images) -> None:
     grey = run("CLDIS_Compare", before=images[:1, ..., :1], after=large)
     assert grey.shape == (3, 24, 82, 3)
     assert torch.equal(grey[1, :, :40], images[0, ..., :1].expand(-1, -1, 3))
+
+
+@pytest.mark.parametrize("layout", ["side by side", "split", "difference"])
+def test_images_on_two_devices_meet_on_that_of_the_first(run, images, layout) -> None:
+    wanted = run("CLDIS_Compare", before=images, after=images[:1], layout=layout)
+    with pretended():
+        far = images[:1].to(DEVICE)
+        found = run("CLDIS_Compare", before=images, after=far, layout=layout)
+        assert found.device.type == "cpu" and torch.equal(found, wanted)
+        other = run("CLDIS_Compare", before=far, after=images, layout=layout)
+        assert other.device.type == DEVICE
 
 
 def test_inputs_are_not_changed(run) -> None:
