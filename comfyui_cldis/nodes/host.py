@@ -267,7 +267,9 @@ def graph_of(server: Any, prompt_id: str, workflow: str = "") -> dict[str, Any]:
     if prompt is None:
         return {}
     _, _, graph, extra, *_ = prompt
-    own = extra.get("extra_pnginfo", {}).get("workflow", {}).get("id", "")
+    own: Any = extra
+    for key in ("extra_pnginfo", "workflow", "id"):  # what a script sent, of whatever kind
+        own = own.get(key) if isinstance(own, dict) else None
     return {} if own and workflow and own != workflow else graph
 
 

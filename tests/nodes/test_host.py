@@ -363,3 +363,17 @@ def test_a_graph_is_found_by_its_run_and_its_workflow() -> None:
     assert host.graph_of(server, "run 2", "b") == {"node": 2}  # a script's, which names none
     assert host.graph_of(server, "run 3", "c") == {"node": 3}
     assert host.graph_of(server, "run 4") == {}
+
+
+@pytest.mark.parametrize(
+    "extra", [None, {"extra_pnginfo": None}, {"extra_pnginfo": {"workflow": None}}, {"id": []}]
+)
+def test_a_run_that_names_no_workflow_goes_with_any(extra) -> None:
+    """A script may send null where the browser sends its workflow."""
+    running = [(1, "run 1", {"node": 1}, extra, ["9"])]
+    queue = SimpleNamespace(
+        get_current_queue_volatile=lambda: (running, []),
+        get_history=lambda prompt_id, map_function: {},
+    )
+    server = SimpleNamespace(prompt_queue=queue)
+    assert host.graph_of(server, "run 1", "b") == {"node": 1}
