@@ -27,6 +27,15 @@ def check_images(image: Tensor) -> None:
         )
 
 
+def check_channels(channels: int, label: str) -> None:
+    """Raises ValueError for the channels of a model that does not work on images."""
+    if channels not in (1, 3):
+        raise ValueError(
+            f"{label} works on {channels}-channel latents, not on images. "
+            "Load a model with 1 or 3 channels."
+        )
+
+
 def to_pixels(image: Tensor, channels: int, label: str) -> Tensor:
     """ComfyUI's image in the library's layout, on the same device; not copied where it fits.
 
@@ -38,11 +47,7 @@ def to_pixels(image: Tensor, channels: int, label: str) -> Tensor:
     Raises: ValueError for NaN or infinity, odd shapes, or a model that does not work on images.
     """
     check_images(image)
-    if channels not in (1, 3):
-        raise ValueError(
-            f"{label} works on {channels}-channel latents, not on images. "
-            "Load a model with 1 or 3 channels."
-        )
+    check_channels(channels, label)
     if not bool(torch.isfinite(image).all()):
         raise ValueError(
             "The image holds NaN or infinite values. Fix the node that made it; a VAE Decode in "

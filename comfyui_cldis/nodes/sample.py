@@ -8,7 +8,7 @@ from ..diffusion.noise import MAXIMUM_SEED
 from ..editing.latent import Latent
 from ..editing.sampling import MAXIMUM_TRUNCATION, NUM_STEPS, SAMPLER, TRUNCATION, sample_images
 from . import host
-from .images import to_comfyui
+from .images import check_channels, to_comfyui
 from .packages import BASE, require
 from .sockets import (
     CATEGORY_SAMPLING,
@@ -113,6 +113,7 @@ class Sample:
         steps: int,
     ) -> tuple[Latent, Tensor]:
         require(BASE)
+        check_channels(model.editable.networks.config.in_channels, model.label)
 
         def sample_part(start, stop, on_step):
             host.raise_if_interrupted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from comfyui_cldis.nodes import NODE_CLASS_MAPPINGS
@@ -38,3 +39,11 @@ def test_samples_take_edits(loaded, run) -> None:
 def test_a_grey_model_gives_grey_images(make_model) -> None:
     _, image = sampled(LoadedModel("grey.safetensors", make_model(in_channels=1)))
     assert image.shape == (2, 32, 32, 3) and torch.equal(image[..., 0], image[..., 2])
+
+
+@pytest.mark.parametrize("channels", [4, 16])
+def test_a_model_of_latents_is_refused_before_it_draws(make_model, monkeypatch, channels) -> None:
+    model = LoadedModel("latents.safetensors", make_model(in_channels=channels))
+    monkeypatch.setattr("comfyui_cldis.nodes.sample.sample_images", None)  # not to be called
+    with pytest.raises(ValueError, match=f"^latents.* works on {channels}-channel.* Load a model"):
+        sampled(model)
