@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, SupportsFloat, get_args
 
 import torch
@@ -43,6 +43,7 @@ def render(
     num_steps: int = 20,
     seed: Seed | None = None,
     on_step: OnStep | None = None,
+    on_image: Callable[[], None] | None = None,
 ) -> list[Tensor]:
     """The images of a latent.
 
@@ -65,6 +66,8 @@ def render(
             from seed + b, so that all details are new and the square is drawn in their place; or
             one for each item. Both images of a frame are drawn from the same.
         on_step: progress of the decoder; an exception raised in it cancels.
+        on_image: called before each original that an edit is put into, which takes long where it is
+            large; likewise.
 
     Returns:
         One tensor (C, H, W) per item: of the source's dtype and channels, or float32 in [0, 1]. For
@@ -112,6 +115,7 @@ def render(
             num_steps=num_steps,
             seed=None if seeds is None else [seeds[row] for row in rows],
             on_step=on_step,
+            on_image=on_image,
         )
         return blended(latent, images, rows, fit=size == "original")
     masks = _masks(mask, latent)
@@ -144,11 +148,12 @@ def render(
                 region,
                 strength,
                 _framed(masks[index], latent, index, side),
+                on_image,
             )
             for index, image in enumerate(images)
         ]
     return [
-        _applied(source.pixels, changes.get(index), region_of(origin), strength, mask)
+        _applied(source.pixels, changes.get(index), region_of(origin), strength, mask, on_image)
         for index, (source, origin, mask) in enumerate(
             zip(latent.sources, latent.origins, masks, strict=True)
         )
@@ -254,10 +259,17 @@ class TrackedPreview:
 
 
 def _applied(
-    image: Tensor, change: Change | None, region: Region, strength: float, mask: Tensor | None
+    image: Tensor,
+    change: Change | None,
+    region: Region,
+    strength: float,
+    mask: Tensor | None,
+    on_image: Callable[[], None] | None,
 ) -> Tensor:
     if change is None:
         return image
+    if on_image is not None:
+        on_image()
     return apply_change(image, change, region, strength=strength, mask=mask)
 
 

@@ -145,6 +145,7 @@ def draw(
             num_steps=num_steps,
             seed=None if seeds is None else seeds[start:stop],
             on_step=on_step,
+            on_image=host.raise_if_interrupted,
         )
         part = host.to_intermediate(to_comfyui(pixels))
         part = part if finish is None else finish(part)

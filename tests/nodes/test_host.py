@@ -13,6 +13,7 @@ import torch
 from comfyui_cldis.editing.framing import Origin
 from comfyui_cldis.editing.latent import Latent, Source
 from comfyui_cldis.editing.render import render
+from comfyui_cldis.lifting import apply_change
 from comfyui_cldis.nodes import host
 from comfyui_cldis.nodes.decode import room_for
 from comfyui_cldis.nodes.live import LivePreviews
@@ -200,6 +201,25 @@ def test_cancel_takes_effect_within_one_step(managed, comfyui, run, images) -> N
     with pytest.raises(Interrupted):
         run("CLDIS_Decode", model=managed, latent=latent, steps=20)
     assert len(comfyui.updates) == 2
+
+
+@pytest.mark.parametrize("size", ["original", "model"])
+def test_cancel_takes_effect_within_one_image_that_is_tracked(
+    managed, comfyui, run, images, monkeypatch, size
+) -> None:
+    latent = run("CLDIS_Encode", model=managed, image=images, inversion_steps=0)
+    latent = run("CLDIS_EditSliders", model=managed, latent=latent, edits='{"yaw": 1}')
+    drawn = []
+
+    def counted(*arguments, **more):
+        drawn.append(1)
+        return apply_change(*arguments, **more)
+
+    monkeypatch.setattr("comfyui_cldis.editing.render.apply_change", counted)
+    comfyui.interrupt_after = comfyui.checks + 2  # one before the part, one before each image
+    with pytest.raises(Interrupted):
+        run("CLDIS_Decode", model=managed, latent=latent, method="tracked", size=size)
+    assert len(drawn) == 1
 
 
 def test_a_full_gpu_halves_the_batch(managed, comfyui) -> None:
