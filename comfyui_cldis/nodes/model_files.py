@@ -39,9 +39,11 @@ def find_model(name: str) -> Path:
     )
 
 
-def fingerprint(name: str) -> str:
+def fingerprint(name: str | None) -> str:
     """A text that changes when the file, or the names of its sliders beside it, do: modification
-    times and sizes; 'missing' without one."""
+    times and sizes; 'missing' without one. None stands for any of the files: a linked name."""
+    if name is None:
+        return "; ".join(f"{each} {fingerprint(each)}" for each in model_names())
     try:
         path = find_model(name)
     except FileNotFoundError:

@@ -91,8 +91,11 @@ def save_preset(model_name: str, name: str, edits: str) -> dict[str, Any]:
     return presets_of(model_name)
 
 
-def fingerprint(name: str) -> str:
-    """A text that changes when the preset does; 'missing' without one."""
+def fingerprint(name: str | None) -> str:
+    """A text that changes when the preset does; 'missing' without one. None stands for any of the
+    presets: a linked name."""
+    if name is None:
+        return "; ".join(f"{each} {fingerprint(each)}" for each in preset_names())
     states = (file_state(root / f"{name}{ENDING}") for root in _roots())
     return next(filter(None, states), "missing")
 

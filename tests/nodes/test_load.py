@@ -133,6 +133,18 @@ def test_a_changed_file_is_read_again(folders) -> None:
     assert model_files.fingerprint("never there") == "missing"
 
 
+def test_a_changed_file_is_read_again_where_the_name_is_linked(folders) -> None:
+    """ComfyUI gives None for a name that comes over a link."""
+    models = Path(folders.models_dir) / "cldis"
+    seen = [LoadModel.IS_CHANGED(None, "auto")]
+    assert LoadModel.IS_CHANGED(None, "auto") == seen[0]
+    os.utime(models / "tiny.safetensors", ns=(1, 1))
+    seen.append(LoadModel.IS_CHANGED(None, "auto"))
+    shutil.copy(models / "tiny.safetensors", models / "another.safetensors")
+    seen.append(LoadModel.IS_CHANGED(None, "auto"))
+    assert len(set(seen)) == 3
+
+
 def test_a_model_without_sliders_says_so_when_it_is_loaded(
     make_model, tmp_path, monkeypatch, caplog, run
 ):

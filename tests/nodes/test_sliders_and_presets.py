@@ -76,6 +76,17 @@ def test_presets_are_saved_listed_read_and_scaled(folder: Path) -> None:
     assert json.loads(node().execute("heads/each", 0.5)[0]) == [{"light": 0.5}, {}]
 
 
+def test_a_changed_preset_is_read_again_where_its_name_is_linked(folder: Path) -> None:
+    """ComfyUI gives None for a name that comes over a link."""
+    node = NODE_CLASS_MAPPINGS["CLDIS_LoadPreset"]
+    seen = [node.IS_CHANGED(None, 1.0)]
+    for edits in ("{}", '{"skin": 1}'):
+        save_preset(MODEL, "mine", edits)
+        assert node.IS_CHANGED(None, 1.0) == node.IS_CHANGED(None, 1.0)
+        seen.append(node.IS_CHANGED(None, 1.0))
+    assert len(set(seen)) == 3
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "a/b", "..", ".a", "a\\b", "a:b", "a\nb", "x" * 61, "a.", "con", "LPT1.x", "nul .x"],
