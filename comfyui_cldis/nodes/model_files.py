@@ -85,7 +85,10 @@ def _file_names() -> list[str]:
 def model_folders() -> list[str]:
     """ComfyUI's folders of models, the first being models/cldis; none without ComfyUI."""
     folder_paths = _folder_paths()
-    return [] if folder_paths is None else list(folder_paths.get_folder_paths(FOLDER))
+    if folder_paths is None:
+        return []
+    own = os.path.join(folder_paths.models_dir, FOLDER)
+    return [own, *(each for each in folder_paths.get_folder_paths(FOLDER) if each != own)]
 
 
 def _folders_text() -> str:

@@ -113,6 +113,19 @@ def test_edits_that_are_none_are_not_saved(edits: str, message: str) -> None:
     assert save_preset(MODEL, "a", " ") == {"a": {}}
 
 
+def test_presets_are_saved_in_models_cldis_and_read_from_registered_folders_too(
+    folder: Path, tmp_path: Path
+) -> None:
+    save_preset(MODEL, "mine", '{"skin": 1}')
+    shutil.move(folder / "presets", tmp_path / "extra" / "presets")
+    paths, _ = sys.modules["folder_paths"].folder_names_and_paths["cldis"]
+    paths.insert(0, str(tmp_path / "extra"))  # as extra_model_paths.yaml, and as its is_default
+    assert presets_of(MODEL) == {"mine": {"skin": 1}}
+    assert save_preset(MODEL, "mine", '{"skin": 2}') == {"mine": {"skin": 2}}
+    assert (folder / "presets" / "heads" / "mine.json").is_file()
+    assert json.loads(read_preset("heads/mine")) == {"skin": 2}
+
+
 def test_presets_of_a_model_in_a_folder_are_not_those_of_its_namesake(folder: Path) -> None:
     save_preset(MODEL, "flat", "{}")
     (folder / "presets" / "heads" / "other").mkdir()  # of heads/other.safetensors
