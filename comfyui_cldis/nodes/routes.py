@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -64,8 +65,6 @@ def register() -> None:
 
         async def handler(request: web.Request) -> web.Response:
             try:
-                if (request.content_length or 0) > MAX_BYTES:
-                    raise ValueError("The request is larger than 256 kB. Send less.")
                 given = dict(request.query) if request.method == "GET" else await _sent(request)
                 loop = asyncio.get_running_loop()
                 result = await loop.run_in_executor(_workers, finishing, given)
@@ -87,8 +86,17 @@ def register() -> None:
 
 
 async def _sent(request: Any) -> Any:
+    """What a request holds; no more of it is read than it may be long, whatever it says it is."""
+    too_large = ValueError("The request is larger than 256 kB. Send less.")
+    if (request.content_length or 0) > MAX_BYTES:
+        raise too_large
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > MAX_BYTES:
+            raise too_large
     try:
-        return await request.json()
+        return json.loads(body)
     except (RecursionError, ValueError):
         raise ValueError("The request is not JSON that can be read. Send a JSON object.") from None
 

@@ -52,8 +52,21 @@ def ask(monkeypatch):
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=prompt_server))
     routes.register()
 
-    def answer(path: str, **query: str) -> tuple[int, Any]:
-        request = SimpleNamespace(method="GET", query=query, content_length=0)
+    def answer(
+        path: str, parts: list[bytes] | None = None, length: int | None = None, **query: str
+    ) -> tuple[int, Any]:
+        """A GET, or a POST of `parts` whose header says `length`; None is sent in chunks."""
+
+        async def iter_any():
+            for part in parts or []:
+                yield part
+
+        request = SimpleNamespace(
+            method="GET" if parts is None else "POST",
+            query=query,
+            content_length=length,
+            content=SimpleNamespace(iter_any=iter_any),
+        )
         return asyncio.run(asyncio.wait_for(server.routes[path](request), 10))
 
     return answer
@@ -100,3 +113,24 @@ def test_work_that_stops_an_iteration_is_answered_too(ask, monkeypatch, caplog) 
     monkeypatch.setattr(routes, "presets_of", stopping)
     status, content = ask("/cldis/presets", model="any")
     assert status == 500 and "Report it" in content["error"]
+
+
+def test_what_is_sent_is_read_whole(ask) -> None:
+    text = '{"model": "Évora.safetensors", "slider": "a"}'.encode()
+    status, content = ask("/cldis/sliders", [text[:12], text[12:]])
+    assert status == 404 and content["error"].startswith("Model 'Évora.safetensors' is not in")
+
+
+@pytest.mark.parametrize("body", [[], [b"{"], [b"\xff"], [b"[" * 200_000]])
+def test_what_is_no_json_is_refused(ask, body) -> None:
+    status, content = ask("/cldis/preview", body)
+    assert status == 400 and content["error"].endswith("Send a JSON object.")
+
+
+@pytest.mark.parametrize("length", [None, 10, 1 << 19])
+def test_a_request_is_no_longer_than_it_may_be_whatever_it_says(ask, length) -> None:
+    part = b" " * (1 << 16)
+    status, content = ask("/cldis/preview", 8 * [part], length)
+    assert status == 400 and content["error"] == "The request is larger than 256 kB. Send less."
+    status, content = ask("/cldis/preview", [b"{}", *3 * [part]])
+    assert status == 400 and "no text 'token'" in content["error"]
