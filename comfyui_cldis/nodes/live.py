@@ -13,6 +13,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ..editing.latent import Latent
+from ..editing.pipeline import NotFiniteError
 from ..editing.render import TrackedPreview, scaled
 from . import host
 from .checks import check_directions
@@ -100,7 +102,9 @@ class LivePreviews:
             while len(self._offers) > MOST_OFFERS:
                 self._drop(next(iter(self._offers)))
         if is_awaited:
-            self._prepare(token, model, latent)
+            # What hinders the picture need not hinder the edit: the browser hears it when it asks.
+            with suppress(NotFiniteError):
+                self._prepare(token, model, latent)
 
     def find(self, key: str) -> dict[str, Any]:
         """The offer under a key: its token, the model's name, and how many images there are.
@@ -108,12 +112,14 @@ class LivePreviews:
         Raises:
             NoPreviewError: the model has no co-pilot, so that there is never a picture.
             GoneError: nothing was offered under that key, or it has been freed.
+            ValueError: the co-pilot overflows.
         """
         with self._lock:
             if key in self._undrawn:
                 raise NoPreviewError(NO_PREVIEW)
             token = next((each for each, offer in self._offers.items() if key in offer.keys), "")
-        offer, model, _ = self._ready(token)
+        with host.finite():
+            offer, model, _ = self._ready(token)
         return {"token": token, "model": model.label, "images": offer.num_images}
 
     def num_requests(self, token: str) -> int:
@@ -132,9 +138,10 @@ class LivePreviews:
             GoneError: nothing was offered under that token, or ComfyUI has freed its model, or
                 its latent after the preview had to go.
             SupersededError: another request came while this one waited.
-            ValueError: an unknown direction.
+            ValueError: an unknown direction, or the co-pilot overflows.
         """
-        offer, model, preview = self._ready(token)
+        with host.finite():
+            offer, model, preview = self._ready(token)
         amounts = edits if isinstance(edits, Mapping) else (edits[0] if edits else {})
         check_directions(model, amounts)
         limited = {
@@ -172,7 +179,7 @@ class LivePreviews:
     ) -> TrackedPreview | None:
         """The preview of an offer, made unless there is one; None where it cannot be made."""
         if token not in model.previews and latent is not None:
-            with self._drawing, host.unmoved(), host.finite(), torch.inference_mode():
+            with self._drawing, host.unmoved(), torch.inference_mode():
                 if token not in model.previews:
                     model.previews[token] = TrackedPreview(model.editable, _light(latent[:1]))
         preview = model.previews.get(token)
