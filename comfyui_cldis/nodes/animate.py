@@ -54,7 +54,7 @@ class Animate:
                         "default": DEFAULT,
                         "multiline": True,
                         "tooltip": (
-                            "A JSON list of frames and the edits there, about in standard "
+                            "A JSON list of frames and the edits there, roughly in standard "
                             "deviations, on top of those of the latent. A direction that a "
                             "keyframe does not name is 0 there."
                         ),

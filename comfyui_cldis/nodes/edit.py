@@ -65,8 +65,8 @@ class EditDirection:
                         "step": 0.05,
                         "round": 0.001,
                         "tooltip": (
-                            "How far to move, about in standard deviations of the training images. "
-                            "0 is no edit; the range seen in training (CLDis Model Info) is mostly "
+                            "How far to move, roughly in standard deviations of the training "
+                            "images. 0 is no edit; the range seen in training (CLDis Model Info) is mostly "
                             "within -3 to 3, and values are applied up to 10 times as far."
                         ),
                     },
@@ -79,6 +79,7 @@ class EditDirection:
     ) -> tuple[Latent]:
         require(BASE)
         name = direction.strip()
+        check_latent(model, latent)
         return (_apply(model, latent, {name: finite_amount(name, amount)}),)
 
 
@@ -114,7 +115,7 @@ class EditSliders:
                         "default": "{}",
                         "multiline": True,
                         "tooltip": (
-                            'A JSON object {"direction": amount}, amounts about in standard '
+                            'A JSON object {"direction": amount}, amounts roughly in standard '
                             'deviations, such as {"skin": 1.5, "light": -1}. {} is no edit. '
                             "CLDis Model Info lists the directions. A list of such objects edits "
                             "each image of a batch in its own way."
@@ -138,15 +139,15 @@ class EditSliders:
         prompt: Any = None,
     ) -> tuple[Latent]:
         require(BASE)
-        edited = _apply(model, latent, parse_edits(edits))
+        check_latent(model, latent)
+        # Before the edits: a run that a name stops still tells the browser its model.
         # Of a list, for which the node is called once for each item, the first is shown.
         if unique_id is not None and unique_id in (prompt or {}) and not host.list_index():
             key = upstream_key(prompt, unique_id, SHOWN)
             LIVE.offer(key, model, latent, is_awaited=host.has_listener())
-        return (edited,)
+        return (_apply(model, latent, parse_edits(edits)),)
 
 
 def _apply(model: LoadedModel, latent: Latent, edits: Amounts | list[Amounts]) -> Latent:
-    check_latent(model, latent)
     limited = for_each(edits, lambda amounts: limited_amounts(model, amounts))
     return edit(model.editable, latent, limited)

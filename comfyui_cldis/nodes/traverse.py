@@ -152,7 +152,7 @@ def _for_grid(image: Tensor) -> Tensor:
 
 
 def _amount_input(default: float, which: str) -> tuple[str, dict]:
-    tooltip = f"Amount of {which} frame, about in standard deviations. 0 is the unedited image."
+    tooltip = f"Amount of {which} frame, roughly in standard deviations. 0 is the unedited image."
     return (
         "FLOAT",
         {

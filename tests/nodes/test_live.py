@@ -106,6 +106,13 @@ def test_of_a_list_the_first_item_is_shown(fresh, latent, monkeypatch) -> None:
     assert len(fresh.previews) == 1
 
 
+def test_a_run_that_a_name_stops_tells_its_model(fresh, latent) -> None:
+    graph = {"edit": {"class_type": "CLDIS_EditSliders", "inputs": {"latent": ["stopped", 0]}}}
+    with pytest.raises(ValueError, match="no-such-name"):
+        EditSliders().execute(fresh, latent, '{"no-such-name": 1}', "edit", graph)
+    assert LIVE.find(upstream_key(graph, "edit", SHOWN))["model"] == fresh.label
+
+
 def test_a_latent_that_nobody_waits_for_is_not_kept(fresh, latent) -> None:
     live, own = Previews(), latent[:1]
     live.offer("key", fresh, own, is_awaited=False)
