@@ -41,22 +41,20 @@ def similarity(first: Array, second: Array) -> Array:
 def udr_pair(first: Array, second: Array) -> float:
     """How well the informative dimensions of two codes match one to one, in [0, 1].
 
-    UDR_ij = (sum_b r_b^2 / sum_a R_ab + sum_a r_a^2 / sum_b R_ab) / (d_a + d_b), R the similarity,
-    r the largest of its column or row, sums of matches over informative dimensions only. The paper
-    calls a dimension informative if its KL exceeds .01; here, where only codes are given, if its
-    standard deviation is at least .05. Two codes without informative dimensions: 0.
+    UDR_ij = (sum_b r_b^2 / sum_a R_ab + sum_a r_a^2 / sum_b R_ab) / (d_a + d_b), R the similarity
+    between the d_a and d_b informative dimensions alone, r the largest of its column or row. The
+    paper calls a dimension informative if its KL exceeds .01; here, where only codes are given, if
+    its standard deviation is at least .05. 0 where a code has no informative dimension.
     """
-    matches = similarity(first, second)
     informative = [standard_deviations(codes) >= MIN_SD for codes in (first, second)]
-    count = int(sum(mask.sum() for mask in informative))
-    if count == 0:
+    matches = similarity(first, second)[informative[0]][:, informative[1]]
+    if matches.size == 0:
         return 0.0
     total = 0.0
-    for values, mask in ((matches, informative[1]), (matches.T, informative[0])):
+    for values in (matches, matches.T):
         sums = values.sum(0)
-        best = values.max(0) ** 2 / np.where(sums > 0, sums, 1)
-        total += float(best[mask].sum())
-    return total / count
+        total += float((values.max(0) ** 2 / np.where(sums > 0, sums, 1)).sum())
+    return total / sum(matches.shape)
 
 
 def udr(codes: Sequence[Array]) -> list[float]:

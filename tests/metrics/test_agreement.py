@@ -5,6 +5,8 @@ Reference numbers:
 - disentanglement_lib 86a644d (scikit-learn 1.5.2, NumPy 2.1.3): the rest, with num_bins = 20,
   prune_dims.threshold = .05 and the numbers of votes, points and items of its study.
 - InfoMEC: the reference code of latent_quantization 9a420a3 (scikit-learn 1.5.2).
+- UDR: compute_udr_sklearn of disentanglement_lib 86a644d on whole codes, with rank correlation and
+  a standard deviation of .05 in place of the KL (SciPy 1.17.1, scikit-learn 1.9.1, NumPy 2.4.6).
 - OMES: the formulas of the authors' code, evaluated in loops on a random association matrix.
 On equal arrays only ties and seeds of the classifiers differ; draws differ by sampling error, given
 beside each tolerance.
@@ -17,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from comfyui_cldis.metrics import FactorRepresentation, evaluate, from_arrays
+from comfyui_cldis.metrics import FactorRepresentation, evaluate, from_arrays, udr
 from comfyui_cldis.metrics.beta_vae import BetaVaeSettings, beta_vae
 from comfyui_cldis.metrics.factor_vae import FactorVaeSettings, factor_vae
 from comfyui_cldis.metrics.omes import omes_of
@@ -103,6 +105,17 @@ def test_omes_agrees() -> None:
     strength = np.random.default_rng(3).random((5, 3))
     assert omes_of(strength, 0.5) == pytest.approx(0.2993749300112232, abs=1e-12)
     assert omes_of(strength, 0.2) == pytest.approx(0.2952419229963912, abs=1e-12)
+
+
+def test_udr_agrees(reference_arrays: Arrays) -> None:
+    codes, _ = reference_arrays(600)
+    noise = np.random.default_rng(8).standard_normal((2, 600, 6)) * (1, 1, 1, 1, 1, 0.01)
+    turned = codes.copy()
+    turned[:, 1:3] = codes[:, 1:3] @ [[0.8, 0.6], [-0.6, 0.8]]
+    trainings = [codes, (codes + 0.5 * noise[0])[:, ::-1], -turned + 0.5 * noise[1]]
+    # Five dimensions of six are informative in each, where the two rules for the mean are one.
+    expected = [0.6452038880743086, 0.5815577894528847, 0.532113312713883]
+    assert udr(trainings) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.slow

@@ -38,9 +38,29 @@ def test_a_rotation_scores_lower_and_dead_dimensions_do_not_count(factors):
     rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((5, 5)))[0]
     same = udr_pair(factors, factors)
     assert udr_pair(factors, factors @ rotation) < 0.5 * same
-    padded = np.concatenate([factors, np.zeros((4000, 3)), 1e-3 * factors[:, :1] ** 2], axis=1)
-    assert udr_pair(padded, factors) == pytest.approx(same, abs=0.03)
+    padded = np.concatenate([factors, np.zeros((4000, 3)), 1e-3 * factors[:, :1]], axis=1)
+    assert udr_pair(padded, factors) == udr_pair(factors, padded) == same
+    assert udr_pair(padded, padded) == same
     assert udr_pair(np.zeros((10, 2)), np.zeros((10, 2))) == 0
+    assert udr_pair(factors, 1e-3 * factors) == udr_pair(1e-3 * factors, factors) == 0
+
+
+def test_it_is_the_formula_on_the_informative_dimensions_alone():
+    rng = np.random.default_rng(2)
+    base = rng.standard_normal((200, 3))
+    faint = 0.04 * base[:, :2]  # below .05, and yet ordered as an informative dimension is
+    first = np.concatenate([base, faint], axis=1)
+    second = np.concatenate([faint, base[:, 1:] + 0.7 * rng.standard_normal((200, 2))], axis=1)
+
+    def share(rows: list[int], column: int, order: int) -> float:
+        found = []
+        for row in rows:
+            a, b = (row, column) if order == 0 else (column, row)
+            found.append(abs(spearmanr(first[:, a], second[:, b]).statistic))
+        return max(found) ** 2 / sum(found)
+
+    terms = [share([0, 1, 2], b, 0) for b in (2, 3)] + [share([2, 3], a, 1) for a in (0, 1, 2)]
+    assert udr_pair(first, second) == pytest.approx(sum(terms) / 5, abs=1e-12)
 
 
 def test_each_training_gets_the_median_of_its_pairs(factors):
