@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..diffusion.noise import gaussian_noise
+from ..diffusion.noise import gaussian_noise, item_seeds
 from ..diffusion.samplers import MEASURING_SAMPLER
 from ..editing.direction import Direction
 from ..editing.editable import EditableModel, check_measured
@@ -105,12 +105,12 @@ def drawn_latent(model: EditableModel, count: int, seed: int = 0) -> Latent:
     """
     check_measured(model)
     config, statistics = model.networks.config, model.statistics
-    noise = gaussian_noise((count, config.latent_dim), seed)
+    seeds = item_seeds(seed, 2 * count)
+    noise = gaussian_noise((count, config.latent_dim), seeds[:count])
     z = (statistics.mean + statistics.std * noise).clamp(statistics.low, statistics.high)
     residual = torch.zeros(count, config.residual_dim) if config.residual_dim else None
-    # Item b of a batch is drawn from seed + b: start the images' noise behind the codes'.
     shape = (count, config.in_channels, config.image_size, config.image_size)
-    return Latent(z, gaussian_noise(shape, seed + count), residual)
+    return Latent(z, gaussian_noise(shape, seeds[count:]), residual)
 
 
 def monotone_share(images: Tensor) -> float:

@@ -8,7 +8,7 @@ from .generator import Generator, RendererGenerator
 from .result import DirectionTrack, Tracking
 from .settings import FAST, TrackingSettings
 from .table import tracking_table
-from .track import STAGES, measure, track, track_renderer
+from .track import STAGES, check_seed, measure, track, track_renderer
 from .vectors import axis_vectors, rotated_vectors
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Tracking",
     "TrackingSettings",
     "axis_vectors",
+    "check_seed",
     "measure",
     "rotated_vectors",
     "track",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..diffusion.noise import item_seeds
 from ..diffusion.samplers import MEASURING_SAMPLER
 from ..directions.quality import drawn_latent
 from ..editing.code_path import CodePath
@@ -71,7 +72,7 @@ class ModelGenerator:
         """
         if self.measured is None or len(self.measured) < 2:
             return recorded_coverage(self.model)
-        error = 0.0
+        error, seeds = 0.0, item_seeds(seed, len(self.measured))
         for start in range(0, len(self.measured), BATCH):
             part = self.measured[start : start + BATCH]
             code = Latent(encode(self.model, part, inversion_steps=0).z)
@@ -80,7 +81,7 @@ class ModelGenerator:
                 code,
                 sampler=MEASURING_SAMPLER,
                 num_steps=self.num_steps,
-                seed=seed + start,
+                seed=seeds[start : start + len(part)],
             )
             error += float((drawn - part).double().square().sum())
         variance = float(self.measured.double().var(dim=0).sum()) * len(self.measured)

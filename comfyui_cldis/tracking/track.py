@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ..diffusion.noise import MAXIMUM_SEED
 from ..editing.code_path import CodePath
 from ..editing.editable import EditableModel
 from .calibration import Step, find_step
@@ -50,7 +51,7 @@ def track(
         images: images at the model's size, float (n, C, S, S) in [-1, 1] or uint8 (n, S, S, C);
             the seed picks bases and images for A. None draws codes from the model's statistics,
             and A is the figure that its file records.
-        seed: 0 to 2^32 - 1.
+        seed: 0 to 2^64 - 1.
         vectors: name -> direction in standard deviations, in place of `settings.directions`.
         on_progress: an exception raised in it cancels and passes through.
 
@@ -59,7 +60,7 @@ def track(
         ModuleNotFoundError: OpenCV or SciPy is missing.
     """
     settings = settings or TrackingSettings()
-    _check_seed(seed)
+    check_seed(seed)
     _check_packages(settings)  # before anything is drawn
     paths: Mapping[str, CodePath] = {}
     if vectors is None:
@@ -96,7 +97,7 @@ def track_renderer(
         coverage: A in [0, 1]; without it only `separation` is known.
     """
     settings = settings or TrackingSettings()
-    _check_seed(seed)
+    check_seed(seed)
     generator = RendererGenerator(
         render, codes[: settings.num_bases], deviations=deviations, coverage=coverage
     )
@@ -206,9 +207,10 @@ def _check_packages(settings: TrackingSettings) -> None:
         assignment_solver()
 
 
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"The seed is {seed}. Use 0 to {2**32 - 1}.")
+def check_seed(seed: int) -> None:
+    """Raises a ValueError for a seed that `track` does not take."""
+    if not 0 <= seed <= MAXIMUM_SEED:
+        raise ValueError(f"The seed is {seed}. Use 0 to {MAXIMUM_SEED}.")
 
 
 def _ignore(stage: str, fraction: float) -> None:

@@ -115,6 +115,12 @@ def test_a_model_is_tracked_and_repeats(tiny_model, images):
     assert first.cts == 0 and first.coverage == 0
 
 
+@pytest.mark.parametrize("seed", [2**32, 2**64 - 1])
+def test_the_seed_may_be_any_of_64_bits(tiny_model, images, seed):
+    assert track(tiny_model, images, QUICK, seed).settings["seed"] == seed
+    assert track(tiny_model, None, QUICK, seed).settings["seed"] == seed
+
+
 def test_images_on_another_device_are_tracked_as_on_the_cpu(tiny_model, images):
     floats = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     wanted = track(tiny_model, floats, QUICK, 5).to_json()

@@ -229,6 +229,7 @@ def test_wrong_settings_are_refused_in_words(changes, message):
         ({"deviations": torch.zeros(2)}, "all above 0"),
         ({"coverage": 1.5}, "coverage is 1.5"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**64}, "Use 0 to 18446744073709551615"),
     ],
 )
 def test_wrong_renderers_are_refused_in_words(arguments, message):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from comfyui_cldis.tracking import STAGES
+from comfyui_cldis.tracking import STAGES, check_seed
 
 from ..config.settings import Finder
 from ..data.evenly import evenly
@@ -39,9 +39,10 @@ def best_of(
         find: a search with one finder.
 
     Raises:
-        ValueError: as of the first candidate, the axes.
+        ValueError: as of the first candidate, the axes; or a seed that no comparison takes.
         KeyboardInterrupt: `watch` asked to stop.
     """
+    check_seed(seed)  # before any comparison could fail for it
     asked = Watch(should_stop=watch.should_stop)
     try:
         items = held_out(len(space.codes))

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from comfyui_cldis.checkpoint import load_checkpoint, read_header
 from comfyui_cldis.checkpoint.rewrite import check_new_file, write_model
+from comfyui_cldis.diffusion.noise import MAXIMUM_SEED
 from comfyui_cldis.diffusion.samplers import MEASURING_SAMPLER
 from comfyui_cldis.editing.editable import EditableModel, are_assumed
 from comfyui_cldis.editing.pipeline import encode
@@ -44,8 +45,8 @@ def run(options: Namespace, log: Callable[[str], None]) -> int:
     settings = settings_of(options)
     check_output(options.output)
     check_new_file(options.model, options.output)
-    if options.seed < 0:
-        raise ValueError(f"--seed is {options.seed}. Use 0 or more.")
+    if not 0 <= options.seed <= MAXIMUM_SEED:
+        raise ValueError(f"--seed is {options.seed}. Use 0 to {MAXIMUM_SEED}.")
     check_packages(settings.finder)
     check_images(settings.finder, options.data is not None)
     header = read_header(options.model)

@@ -69,6 +69,14 @@ def test_candidates_that_cannot_be_used_are_left_out_with_their_reason(mixed_spa
         find(dead, AUTO)
 
 
+@pytest.mark.filterwarnings("ignore:FastICA did not converge")
+def test_a_seed_of_64_bits_is_compared_with_and_another_is_refused(mixed_space):
+    found = find(mixed_space(40.0), AUTO, seed=2**64 - 1)
+    assert tuple(found.facts["separation"]) == CANDIDATES and found.facts["left_out"] == {}
+    with pytest.raises(ValueError, match="The seed is 18446744073709551616. Use 0 to"):
+        find(mixed_space(40.0), AUTO, seed=2**64)
+
+
 def test_nothing_is_sought_that_could_not_be_compared(mixed_space):
     sought: list[str] = []
 

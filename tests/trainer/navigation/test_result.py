@@ -217,6 +217,7 @@ def test_without_images_the_model_draws_some(tiny_checkpoint, tmp_path, capfd):
         (("--data", "nowhere"), "There is no folder or file nowhere"),
         (("--directions", 9), "has 4 dimensions. Ask for 4 or fewer."),
         (("--seed", -1), "--seed is -1"),
+        (("--seed", 2**64), "Use 0 to 18446744073709551615"),
         (("--output", "new.pt"), "does not end in .safetensors"),
         (("--output", "no/folder/x.safetensors"), "no file in a folder that exists"),
     ],
