@@ -37,6 +37,7 @@ from .training.checkpoint import (
     write_config,
 )
 from .training.distributed import choose_device, open_processes
+from .training.fingerprint import Fingerprint
 from .training.record import TrainingRecord
 from .training.signals import stopped_with
 from .training.trainer import Trainer, check_images
@@ -337,7 +338,7 @@ def open_run(
     if isinstance(config, AdaptConfig) and not other_images:
         found = load_state(folder)
         if found is not None:  # before all images are encoded
-            check_images(found[0], split.training)
+            check_images(found[0], Fingerprint(split.training))
     say = log if process.is_main_process else _silence
     trainer = _make_trainer(settings, split, say, stopped)
     damaged = trainer.resume(folder, other_images=other_images)

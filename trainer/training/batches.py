@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from comfyui_cldis.imaging.tensors import from_pixels
 
-from ..data import Images
-from ..data.evenly import evenly
 from .distributed import memory_format
 
 
@@ -53,10 +49,3 @@ def step_generator(
     """A generator that depends on (seed, step, stream) alone; a GPU draws other numbers."""
     entropy = np.random.SeedSequence([seed, step, stream]).generate_state(2, np.uint32)
     return torch.Generator(device).manual_seed(int(entropy[0]) << 32 | int(entropy[1]))
-
-
-def fingerprint(images: Images) -> str:
-    """Number and hash of the images (n, S, S, C), from at most 256 of them, evenly spaced."""
-    chosen = evenly(len(images), 256)
-    digest = hashlib.sha256(np.ascontiguousarray(images[chosen]).tobytes()).hexdigest()
-    return f"{len(images)} images, {digest[:12]}"

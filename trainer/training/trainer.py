@@ -24,13 +24,14 @@ from ..data import Images
 from ..errors import NotFinite, OutputTaken
 from . import controller
 from . import schedule as run_schedule
-from .batches import BatchOrder, fingerprint, step_generator, to_tensor
+from .batches import BatchOrder, step_generator, to_tensor
 from .checkpoint import load_state, save_state
 from .compiling import why_not_compiled
 from .distributed import Mean, memory_format, open_accelerator, part_of_batch
 from .ema import POWER_GAMMA, WeightAverage
 from .feedback import FeedbackState, UsageMeter, build_feedback, signals
 from .feedback.state import observe_loss, observe_usage
+from .fingerprint import Fingerprint
 from .objectives import build_objective, smallest_batch
 from .optimizer import DIFFUSION, match_layout, open_optimizer, set_rates
 from .record import TrainingRecord
@@ -101,6 +102,7 @@ class Trainer:
             )
         self.config = config
         self.images = images
+        self.fingerprint = Fingerprint(images)
         self.held_out = held_out
         self.accelerator = open_accelerator(
             torch.device(device),
@@ -222,7 +224,7 @@ class Trainer:
         """Everything needed to resume exactly as if never stopped."""
         return {
             "version": STATE_VERSION,
-            "data": fingerprint(self.images),
+            "data": self.fingerprint.text,
             "step": self.step,
             "seconds": self.seconds,
             "networks": self.trained.state_dict(),
@@ -249,8 +251,9 @@ class Trainer:
                 "Resume with the release that wrote it",
             )
         if not other_images:
-            check_images(state, self.images)
-        self.has_other_images = state["data"] != fingerprint(self.images)
+            check_images(state, self.fingerprint)
+        known = state["data"]
+        self.has_other_images = self.fingerprint.in_form_of(known) != known
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.trained.load_state_dict(state["networks"])
@@ -530,9 +533,10 @@ class Trainer:
         )
 
 
-def check_images(state: dict[str, Any], images: Images) -> None:
+def check_images(state: dict[str, Any], images: Fingerprint) -> None:
     """Raises: OutputTaken for images that are not those of a state's run."""
-    then, now = state["data"], fingerprint(images)
+    then = state["data"]
+    now = images.in_form_of(then)
     if then != now:
         raise OutputTaken(
             f"The images are not those the run was started with ({then} then, {now} now).",
