@@ -11,7 +11,7 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ENDING = ".tmp"
@@ -23,7 +23,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives the path of an empty file to write in place of `path`, and moves it there at the end.
 
     It lies in the same folder and ends in ".tmp", so a writer that goes by the ending must be told
-    the format. If the block raises, it is removed and `path` stays as it was. A symbolic link stays
+    the format. If the block raises, `path` stays as it was, and the other file is removed: but for
+    Windows, which removes none that is still mapped (`unfinished` finds it). A symbolic link stays
     one: the file that it leads to is replaced. The new file has the permissions of the old one, or
     those of any new file. A device or a pipe is written where it is.
 
@@ -53,7 +54,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # or it would hide the error of the block
+            temporary.unlink()
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

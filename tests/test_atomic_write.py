@@ -59,6 +59,20 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, writer, exists: bool) -
     assert not exists or path.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("writer", [full_disk, damaged, stopped])
+def test_a_file_that_cannot_be_removed_hides_no_error(tmp_path: Path, old: Path, writer) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "The file is in use", os.fspath(path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)  # as on Windows, of a file that is mapped
+        errors = (OSError, ValueError, KeyboardInterrupt)
+        with pytest.raises(errors) as caught, replacing(old) as temporary:
+            writer(temporary)
+    assert not isinstance(caught.value, PermissionError)
+    assert old.read_bytes() == b"old" and len(unfinished(old)) == 1
+
+
 def test_errors_name_the_file_and_not_the_temporary_one(tmp_path: Path, old: Path) -> None:
     with pytest.raises(OSError, match=r"file\.json'$") as full, replacing(old) as temporary:
         full_disk(temporary)

@@ -111,9 +111,11 @@ def _unpack(table: StoredTable, cache_dir: Path | None) -> np.ndarray:
         prepare_folder(cache_dir, num_bytes)
         with replacing(unpacked) as temporary:
             rows = create_map(temporary, table.shape)
-            _fill(rows, table)
-            rows.flush()
-            del rows  # Windows renames only closed files
+            try:
+                _fill(rows, table)
+                rows.flush()
+            finally:
+                del rows  # Windows renames and removes only closed files
     rows = np.load(unpacked, mmap_mode="r")
     if rows.shape != table.shape or rows.dtype != np.uint8:
         raise ValueError(f"{str(unpacked)!r} is damaged. Delete it and run again.")

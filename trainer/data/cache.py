@@ -137,8 +137,10 @@ def _build(entry: CacheEntry, build: Callable[[np.ndarray], DataReport]) -> Data
     prepare_folder(entry.folder, math.prod(entry.shape))
     with replacing(entry.path(".npy")) as temporary:
         pixels = create_map(temporary, entry.shape)
-        report = build(pixels)
-        pixels.flush()
-        del pixels  # Windows renames only closed files
+        try:
+            report = build(pixels)
+            pixels.flush()
+        finally:
+            del pixels  # Windows renames and removes only closed files
     write_text(entry.path(".json"), report.to_json())
     return report

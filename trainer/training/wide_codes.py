@@ -94,12 +94,15 @@ def _create(path: Path, shape: tuple[int, ...]) -> None:
     """Make a file of NaN, whole or not at all: a new map is zeros, which would pass for codes."""
     prepare_folder(path.parent, 4 * int(np.prod(shape)))
     for left in unfinished_writes(path):  # of a kill
-        left.unlink()
+        with suppress(OSError):  # on Windows, while it is still mapped
+            left.unlink()
     with replacing(path) as temporary:
         codes = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        codes[:] = np.nan
-        codes.flush()
-        del codes  # Windows renames only closed files
+        try:
+            codes[:] = np.nan
+            codes.flush()
+        finally:
+            del codes  # Windows renames and removes only closed files
 
 
 def _missing(codes: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from PIL import Image
 
 import trainer.data.folder
 from trainer.data import open_images
+from trainer.data.cache import CacheEntry, load_or_build, remove_unfinished
 
 ORANGE = (250, 128, 10)
 
@@ -225,6 +226,54 @@ def test_an_entry_that_could_not_be_read_is_tried_again(folder, tmp_path, monkey
         patch.setattr(zipfile.ZipFile, "read", fail)
         assert open_images(str(archive), 8, cache_dir=cache).report.num_passing == 1
     assert reds(open_images(str(archive), 8, cache_dir=cache)) == [20, 30]
+
+
+@pytest.fixture
+def keeps_mapped(monkeypatch):
+    """Files that are mapped cannot be removed, as on Windows."""
+    maps, unlink = Path("/proc/self/maps"), Path.unlink
+    if not maps.is_file():
+        pytest.skip("reads /proc/self/maps")
+
+    def refuse(path, missing_ok=False):
+        if os.path.realpath(path) in maps.read_text():
+            raise PermissionError(errno.EACCES, "The file is in use", os.fspath(path))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+
+
+@pytest.mark.parametrize(
+    ("stop", "words"), [(ValueError, "none of them usable"), (KeyboardInterrupt, None)]
+)
+def test_what_stops_the_reading_is_told_where_mapped_files_stay(
+    tmp_path, keeps_mapped, stop, words, monkeypatch
+):
+    root, cache = tmp_path / "images", tmp_path / "cache"
+    root.mkdir()
+    (root / "a.png").write_bytes(b"nothing" if words else plain())
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    if not words:
+        monkeypatch.setattr("trainer.data.folder.decode_image", interrupt)
+    with pytest.raises(stop, match=words):
+        open_images(str(root), 8, cache_dir=cache)
+    remove_unfinished(cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_map_is_dropped_before_its_file_is_removed(tmp_path, keeps_mapped):
+    entry = CacheEntry.of(tmp_path, (2, 8, 8, 3), origin="x", wanted={}, state={})
+
+    def build(pixels):
+        del pixels
+        raise ValueError("nothing to build from")
+
+    with pytest.raises(ValueError, match="nothing to build from"):
+        load_or_build(entry, "x", build)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_little_memory_for_a_file_is_said_and_tried_again(folder, tmp_path, monkeypatch):
