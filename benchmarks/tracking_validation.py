@@ -148,8 +148,7 @@ def measure(
             tracked[each] = track(model, some, chosen, SEED).to_json()
     seconds = (time.perf_counter() - began) / len(VERSIONS)
     common = tracked[VERSIONS[0]]
-    is_of_data = read_config(folder).source == data
-    scores = kept_scores(path, codes, metrics) if is_of_data else None
+    scores = kept_scores(path, codes, data, metrics)
     scores = scores or measured_scores(path, codes, data, metrics)
     return {
         "model_time": path.stat().st_mtime_ns,

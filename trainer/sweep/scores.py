@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +22,44 @@ def score_keys(metrics: Sequence[str]) -> list[str]:
     return [key for name in metrics for key in METRICS[name].keys]
 
 
-def kept_scores(model: Path, codes: str, metrics: Sequence[str]) -> dict[str, Any] | None:
+def kept_scores(
+    model: Path, codes: str, data: str, metrics: Sequence[str]
+) -> dict[str, Any] | None:
     """The scores of a model file, if they are kept for this very file and all of `metrics`.
+
+    None where they were taken on other data, by another version of the metrics or by another
+    protocol, and where what is kept cannot be read: then they are to be measured.
 
     Args:
         codes: "semantic" or "copilot".
     """
-    path = model.parent / KEPT_NAMES[codes]
-    if not path.is_file():
+    path, asked = model.parent / KEPT_NAMES[codes], _asked(model, data, metrics)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        settings = asked.pop("settings").items()
+        if any(stored["asked"][key] != value for key, value in asked.items()):
+            return None
+        if any(stored["asked"]["settings"][name] != value for name, value in settings):
+            return None
+        scores = {key: stored["scores"][key] for key in score_keys(metrics)}
+    except (OSError, ValueError, KeyError, TypeError):  # none, of before, or damaged
         return None
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    if stored["asked"]["model"] != model.stat().st_mtime_ns:
-        return None
-    if not {*metrics} <= {*stored["asked"]["metrics"]}:
-        return None
-    return {key: stored["scores"][key] for key in score_keys(metrics)}
+    is_readable = all(value is None or type(value) in (int, float) for value in scores.values())
+    return scores if is_readable else None
+
+
+def _asked(model: Path, data: str, metrics: Sequence[str]) -> dict[str, Any]:
+    """All that the scores depend on but the codes, JSON-able."""
+    from comfyui_cldis.metrics import METRICS
+    from comfyui_cldis.metrics.evaluation import VERSION
+
+    settings = {name: asdict(METRICS[name].fast) for name in metrics}
+    return {
+        "model": model.stat().st_mtime_ns,
+        "data": data,
+        "version": VERSION,
+        "settings": json.loads(json.dumps(settings)),
+    }
 
 
 def score(
@@ -48,18 +72,15 @@ def score(
 ) -> dict[str, Any]:
     """Scores of one code on `data` (fast protocol, mean codes): those kept, or measured and kept.
 
-    What is kept beside a model must be of one `data`: that of its run.
-
     Args:
         cache: where a packed factor file is unpacked; None: beside the model.
     """
-    kept = kept_scores(model, codes, metrics)
+    kept = kept_scores(model, codes, data, metrics)
     if kept is not None:
         return kept
     values = measured_scores(model, codes, data, metrics, device, cache)
-    asked = {"metrics": list(metrics), "model": model.stat().st_mtime_ns}
-    path = model.parent / KEPT_NAMES[codes]
-    write_text(path, json.dumps({"asked": asked, "scores": values}) + "\n")
+    content = {"asked": _asked(model, data, metrics), "scores": values}
+    write_text(model.parent / KEPT_NAMES[codes], json.dumps(content) + "\n")
     return values
 
 
