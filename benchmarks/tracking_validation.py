@@ -12,8 +12,9 @@ same images, and UDR among the seeds of its row. A model that another run holds 
 --metrics chooses the labelled scores (heads: dci mig, for FactorVAE would draw 64,000 heads for
 each code). Writes table.md, table.json and scatter.png, and prints Spearman's rank correlations
 with 95 % bootstrap intervals over the runs. What was measured is kept in FOLDER/models, so the same
-command resumes after a stop; a model whose file has changed since is measured anew. Rows of the
-same name in different sweeps are different rows.
+command resumes after a stop; a model whose file has changed since, or that was measured on other
+data, with other labelled scores or with other settings, is measured anew. Rows of the same name in
+different sweeps are different rows.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from comfyui_cldis.datasets.registry import open_factor_data
 from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.imaging.tensors import from_pixels
 from comfyui_cldis.metrics import udr
+from comfyui_cldis.metrics.evaluation import VERSION as METRICS_VERSION
 from comfyui_cldis.model import copilot_of
 from comfyui_cldis.tracking import FAST, Tracking, TrackingSettings, track, track_renderer
 from comfyui_cldis.tracking.settings import VERSIONS
@@ -119,12 +121,29 @@ def sweep_of(folder: Path) -> str:
     return f"{sweep.name}-{hashlib.sha256(str(sweep).encode()).hexdigest()[:8]}"
 
 
-def kept_measurement(path: Path, model: Path) -> dict[str, Any] | None:
-    """What `path` holds of a model file; None without it, or if the model has changed since."""
-    if not path.is_file():
+def asked_of(
+    model: Path, data: str, metrics: Sequence[str], settings: TrackingSettings
+) -> dict[str, Any]:
+    """All that the measurement of a model file depends on, JSON-able."""
+    asked = {
+        "model_time": model.stat().st_mtime_ns,
+        "data": data,
+        "metrics": sorted(metrics),
+        "metrics_version": METRICS_VERSION,
+        "tracking": dataclasses.asdict(settings) | {"version": VERSIONS},
+        "images": [NUM_IMAGES, UDR_IMAGES],
+        "seed": SEED,
+    }
+    return json.loads(json.dumps(asked))
+
+
+def kept_measurement(path: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """What `path` holds; None where it does not hold what is asked for, or cannot be read."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return kept if kept["asked"] == asked else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return kept if kept.get("model_time") == model.stat().st_mtime_ns else None
 
 
 def measure(
@@ -151,7 +170,7 @@ def measure(
     scores = kept_scores(path, codes, data, metrics)
     scores = scores or measured_scores(path, codes, data, metrics)
     return {
-        "model_time": path.stat().st_mtime_ns,
+        "asked": asked_of(path, data, metrics, settings),
         "sweep": sweep_of(folder),
         "row": folder.parent.name,
         "seed": folder.name.removeprefix("seed_"),
@@ -328,7 +347,9 @@ def main() -> None:
         for codes in variants(folder):
             name = f"{sweep_of(folder)}-{folder.parent.name}-{folder.name}-{codes}.json"
             path = kept / name
-            found = kept_measurement(path, folder / "model.safetensors")
+            file = folder / "model.safetensors"
+            asked = asked_of(file, options.data, options.metrics, settings)
+            found = kept_measurement(path, asked)
             if found is None:
                 if options.limit is not None and measured >= options.limit:
                     continue

@@ -17,13 +17,14 @@ pytest.importorskip("cv2")
 
 from benchmarks.tracking_validation import (
     add_udr,
+    asked_of,
     by_run,
     kept_measurement,
     sweep_of,
     track_copilot,
 )
 from comfyui_cldis.imaging.tensors import from_pixels
-from comfyui_cldis.tracking import TrackingSettings
+from comfyui_cldis.tracking import FAST, TrackingSettings
 
 
 def run(sweep: str, seed: int) -> dict[str, Any]:
@@ -56,15 +57,30 @@ def test_sweeps_of_one_name_in_two_places_are_two_sweeps(tmp_path: Path) -> None
     assert sweep_of(first).startswith("rooms-") and str(tmp_path) not in sweep_of(first)
 
 
-def test_a_model_that_has_changed_is_measured_anew(tmp_path: Path) -> None:
+def test_a_model_that_changed_or_is_measured_otherwise_is_measured_anew(tmp_path: Path) -> None:
     file, path = tmp_path / "model.safetensors", tmp_path / "kept.json"
     file.write_bytes(b"weights")
-    assert kept_measurement(path, file) is None
-    path.write_text(json.dumps({"model_time": file.stat().st_mtime_ns, "cts": 0.5}))
-    found = kept_measurement(path, file)
+    asked = asked_of(file, "heads", ["mig", "dci"], FAST)
+    assert kept_measurement(path, asked) is None
+    path.write_text(json.dumps({"asked": asked, "cts": 0.5}))
+    found = kept_measurement(path, asked_of(file, "heads", ["dci", "mig"], FAST))
     assert found is not None and found["cts"] == 0.5
+    others = [
+        asked_of(file, "shapes3d-equivalent", ["mig", "dci"], FAST),
+        asked_of(file, "heads", ["mig"], FAST),
+        asked_of(file, "heads", ["mig", "dci"], TrackingSettings()),
+    ]
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1_000_000_000))
-    assert kept_measurement(path, file) is None
+    others.append(asked_of(file, "heads", ["mig", "dci"], FAST))
+    assert [kept_measurement(path, other) for other in others] == [None] * 4
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"model_time": 0, "cts": 0.5}'])
+def test_what_cannot_be_read_is_measured_anew(tmp_path: Path, content: str) -> None:
+    file, path = tmp_path / "model.safetensors", tmp_path / "kept.json"
+    file.write_bytes(b"weights")
+    path.write_text(content)
+    assert kept_measurement(path, asked_of(file, "heads", ["mig"], FAST)) is None
 
 
 def test_a_copilot_is_asked_for_the_variance_at_its_own_size(make_model, monkeypatch) -> None:
