@@ -75,7 +75,7 @@ IMAGE_CAPTIONS = {
     "traversals": "Each row moves one latent, one number of the code, of two of the images "
     "above; all else, the noise too, stays. The two are chosen: of those that the model draws well "
     "and the latents change most, the most changed one and the one whose colours differ most from "
-    "it. Strongest latents on top.",
+    "it. Strongest latents on top. The row of a slider runs the way that the slider does.",
 }
 WORDS = (
     ("co-pilot", "a small network that learns which few numbers describe an image best"),
@@ -190,7 +190,7 @@ def render_directions(model: Described | None) -> str:
     notes = direction_notes(model.directions)
     rows = []
     for each in model.directions:
-        share, axis = each.quality.monotone, latent_of(each.vector)
+        share, moved = each.quality.monotone, latent_of(each.vector)
         ends = describe_ends(each.negative_label, each.positive_label)
         cells = [
             f"{each.minimum:+.2f} to {each.maximum:+.2f}",
@@ -198,7 +198,7 @@ def render_directions(model: Described | None) -> str:
             f"{100 * share:.0f} %" if share is not None else "not measured",
         ]
         rows.append(
-            f"<tr><td>{escape(each.name)}</td><td>{'' if axis is None else axis}</td>"
+            f"<tr><td>{escape(each.name)}</td><td>{'' if moved is None else moved.axis}</td>"
             f"<td>{escape(ends)}</td>"
             + "".join(f'<td class="number">{escape(cell)}</td>' for cell in cells)
             + f"<td>{escape(notes[each.name])}</td></tr>"

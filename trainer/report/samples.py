@@ -57,6 +57,13 @@ class Strip(NamedTuple):
     image: Image.Image
 
 
+class MovedLatent(NamedTuple):
+    """The one latent that a slider moves, and which way: 1 up, -1 down."""
+
+    axis: int
+    sign: int
+
+
 def write_samples(
     trainer: Trainer, folder: Path, directions: Sequence[Direction] = ()
 ) -> list[Strip]:
@@ -116,11 +123,13 @@ def draw_samples(
         drawn = decode(model, moved, sampler=MEASURING_SAMPLER, num_steps=steps)
         return drawn.unflatten(0, z.shape[:2])
 
-    named = {axis: each for each in directions if (axis := latent_of(each.vector)) is not None}
+    found = [(each, moved) for each in directions if (moved := latent_of(each.vector)) is not None]
+    named = {moved.axis: each for each, moved in found}
+    signs = {moved.axis: moved.sign for _, moved in found}
     # one step from pure noise shows what a latent does at a tenth of the cost
     axes = list(named)[:NUM_ROWS] or rank_axes(moving.z, statistics.std, lambda z: draw(z, 1))
     traversals = traverse_rows(
-        moving.z, statistics.std, axes, inverted[bases], lambda z: draw(z, num_steps)
+        moving.z, statistics.std, axes, inverted[bases], lambda z: draw(z, num_steps), signs
     )
     return [
         Strip("reconstruction", contact_sheet(rows)),
@@ -191,12 +200,12 @@ def choose_bases(z: Tensor, std: Tensor, draw: Draw, images: Tensor, redrawn: Te
     return candidates[chosen].tolist()
 
 
-def latent_of(vector: Any) -> int | None:
+def latent_of(vector: Any) -> MovedLatent | None:
     """The latent that a direction's vector moves; None when it moves several or is no vector."""
     if not isinstance(vector, list | tuple):
         return None
     moved = [index for index, value in enumerate(vector) if value]
-    return moved[0] if len(moved) == 1 else None
+    return MovedLatent(moved[0], 1 if vector[moved[0]] > 0 else -1) if len(moved) == 1 else None
 
 
 def rank_axes(z: Tensor, std: Tensor, draw: Draw) -> list[int]:
@@ -224,19 +233,26 @@ def axis_effects(z: Tensor, std: Tensor, draw: Draw) -> Tensor:
 
 
 def traverse_rows(
-    z: Tensor, std: Tensor, axes: list[int], centres: Tensor, draw: Draw
+    z: Tensor,
+    std: Tensor,
+    axes: list[int],
+    centres: Tensor,
+    draw: Draw,
+    signs: Mapping[int, int] | None = None,
 ) -> list[Row]:
     """A row per axis: each base image at -2, -1, 0, +1, +2 sd, one base after the other.
 
     Args:
         z, std: as in `rank_axes`.
         centres: the base images themselves, (K, C, S, S).
+        signs: -1 for axes whose rows run from +2 to -2 sd, as their sliders do; the others 1.
     """
+    signs = signs or {}
     half = len(AMOUNTS) // 2
     rows = []
     for axis in axes:
         moved = z[:, None].repeat(1, len(AMOUNTS), 1)  # (K, amounts, N)
-        moved[:, :, axis] += torch.tensor(AMOUNTS) * std[axis]
+        moved[:, :, axis] += torch.tensor(AMOUNTS) * signs.get(axis, 1) * std[axis]
         drawn = draw(moved)
         line = torch.cat([drawn[:, :half], centres[:, None], drawn[:, half:]], dim=1)
         rows.append(Row(f"latent {axis}", line.flatten(0, 1)))

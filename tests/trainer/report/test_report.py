@@ -520,6 +520,10 @@ def test_a_traversal_goes_through_its_base_images():
     # pixel 1 is z_0 = base + amount * .5; the middle one is the image drawn before
     assert row.images[:, 0, 0, 1].tolist() == [0, 0.5, 9, 1.5, 2, 1, 1.5, 9, 2.5, 3]
     assert row.label == "latent 0"
+    std = torch.tensor([0.5, 1.0, 1.0])
+    straight, turned = traverse_rows(z, std, [1, 0], centres, paint, {0: -1, 1: 1})
+    assert straight.images[:, 0, 0, 0].tolist() == [-6, -3, 9, 3, 6] * 2
+    assert turned.images[:, 0, 0, 1].tolist() == [2, 1.5, 9, 0.5, 0, 3, 2.5, 9, 1.5, 1]
 
 
 def test_base_images_that_show_much_and_are_unlike():
@@ -544,8 +548,29 @@ def test_base_images_that_show_much_and_are_unlike():
 
 
 def test_the_latent_of_a_direction():
-    assert latent_of((0.0, 1.0, 0.0)) == 1 and latent_of([0.0, -1.0]) == 1
+    assert latent_of((0.0, 1.0, 0.0)) == (1, 1) and latent_of([0.0, -1.0]) == (1, -1)
     assert latent_of((0.6, 0.8)) is latent_of(None) is latent_of("01") is None
+
+
+def test_the_row_of_a_slider_that_was_turned_round_runs_as_the_slider_does(
+    trainer, few_rows, monkeypatch
+):
+    sheets = []
+    monkeypatch.setattr(
+        "trainer.report.samples.contact_sheet",
+        lambda rows, labels=(), **options: sheets.append(rows) or noise(9, 9),
+    )
+    monkeypatch.setattr(
+        "trainer.report.samples.decode",
+        lambda model, latent, **options: latent.z[:, 3, None, None, None].expand(-1, 3, 32, 32),
+    )
+    for sign in (1.0, -1.0):
+        vector = [0.0] * trainer.averaged.config.latent_dim
+        vector[3] = sign
+        slider = Direction("yaw", tuple(vector), -2.0, 2.0, "left", "right")
+        draw_samples(trainer, num_steps=1, directions=[slider])
+    steps = [row.images[:5, 0, 0, 0].diff() for (row,) in (sheets[1], sheets[3])]
+    assert (steps[0] > 0).all() and (steps[1] < 0).all()
 
 
 def test_rows_of_the_sliders_are_called_by_their_names(trainer, few_rows, monkeypatch):
