@@ -1,8 +1,11 @@
-"""The words of messages: numbers with nouns, odd names, and what a mistyped one may mean."""
+"""The words of messages: numbers with nouns, odd names, what a mistyped one may mean, commands."""
 
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from unicodedata import category
@@ -74,6 +77,18 @@ def printable(text: str) -> str:
     return "".join(
         character if _is_shown(character) else repr(character)[1:-1] for character in text
     )
+
+
+def command_line(*words: object) -> str:
+    """A command to be copied into a terminal of this system, words with blanks quoted."""
+    return " ".join(_quoted(str(word)) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if sys.platform != "win32":
+        return shlex.quote(word)
+    # Only where needed: PowerShell takes a quoted program for a text.
+    return word if re.fullmatch(r"[\w:\\/.~-]+", word) else f'"{word}"'
 
 
 def _is_shown(character: str) -> bool:

@@ -1,8 +1,12 @@
 """Numbers with their nouns, and what a mistyped name or path may have meant."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 
-from comfyui_cldis.wording import counted, has_control, hint, nearest, printable
+from comfyui_cldis.wording import command_line, counted, has_control, hint, nearest, printable
+from trainer.errors import TooFewSteps
 
 NAMES = ("heads", "shapes3d-equivalent", "dsprites-equivalent")
 
@@ -64,3 +68,18 @@ def test_what_a_terminal_would_take_for_commands_is_escaped():
     assert printable("a\x1b[2J\x9b\nb\u202e\u2028\udcfc") == (r"a\x1b[2J\x9b\nb\u202e\u2028\udcfc")
     for character in "\x00\t\n\r\x1b\x7f\x9b\u2028\ud800":
         assert has_control(f"a{character}b")
+
+
+def test_commands_are_quoted_as_the_terminal_of_the_system_reads_them(monkeypatch):
+    words = ("cldis", "export", Path("my runs") / "cat's", "--data", "PATH")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert shlex.split(command_line(*words)) == [str(word) for word in words]
+    assert command_line("cldis", "export", Path("run")) == "cldis export run"
+    monkeypatch.setattr("sys.platform", "win32")
+    assert command_line("cldis", "export", r"C:\my runs\cats") == r'cldis export "C:\my runs\cats"'
+
+
+def test_the_remedy_of_a_run_that_is_too_long_can_be_copied():
+    text = str(TooFewSteps(Path("my run"), 9, 8, None))
+    assert f"For the model as it is now: {command_line('cldis', 'export', Path('my run'))}." in text
+    assert "export my run" not in text

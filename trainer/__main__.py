@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from comfyui_cldis.console import on_console
 from comfyui_cldis.shortage import explain_missing, full_disk, is_out_of_memory
+from comfyui_cldis.wording import command_line
 
 from .arguments import parse
 from .training.signals import interrupt_on_terminate
@@ -103,7 +104,7 @@ def run_settings(
         if is_main:
             log(f"Finished: {outcome.model}")
         return 0
-    log(f"To open it as it is now: cldis export {arguments.output}")
+    log(f"To open it as it is now: {command_line('cldis', 'export', arguments.output)}")
     return 130
 
 
@@ -116,9 +117,10 @@ def export(arguments: Namespace) -> int:
     if arguments.data is not None:
         settings = replace(settings, data=arguments.data)
     elif settings.data not in BUILT_IN_SOURCES and not Path(settings.data).exists():
+        command = command_line("cldis", "export", arguments.folder, "--data", "PATH")
         raise FileNotFoundError(
             f"The images of this run are no longer at {settings.data}. Say where they are now: "
-            f"cldis export {arguments.folder} --data PATH"
+            f"{command}"
         )
     log(f"Wrote {export_stopped(settings, log)}")
     return 0

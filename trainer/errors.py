@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from comfyui_cldis.wording import command_line
+
 
 class OutputInData(ValueError):
     """The run would write its own images among those it trains on.
@@ -68,7 +70,7 @@ class TooFewSteps(ValueError):
     def __init__(self, folder: Path, step: int, steps: int, model: Path | None) -> None:
         self.folder, self.step, self.steps, self.model = folder, step, steps, model
         where = (
-            f"For the model as it is now: cldis export {folder}."
+            f"For the model as it is now: {command_line('cldis', 'export', folder)}."
             if model is None
             else f"Its model is {model}."
         )

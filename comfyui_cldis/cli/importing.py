@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..typed_path import typed_path
+from ..wording import command_line
 from .arguments import add_device
 from .loading import load_model
 from .terminal import complain, share_bar
@@ -60,9 +61,10 @@ def _import(options: argparse.Namespace) -> int:
         f"wrote {options.output} ({config.image_size} x {config.image_size} pixels, "
         f"{config.latent_dim} scalars) in {time.perf_counter() - start:.1f} s"
     )
+    words = ("cldis", "navigate", options.output, "--data", "FOLDER", "--output", "NEW")
     print(
         "It has no directions yet: put it into ComfyUI's models/cldis after "
-        f"`cldis navigate {options.output} --data FOLDER --output NEW`."
+        f"`{command_line(*words)}`."
     )
     return 0
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-import re
-import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from ..wording import command_line
 
 PACK = Path(__file__).resolve().parents[2]
 REQUIREMENTS = PACK / "requirements.txt"
@@ -121,11 +121,4 @@ def _pip(*words: str) -> str:
     # An embedded Python, as in ComfyUI's portable build for Windows, is called with -s there: it
     # must not see packages of the user's own Python.
     options = ["-s"] if any(python.parent.glob("python*._pth")) else []
-    return " ".join(map(_quoted, [str(python), *options, "-m", "pip", *words]))
-
-
-def _quoted(word: str) -> str:
-    if sys.platform != "win32":
-        return shlex.quote(word)
-    # Only where needed: PowerShell takes a quoted program for a text.
-    return word if re.fullmatch(r"[\w:\\/.~-]+", word) else f'"{word}"'
+    return command_line(python, *options, "-m", "pip", *words)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from comfyui_cldis.wording import counted
+from comfyui_cldis.wording import command_line, counted
 
 from ..data.cache import remove_unfinished
 from ..lock import locked
@@ -121,5 +120,4 @@ def describe_stop(sweep: Sweep, arguments: Namespace, known: Sequence[Result]) -
     words = ["sweep", str(arguments.file), "--output", str(arguments.output)]
     if arguments.device != "auto":
         words += ["--device", arguments.device]
-    command = shlex.join(["cldis", *words])
-    return f"The sweep was stopped: {done}. {table}To resume: {command}"
+    return f"The sweep was stopped: {done}. {table}To resume: {command_line('cldis', *words)}"
