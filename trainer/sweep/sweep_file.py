@@ -14,6 +14,7 @@ from ..config.settings import TrainConfig, flatten, load_preset, read_toml
 from .columns import COLUMNS, COPILOT, COUNTS
 from .scores import score_keys
 
+CONTROLS = ("oracle", "random rotation")  # rows that every table with scores has beside its own
 KEYS = ("data", "preset", "seeds", "metrics", "baseline", "settings", "rows")
 
 
@@ -56,7 +57,7 @@ def load_sweep(path: Path) -> Sweep:
     Raises:
         FileNotFoundError: no such file.
         ValueError: not TOML, a key that is missing or unknown, a setting that is refused, two
-            rows that would train the same, or a baseline that is no row.
+            rows that would train the same, a row named as a control, or a baseline that is no row.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no sweep file {path}. Give the path of a .toml file.")
@@ -85,6 +86,12 @@ def load_sweep(path: Path) -> Sweep:
             f"{path.name} sets `seed` in a row or in `settings`, but the seeds of all rows come "
             "from `seeds`. Remove it, and write for example seeds = [0, 1, 2] at the top."
         )
+    for name in CONTROLS:
+        if name in rows:
+            raise ValueError(
+                f"Row '{name}' of {path.name} has the name of a control, with which the table "
+                "would mix it up. Give it another name."
+            )
     metrics = values.get("metrics", [])
     if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):
         raise ValueError(f"{path.name} has metrics {metrics!r}. Give a list of names.")

@@ -23,7 +23,7 @@ from trainer.sweep.command import run
 from trainer.sweep.figure import draw_results
 from trainer.sweep.scores import score_keys
 from trainer.sweep.sweep import pending, publish, run_sweep
-from trainer.sweep.sweep_file import load_sweep
+from trainer.sweep.sweep_file import CONTROLS, load_sweep
 from trainer.sweep.table import read_results
 from trainer.training.checkpoint import check_config, write_config
 
@@ -398,7 +398,7 @@ def test_scores_come_first_and_the_controls_last(tmp_path, file_text, write):
     scored = load_sweep(write(tmp_path / "s.toml", text))
     assert scored.columns[0] == "mig"
     rows = module.control_rows(scored)
-    assert [row["row"] for row in rows] == ["oracle", "random rotation"]
+    assert [row["row"] for row in rows] == [*CONTROLS] == ["oracle", "random rotation"]
     assert rows[0]["mig"] > 0.95 and rows[1]["mig"] < 0.5
     results = [{"row": "ramp", "seed": 0, "mig": 0.25}, *rows]
     lines = publish(scored, tmp_path, results).splitlines()
