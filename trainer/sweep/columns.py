@@ -53,6 +53,11 @@ def column_name(key: str) -> str:
     return NAMES.get(key, key.replace("_", " "))
 
 
+def in_cell(text: str) -> str:
+    """A name of somebody's own as Markdown shows it in the cell of a table, on one line."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())
+
+
 def time_unit(hours: Iterable[float]) -> tuple[str, float]:
     """The largest unit of which the longest time has two or more, and how many make an hour."""
     longest = max(hours, default=0.0)

@@ -15,9 +15,7 @@ from ..run import train
 from ..training.distributed import choose_device
 from .sweep import CACHE_NAME, control_rows, pending, publish, run_sweep
 from .sweep_file import Sweep, load_sweep
-from .table import JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
-
-WROTE = "Wrote {}, table.json and table.png."
+from .table import FIGURE_NAME, JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
 
 
 def run(
@@ -43,8 +41,8 @@ def run(
     with locked(arguments.output):
         if not arguments.table_only:
             return _train(sweep, device, arguments, log, trainer)
-        text = publish_again(sweep, arguments.output)
-        log(f"{text}{WROTE.format(arguments.output / MARKDOWN_NAME)}")
+        text = publish_again(sweep, arguments.output, log)
+        log(f"{text}{describe_written(arguments.output)}")
         return 0
 
 
@@ -64,7 +62,7 @@ def _train(
 
     def on_results(results: Sequence[Result]) -> None:
         known[:] = [*results, *pending(sweep, results, earlier)]
-        publish(sweep, output, [*known, *controls])
+        publish(sweep, output, [*known, *controls], log)
 
     try:
         controls += control_rows(sweep)  # first, so that data without labels is refused at once
@@ -76,8 +74,8 @@ def _train(
     if results is None:
         log(describe_stop(sweep, arguments, known))
         return 130
-    text = publish(sweep, output, [*results, *controls])
-    log(f"{text}{WROTE.format(output / MARKDOWN_NAME)}")
+    text = publish(sweep, output, [*results, *controls], log)
+    log(f"{text}{describe_written(output)}")
     failed = [f"{each['row']} (seed {each['seed']})" for each in results if "error" in each]
     if failed:
         log(f"Failed: {', '.join(failed)}. Fix the reason and run the same command again.")
@@ -85,7 +83,7 @@ def _train(
     return 0
 
 
-def publish_again(sweep: Sweep, output: Path) -> str:
+def publish_again(sweep: Sweep, output: Path, log: Callable[[str], None]) -> str:
     """Write the tables anew from table.json, and return table.md.
 
     Raises:
@@ -102,7 +100,13 @@ def publish_again(sweep: Sweep, output: Path) -> str:
                 f"{path} has the row '{each['row']}' with seed {each['seed']}, which the sweep "
                 "file lacks. Add it there, so that the result is not lost."
             )
-    return publish(sweep, output, stored)
+    return publish(sweep, output, stored, log)
+
+
+def describe_written(output: Path) -> str:
+    """Which files hold the results, in a sentence."""
+    others = [name for name in (JSON_NAME, FIGURE_NAME) if (output / name).is_file()]
+    return f"Wrote {', '.join([str(output / MARKDOWN_NAME), *others[:-1]])} and {others[-1]}."
 
 
 def describe_stop(sweep: Sweep, arguments: Namespace, known: Sequence[Result]) -> str:

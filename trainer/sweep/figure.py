@@ -48,7 +48,8 @@ def draw_results(results: Sequence[Result], groups: Sequence[Sequence[str]]) -> 
         for column, name in enumerate(shown):
             axes = figure.add_subplot(len(lines), num_columns, line * num_columns + column + 1)
             _draw_column(axes, name, rows, runs, controls)
-            axes.set_yticks(range(len(rows)), names if column == 0 else [])
+            shown_names = names if column == 0 else []
+            axes.set_yticks(range(len(rows)), shown_names, parse_math=False)  # a $ is a $
     handles, labels = figure.axes[0].get_legend_handles_labels()
     for axes in figure.axes[1:]:  # the first panel may have no control
         handles, labels = max((handles, labels), axes.get_legend_handles_labels(), key=_length)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..training.record import finite
-from .columns import COUNTS, column_name
+from .columns import COUNTS, column_name, in_cell
 
 CONFIDENCE = 0.95
 HEADINGS = ("row", "score", "difference", "95 % interval", "n", "same sign")
@@ -127,4 +127,4 @@ def _line(each: Difference) -> str:
         interval = f"{each.interval[0]:+.3g} to {each.interval[1]:+.3g}"
     name = column_name(each.score)
     same = f"{each.same_sign} of {each.n}"
-    return f"| {each.row} | {name} | {each.mean:+.3g} | {interval} | {each.n} | {same} |"
+    return f"| {in_cell(each.row)} | {name} | {each.mean:+.3g} | {interval} | {each.n} | {same} |"

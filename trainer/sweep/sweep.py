@@ -32,7 +32,7 @@ from .figure import draw_results
 from .paired import describe_differences, paired_differences
 from .scores import score, score_keys
 from .sweep_file import Sweep
-from .table import Result, table, write_table
+from .table import FIGURE_NAME, MARKDOWN_NAME, Result, table, write_table
 
 FIGURE_COLUMNS = (
     "explained_variance_random_noise",
@@ -223,8 +223,13 @@ def mean_or_none(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
-    """Write table.md, table.json and table.png of the results so far; return the first."""
+def publish(
+    sweep: Sweep, output: Path, results: Sequence[Result], log: Callable[[str], None]
+) -> str:
+    """Write table.md, table.json and table.png of the results so far; return the first.
+
+    A figure that cannot be drawn is left out, and `log` says so.
+    """
     differences = paired_differences(results, sweep.baselines, sweep.scores)
     text = table(
         results,
@@ -238,7 +243,14 @@ def publish(sweep: Sweep, output: Path, results: Sequence[Result]) -> str:
         text += "\n" + describe_differences(differences)
     shares = [key for key in score_keys(sweep.metrics) if key not in COUNTS]
     groups = [shares, [COPILOT + key for key in shares], FIGURE_COLUMNS]
-    write_table(output, results, text, draw_results(results, groups), differences)
+    figure = None
+    try:
+        figure = draw_results(results, groups)
+    except Exception as error:  # whatever it is, the table and the other runs are worth having
+        remove_files([output / FIGURE_NAME])  # of other results
+        reason = f"{type(error).__name__}: {error}"
+        log(f"{FIGURE_NAME} cannot be drawn ({reason}). {MARKDOWN_NAME} has the same numbers.")
+    write_table(output, results, text, figure, differences)
     return text
 
 

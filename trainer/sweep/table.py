@@ -17,7 +17,7 @@ from typing import Any
 from comfyui_cldis.atomic_write import write_bytes
 
 from ..training.record import finite
-from .columns import HOURS, column_name, time_unit
+from .columns import HOURS, column_name, in_cell, time_unit
 from .paired import Difference
 
 Result = Mapping[str, Any]
@@ -65,7 +65,7 @@ def table(
         ]
         if len(seeds) > 1:
             cells.insert(0, "" if runs[0].get("control") else str(len(runs)))
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+        lines.append(f"| {in_cell(row)} | " + " | ".join(cells) + " |")
     failed = [result for result in results if "error" in result]
     if failed:
         lines += ["", "Failed, and not in the table:", ""]

@@ -21,10 +21,11 @@ from trainer.sweep import sweep as module
 from trainer.sweep.columns import column_name, time_unit
 from trainer.sweep.command import run
 from trainer.sweep.figure import draw_results
+from trainer.sweep.paired import describe_differences, paired_differences
 from trainer.sweep.scores import score_keys
 from trainer.sweep.sweep import pending, publish, run_sweep
 from trainer.sweep.sweep_file import CONTROLS, load_sweep
-from trainer.sweep.table import read_results
+from trainer.sweep.table import read_results, table
 from trainer.training.checkpoint import check_config, write_config
 
 
@@ -79,7 +80,7 @@ def test_every_row_with_every_seed_and_the_table(sweep, tmp_path):
     assert results[0]["num_visible_monotone"] == 1
     assert results[0]["used_dimensions"] == 3 and results[0]["num_directions"] == 2
     assert results[0]["hours"] == 0.005  # 20 steps of 0.9 s
-    lines = publish(sweep, tmp_path / "out", results).splitlines()
+    lines = publish(sweep, tmp_path / "out", results, print).splitlines()
     assert lines[2].startswith("| row | n | diffusion |")
     # mean and sample standard deviation of 1 and 4; of 5 and 8
     assert lines[-2].startswith("| ramp | 2 | 2.5 ± 2.1 |")
@@ -322,6 +323,38 @@ def test_the_figure_has_bars_dots_and_lines():
     assert draw_results(results, [["gain"]]) is draw_results([], [["mig"]]) is None
 
 
+def test_names_with_signs_of_markdown_and_formulas_are_shown_as_they_are(sweep, monkeypatch):
+    figures = []
+    monkeypatch.setattr("trainer.sweep.figure.to_png", figures.append)
+    names = ["$\\frac$ of | rest", "a\\|b"]
+    results = [{"row": name, "seed": 0, "used": 0.5} for name in names]
+    draw_results(results, [["used"]])
+    figures[0].draw_without_rendering()  # where a formula that is none would raise
+    (axes,) = figures[0].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
+    lines = table(results, ["used"], data="x", preset="y", seeds=[0]).splitlines()[-2:]
+    assert lines == ["| $\\\\frac$ of \\| rest | 0.5 |", "| a\\\\\\|b | 0.5 |"]
+    differences = paired_differences(results, [names[1]], ["used"])
+    assert (
+        describe_differences(differences).splitlines()[-1].startswith("| $\\\\frac$ of \\| rest |")
+    )
+
+
+def test_a_figure_that_cannot_be_drawn_stops_no_sweep(sweep, tmp_path, monkeypatch):
+    def fail(figure):
+        raise RuntimeError("no font")
+
+    output, logged = tmp_path / "out", []
+    words = parse(["sweep", str(tmp_path / "s.toml"), "--output", str(output), "--device", "cpu"])
+    assert run(words, logged.append, StandIn()) == 0
+    assert logged[-1].endswith(f"Wrote {output / 'table.md'}, table.json and table.png.")
+    monkeypatch.setattr("trainer.sweep.figure.to_png", fail)
+    assert run(words, logged.append, StandIn()) == 0
+    said = "table.png cannot be drawn (RuntimeError: no font). table.md has the same numbers."
+    assert said in logged and not (output / "table.png").exists()
+    assert logged[-1].endswith(f"Wrote {output / 'table.md'} and table.json.")
+
+
 @pytest.mark.parametrize(("count", "words"), [(0, ["0 in every row"]), (2, [])])
 def test_a_panel_of_nothing_but_zeros_is_labelled(monkeypatch, count, words):
     figures = []
@@ -401,7 +434,7 @@ def test_scores_come_first_and_the_controls_last(tmp_path, file_text, write):
     assert [row["row"] for row in rows] == [*CONTROLS] == ["oracle", "random rotation"]
     assert rows[0]["mig"] > 0.95 and rows[1]["mig"] < 0.5
     results = [{"row": "ramp", "seed": 0, "mig": 0.25}, *rows]
-    lines = publish(scored, tmp_path, results).splitlines()
+    lines = publish(scored, tmp_path, results, print).splitlines()
     assert lines[-3].startswith("| ramp | 1 | 0.25 |")
     assert lines[-1].startswith("| random rotation |  | 0.")
 
@@ -417,11 +450,11 @@ def test_a_baseline_adds_a_table_of_differences(tmp_path, file_text, write):
         {"row": "ramp", "seed": 3, "mig": 0.5, "copilot_mig": 0.5},
         {"row": "Diff-AE only", "seed": 3, "mig": 0.125},
     ]
-    text = publish(sweep, tmp_path, results)
+    text = publish(sweep, tmp_path, results, print)
     assert text.endswith("| Diff-AE only | MIG | -0.375 | - | 1 | 1 of 1 |\n")
     assert text == (tmp_path / "table.md").read_text("utf-8")
     assert read_results(tmp_path) == results
-    alone = publish(sweep, tmp_path, results[:2])  # nothing to compare with yet
+    alone = publish(sweep, tmp_path, results[:2], print)  # nothing to compare with yet
     assert (
         "Differences" not in alone and len(json.loads((tmp_path / "table.json").read_text())) == 2
     )
@@ -437,7 +470,7 @@ def test_the_tables_are_written_anew_without_training(tmp_path, file_text, write
         {"row": "Diff-AE only", "seed": 0, "mig": 0.5},
         {"row": "oracle", "seed": 0, "control": True, "mig": 1.0},
     ]
-    before = publish(load_sweep(path), output, results)
+    before = publish(load_sweep(path), output, results, print)
     command_line = ["sweep", str(path), "--output", str(output), "--table-only"]
     stand_in, logged = StandIn(), []
     assert run(parse(command_line), logged.append, stand_in) == 0
