@@ -12,7 +12,7 @@ from comfyui_cldis.wording import command_line, counted
 from ..data.cache import remove_unfinished
 from ..lock import locked
 from ..run import train
-from ..training.distributed import choose_device
+from ..training.distributed import choose_device, num_launched
 from .sweep import CACHE_NAME, control_rows, pending, publish, run_sweep
 from .sweep_file import Sweep, load_sweep
 from .table import FIGURE_NAME, JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
@@ -33,9 +33,15 @@ def run(
         trainer: trains one run; see `run_sweep`.
 
     Raises:
-        ValueError, FileNotFoundError: what was given cannot be used.
+        ValueError, FileNotFoundError: what was given cannot be used, or several processes were
+            launched.
         OutputTaken: another command uses the folder.
     """
+    if num_launched() > 1:
+        raise ValueError(
+            f"{num_launched()} processes were launched for one sweep, and each would train its "
+            "runs and write its tables. Run it without torchrun or accelerate launch."
+        )
     sweep = load_sweep(arguments.file)
     device = "" if arguments.table_only else choose_device(arguments.device)
     with locked(arguments.output):

@@ -43,6 +43,11 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def num_launched() -> int:
+    """How many processes were launched together, by the environment as `is_first_process`."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
+
+
 def open_processes(device: str) -> PartialState:
     """This process among those of the run; they meet here unless they have met before.
 

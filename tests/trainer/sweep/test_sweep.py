@@ -125,6 +125,17 @@ def test_two_commands_do_not_share_the_folder_of_a_sweep(sweep, tmp_path, more):
     assert run(parse([*words, *more]), lambda text: None, StandIn()) == 0  # it is free again
 
 
+@pytest.mark.parametrize("more", [[], ["--table-only"]])
+def test_several_processes_are_refused(sweep, tmp_path, monkeypatch, more):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    words = ["sweep", str(tmp_path / "s.toml"), "--output", str(tmp_path / "out"), *more]
+    stand_in = StandIn()
+    with pytest.raises(ValueError, match="2 processes were launched for one sweep.* Run it with"):
+        run(parse(words), print, stand_in)
+    assert not stand_in.trained and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("stop_at", "raises"), [(0, False), (1, False), (0, True), (1, True)])
 def test_a_stopped_sweep_logs_its_command_and_what_is_done(sweep, tmp_path, stop_at, raises):
     class Interrupted(StandIn):
