@@ -32,11 +32,19 @@ def mutual_information(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     result = np.empty((first.shape[1], second.shape[1]))
     alone_first, alone_second = entropies(first), entropies(second)
     for j, b in enumerate(second.T):
-        size = int(b.max()) + 1
         for i, a in enumerate(first.T):
-            joint = _entropy(np.bincount(a * size + b))
+            joint = _entropy(_pair_counts(a, b))
             result[i, j] = max(0.0, alone_first[i] + alone_second[j] - joint)
     return result
+
+
+def _pair_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How often each pair of values occurs; the memory grows with the rows, not with the values."""
+    size = int(b.max()) + 1
+    pairs = a * size + b
+    if (int(a.max()) + 1) * size > len(pairs):
+        return np.unique(pairs, return_counts=True)[1]
+    return np.bincount(pairs)
 
 
 def _entropy(counts: np.ndarray) -> float:

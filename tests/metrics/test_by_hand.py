@@ -86,6 +86,25 @@ def test_information_of_a_sum_of_two_coins(grid: Grid) -> None:
     np.testing.assert_allclose(information, np.log(2) / 2, rtol=1e-12)
 
 
+def test_factors_of_many_values_take_memory_of_the_rows_only(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    columns = rng.integers(0, 3000, (6000, 2))
+    tables, bincount = [], np.bincount
+
+    def counted(values: np.ndarray) -> np.ndarray:
+        tables.append(bincount(values))
+        return tables[-1]
+
+    monkeypatch.setattr(np, "bincount", counted)
+    found = mutual_information(columns, columns)
+    assert max(map(len, tables)) <= 6000  # and not 9 million
+    np.testing.assert_allclose(np.diag(found), entropies(columns), rtol=1e-12)
+    pairs = bincount(columns[:, 0] * 3000 + columns[:, 1])
+    share = pairs[pairs > 0] / 6000
+    joint = -np.sum(share * np.log(share))
+    assert found[0, 1] == found[1, 0] == pytest.approx(entropies(columns).sum() - joint, rel=1e-12)
+
+
 def test_dead_dimensions_count_only_where_the_definition_counts_them(
     grid: Grid, centred: Centred
 ) -> None:
