@@ -66,8 +66,9 @@ class EditDirection:
                         "round": 0.001,
                         "tooltip": (
                             "How far to move, roughly in standard deviations of the training "
-                            "images. 0 is no edit; the range seen in training (CLDis Model Info) is mostly "
-                            "within -3 to 3, and values are applied up to 10 times as far."
+                            "images. 0 is no edit; the range seen in training (CLDis Model Info) "
+                            "is mostly within -3 to 3, and values are applied up to 10 "
+                            "times as far."
                         ),
                     },
                 ),
