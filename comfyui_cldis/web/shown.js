@@ -1,6 +1,6 @@
 // The slider nodes that the graph holds. Copying makes nodes that no graph ever holds, and ComfyUI tells
 // nobody when those within a subgraph go; so they are looked for. No DOM, no ComfyUI.
-import { nodesIn } from "./upstream.js";
+import { nodesIn } from "./graphs.js";
 
 export class Shown {
   constructor(root) {

@@ -4,9 +4,10 @@
 import {
   aboutNames, gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, withParked, writeEdits,
 } from "./edits.js";
+import { executionId, isIn } from "./graphs.js";
 import { Latest } from "./latest.js";
 import { Panel } from "./panel.js";
-import { executionId, isIn, modelNames } from "./upstream.js";
+import { modelNames } from "./upstream.js";
 
 const AGAIN_MS = 10000; // before the next try
 const SEARCH_ABOVE = 12, MARGIN = 10; // of what the canvas leaves around our elements

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Shown } from "../../comfyui_cldis/web/shown.js";
-import { isIn } from "../../comfyui_cldis/web/upstream.js";
+import { isIn } from "../../comfyui_cldis/web/graphs.js";
 
 const slidersOf = (name) => ({ name, rested: 0, rest() { this.rested++; } });
 const nodeWith = (name, more = {}) => ({ cldisSliders: slidersOf(name), ...more });

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "comfyui_cldis" / "web"
 SCRIPTS = sorted(WEB.glob("*.js"))
 TESTS = sorted(Path(__file__).parent.glob("*.test.mjs"))
-MAX_LINES = 560  # of code
+MAX_LINES = 640  # of code
 COMMENT_OR_EMPTY = re.compile(r"\s*(//.*|/\*.*\*/|/\*\*.*|\*.*)?")
 
 

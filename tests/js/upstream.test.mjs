@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { executionId, modelNames } from "../../comfyui_cldis/web/upstream.js";
+import { executionId, nodesIn } from "../../comfyui_cldis/web/graphs.js";
+import { modelNames } from "../../comfyui_cldis/web/upstream.js";
 import { graphWith } from "./fake.mjs";
 
 const modelName = (...given) => modelNames(...given)[0] ?? null;
@@ -106,4 +107,90 @@ test("of several loaders, one that is muted, or bypassed with nothing to pass on
   graph.nodes.push({ id: 5, graph, mode: 4, inputs: [{ type: "CLDIS_MODEL", link: 5 }] }, { ...loader(6), graph });
   Object.assign(links, { 4: { origin_id: 5, origin_slot: 0 }, 5: { origin_id: 6, origin_slot: 0 } });
   assert.equal(found(), "heads");
+});
+
+test("subgraphs in subgraphs, each used twice, are walked once", { timeout: 5000 }, () => {
+  const named = () => ({ name: "model_name", widget: { name: "model_name" }, link: 2 });
+  const node = { id: 5, inputs: [{ name: "model", link: 3 }] }, inside = { ...loader(4), inputs: [named()] };
+  const pick = { id: 3, inputs: [1, 4].map((link) => ({ type: "CLDIS_MODEL", link })) };
+  const from = (id, slot = 0) => ({ origin_id: id, origin_slot: slot });
+  let graph = graphOf([node, inside, pick], { 1: from(-10), 2: from(-10, 1), 3: from(3), 4: from(4) });
+  for (let level = 0; level < 12; level++) {
+    const subgraph = graph, inputs = () => [{ name: "model", link: 1 }, named()];
+    graph = graphOf([1, 2].map((id) => ({ id, subgraph, inputs: inputs() })), { 1: from(-10), 2: from(-10, 1) });
+  }
+  graph.nodes[0].inputs = [{ name: "model", link: 7 }, { name: "model_name" }];
+  graph.nodes[0].widgets = [{ name: "model_name", value: "cars" }];
+  graph.nodes[1].inputs = [{ name: "model", link: 8 }, { name: "model_name" }];
+  Object.assign(graph.links, { 7: from(7), 8: from(8) });
+  graph.nodes.push(...["dogs", "trees"].map((value, index) =>
+    ({ id: 7 + index, graph, inputs: [], widgets: [{ name: "model_name", value }] })));
+  const start = performance.now();
+  assert.deepEqual(modelNames(node, graph), ["dogs", "trees", "cars", "heads"]);
+  assert.equal(nodesIn(graph).length, 4 + 11 * 2 + 3);
+  assert.equal(executionId(node, graph), `${"1:".repeat(12)}5`);
+  assert.ok(performance.now() - start < 200);
+});
+
+/** A subgraph whose one output is that of `origin`, as a node of the graph around it. */
+const hostOf = (id, nodes, links, origin, more) =>
+  ({ id, subgraph: Object.assign(graphOf(nodes, { ...links, 3: { origin_id: origin, origin_slot: 0 } }), { outputs: [{ linkIds: [3] }] }), ...more });
+/** A node behind a switch of these. */
+const behindSwitch = (...sources) => {
+  const links = Object.fromEntries([...sources.map(({ id }) => id), 90].map((id) => [id, { origin_id: id, origin_slot: 0 }]));
+  const node = sliders(91, 90), pick = { id: 90, inputs: sources.map(({ id }) => ({ type: "CLDIS_MODEL", link: id })) };
+  return [node, graphOf([...sources, pick, node], links)];
+};
+const cars = (id) => ({ ...loader(id), widgets: [{ name: "model_name", value: "cars" }] });
+
+test("what a subgraph passes on from outside counts as a branch of its own", () => {
+  const passing = hostOf(9, [], {}, -10, { inputs: [{ name: "model", type: "CLDIS_MODEL", link: 2 }] });
+  const [node, root] = behindSwitch(loader(1), passing);
+  root.nodes.push({ ...cars(2), graph: root });
+  root.links[2] = { origin_id: 2, origin_slot: 0 };
+  assert.deepEqual(modelNames(node, root), ["heads", "cars"]);
+});
+
+test("the mode of a subgraph node says what comes out of it", () => {
+  const host = (mode) => hostOf(9, [loader(4)], {}, 4, { mode, inputs: [{ type: "IMAGE", link: 7 }, { type: "CLDIS_MODEL", link: 2 }] });
+  const found = (mode) => {
+    const [node, root] = behindSwitch(host(mode));
+    root.nodes.push({ ...cars(2), graph: root });
+    Object.assign(root.links, { 2: { origin_id: 2, origin_slot: 0 }, 7: { origin_id: 7, origin_slot: 0 } });
+    const both = [modelNames(node, root)];
+    node.inputs[0].link = 9; // without the switch
+    return [...both, modelNames(node, root)];
+  };
+  assert.deepEqual(found(0), [["heads"], ["heads"]]);
+  assert.deepEqual(found(4), [["cars"], ["cars"]]);
+  assert.deepEqual(found(2)[0], []);
+});
+
+test("of a subgraph that is used twice, the use that is connected says the name", () => {
+  const named = () => ({ ...loader(4), inputs: [{ name: "model_name", widget: { name: "model_name" }, link: 8 }] });
+  const shows = (value) => ({ inputs: [{ name: "model_name" }], widgets: [{ name: "model_name", value }] });
+  const first = hostOf(1, [named()], { 8: { origin_id: -10, origin_slot: 0 } }, 4, shows("heads"));
+  const second = { id: 2, subgraph: first.subgraph, ...shows("cars") };
+  const [node, root] = behindSwitch(first, second);
+  assert.deepEqual(modelNames(node, root), ["heads", "cars"]);
+  node.inputs[0].link = 2;
+  assert.deepEqual(modelNames(node, root), ["cars"]);
+  // Under another name, that of the widget and not that of the input, counts.
+  second.inputs = [{ name: "which", widget: { name: "model_name" } }];
+  assert.deepEqual(modelNames(node, root), ["cars"]);
+});
+
+test("a subgraph that is used twice is left by both", () => {
+  const node = sliders(5, 7), subgraph = graphOf([node], { 7: { origin_id: -10, origin_slot: 0 } });
+  const hosts = [1, 2].map((link) => ({ id: 10 + link, subgraph, inputs: [{ name: "model", link }] }));
+  const links = { 1: { origin_id: 1, origin_slot: 0 }, 2: { origin_id: 2, origin_slot: 0 } };
+  assert.deepEqual(modelNames(node, graphOf([loader(1), cars(2), ...hosts], links)), ["heads", "cars"]);
+});
+
+test("a branch that cannot be followed, or makes a model with what is free, is not known", () => {
+  const gone = { id: 8 }, makes = { id: 9, inputs: [{ name: "after", type: "*", link: null }] };
+  const [node, root] = behindSwitch(loader(1), gone, makes);
+  root.nodes = root.nodes.filter((each) => each !== gone);
+  root.getNodeById = (id) => root.nodes.find((each) => each.id === id);
+  assert.deepEqual(modelNames(node, root), ["heads", "", ""]);
 });
