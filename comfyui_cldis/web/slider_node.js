@@ -17,8 +17,9 @@ const RUN = "Run once; then the picture follows the sliders.";
 export class SliderNode {
   constructor(node, comfy) {
     Object.assign(this, { node, comfy, model: undefined, sliders: [], widgets: [], presets: {}, text: null });
-    // Of the model: whether it is the only one in sight, and whether it is that or was that of a run.
+    // Of the model: whether it is the only one in sight, and whether it is that or was that of a run since then.
     Object.assign(this, { isChosen: false, isSure: false });
+    this.isOfRun = false; // whether `adopted` is of a run with what is connected now
     this.again = Infinity; // when to ask for sliders that could not be had
     this.had = new Set(); // names of the sliders with which the text was read last
     this.late = ""; // what the last run has left out
@@ -52,7 +53,7 @@ export class SliderNode {
 
   /** The node has left the graph. Should it come back, it begins anew. */
   rest() {
-    Object.assign(this, { model: undefined, token: null, prompt: null });
+    Object.assign(this, { model: undefined, guesses: undefined, token: null, prompt: null });
     this.live.drop();
     this.panel.forget();
   }
@@ -65,12 +66,11 @@ export class SliderNode {
     this.panel.takePlace(this.node.id);
     this.isLinked = this.linkTo("edits") != null;
     const guesses = modelNames(this.node, this.comfy.root());
-    if (String(guesses) !== String(this.guesses)) [this.guesses, this.adopted] = [guesses, null];
-    const known = guesses.find(Boolean) ?? this.ranModel;
-    const model = this.adopted ?? known ?? (this.linkTo("model") == null ? null : "");
+    if (String(guesses) !== String(this.guesses)) [this.guesses, this.adopted, this.isOfRun] = [guesses, null, false];
+    const model = this.adopted ?? guesses.find(Boolean) ?? (this.linkTo("model") == null ? null : "");
     // Only when it is sure may names in the text change: a run with another model would pass over what is parked.
     this.isChosen = !isOpening && guesses.length > 0 && guesses.every((each) => each && each === guesses[0]);
-    this.isSure = this.isChosen || (!isOpening && model === this.ranModel);
+    this.isSure = this.isChosen || (!isOpening && this.isOfRun && model === this.adopted);
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
     else if (Date.now() > this.again) await this.ran();
     else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked || this.isSure !== this.wasSure)
@@ -219,7 +219,7 @@ export class SliderNode {
 
   /** A run has ended: its picture is shown from now on, and the sliders of the file as it is. */
   ran(prompt = this.prompt, isBroken = this.isBroken) {
-    if (prompt && prompt !== this.prompt) this.late = "";
+    if (prompt && prompt !== this.prompt) [this.late, this.ranWith] = ["", String(this.guesses)];
     Object.assign(this, { prompt, isBroken });
     return this.attempt(async () => [this.model && (await this.fetch()), await this.follow()]);
   }
@@ -227,8 +227,9 @@ export class SliderNode {
   async follow(attempts = 4) {
     const root = this.comfy.root();
     if (!isIn(root, this.node.graph)) return;
-    const id = executionId(this.node, root), place = `cldis:${root.id}:${id}`;
-    if (!(this.prompt ??= sessionStorage.getItem(place))) return;
+    const id = executionId(this.node, root), place = `cldis-run:${root.id}:${id}`;
+    if (!this.prompt) [this.prompt, this.ranWith] = JSON.parse(sessionStorage.getItem(place)) ?? [];
+    if (!this.prompt) return;
     const { prompt } = this, at = `&node=${id}&workflow=${root.id ?? ""}`;
     const [found, error] = await this.get(`/cldis/picture?prompt=${prompt}${at}`)
       .then((answer) => [answer], (fault) => [null, fault]);
@@ -237,10 +238,11 @@ export class SliderNode {
     // A run of another workflow, without this node, or that ended before it: all stays as it was.
     if (error?.status === 404 || (error && this.isBroken && this.token)) return;
     if (error) return this.lack(error);
-    sessionStorage.setItem(place, prompt);
-    this.ranModel = found.model;
+    sessionStorage.setItem(place, JSON.stringify([prompt, this.ranWith]));
     // Which of several it is, or what cannot be seen here, a run alone knows.
-    if (this.guesses?.some((each) => !each || each === found.model)) this.adopted = found.model;
+    const isUnseen = this.guesses?.length === 0 && this.linkTo("model") != null;
+    if (isUnseen || this.guesses?.some((each) => !each || each === found.model))
+      [this.adopted, this.isOfRun] = [found.model, this.ranWith === String(this.guesses)];
     if (found.model !== this.model) return !this.model || this.adopted === found.model ? this.look()
       : this.panel.say(`The last run was with ${found.model}. Run once more.`);
     [this.token, this.images] = [found.token, found.images];

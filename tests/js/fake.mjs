@@ -65,6 +65,12 @@ export const SLIDERS = [
   { id: "shape 3", name: "sleeve", low: "long", high: "short", min: -1, max: 2, flipped: true, note: "weak", strip: null },
 ];
 
+export const SMILE = [{ id: "smile", name: "smile", low: "", high: "", min: -1, max: 1, flipped: false, note: "", strip: null }];
+
+/** Whether a run with `model` stops at these edits, since they name what it has not. Its picture is there all the same. */
+export const refuses = (edits, model) => [].concat(JSON.parse(edits)).flatMap(Object.keys).some((name) =>
+  !name.startsWith("#") && !(model === "cars" ? SMILE : SLIDERS).some((each) => [each.id, each.name].includes(name)));
+
 /** ComfyUI's part; `calls` notes what is asked of the server, `answer(path, body)` may change it. */
 export function comfyWith(graph, answer = () => undefined) {
   const calls = [];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { SLIDERS, comfyWith, graphWith, held, page, settled } from "./fake.mjs";
+import { SLIDERS, SMILE, comfyWith, graphWith, held, page, refuses, settled } from "./fake.mjs";
 import { SliderNode } from "../../comfyui_cldis/web/slider_node.js";
 
 beforeEach(() => [sessionStorage.clear(), held.splice(0)]);
@@ -13,9 +13,9 @@ async function shown(edits, answer) {
   const widget = (name) => made.node.widgets.find((each) => each.name === name);
   return { ...made, comfy, sliders, widget, move(name, value) { widget(name).value = value; widget(name).callback(value); } };
 }
-const SMILE = [{ id: "smile", name: "smile", low: "", high: "", min: -1, max: 1, flipped: false, note: "", strip: null }];
 /** A server whose model "cars" has the slider "smile" alone, and whose runs are with `used()`. */
-const carsToo = (used = () => "cars") => (path) => {
+const carsToo = (used = () => "cars") => (path, sent) => {
+  if (path === "/cldis/preview" && refuses(sent.edits, sent.token)) return { status: 400, error: "no such direction" };
   if (path.startsWith("/cldis/sliders") && path.includes("cars")) return { sliders: SMILE };
   return path.startsWith("/cldis/picture") ? { token: used(), model: used(), images: 1 } : undefined;
 };
@@ -157,16 +157,65 @@ test("what a run of another model than was foreseen has passed over is said", as
   const run = async (model) => {
     used = model;
     await sliders.look();
-    await sliders.ran(`${model}${Math.random()}`);
+    const isStopped = refuses(node.widgets[0].value, model);
+    await sliders.ran(`${model}${Math.random()}`, isStopped);
     await settled();
     await sliders.look();
-    return [node.widgets[0].value, sliders.panel.status.textContent];
+    return [isStopped, sliders.model, node.widgets[0].value, sliders.panel.status.textContent];
   };
-  assert.deepEqual(await run("heads"), ['{"light": 1}', ""]);
-  node.widgets[0].value = '{"light": 1}';
-  assert.deepEqual(await run("cars"), ['{"#light":1}', ""]);
-  assert.deepEqual(await run("heads"), ['{"light":1}', "The last run left out light. Run once more."]);
-  assert.deepEqual(await run("heads"), ['{"light":1}', ""]);
+  assert.deepEqual(await run("heads"), [false, "heads", '{"light": 1}', ""]);
+  assert.deepEqual(await run("cars"), [true, "cars", '{"#light":1}', ""]);
+  assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:smile"]);
+  assert.deepEqual(await run("cars"), [false, "cars", '{"#light":1}', ""]);
+  assert.deepEqual(await run("heads"), [false, "heads", '{"light":1}', "The last run left out light. Run once more."]);
+  assert.deepEqual(await run("heads"), [false, "heads", '{"light":1}', ""]);
+});
+
+test("what a run was with is not certain any more once the links have changed", async () => {
+  const made = graphWith("{}"), { graph, loader, node } = made;
+  const sliders = new SliderNode(node, comfyWith(graph, carsToo(() => "heads")));
+  const textAfter = async (text) => [node.widgets[0].value = text, await sliders.look(), node.widgets[0].value].at(-1);
+  await sliders.look();
+  await sliders.ran("run");
+  assert.equal(await textAfter('{"#light":1}'), '{"light":1}');
+  withSwitch(made);
+  assert.equal(await textAfter('{"#light":1}'), '{"#light":1}');
+  assert.match(sliders.panel.unknown.textContent, /Kept/);
+  node.inputs[0].link = 1;
+  loader.inputs = [{ name: "model_name", link: 7, widget: { name: "model_name" } }];
+  graph.links[7] = { origin_id: 7, origin_slot: 0 };
+  assert.equal(await textAfter('{"#light":1}'), '{"#light":1}');
+  await sliders.ran("next");
+  await settled();
+  assert.equal(await textAfter('{"#light":1}'), '{"light":1}');
+  node.widgets[0].value = '{"#light":1}';
+  node.onConfigure(); // what the links say may be about to change
+  assert.equal(node.widgets[0].value, '{"#light":1}');
+});
+
+test("models of several nodes that do not show them are not certain", async () => {
+  const made = graphWith('{"#light":1}'), { graph, node } = made;
+  withSwitch(made);
+  graph.nodes.filter(({ widgets, id }) => widgets && id !== 2).forEach((each) => (each.widgets = []));
+  const comfy = comfyWith(graph), sliders = new SliderNode(node, comfy);
+  comfy.known[""] = SLIDERS;
+  await sliders.look();
+  assert.deepEqual([sliders.isChosen, node.widgets[0].value], [false, '{"#light":1}']);
+});
+
+test("of a model that comes from nothing that can be seen, a run tells", async () => {
+  const { graph, loader, node } = graphWith('{"#light":1}');
+  const sliders = new SliderNode(node, comfyWith(graph, carsToo(() => "heads")));
+  loader.mode = 2;
+  Object.assign(graph.links, { 3: { origin_id: 3, origin_slot: 0 } });
+  graph.nodes.unshift({ id: 3, graph, inputs: [{ type: "CLDIS_MODEL", link: 1 }] });
+  node.inputs[0].link = 3;
+  await sliders.look();
+  assert.deepEqual([sliders.guesses, sliders.model], [[], ""]);
+  await sliders.ran("run");
+  await settled();
+  await sliders.look();
+  assert.deepEqual([sliders.model, node.widgets[0].value], ["heads", '{"light":1}']);
 });
 
 test("while a workflow opens, its text stays: the loader may be told of its model later", async () => {
