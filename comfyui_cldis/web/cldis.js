@@ -15,19 +15,29 @@ const comfy = {
   // By itself ComfyUI records a change when the mouse is let go, before a button hears of its click.
   record() {
     const tracker = trackerNow();
-    tracker?.captureCanvasState ? tracker.captureCanvasState() : tracker?.checkState?.(); // as of 1.35
+    tracker?.captureCanvasState ? tracker.captureCanvasState() : tracker?.checkState?.(); // up to 1.35, at least
+  },
+  // Edits that follow from another model belong to that change: between the two, undo would find edits that fail.
+  amend(node, before, after) {
+    const index = node.widgets.findIndex(({ name }) => name === "edits");
+    for (const { widgets_values: values, widgets_values_named: named } of recordedOf(node)) {
+      if (values?.[index] === before) values[index] = after;
+      if (named?.edits === before) named.edits = after;
+    }
   },
 };
 const shown = new Shown(comfy.root);
 // A run that failed may have come as far as the sliders; perhaps it failed because they are old.
 for (const end of ["success", "error", "interrupted"]) api.addEventListener(`execution_${end}`, ({ detail }) =>
   shown.all().forEach((each) => each.ran(detail.prompt_id, end !== "success")));
+// What undo and redo compare has each graph by itself, the root's nodes outside of its definitions.
+function recordedOf({ id, graph }) {
+  const root = trackerNow()?.activeState, isRoot = graph === comfy.root();
+  const recorded = isRoot ? root : root?.definitions?.subgraphs?.find((each) => each.id === graph?.id);
+  return (recorded?.nodes ?? []).filter((each) => each.type === "CLDIS_EditSliders" && String(each.id) === String(id));
+}
 // The height follows from what is shown, so to undo and redo, which would end there, it is no change.
-// What they compare records each graph by itself, the root's nodes outside of its definitions.
-const settle = ({ id, size, graph }, root = trackerNow()?.activeState) =>
-  (graph === comfy.root() ? root : root?.definitions?.subgraphs?.find((each) => each.id === graph?.id))?.nodes
-    ?.filter((known) => known.type === "CLDIS_EditSliders" && String(known.id) === String(id))
-    .forEach((known) => (known.size = [known.size[0], size[1]]));
+const settle = (node) => recordedOf(node).forEach((known) => (known.size = [known.size[0], node.size[1]]));
 app.registerExtension({
   name: "cldis.sliders",
   async init() {

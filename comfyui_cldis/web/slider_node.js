@@ -176,7 +176,9 @@ export class SliderNode {
       // A run whose model could not be foreseen has passed over what was parked for it.
       if (read.back.length && !this.isChosen)
         this.late = `The last run left out ${read.back.join(", ")}. Run once more.`;
+      const before = this.edits.value;
       this.write(writeEdits(read));
+      this.comfy.amend(this.node, before, this.edits.value);
     }
     this.had = new Set(this.sliders.flatMap(({ id, name }) => [id, name]));
   }

@@ -26,14 +26,15 @@ test("a run that ends, however it does, is looked at for its picture", () => {
 test("what a button does is recorded by the name that the frontend has for it", async () => {
   const done = [], tracker = (...names) => Object.fromEntries(names.map((name) => [name, () => done.push(name)]));
   const manager = (changeTracker) => ({ workflow: { activeWorkflow: { changeTracker } } });
-  const made = graphWith('{"light":1}').node;
+  const { graph: own, node: made } = graphWith('{"light":1}'), { rootGraph } = globalThis.page.app;
+  globalThis.page.app.rootGraph = own;
   extension.nodeCreated(Object.assign(made, { comfyClass: "CLDIS_EditSliders" }));
   await made.cldisSliders.look();
   for (const names of [["checkState"], ["captureCanvasState", "checkState"], []]) {
     globalThis.page.app.extensionManager = manager(tracker(...names));
     made.cldisSliders.panel.actions.reset();
   }
-  globalThis.page.app.extensionManager = undefined;
+  Object.assign(globalThis.page.app, { rootGraph, extensionManager: undefined });
   made.cldisSliders.panel.actions.reset();
   assert.deepEqual(done, ["checkState", "captureCanvasState"]);
 });
@@ -63,4 +64,26 @@ test("a height that follows from what is shown is no change to undo", () => {
   started[0]();
   assert.deepEqual([sizes(recorded), ...recorded.definitions.subgraphs.map(sizes)], [[9, 831, 9], [9], [700]]);
   [node.cldisSliders, graph.nodes] = [kept, graph.nodes.slice(0, -1)];
+});
+
+test("edits that are parked for another model are no step of their own to undo", async () => {
+  const type = "CLDIS_EditSliders", { graph: own, node: made, loader } = graphWith('{"light":1}');
+  const { rootGraph } = globalThis.page.app, text = () => made.widgets[0].value;
+  globalThis.page.app.rootGraph = own;
+  extension.nodeCreated(Object.assign(made, { comfyClass: type }));
+  await made.cldisSliders.look();
+  const recorded = (values, more) => ({ id: 2, type, size: [9, 9], widgets_values: [values], ...more });
+  const states = [recorded('{"light":1}', { widgets_values_named: { edits: '{"light":1}' } }), recorded('{"light":1}'),
+    recorded('{"light":2}')]; // the last was typed, and not recorded yet
+  for (const state of states) {
+    globalThis.page.app.extensionManager = { workflow: { activeWorkflow: { changeTracker: { activeState: { nodes: [state] } } } } };
+    [loader.widgets[0].value, made.widgets[0].value] = ["heads", '{"light":1}'];
+    await made.cldisSliders.look();
+    loader.widgets[0].value = "cars";
+    await made.cldisSliders.look();
+    assert.equal(text(), '{"#light":1}');
+  }
+  assert.deepEqual(states.map(({ widgets_values: [value] }) => value), ['{"#light":1}', '{"#light":1}', '{"light":2}']);
+  assert.deepEqual(states[0].widgets_values_named, { edits: '{"#light":1}' });
+  [globalThis.page.app.rootGraph, globalThis.page.app.extensionManager] = [rootGraph, undefined];
 });

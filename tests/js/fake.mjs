@@ -77,7 +77,7 @@ export function comfyWith(graph, answer = () => undefined) {
   const body = (path, sent) => {
     const own = answer(path, sent);
     if (own !== undefined) return own;
-    if (path.startsWith("/cldis/sliders")) return { model: "heads", sliders: SLIDERS };
+    if (path.startsWith("/cldis/sliders")) return { sliders: path.includes("cars") ? SMILE : SLIDERS };
     if (path.startsWith("/cldis/presets")) return { evening: { light: 1.5 } };
     if (path.startsWith("/cldis/picture")) return { token: "token", model: "heads", images: 1 };
     return "picture";
@@ -87,6 +87,7 @@ export function comfyWith(graph, answer = () => undefined) {
     known: {},
     recorded: [], // the texts that undo can come back to
     record() { this.recorded.push(graph.nodes.at(-1).widgets?.[0].value); },
+    amend() {},
     root: () => graph,
     isModern: () => false,
     async fetchApi(path, options) {
