@@ -35,7 +35,7 @@ export class SliderNode {
       resized: () => this.resize(),
     });
     this.live = new Latest((edits) => this.post("/cldis/preview", { token: this.token, edits }),
-      (blob) => this.token && [this.panel.show(blob), this.sayUsual()],
+      (blob) => this.token && this.isThere() && [this.panel.show(blob), this.sayUsual()],
       (error, isNewest) => this.failed(error, isNewest));
     Object.assign(node.addDOMWidget("cldis_panel", "cldis_panel", this.panel.root, {
       serialize: false, hideOnZoom: false, getValue: () => "", setValue: () => {},
@@ -50,6 +50,9 @@ export class SliderNode {
     const before = this.node[name];
     this.node[name] = (...given) => [before?.apply(this.node, given), own(...given)][0];
   }
+
+  /** Whether the graph holds this node still, and no other in its place: a graph that is emptied tells nobody. */
+  isThere = ({ graph, id } = this.node) => graph?.getNodeById(id) === this.node && isIn(this.comfy.root(), graph);
 
   /** The node has left the graph. Should it come back, it begins anew. */
   rest() {
@@ -94,10 +97,13 @@ export class SliderNode {
   async fetch() {
     const { model } = this, query = `?model=${encodeURIComponent(model)}`;
     this.again = Date.now() + AGAIN_MS;
-    const [found, presets] = [await this.get("/cldis/sliders" + query), await this.get("/cldis/presets" + query)];
-    if (model !== this.model) return;
+    const isOver = () => model !== this.model || !this.isThere();
+    const { sliders } = await this.get("/cldis/sliders" + query);
+    if (isOver()) return;
+    const presets = await this.get("/cldis/presets" + query);
+    if (isOver()) return;
     this.again = Infinity;
-    this.known(model, found.sliders);
+    this.known(model, sliders);
     this.gotPresets(presets);
   }
 
@@ -227,15 +233,14 @@ export class SliderNode {
   }
 
   async follow(attempts = 4) {
-    const root = this.comfy.root();
-    if (!isIn(root, this.node.graph)) return;
-    const id = executionId(this.node, root), place = `cldis-run:${root.id}:${id}`;
+    if (!this.isThere()) return;
+    const root = this.comfy.root(), id = executionId(this.node, root), place = `cldis-run:${root.id}:${id}`;
     if (!this.prompt) [this.prompt, this.ranWith] = JSON.parse(sessionStorage.getItem(place)) ?? [];
     if (!this.prompt) return;
     const { prompt } = this, at = `&node=${id}&workflow=${root.id ?? ""}`;
     const [found, error] = await this.get(`/cldis/picture?prompt=${prompt}${at}`)
       .then((answer) => [answer], (fault) => [null, fault]);
-    if (prompt !== this.prompt) return;
+    if (prompt !== this.prompt || !this.isThere()) return;
     if (error && error.status !== 422 && attempts > 1) return setTimeout(() => this.follow(attempts - 1), 300);
     // A run of another workflow, without this node, or that ended before it: all stays as it was.
     if (error?.status === 404 || (error && this.isBroken && this.token)) return;

@@ -517,15 +517,39 @@ test("a node that has gone asks no more, holds no picture, and has it again when
   assert.equal(held.length, 1);
   [1.1, 1.2, 1.3].forEach((amount) => move("dir:light", amount)); // two travel, one waits
   const asked = comfy.calls.length;
-  [node.graph, graph.nodes] = [null, graph.nodes.filter((each) => each !== node)];
+  graph.nodes = graph.nodes.filter((each) => each !== node); // `node.graph` stays where a graph is emptied
   sliders.rest();
   await sliders.ran("next");
   await settled();
   assert.deepEqual([comfy.calls.length, held.length], [asked, 0]);
-  [node.graph, graph.nodes] = [graph, [...graph.nodes, node]];
+  graph.nodes = [...graph.nodes, node];
   await sliders.look();
   await settled();
   assert.deepEqual([previews(comfy).at(-1).edits, held.length], ['{"light":1.3}', 1]);
+});
+
+test("what a node had asked for before it went, or another took its place, does not bring it back", async () => {
+  for (const awaited of ["/cldis/sliders", "/cldis/presets", "/cldis/picture", "/cldis/preview"]) for (const isReplaced of [false, true]) {
+    const { graph, node, comfy, sliders } = await shown("{}"), { fetchApi } = comfy;
+    await sliders.ran("run");
+    await settled();
+    let go;
+    comfy.fetchApi = async (path, options) => {
+      if (path.startsWith(awaited) && !go) await new Promise((done) => (go = done));
+      return fetchApi(path, options);
+    };
+    const run = sliders.ran("next");
+    await settled();
+    graph.nodes = graph.nodes.map((each) => (each === node ? (isReplaced ? { ...node } : { id: 99 }) : each));
+    if (!isReplaced) sliders.rest(); // at the next look
+    const asked = comfy.calls.length, { length } = held;
+    go();
+    await run;
+    await settled();
+    // That which was awaited is noted when it goes on.
+    assert.deepEqual([comfy.calls.length - asked, held.length - length], [1, 0], `${awaited} ${isReplaced}`);
+    sliders.rest();
+  }
 });
 
 test("a copy that no graph holds asks nothing, though it has the original's id", async () => {
