@@ -6,9 +6,10 @@
 const PARKED = "#";
 
 /**
- * {amounts: {id: number}, parked: {name: number}, unknown: {name: number}, back: [name]}, or null for
- * text that sliders cannot show. `unknown` are names without a slider that are not parked, `back`
- * those that were. Unless it `isSure` that a run takes the model of these sliders, none comes back.
+ * {amounts: {id: number}, parked: {name: number}, unknown: {name: number}, back: [name], isOld}, or null
+ * for text that sliders cannot show. `unknown` are names without a slider that are not parked, `back`
+ * those that were, and that change the image now; `isOld` is a text with names that are parked no more.
+ * Unless it `isSure` that a run takes the model of these sliders, none comes back.
  */
 export function readEdits(text, sliders, isSure = true) {
   let found;
@@ -18,23 +19,29 @@ export function readEdits(text, sliders, isSure = true) {
     return null;
   }
   if (found === null || typeof found !== "object" || Array.isArray(found)) return null;
-  const amounts = {}, parked = {}, unknown = {}, back = [];
+  const amounts = {}, parked = {}, unknown = {}, returned = [];
   for (const [key, amount] of Object.entries(found)) {
     if (typeof amount !== "number") return null;
     const isParked = key.startsWith(PARKED), name = isParked ? key.slice(1) : key;
-    const byId = sliders.find((each) => each.id === name);
-    const slider = byId ?? sliders.find((each) => each.name === name);
-    const own = slider && (byId || !slider.flipped ? amount : -amount);
+    const slider = sliderOf(name, sliders);
+    const own = slider && (slider.id === name || !slider.flipped ? amount : -amount);
     if (isParked && (!slider || !isSure)) parked[name] = amount;
     else if (!slider) unknown[name] = amount;
     else if (!isParked) amounts[slider.id] = own;
-    else {
-      amounts[slider.id] ??= own;
-      back.push(name);
-    }
+    else returned.push([name, slider.id, own]);
   }
-  return { amounts, parked, unknown, back };
+  const back = [];
+  for (const [name, id, own] of returned) {
+    if (id in amounts) continue; // the text gives it twice
+    amounts[id] = own;
+    if (own) back.push(name);
+  }
+  return { amounts, parked, unknown, back, isOld: returned.length > 0 };
 }
+
+/** The slider that a text means by a name: that of the model file, or else somebody's own. */
+export const sliderOf = (name, sliders) =>
+  sliders.find((each) => each.id === name) ?? sliders.find((each) => each.name === name);
 
 const marked = (parked) => Object.fromEntries(Object.entries(parked).map(([name, amount]) => [PARKED + name, amount]));
 
@@ -43,9 +50,9 @@ export const writeEdits = ({ amounts, parked, unknown = {} }) => JSON.stringify(
   ...Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount)), ...unknown, ...marked(parked),
 });
 
-/** The text of a preset, which may be a list with the edits of each image, and of what is parked. */
-export function withParked(preset, parked) {
-  const both = (edits) => ({ ...edits, ...marked(parked) });
+/** The text of a preset, which may be a list with the edits of each image, and of what is kept beside it. */
+export function withKept(preset, { parked, unknown }) {
+  const both = (edits) => ({ ...unknown, ...edits, ...marked(parked) });
   return JSON.stringify(Array.isArray(preset) ? preset.map(both) : both(preset));
 }
 

@@ -2,7 +2,7 @@
 //
 // The one truth is the text in the widget `edits`; sliders are made from it and write to it.
 import {
-  aboutNames, gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, withParked, writeEdits,
+  aboutNames, gradientOf, labelOf, randomAmounts, readEdits, sliderOf, snapped, turned, withKept, writeEdits,
 } from "./edits.js";
 import { executionId, isIn } from "./graphs.js";
 import { Latest } from "./latest.js";
@@ -27,7 +27,7 @@ export class SliderNode {
     this.panel = new Panel({
       reset: () => this.set({}),
       randomise: () => this.set(randomAmounts(this.sliders)),
-      choosePreset: (name) => name && this.setText(withParked(this.presets[name], this.read()?.parked ?? {})),
+      choosePreset: (name) => name && this.setText(withKept(this.presets[name], this.kept())),
       save: () => this.save(),
       rename: () => this.rename(this.sliders.find(({ id }) => id === this.last?.id) ?? this.sliders[0]),
       toggleText: () => [this.hide(this.edits, !this.edits.hidden), this.resize()],
@@ -177,7 +177,7 @@ export class SliderNode {
       read.parked[name] = read.unknown[name];
       delete read.unknown[name];
     }
-    if (gone.length || read.back.length) {
+    if (gone.length || read.isOld) {
       if (this.isTyping()) return (this.text = null); // at a later look
       // A run whose model could not be foreseen has passed over what was parked for it.
       if (read.back.length && !this.isChosen)
@@ -198,6 +198,7 @@ export class SliderNode {
     if (!read) return;
     this.panel.showStrip((this.last = slider));
     read.amounts[slider.id] = turned(slider, snapped(slider, value));
+    read.parked = this.kept((each) => each.id === slider.id).parked;
     this.write(writeEdits(read));
     this.refresh();
   }
@@ -205,7 +206,17 @@ export class SliderNode {
   /** Other edits in place of those there are; a list of those of each image is not replaced. */
   set(amounts) {
     const read = this.read();
-    if (read && this.sliders.length) this.setText(writeEdits({ amounts, parked: read.parked }));
+    if (read && this.sliders.length) this.setText(writeEdits({ amounts, ...this.kept() }));
+  }
+
+  /**
+   * What stays when sliders are set, all of them or those that `isSet` says: what is parked for others, and
+   * names without a slider, which may be those of the model that will run.
+   */
+  kept(isSet = () => true, { parked, unknown } = this.read() ?? { parked: {}, unknown: {} }) {
+    const isLeft = ([name], slider = sliderOf(name, this.sliders)) => !slider || !isSet(slider);
+    const left = Object.entries(parked).filter((each) => isLeft(each));
+    return { parked: Object.fromEntries(left), unknown: this.isSure ? {} : unknown };
   }
 
   setText(text) {

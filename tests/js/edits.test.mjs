@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { aboutNames, gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, withParked, writeEdits }
+import { aboutNames, gradientOf, labelOf, randomAmounts, readEdits, snapped, turned, withKept, writeEdits }
   from "../../comfyui_cldis/web/edits.js";
 import { SLIDERS } from "./fake.mjs";
 
 test("text is read and written without loss", () => {
   const text = '{"light":1.5,"#smile":2}';
   assert.equal(writeEdits(readEdits(text, SLIDERS)), text);
-  assert.deepEqual(readEdits("  ", SLIDERS), { amounts: {}, parked: {}, unknown: {}, back: [] });
+  assert.deepEqual(readEdits("  ", SLIDERS), { amounts: {}, parked: {}, unknown: {}, back: [], isOld: false });
   assert.equal(writeEdits(readEdits('{"light": 0}', SLIDERS)), "{}");
 });
 
@@ -20,9 +20,19 @@ test("unknown names stay as they are; what is parked comes back with a model tha
     assert.equal(writeEdits(readEdits(both, [smile])), '{"smile":1}');
 });
 
-test("presets of one image and of several keep what is parked", () => {
-  assert.equal(withParked({ light: 1 }, { smile: 2 }), '{"light":1,"#smile":2}');
-  assert.equal(withParked([{ light: 1 }, {}], { smile: 2 }), '[{"light":1,"#smile":2},{"#smile":2}]');
+test("what comes back is named only where it changes the image", () => {
+  const found = (text) => { const { amounts, back, isOld } = readEdits(text, SLIDERS); return [amounts, back, isOld]; };
+  assert.deepEqual(found('{"#sleeve":1,"#light":0}'), [{ "shape 3": -1, light: 0 }, ["sleeve"], true]);
+  for (const both of ['{"#light":2,"light":1}', '{"light":1,"#light":2}'])
+    assert.deepEqual(found(both), [{ light: 1 }, [], true], both);
+  assert.deepEqual(found('{"light":1,"#smile":2}'), [{ light: 1 }, [], false]);
+});
+
+test("presets of one image and of several keep what is parked, and what may be right", () => {
+  const kept = { parked: { smile: 2 }, unknown: { grin: 1 } };
+  assert.equal(withKept({ light: 1 }, kept), '{"grin":1,"light":1,"#smile":2}');
+  assert.equal(withKept({ grin: 3 }, kept), '{"grin":3,"#smile":2}');
+  assert.equal(withKept([{ light: 1 }, {}], { ...kept, unknown: {} }), '[{"light":1,"#smile":2},{"#smile":2}]');
 });
 
 test("names without a slider are named, with what to do", () => {

@@ -171,6 +171,57 @@ test("what a run of another model than was foreseen has passed over is said", as
   assert.deepEqual(await run("heads"), [false, "heads", '{"light":1}', ""]);
 });
 
+/** A node whose model, of two, no run has told yet; it shows the sliders of heads. */
+async function unsure(edits, used = () => "heads") {
+  const made = graphWith(edits), comfy = comfyWith(made.graph, carsToo(used)), { node } = made;
+  withSwitch(made);
+  const sliders = new SliderNode(node, comfy);
+  await sliders.look();
+  await settled();
+  return { ...made, comfy, sliders, text: () => node.widgets[0].value };
+}
+
+test("while the model is not certain, buttons leave the names that it may have", async () => {
+  const { sliders, node, text } = await unsure('{"smile":1,"light":2,"#tail":1}'), { actions } = sliders.panel;
+  actions.reset();
+  assert.equal(text(), '{"smile":1,"#tail":1}');
+  actions.choosePreset("evening");
+  assert.equal(text(), '{"smile":1,"light":1.5,"#tail":1}');
+  actions.randomise();
+  assert.deepEqual([JSON.parse(text()).smile, JSON.parse(text())["#tail"]], [1, 1]);
+  await sliders.ran("run");
+  await settled();
+  await sliders.look();
+  node.widgets[0].value = '{"lihgt":1,"light":2}';
+  await sliders.look();
+  actions.reset(); // of a model that has no such name for sure
+  assert.equal(text(), "{}");
+});
+
+test("a slider that is set drops what was parked of it, so that no run is said to have left it out", async () => {
+  for (const set of [({ sliders }) => sliders.moved(SLIDERS[0], 1), ({ sliders }) => sliders.set({ light: 1 }),
+    ({ sliders }) => sliders.panel.actions.choosePreset("evening"), ({ sliders }) => sliders.panel.actions.reset()]) {
+    sessionStorage.clear();
+    const made = await unsure('{"#light":2,"#smile":1}'), { sliders, text } = made;
+    set(made);
+    const { light = 0, ...rest } = JSON.parse(text());
+    assert.deepEqual(rest, { "#smile": 1 });
+    await sliders.ran("run");
+    await settled();
+    await sliders.look();
+    assert.deepEqual([JSON.parse(text()).light ?? 0, sliders.panel.status.textContent], [light, ""]);
+  }
+  const { sliders, node, text } = await unsure('{"#light":2,"#sleeve":1}');
+  sliders.moved(SLIDERS[0], 1);
+  assert.equal(text(), '{"light":1,"#sleeve":1}'); // not moved
+  node.widgets[0].value = '{"light":1,"#light":2}';
+  await sliders.look();
+  await sliders.ran("next");
+  await settled();
+  await sliders.look();
+  assert.deepEqual([text(), sliders.panel.status.textContent], ['{"light":1}', ""]);
+});
+
 test("what a run was with is not certain any more once the links have changed", async () => {
   const made = graphWith("{}"), { graph, loader, node } = made;
   const sliders = new SliderNode(node, comfyWith(graph, carsToo(() => "heads")));
