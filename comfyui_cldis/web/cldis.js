@@ -15,7 +15,7 @@ const comfy = {
   // By itself ComfyUI records a change when the mouse is let go, before a button hears of its click.
   record() {
     const tracker = trackerNow();
-    tracker?.captureCanvasState ? tracker.captureCanvasState() : tracker?.checkState?.(); // up to 1.35, at least
+    tracker?.captureCanvasState ? tracker.captureCanvasState() : tracker?.checkState?.(); // the name in 1.35 and before
   },
   // Edits that follow from another model belong to that change: between the two, undo would find edits that fail.
   amend(node, before, after) {

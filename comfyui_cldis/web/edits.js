@@ -61,7 +61,8 @@ export function aboutNames({ parked, unknown }, isSure) {
   const [kept, wrong] = [parked, unknown].map((names) => Object.keys(names).join(", "));
   const why = isSure ? `The model has no ${wrong}, so a run stops. Press Text and correct it.`
     : `These sliders have no ${wrong}. Run once; then they are those of the model that runs.`;
-  return [kept && `Kept for a model that has them: ${kept}.`, wrong && why].filter(Boolean).join(" ");
+  const them = Object.keys(parked).length === 1 ? "it" : "them";
+  return [kept && `Kept for a model that has ${them}: ${kept}.`, wrong && why].filter(Boolean).join(" ");
 }
 
 /** An amount as a slider shows it -> as it is written, or back. */

@@ -10,6 +10,8 @@ const COLUMN = "display:flex;flex-direction:column;gap:2px;flex:1 1 84px;min-wid
 const QUIET = "color:var(--descrip-text,#999);";
 const showing = (element, isShown, how = "block") => (element.style.display = isShown ? how : "none");
 
+const isShortcut = ({ ctrlKey, metaKey, altKey }) => ctrlKey || metaKey || altKey;
+
 export class Panel {
   /** `actions` are called when a button is pressed, and `resized` when the height has changed. */
   constructor(actions) {
@@ -27,8 +29,10 @@ export class Panel {
     this.presets.onchange = () => [actions.choosePreset(this.presets.value), (this.presets.value = "")];
     this.presets.onkeydown = (event) => {
       if (!["ArrowDown", "ArrowUp"].includes(event.key) || !this.presets.showPicker) return;
-      event.preventDefault(); // on the closed list it would choose at once
-      this.presets.showPicker();
+      try {
+        this.presets.showPicker();
+        event.preventDefault(); // on the closed list it would choose at once
+      } catch { /* A page in another's frame may not: there the arrow does what it always does. */ }
     };
     this.setters = [
       this.button(this.buttons, "Reset", "All sliders to zero", actions.reset),
@@ -45,10 +49,9 @@ export class Panel {
     this.body.append(this.picture, this.status, this.unknown, this.buttons, this.form, this.strip, this.search);
     this.root.append(this.body);
     this.root.addEventListener("pointerdown", (event) => // not for the canvas
-      event.target.matches("input,select,button,label") && event.stopPropagation());
+      event.target.closest("input,select,button,label") && event.stopPropagation());
     this.root.addEventListener("keydown", (event) => { // nor what is typed; shortcuts are ComfyUI's
-      const isShortcut = event.ctrlKey || event.metaKey || event.altKey;
-      if (event.target.matches("input,select") && !isShortcut) event.stopPropagation();
+      if (event.target.matches("input,select") && !isShortcut(event)) event.stopPropagation();
     });
   }
 
@@ -123,7 +126,8 @@ export class Panel {
     this.button(this.form, "Cancel", "", () => this.closeForm());
     this.form.onkeydown = (event) => {
       if (event.isComposing || event.keyCode === 229) return; // a key of the input method
-      const isDone = event.key === "Enter" && inputs.includes(event.target); // on a button, it presses that
+      // On a button, it presses that; as a shortcut, it runs the workflow.
+      const isDone = event.key === "Enter" && inputs.includes(event.target) && !isShortcut(event);
       if (!isDone && event.key !== "Escape") return;
       event.stopPropagation(); // Escape would leave the subgraph
       isDone ? finish() : this.closeForm();

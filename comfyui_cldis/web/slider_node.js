@@ -23,6 +23,8 @@ export class SliderNode {
     this.again = Infinity; // when to ask for sliders that could not be had
     this.had = new Set(); // names of the sliders with which the text was read last
     this.late = ""; // what the last run has left out
+    this.trouble = ""; // why sliders and presets could not be had
+    this.mustKeep = false; // whether the text is to be changed when the caret has left it
     this.edits = node.widgets.find((each) => each.name === "edits");
     this.panel = new Panel({
       reset: () => this.set({}),
@@ -76,8 +78,8 @@ export class SliderNode {
     this.isSure = this.isChosen || (!isOpening && this.isOfRun && model === this.adopted);
     if (model !== this.model) await this.attempt(() => this.load((this.model = model)));
     else if (Date.now() > this.again) await this.ran();
-    else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked || this.isSure !== this.wasSure)
-      this.fromText();
+    else if (this.edits.value !== this.text || this.isLinked !== this.wasLinked || this.isSure !== this.wasSure
+      || (this.mustKeep && !this.isTyping())) this.fromText();
     if (this.panel.height() !== this.height) this.resize();
     this.watchRows();
   }
@@ -85,7 +87,8 @@ export class SliderNode {
   linkTo = (name) => this.node.inputs?.find((each) => each.name === name)?.link;
 
   async load(model) {
-    [this.token, this.why, this.again, this.late] = [null, RUN, Infinity, ""];
+    [this.token, this.why, this.again, this.late, this.trouble] = [null, RUN, Infinity, "", ""];
+    this.gotPresets({}); // those there were are for the model before
     this.panel.closeForm(); // it was about the model before
     this.show(this.comfy.known[model] ?? []); // at once where it is known: App mode looks for them at once
     if (model === null) return this.panel.say("Connect a model.");
@@ -98,11 +101,15 @@ export class SliderNode {
     const { model } = this, query = `?model=${encodeURIComponent(model)}`;
     this.again = Date.now() + AGAIN_MS;
     const isOver = () => model !== this.model || !this.isThere();
-    const { sliders } = await this.get("/cldis/sliders" + query);
+    const get = (path) => this.get(path + query).catch((error) => {
+      if (!isOver()) this.trouble = error.message;
+      throw error;
+    });
+    const { sliders } = await get("/cldis/sliders");
     if (isOver()) return;
-    const presets = await this.get("/cldis/presets" + query);
+    const presets = await get("/cldis/presets");
     if (isOver()) return;
-    this.again = Infinity;
+    [this.again, this.trouble] = [Infinity, ""];
     this.known(model, sliders);
     this.gotPresets(presets);
   }
@@ -145,7 +152,7 @@ export class SliderNode {
 
   /** Sliders show what the text says. */
   fromText() {
-    [this.text, this.wasLinked, this.wasSure] = [this.edits.value, this.isLinked, this.isSure];
+    [this.text, this.wasLinked, this.wasSure, this.mustKeep] = [this.edits.value, this.isLinked, this.isSure, false];
     // The text here is not what a run takes when edits is connected.
     this.panel.rest(this.isLinked || !this.token);
     const read = this.read();
@@ -178,7 +185,7 @@ export class SliderNode {
       delete read.unknown[name];
     }
     if (gone.length || read.isOld) {
-      if (this.isTyping()) return (this.text = null); // at a later look
+      if ((this.mustKeep = this.isTyping())) return; // at a later look
       // A run whose model could not be foreseen has passed over what was parked for it.
       if (read.back.length && !this.isChosen)
         this.late = `The last run left out ${read.back.join(", ")}. Run once more.`;
@@ -191,7 +198,7 @@ export class SliderNode {
 
   sayUsual = (read = this.read()) => this.panel.say(
     this.isLinked ? "edits is connected; the sliders rest." : !read ? "edits is text that sliders cannot show."
-      : !this.token ? this.why : this.late || (this.images > 1 ? `The first of ${this.images} images.` : ""));
+      : this.trouble || !this.token ? this.trouble || this.why : this.late || (this.images > 1 ? `The first of ${this.images} images.` : ""));
 
   moved(slider, value) {
     const read = this.read();

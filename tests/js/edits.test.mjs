@@ -37,7 +37,8 @@ test("presets of one image and of several keep what is parked, and what may be r
 
 test("names without a slider are named, with what to do", () => {
   assert.equal(aboutNames(readEdits('{"light": 1}', SLIDERS), true), "");
-  assert.equal(aboutNames(readEdits('{"#smile": 1}', SLIDERS), true), "Kept for a model that has them: smile.");
+  assert.equal(aboutNames(readEdits('{"#smile": 1}', SLIDERS), true), "Kept for a model that has it: smile.");
+  assert.equal(aboutNames(readEdits('{"#smile": 1, "#tail": 1}', SLIDERS), true), "Kept for a model that has them: smile, tail.");
   assert.match(aboutNames(readEdits('{"lihgt": 1}', SLIDERS), true), /no lihgt, so a run stops. Press Text/);
   assert.match(aboutNames(readEdits('{"smile": 1}', SLIDERS), false), /no smile. Run once/);
 });

@@ -6,11 +6,11 @@ class Element {
     Object.assign(this, { tag, style: {}, dataset: {}, children: [], listeners: {}, textContent: "", src: "", value: "" });
     this.offsetHeight = 100;
   }
-  append(...children) { this.children.push(...children); }
-  replaceChildren(...children) { this.children = children; }
+  append(...children) { this.children.push(...children); children.forEach((each) => (each.parent = this)); }
+  replaceChildren(...children) { this.children = []; this.append(...children); }
   addEventListener(type, listener) { this.listeners[type] = listener; }
   removeAttribute(name) { this[name] = ""; }
-  closest() { return null; }
+  closest(selector) { return this.matches(selector) ? this : this.parent?.closest(selector) ?? null; }
   matches(selector) { return selector.split(",").includes(this.tag); }
   focus() {}
   /** Of what is on the page, in the place of this. */

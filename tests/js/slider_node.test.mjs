@@ -146,7 +146,7 @@ test("the text of a model behind a switch stays before a run tells which it is",
   await settled();
   await sliders.look();
   assert.deepEqual([sliders.model, node.widgets[0].value], ["cars", text]);
-  assert.equal(sliders.panel.unknown.textContent, "Kept for a model that has them: light.");
+  assert.equal(sliders.panel.unknown.textContent, "Kept for a model that has it: light.");
 });
 
 test("what a run of another model than was foreseen has passed over is said", async () => {
@@ -786,6 +786,8 @@ test("Enter saves from a field only, and no key of an input method ends a form",
   for (const key of ["Enter", "Escape"]) press(sliders, key, { isComposing: true });
   press(sliders, "Enter", { target: buttonOf(form, "Cancel") }); // the browser presses it
   press(sliders, "Enter", { target: buttonOf(form, "OK") });
+  for (const held of ["ctrlKey", "metaKey", "altKey"])
+    assert.equal(press(sliders, "Enter", { [held]: true }).stopped, false); // a shortcut of ComfyUI
   assert.deepEqual([isOpen(), comfy.calls.length], [true, asked]);
   press(sliders, "Escape", { target: buttonOf(form, "Cancel") });
   assert.deepEqual([isOpen(), comfy.calls.length], [false, asked]);
@@ -805,13 +807,19 @@ test("ComfyUI hears the keys that are pressed on a button, and shortcuts everywh
   for (const held of ["ctrlKey", "metaKey", "altKey"])
     assert.equal(stops("keydown", search, { key: "z", [held]: true }), false);
   assert.deepEqual([button, search, presets].map((each) => stops("pointerdown", each)), [true, true, true]);
+  sliders.rename(sliders.sliders[0]);
+  const inLabel = sliders.panel.form.children.at(0).children.find(({ tag }) => tag === "span");
+  assert.deepEqual([inLabel, sliders.panel.status].map((each) => stops("pointerdown", each)), [true, false]);
 });
 
 test("an arrow on the closed list of presets opens it, and chooses none", async () => {
   const { sliders: { panel: { presets } } } = await shown("{}"), done = [];
   presets.showPicker = () => done.push("opened");
   for (const key of ["ArrowDown", "Tab"]) presets.onkeydown({ key, preventDefault: () => done.push("prevented") });
-  assert.deepEqual(done, ["prevented", "opened"]);
+  assert.deepEqual(done, ["opened", "prevented"]);
+  presets.showPicker = () => { throw new Error("not in a frame of another page"); };
+  presets.onkeydown({ key: "ArrowDown", preventDefault: () => done.push("prevented") });
+  assert.equal(done.length, 2);
 });
 
 test("sliders behind a node that trains are there again after an undo or a reload", async () => {
@@ -832,6 +840,47 @@ test("sliders behind a node that trains are there again after an undo or a reloa
   await settled();
   assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:light", "dir:shape 3"]);
   assert.deepEqual([sliders.token, sliders.panel.status.textContent], ["token", ""]);
+});
+
+test("why sliders cannot be had is said until they can", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"] });
+  const { graph, node } = graphWith('{"#light":1}');
+  let isThere = false;
+  const answer = (path) => (path.startsWith("/cldis/sliders") && !isThere ? { status: 404, error: "No model." } : undefined);
+  const comfy = Object.assign(comfyWith(graph, answer), { known: { heads: SLIDERS } }), sliders = new SliderNode(node, comfy);
+  node.onConfigure();
+  await settled();
+  for (const text of ['{"light":1}', '{"light":2}']) {
+    await sliders.look();
+    assert.equal(sliders.panel.status.textContent, "No model.");
+    node.widgets[0].value = text;
+  }
+  isThere = true;
+  t.mock.timers.tick(11000);
+  await sliders.look();
+  assert.match(sliders.panel.status.textContent, /^Run once/);
+});
+
+test("presets are those of the model, and none without one", async () => {
+  const { node, sliders } = await shown("{}"), { presets } = sliders.panel;
+  const names = () => presets.children.map(({ value }) => value);
+  assert.deepEqual(names(), ["", "evening"]);
+  node.inputs[0].link = null;
+  await sliders.look();
+  assert.deepEqual([names(), presets.style.display, sliders.panel.status.textContent], [[""], "none", "Connect a model."]);
+});
+
+test("while the caret rests in the text, its picture is asked for once", async () => {
+  const { comfy, sliders, widget } = await shown("{}");
+  await sliders.ran("run");
+  await settled();
+  const value = widget("edits").value = '{"#light":1}', before = previews(comfy).length;
+  document.activeElement = { type: "textarea", value };
+  for (let look = 0; look < 3; look++) [await sliders.look(), await settled()];
+  document.activeElement = undefined;
+  assert.equal(previews(comfy).length, before + 1);
+  await sliders.look();
+  assert.equal(widget("edits").value, '{"light":1}');
 });
 
 test("what went wrong is no longer said once it goes well", async () => {
