@@ -187,7 +187,7 @@ export class SliderNode {
     if (gone.length || read.isOld) {
       if ((this.mustKeep = this.isTyping())) return; // at a later look
       // A run whose model could not be foreseen has passed over what was parked for it.
-      if (read.back.length && !this.isChosen)
+      if (read.back.length && !this.isChosen && this.edits.value === this.ranText)
         this.late = `The last run left out ${read.back.join(", ")}. Run once more.`;
       const before = this.edits.value;
       this.write(writeEdits(read));
@@ -198,7 +198,8 @@ export class SliderNode {
 
   sayUsual = (read = this.read()) => this.panel.say(
     this.isLinked ? "edits is connected; the sliders rest." : !read ? "edits is text that sliders cannot show."
-      : this.trouble || !this.token ? this.trouble || this.why : this.late || (this.images > 1 ? `The first of ${this.images} images.` : ""));
+      : this.trouble || (!this.token ? this.why
+        : this.late || (this.images > 1 ? `The first of ${this.images} images.` : "")));
 
   moved(slider, value) {
     const read = this.read();
@@ -245,7 +246,8 @@ export class SliderNode {
 
   /** A run has ended: its picture is shown from now on, and the sliders of the file as it is. */
   ran(prompt = this.prompt, isBroken = this.isBroken) {
-    if (prompt && prompt !== this.prompt) [this.late, this.ranWith] = ["", String(this.guesses)];
+    if (prompt && prompt !== this.prompt)
+      [this.late, this.ranWith, this.ranText] = ["", String(this.guesses), this.edits.value];
     Object.assign(this, { prompt, isBroken });
     return this.attempt(async () => [this.model && (await this.fetch()), await this.follow()]);
   }

@@ -211,6 +211,7 @@ test("a slider that is set drops what was parked of it, so that no run is said t
     await sliders.look();
     assert.deepEqual([JSON.parse(text()).light ?? 0, sliders.panel.status.textContent], [light, ""]);
   }
+  sessionStorage.clear();
   const { sliders, node, text } = await unsure('{"#light":2,"#sleeve":1}');
   sliders.moved(SLIDERS[0], 1);
   assert.equal(text(), '{"light":1,"#sleeve":1}'); // not moved
@@ -220,6 +221,9 @@ test("a slider that is set drops what was parked of it, so that no run is said t
   await settled();
   await sliders.look();
   assert.deepEqual([text(), sliders.panel.status.textContent], ['{"light":1}', ""]);
+  node.widgets[0].value = '{"#light":2}'; // by an undo, after the run
+  await sliders.look();
+  assert.deepEqual([text(), sliders.panel.status.textContent], ['{"light":2}', ""]);
 });
 
 test("what a run was with is not certain any more once the links have changed", async () => {
@@ -870,6 +874,25 @@ test("presets are those of the model, and none without one", async () => {
   assert.deepEqual([names(), presets.style.display, sliders.panel.status.textContent], [[""], "none", "Connect a model."]);
 });
 
+test("presets, or why there are none, that come late are not those of the model that there is by then", async () => {
+  for (const late of [{ evening: {} }, { status: 500, error: "glitch" }]) {
+    let go;
+    const made = graphWith("{}"), comfy = comfyWith(made.graph, (path, sent) => (path.startsWith("/cldis/presets")
+      ? (path.includes("heads") ? late : { noon: {} }) : carsToo()(path, sent))), { fetchApi } = comfy;
+    comfy.fetchApi = async (path, options) => {
+      if (path === "/cldis/presets?model=heads") await new Promise((done) => (go = done));
+      return fetchApi(path, options);
+    };
+    const sliders = new SliderNode(made.node, comfy), first = sliders.look();
+    await settled();
+    made.loader.widgets[0].value = "cars";
+    await sliders.look();
+    go();
+    await first;
+    assert.deepEqual([Object.keys(sliders.presets), sliders.trouble, sliders.again], [["noon"], "", Infinity]);
+  }
+});
+
 test("while the caret rests in the text, its picture is asked for once", async () => {
   const { comfy, sliders, widget } = await shown("{}");
   await sliders.ran("run");
@@ -880,7 +903,7 @@ test("while the caret rests in the text, its picture is asked for once", async (
   document.activeElement = undefined;
   assert.equal(previews(comfy).length, before + 1);
   await sliders.look();
-  assert.equal(widget("edits").value, '{"light":1}');
+  assert.deepEqual([widget("edits").value, sliders.panel.status.textContent], ['{"light":1}', ""]);
 });
 
 test("what went wrong is no longer said once it goes well", async () => {
