@@ -60,7 +60,7 @@ class Walk {
     if (!this.isNew(source, entered)) return [];
     const widget = source.widgets?.find((each) => each.name === "model_name");
     const nameInput = source.inputs?.find((each) => each.widget?.name === "model_name");
-    if (widget && !source.subgraph && !isPassing) return this.fromName(source, nameInput, widget.value, entered);
+    if (widget && !isPassing) return this.fromName(source, nameInput, widget.value, entered);
     const linked = (source.inputs ?? []).filter((each) => takesModel(each) && each.link != null);
     if (!linked.length && !isPassing) return [UNSEEN]; // such as one that trains it
     return linked.flatMap((each) => this.fromInput(source.graph, each, entered));

@@ -320,11 +320,13 @@ test("another model: unknown directions are kept, named, and come back", async (
   assert.deepEqual(node.widgets.slice(2).map(({ name }) => name), ["dir:smile"]);
   assert.equal(widget("edits").value, '{"#light":1.5}');
   assert.match(sliders.panel.unknown.textContent, /light/);
+  await sliders.ran("run");
   known = true;
   loader.widgets[0].value = "heads";
   await sliders.look();
   assert.equal(widget("edits").value, '{"light":1.5}');
   assert.equal(widget("dir:light").value, 1.5);
+  assert.equal(sliders.late, ""); // that run was to leave it out
 });
 
 test("the picture is asked for after a run, of the newest amounts, and shown", async () => {
@@ -597,14 +599,28 @@ test("what a node had asked for before it went, or another took its place, does 
     await settled();
     graph.nodes = graph.nodes.map((each) => (each === node ? (isReplaced ? { ...node } : { id: 99 }) : each));
     if (!isReplaced) sliders.rest(); // at the next look
-    const asked = comfy.calls.length, { length } = held;
+    const asked = comfy.calls.length, { length } = held, pictures = [];
+    sliders.panel.show = (blob) => pictures.push(blob);
     go();
     await run;
     await settled();
     // That which was awaited is noted when it goes on.
-    assert.deepEqual([comfy.calls.length - asked, held.length - length], [1, 0], `${awaited} ${isReplaced}`);
+    assert.deepEqual([comfy.calls.length - asked, held.length - length, pictures], [1, 0, []], `${awaited} ${isReplaced}`);
     sliders.rest();
   }
+});
+
+test("a node in a subgraph that is used no more asks nothing", async () => {
+  const { graph, node } = graphWith("{}"), root = { id: "root", nodes: [{ id: 9, subgraph: graph }] }, comfy = comfyWith(root);
+  root.nodes[0].graph = root;
+  const sliders = new SliderNode(node, comfy);
+  await sliders.look();
+  await sliders.ran("run");
+  const asked = comfy.calls.length;
+  root.nodes = [];
+  await sliders.follow();
+  assert.ok(asked > 0);
+  assert.equal(comfy.calls.length, asked);
 });
 
 test("a copy that no graph holds asks nothing, though it has the original's id", async () => {

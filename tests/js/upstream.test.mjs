@@ -115,7 +115,7 @@ test("subgraphs in subgraphs, each used twice, are walked once", { timeout: 5000
   const pick = { id: 3, inputs: [1, 4].map((link) => ({ type: "CLDIS_MODEL", link })) };
   const from = (id, slot = 0) => ({ origin_id: id, origin_slot: slot });
   let graph = graphOf([node, inside, pick], { 1: from(-10), 2: from(-10, 1), 3: from(3), 4: from(4) });
-  for (let level = 0; level < 12; level++) {
+  for (let level = 0; level < 20; level++) {
     const subgraph = graph, inputs = () => [{ name: "model", link: 1 }, named()];
     graph = graphOf([1, 2].map((id) => ({ id, subgraph, inputs: inputs() })), { 1: from(-10), 2: from(-10, 1) });
   }
@@ -127,8 +127,8 @@ test("subgraphs in subgraphs, each used twice, are walked once", { timeout: 5000
     ({ id: 7 + index, graph, inputs: [], widgets: [{ name: "model_name", value }] })));
   const start = performance.now();
   assert.deepEqual(modelNames(node, graph), ["dogs", "trees", "cars", "heads"]);
-  assert.equal(nodesIn(graph).length, 4 + 11 * 2 + 3);
-  assert.equal(executionId(node, graph), `${"1:".repeat(12)}5`);
+  assert.equal(nodesIn(graph).length, 4 + 19 * 2 + 3);
+  assert.equal(executionId(node, graph), `${"1:".repeat(20)}5`);
   assert.ok(performance.now() - start < 200);
 });
 
@@ -187,10 +187,37 @@ test("a subgraph that is used twice is left by both", () => {
   assert.deepEqual(modelNames(node, graphOf([loader(1), cars(2), ...hosts], links)), ["heads", "cars"]);
 });
 
+test("each input of a subgraph counts, and an output with nothing behind it is not known", () => {
+  const inside = sliders(5, 7), pick = { id: 6, inputs: [1, 2, 3].map((link) => ({ type: "CLDIS_MODEL", link })) };
+  const empty = { id: 4, subgraph: graphOf([], {}), inputs: [] };
+  const subgraph = graphOf([inside, pick, empty], { 1: { origin_id: -10, origin_slot: 0 }, 2: { origin_id: -10, origin_slot: 1 },
+    3: { origin_id: 4, origin_slot: 0 }, 7: { origin_id: 6, origin_slot: 0 } });
+  const host = { id: 9, subgraph, inputs: [{ link: 1 }, { link: 2 }] };
+  const links = { 1: { origin_id: 1, origin_slot: 0 }, 2: { origin_id: 2, origin_slot: 0 } };
+  assert.deepEqual(modelNames(inside, graphOf([loader(1), cars(2), host], links)), ["heads", "cars", ""]);
+});
+
 test("a branch that cannot be followed, or makes a model with what is free, is not known", () => {
   const gone = { id: 8 }, makes = { id: 9, inputs: [{ name: "after", type: "*", link: null }] };
   const [node, root] = behindSwitch(loader(1), gone, makes);
   root.nodes = root.nodes.filter((each) => each !== gone);
   root.getNodeById = (id) => root.nodes.find((each) => each.id === id);
   assert.deepEqual(modelNames(node, root), ["heads", "", ""]);
+});
+
+test("a loader that is off stays that of sliders right behind it", () => {
+  for (const mode of [2, 4]) {
+    const node = sliders(2, 1), off = { ...loader(1), mode };
+    assert.deepEqual(modelNames(node, graphOf([off, node], { 1: { origin_id: 1, origin_slot: 0 } })), ["heads"]);
+  }
+});
+
+test("each output of a subgraph, and each loader in it that it does not name, counts", () => {
+  const named = (made) => ({ ...made, inputs: [{ name: "model_name", widget: { name: "model_name" }, link: 8 }] });
+  const links = { 3: { origin_id: 3, origin_slot: 0 }, 4: { origin_id: 4, origin_slot: 0 }, 8: { origin_id: -10, origin_slot: 0 } };
+  const subgraph = Object.assign(graphOf([named(loader(3)), named(cars(4))], links), { outputs: [{ linkIds: [3] }, { linkIds: [4] }] });
+  const host = { id: 9, subgraph, inputs: [{ name: "which" }] }; // whose widget is not there
+  const [node, root] = behindSwitch(host, { id: 10 });
+  root.links[10] = { origin_id: 9, origin_slot: 1 };
+  assert.deepEqual(modelNames(node, root), ["heads", "cars"]);
 });
