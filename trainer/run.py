@@ -356,6 +356,8 @@ def open_run(
         if is_own and isinstance(trainer.wide_codes, np.memmap):
             remove_other_codes(trainer.wide_codes)
         images.remove_older()
+    if process.is_main_process:
+        _ = trainer.fingerprint.text  # read now, not when a signal waits for the first state
     for sentence in damaged or []:
         log(f"{sentence} Resuming from the state before it.")
     return trainer, damaged is not None

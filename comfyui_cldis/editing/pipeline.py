@@ -58,14 +58,16 @@ class NotFiniteError(ValueError):
 
     def __init__(self, model: EditableModel, what: str) -> None:
         dtype = model.networks.dtype
-        self.is_short = dtype != torch.float32
+        self.is_short = dtype == torch.float16
         held = f"{what} of {model.name} hold NaN or infinite values"
         if self.is_short:
-            self.fact = f"Numbers overflowed in {str(dtype).removeprefix('torch.')}: {held}."
+            self.fact = f"Numbers overflowed in float16: {held}."
             super().__init__(f"{self.fact} Load the model in float32.")
-        else:
-            self.fact = f"Even in float32 {held}."
-            super().__init__(f"{self.fact} Edit by less, or use an earlier state of the training.")
+            return
+        self.fact = f"In {str(dtype).removeprefix('torch.')} {held}."
+        is_drawn = what in ("the images", "the previews")
+        remedy = "Edit by less, or use another model" if is_drawn else "Use another model"
+        super().__init__(f"{self.fact} {remedy}.")
 
 
 def denoiser_for(model: EditableModel, z: Tensor, residual: Tensor | None) -> Denoiser:

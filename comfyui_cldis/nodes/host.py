@@ -163,7 +163,8 @@ def whole(model: LoadedModel, num_items: int, work: Callable[[Callable[[float], 
 
     try:
         _load(model, num_items)
-        return work(on_fraction)
+        with finite():
+            return work(on_fraction)
     except Exception as error:
         if not _is_shortage(error):
             raise

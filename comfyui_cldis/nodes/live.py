@@ -112,14 +112,18 @@ class LivePreviews:
         Raises:
             NoPreviewError: the model has no co-pilot, so that there is never a picture.
             GoneError: nothing was offered under that key, or it has been freed.
-            ValueError: the co-pilot overflows.
         """
         with self._lock:
             if key in self._undrawn:
                 raise NoPreviewError(NO_PREVIEW)
             token = next((each for each, offer in self._offers.items() if key in offer.keys), "")
-        with host.finite():
+        try:
             offer, model, _ = self._ready(token)
+        except NotFiniteError:  # the model is known all the same, and `draw` says why it draws none
+            offer = self._offers.get(token)
+            model = None if offer is None else offer.model()
+            if offer is None or model is None:
+                raise GoneError(GONE) from None
         return {"token": token, "model": model.label, "images": offer.num_images}
 
     def num_requests(self, token: str) -> int:

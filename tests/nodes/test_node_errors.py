@@ -177,7 +177,7 @@ def test_networks_that_overflow_are_named_with_what_to_choose(
 ) -> None:
     remedy = {
         torch.float16: "^Numbers overflowed in float16: .* Choose dtype auto or fp32 in CLDis Load",
-        torch.float32: "^Even in float32 the .* Edit by less, or use an earlier state",
+        torch.float32: "^In float32 the .* [Uu]se another model.$",
     }[dtype]
     model = make_model()
     moved = run(
@@ -203,5 +203,7 @@ def test_networks_that_overflow_are_named_with_what_to_choose(
         run("CLDIS_Decode", model=loaded, latent=moved, method="tracked")
     previews = LivePreviews()
     previews.offer("key", loaded, latent)  # the edit may go on
+    found = previews.find("key")
+    assert found["model"] == loaded.label
     with pytest.raises(ValueError, match=remedy):
-        previews.find("key")
+        previews.draw(found["token"], {})

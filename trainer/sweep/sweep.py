@@ -247,7 +247,6 @@ def publish(
     try:
         figure = draw_results(results, groups)
     except Exception as error:  # whatever it is, the table and the other runs are worth having
-        remove_files([output / FIGURE_NAME])  # of other results
         reason = f"{type(error).__name__}: {error}"
         log(f"{FIGURE_NAME} cannot be drawn ({reason}). {MARKDOWN_NAME} has the same numbers.")
     write_table(output, results, text, figure, differences)

@@ -90,7 +90,7 @@ def load_sweep(path: Path) -> Sweep:
         if name in rows:
             raise ValueError(
                 f"Row '{name}' of {path.name} has the name of a control, with which the table "
-                "would mix it up. Give it another name."
+                "would mix it up. Give it another name, and its folder too, if there is one."
             )
     metrics = values.get("metrics", [])
     if not isinstance(metrics, list) or not all(isinstance(name, str) for name in metrics):

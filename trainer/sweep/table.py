@@ -16,6 +16,7 @@ from typing import Any
 
 from comfyui_cldis.atomic_write import write_bytes
 
+from ..data.cache import remove_files
 from ..training.record import finite
 from .columns import HOURS, column_name, in_cell, time_unit
 from .paired import Difference
@@ -83,7 +84,7 @@ def write_table(
     """Put the three files in place, each in one move, so that a kill leaves whole ones.
 
     Args:
-        figure: content of table.png; None when there is nothing to draw, which leaves it out.
+        figure: content of table.png; None when there is nothing to draw; an older one goes.
         differences: between rows of the results; for table.json.
     """
     compared = [{"differences": [asdict(each) for each in differences]}] if differences else []
@@ -95,6 +96,8 @@ def write_table(
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write_bytes(folder / name, content)
+    if figure is None:
+        remove_files([folder / FIGURE_NAME])
 
 
 def read_results(folder: Path) -> list[Result]:

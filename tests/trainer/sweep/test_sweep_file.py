@@ -64,7 +64,7 @@ def test_a_sweep_as_people_write_it(tmp_path, monkeypatch, file_text, write):
             "Rows 'a' and 'b' of s.toml have the same settings, so their runs would be the same.",
         ),
         ("data = 'x'\n[rows.oracle]", "'oracle' of s.toml has the name of a control"),
-        ("data = 'x'\n[rows.'random rotation']", "Give it another name."),
+        ("data = 'x'\n[rows.'random rotation']", "Give it another name, and its folder"),
         ("data = 'x'\nbaseline = 3\n[rows.a]", "Give the name of a row, or a list of names."),
         ("data = 'x'\nbaseline = ['a', 'a']\n[rows.a]", "Name each of them once."),
         ("data = 'x'\nbaseline = 'a'\n[rows.a]", "no metrics whose scores could be compared"),
