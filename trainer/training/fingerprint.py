@@ -28,7 +28,7 @@ class Fingerprint:
         digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
         count = max(1, CHUNK_BYTES // math.prod(self.images.shape[1:]))
         for start in range(0, len(self.images), count):
-            digest.update(np.ascontiguousarray(self.images[start : start + count]))
+            digest.update(np.ascontiguousarray(self.images[start : start + count]).data)
         return f"{len(self.images)} images, {_OF_ALL}{digest.hexdigest()[:16]}"
 
     def in_form_of(self, known: str) -> str:
