@@ -335,12 +335,14 @@ def open_run(
             *describe_split(settings.data, split, config.held_out),
         ):
             log(sentence)
+    fingerprint = Fingerprint(split.training)
     if isinstance(config, AdaptConfig) and not other_images:
         found = load_state(folder)
         if found is not None:  # before all images are encoded
-            check_images(found[0], Fingerprint(split.training))
+            check_images(found[0], fingerprint)
     say = log if process.is_main_process else _silence
     trainer = _make_trainer(settings, split, say, stopped)
+    trainer.fingerprint = fingerprint  # of the same images, which are read once
     damaged = trainer.resume(folder, other_images=other_images)
     if other_images and trainer.has_other_images:
         trainer.held_out = None  # the present hold-out may have been trained on

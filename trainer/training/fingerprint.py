@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..data import Images
 from ..data.evenly import evenly
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 CHUNK_BYTES = 32 * 2**20  # that are read at a time
 SAMPLED_IMAGES = 256
@@ -26,9 +30,7 @@ class Fingerprint:
     def text(self) -> str:
         """Number of the images and hash of every pixel; 20,000 images of 64 px take a second."""
         digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        count = max(1, CHUNK_BYTES // math.prod(self.images.shape[1:]))
-        for start in range(0, len(self.images), count):
-            digest.update(np.ascontiguousarray(self.images[start : start + count]).data)
+        hash_pixels(digest, self.images)
         return f"{len(self.images)} images, {_OF_ALL}{digest.hexdigest()[:16]}"
 
     def in_form_of(self, known: str) -> str:
@@ -42,3 +44,10 @@ class Fingerprint:
         chosen = self.images[evenly(len(self.images), SAMPLED_IMAGES)]
         digest = hashlib.sha256(np.asarray(chosen).tobytes()).hexdigest()
         return f"{len(self.images)} images, {digest[:12]}"
+
+
+def hash_pixels(digest: _Hash, images: Images) -> None:
+    """Adds every pixel of images (n, S, S, C) uint8 to a hash, a part at a time."""
+    count = max(1, CHUNK_BYTES // math.prod(images.shape[1:]))
+    for start in range(0, len(images), count):
+        digest.update(np.ascontiguousarray(images[start : start + count]).data)

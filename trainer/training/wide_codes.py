@@ -26,11 +26,12 @@ from comfyui_cldis.model import DiffAE
 from ..data import Images
 from .backbone import BackboneFile
 from .batches import to_tensor
+from .fingerprint import hash_pixels
 
 PREFIX, ENDING = "codes-", ".npy"
 UNFINISHED = ".partial.npy"  # not ".unfinished.npy": those of earlier versions may hold zeros
 BATCH_PIXELS = 64 * 64**2  # that are encoded at a time
-CHUNK_IMAGES = 1024  # that are hashed at a time
+CHUNK_IMAGES = 1024  # whose codes are looked through at a time
 
 
 def open_wide_codes(
@@ -138,8 +139,7 @@ def _compute(networks: DiffAE, images: Images, codes: np.ndarray) -> None:
 def _key(backbone: BackboneFile, images: Images, shape: tuple[int, ...]) -> str:
     """A name for what the codes depend on: the backbone's file and every pixel."""
     digest = hashlib.sha256(f"{backbone.sha256} {shape} {images.shape}".encode())
-    for start in range(0, len(images), CHUNK_IMAGES):
-        digest.update(np.ascontiguousarray(images[start : start + CHUNK_IMAGES]).tobytes())
+    hash_pixels(digest, images)
     return digest.hexdigest()[:20]
 
 
