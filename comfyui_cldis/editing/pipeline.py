@@ -48,6 +48,9 @@ __all__ = [
 ]
 
 
+LESS_OR_ANOTHER = "Edit by less, or use another model."
+
+
 class NotFiniteError(ValueError):
     """What a model computed holds NaN or infinite values.
 
@@ -56,7 +59,7 @@ class NotFiniteError(ValueError):
         is_short: whether the networks compute in a type that overflows sooner than float32.
     """
 
-    def __init__(self, model: EditableModel, what: str) -> None:
+    def __init__(self, model: EditableModel, what: str, remedy: str) -> None:
         dtype = model.networks.dtype
         self.is_short = dtype == torch.float16
         held = f"{what} of {model.name} hold NaN or infinite values"
@@ -65,9 +68,7 @@ class NotFiniteError(ValueError):
             super().__init__(f"{self.fact} Load the model in float32.")
             return
         self.fact = f"In {str(dtype).removeprefix('torch.')} {held}."
-        is_drawn = what in ("the images", "the previews")
-        remedy = "Edit by less, or use another model" if is_drawn else "Use another model"
-        super().__init__(f"{self.fact} {remedy}.")
+        super().__init__(f"{self.fact} {remedy}")
 
 
 def denoiser_for(model: EditableModel, z: Tensor, residual: Tensor | None) -> Denoiser:
@@ -360,7 +361,7 @@ def decode(
         num_steps=num_steps,
         on_step=on_step,
     )
-    _check_finite(model, "the images", images)
+    _check_finite(model, "the images", images, remedy=LESS_OR_ANOTHER)
     return images.clamp(-1, 1).to(device)
 
 
@@ -385,15 +386,17 @@ def preview(model: EditableModel, latent: Latent) -> Tensor:
     if networks.device.type == "cpu" and dtype == torch.float16:
         copilot, dtype = deepcopy(copilot).float(), torch.float32
     image = copilot.decode(latent.z.to(networks.device, dtype)).float()
-    _check_finite(model, "the previews", image)
+    _check_finite(model, "the previews", image, remedy=LESS_OR_ANOTHER)
     size = networks.config.image_size
     if image.shape[-1] != size:
         image = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear")
     return image.clamp(-1, 1).to(latent.z.device)
 
 
-def _check_finite(model: EditableModel, what: str, *tensors: Tensor | None) -> None:
+def _check_finite(
+    model: EditableModel, what: str, *tensors: Tensor | None, remedy: str = "Use another model."
+) -> None:
     """Raises NotFiniteError unless all values are finite: what is drawn from others would look
     like no edit at all."""
     if not all(bool(torch.isfinite(each).all()) for each in tensors if each is not None):
-        raise NotFiniteError(model, what)
+        raise NotFiniteError(model, what, remedy)
