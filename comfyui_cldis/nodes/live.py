@@ -117,13 +117,9 @@ class LivePreviews:
             if key in self._undrawn:
                 raise NoPreviewError(NO_PREVIEW)
             token = next((each for each, offer in self._offers.items() if key in offer.keys), "")
-        try:
-            offer, model, _ = self._ready(token)
-        except NotFiniteError:  # the model is known all the same, and `draw` says why it draws none
-            offer = self._offers.get(token)
-            model = None if offer is None else offer.model()
-            if offer is None or model is None:
-                raise GoneError(GONE) from None
+        offer, model = self._offered(token)
+        with suppress(NotFiniteError):  # the model is known all the same; `draw` says it
+            self._ready(token)
         return {"token": token, "model": model.label, "images": offer.num_images}
 
     def num_requests(self, token: str) -> int:
@@ -168,15 +164,24 @@ class LivePreviews:
 
     def _ready(self, token: str) -> tuple[_Offer, LoadedModel, TrackedPreview]:
         """An offer with all that it takes to draw it. Raises GoneError where something lacks."""
+        offer, model = self._offered(token)
+        preview = self._prepare(token, model, offer.latent())
+        if preview is None:
+            raise self._gone(token)
+        return offer, model, preview
+
+    def _offered(self, token: str) -> tuple[_Offer, LoadedModel]:
+        """An offer whose model is there still. Raises GoneError."""
         offer = self._offers.get(token)
         model = None if offer is None else offer.model()
-        if offer is not None and model is not None:
-            preview = self._prepare(token, model, offer.latent())
-            if preview is not None:
-                return offer, model, preview
+        if offer is None or model is None:
+            raise self._gone(token)
+        return offer, model
+
+    def _gone(self, token: str) -> GoneError:
         with self._lock:
             self._drop(token)
-        raise GoneError(GONE)
+        return GoneError(GONE)
 
     def _prepare(
         self, token: str, model: LoadedModel, latent: Latent | None
