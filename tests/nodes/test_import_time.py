@@ -1,4 +1,8 @@
-"""What the pack adds to ComfyUI's start, which has imported torch, NumPy and Pillow before it."""
+"""What the pack adds to ComfyUI's start, as a share of what torch, NumPy and Pillow took before it.
+
+A share, because seconds of a processor depend on what else runs on its chip. A sixth is usual, about
+0.25 s; diffusers alone would be twelve times that.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_SEC = 0.3  # the aim is 0.2; the rest is for slow machines
+LIMIT_SHARE = 0.3
 TRIALS = 3
 
 # The collector is off because its rounds over torch's objects fall anywhere.
 LOADER = """
 import gc, importlib.util, sys, time, warnings
+start = time.process_time()
 import numpy, PIL.Image, torch
+before = time.process_time() - start
 gc.disable()
 warnings.simplefilter("error")
 start = time.process_time()
@@ -23,17 +29,19 @@ sys.modules["odd_x_pack"] = module
 spec.loader.exec_module(module)
 for node in module.NODE_CLASS_MAPPINGS.values():
     node.INPUT_TYPES()
-print(time.process_time() - start)
+print((time.process_time() - start) / before)
+late = {"diffusers", "kornia", "scipy", "sklearn", "transformers"} & set(sys.modules)
+assert not late, late
 """
 
 
 def test_the_nodes_are_there_at_once_and_without_a_warning() -> None:
-    seconds = []
+    shares = []
     for _ in range(TRIALS):
         done = subprocess.run(
             [sys.executable, "-c", LOADER, str(ROOT)], capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, done.stderr
         assert not done.stderr
-        seconds.append(float(done.stdout))
-    assert min(seconds) < LIMIT_SEC, seconds
+        shares.append(float(done.stdout))
+    assert min(shares) < LIMIT_SHARE, shares
