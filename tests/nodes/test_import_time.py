@@ -1,7 +1,7 @@
-"""What the pack adds to ComfyUI's start, as a share of what torch, NumPy and Pillow took before it.
+"""What the pack adds to ComfyUI's start, as a share of what torch, NumPy and Pillow took.
 
-A share, because seconds of a processor depend on what else runs on its chip. A sixth is usual, about
-0.25 s; diffusers alone would be twelve times that.
+A share, because seconds of a processor depend on what else runs on its chip. A sixth is usual,
+about 0.25 s; diffusers alone would be twelve times that.
 """
 
 from __future__ import annotations

@@ -36,6 +36,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "discrete_capacity": ("joint",),
     "temperature": ("joint",),
     "num_values": ("qlae",),
+    # Half a group of classes has no meaning, and the groups of joint take several dimensions.
+    "interaction_weight": tuple(name for name in OBJECTIVES if name != "joint"),
 }
 
 
@@ -64,6 +66,8 @@ class ObjectiveConfig:
             (qlae; per image, so the paper's times the number of pixel values). None: default.
         vne_weight: weight of the von Neumann entropy (Kim et al. 2023), with any objective;
             positive raises the entropy, 0 switches it off.
+        interaction_weight: what the co-pilot's decoder pays for being no sum over dimensions
+            (`trainer.training.interaction`), with any objective but joint; 0 switches it off.
         copilot_weight_decay: decay asked for on the co-pilot's weights. None: 0.1 for qlae,
             otherwise 0.
         sampling: estimator of beta_tc, "weighted" or "stratified" minibatch sampling.
@@ -79,6 +83,7 @@ class ObjectiveConfig:
     name: ObjectiveName = "plain"
     weight: float | None = None
     vne_weight: float = 0.0
+    interaction_weight: float = 0.0
     copilot_weight_decay: float | None = None
     sampling: Sampling = "weighted"
     discriminator_width: int = 256
@@ -151,6 +156,11 @@ class ObjectiveConfig:
             f"objective.vne_weight is {self.vne_weight!r}",
             "Use a finite number",
         )
+        require(
+            _is_number(self.interaction_weight) and self.interaction_weight >= 0,
+            f"objective.interaction_weight is {self.interaction_weight!r}",
+            "Use 0 or more",
+        )
         decay = self.copilot_weight_decay
         require(
             decay is None or (_is_number(decay) and decay >= 0),
@@ -164,7 +174,8 @@ class ObjectiveConfig:
 
         Then a run whose parts have another size is another run.
         """
-        return self.vne_weight != 0 or self.name in COMPARING
+        compares = self.vne_weight != 0 or self.interaction_weight != 0
+        return compares or self.name in COMPARING
 
     @property
     def penalty_weight(self) -> float:

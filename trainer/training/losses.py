@@ -49,8 +49,13 @@ def gaussian_nll(image: Tensor, target: Tensor, average: Average = alone) -> Ten
     """
     num_values = target[0].numel()
     error = (image.float() - target.float()).square().mean()
-    variance = average(error.detach()).clamp(min=1e-6)
+    variance = shared_variance(error, average)
     return 0.5 * num_values * (math.log(2 * math.pi) + variance.log() + error / variance)
+
+
+def shared_variance(error: Tensor, average: Average = alone) -> Tensor:
+    """sigma^2 of `gaussian_nll`, of the mean squared error (); a constant, at least 1e-6."""
+    return average(error.detach()).clamp(min=1e-6)
 
 
 def distillation(

@@ -13,6 +13,7 @@ from comfyui_cldis.model import DiffusionAutoencoder, SemanticPosterior, Trained
 from ..config.settings import LoopConfig, TrainConfig
 from .distributed import memory_format
 from .feedback import Feedback, Signals
+from .interaction import interaction
 from .losses import (
     Average,
     alone,
@@ -21,6 +22,7 @@ from .losses import (
     gaussian_kl,
     gaussian_nll,
     image_weight,
+    shared_variance,
 )
 from .objectives import CopilotCode, Objective, ObjectiveDraws
 
@@ -42,6 +44,7 @@ class Draws(NamedTuple):
     flip: Tensor
     chosen: Tensor
     decoded: Tensor
+    exchanged: Tensor
 
     def part(self, items: slice, device: torch.device) -> Draws:
         """The draws of some items, on a device."""
@@ -120,6 +123,7 @@ def draw(config: TrainConfig, generator: torch.Generator, num_skips: int) -> Dra
         flip=torch.rand(b, **on) < (0.5 if config.flip else 0.0),
         chosen=evenly_chosen(b, config.feedback.share).to(generator.device),
         decoded=torch.arange(b, device=generator.device) < config.num_decoded,
+        exchanged=torch.rand(b, model.latent_dim, **on) < 0.5,
     )
 
 
@@ -184,11 +188,13 @@ class TrainingLosses(nn.Module):
         mu, logvar = copilot.encode(small)
         objective_draws = ObjectiveDraws(draws.copilot_noise, draws.copilot_uniform)
         code = self.objective(mu, logvar, objective_draws)
-        reconstruction = gaussian_nll(copilot.decode(code.z), small, self.average)
+        image = copilot.decode(code.z)
+        reconstruction = gaussian_nll(image, small, self.average)
         kl = (signals.kl_weights * code.kl).sum()
         held = bottleneck(kl, loop.bottleneck, kl_weight, capacity, self.average)
         price = 1.0 if loop.bottleneck == "distance" else kl_weight
         penalty = code.penalty + price * code.kl_penalty
+        penalty = penalty + self.interaction(code.z, image, small, draws.exchanged)
         heard = self.feedback.loss(code, small, draws.chosen, signals, not copilot_only)
         copilot_total = reconstruction + held + penalty + heard
         zero = torch.zeros((), device=x0.device)
@@ -220,6 +226,15 @@ class TrainingLosses(nn.Module):
             kl=code.kl,
             encoder_kl=gaussian_kl(posterior.mu, posterior.logvar),
         )
+
+    def interaction(self, z: Tensor, image: Tensor, target: Tensor, exchanged: Tensor) -> Tensor:
+        """The weighted penalty of the co-pilot's decoder, nats per image: ()."""
+        weight = self.objective.interaction_weight
+        if weight == 0:
+            return torch.zeros((), device=z.device)
+        variance = shared_variance((image.float() - target.float()).square().mean(), self.average)
+        decode = self.networks.copilot.decode
+        return weight * interaction(decode, z, image, exchanged, variance)
 
     def diffusion_branch(
         self,

@@ -111,6 +111,12 @@ def test_weight_decay_is_the_papers_for_qlae_only():
         ({"name": "qlae", "num_values": 1}, "num_values is 1. Use a whole number from 2"),
         ({"vne_weight": float("nan")}, "vne_weight is nan. Use a finite number"),
         ({"vne_weight": "much"}, "vne_weight is 'much'"),
+        ({"interaction_weight": -0.1}, "interaction_weight is -0.1. Use 0 or more"),
+        ({"interaction_weight": float("inf")}, "interaction_weight is inf. Use 0 or more"),
+        (
+            {"name": "joint", "discrete_sizes": (2,), "interaction_weight": 0.1},
+            "interaction_weight is 0.1, .*'joint' does not use.*plain or beta_tc",
+        ),
         ({"copilot_weight_decay": -0.1}, "copilot_weight_decay is -0.1. Use 0 or more"),
     ],
 )

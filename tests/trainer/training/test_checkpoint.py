@@ -180,6 +180,7 @@ def test_intervals_may_change_and_results_may_not(tmp_path):
         ({}, True),
         ({"objective.name": "qlae", "loop.bottleneck": "constant"}, True),
         ({"objective.vne_weight": 1.0}, False),
+        ({"objective.interaction_weight": 0.1}, False),
         ({"objective.name": "beta_tc"}, False),
         ({"objective.name": "factor"}, False),
         ({"objective.name": "dip_i"}, False),

@@ -232,7 +232,14 @@ def test_accumulated_parts_give_the_same_diffusion_branch():
     assert parts[-1]["usage_per_dimension"] == pytest.approx(usage, rel=0.05, abs=0.02)
 
 
-@pytest.mark.parametrize("objective", [{"objective.name": "dip_i"}, {"objective.vne_weight": 1.0}])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"objective.name": "dip_i"},
+        {"objective.vne_weight": 1.0},
+        {"objective.interaction_weight": 0.1},
+    ],
+)
 def test_parts_too_small_for_the_objective_are_a_sentence(objective):
     """Before the first step, and with a remedy that makes them larger."""
     state = torch.get_rng_state()

@@ -7,6 +7,7 @@ import torch
 from comfyui_cldis.model.config import require
 
 from ...config.objective import ObjectiveConfig
+from ..interaction import SMALLEST_BATCH
 from .beta_tc import BetaTC
 from .dip import DIP
 from .factor import Factor
@@ -30,7 +31,10 @@ def build_objective(config: ObjectiveConfig, latent_dim: int, num_images: int) -
     objective = _build(config, latent_dim, num_images)
     objective.copilot_weight_decay = config.weight_decay
     if config.vne_weight != 0:
-        return WithEntropy(objective, config.vne_weight)
+        objective = WithEntropy(objective, config.vne_weight)
+    if config.interaction_weight != 0:
+        objective.interaction_weight = config.interaction_weight
+        objective.smallest_batch = max(SMALLEST_BATCH, objective.smallest_batch)
     return objective
 
 

@@ -56,10 +56,13 @@ class Objective(nn.Module):
     Attributes:
         copilot_weight_decay: the decoupled (AdamW) decay this objective asks for on the weights
             of the co-pilot, not on its biases nor on the objective's own parameters.
+        interaction_weight: what the co-pilot's decoder pays for interactions between dimensions,
+            see `training.interaction`; the training step adds it to the penalty.
         smallest_batch: fewest images for which the formula means anything.
     """
 
     copilot_weight_decay: float = 0.0
+    interaction_weight: float = 0.0
     smallest_batch: int = 1
 
     def mean_code(self, mu: Tensor) -> Tensor:
