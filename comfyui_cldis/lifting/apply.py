@@ -24,8 +24,8 @@ class Region:
 
     Attributes:
         left, top, width, height: the rectangle that the square of the change is laid over.
-        feather: share of the sides of what may change over which the change fades in, at edges
-            inside of the image.
+        feather: share of the longer side of what may change over which the change fades in, at
+            edges inside of the image; at most a quarter of the way to the other edge.
         within: left, top, width and height of the part of the image that may change, in pixels;
             None: all of it.
     """
@@ -112,8 +112,10 @@ class _Fields:
         device = image.device
         self.region = region
         self.rows, self.columns = region.rows(image.shape[1]), region.columns(image.shape[2])
-        self.fade_down = _ramp(self.rows, image.shape[1], region.feather, device)
-        self.fade_across = _ramp(self.columns, image.shape[2], region.feather, device)
+        longer = max(stop - start for start, stop in (self.rows, self.columns))
+        soft = region.feather * longer
+        self.fade_down = _ramp(self.rows, image.shape[1], soft, device)
+        self.fade_across = _ramp(self.columns, image.shape[2], soft, device)
         self.colours = change.colour.offset.shape[1]
         across = _enlarging(change.flow.shape[-1], region.width, device)
         self.down = _enlarging(change.flow.shape[-1], region.height, device)
@@ -209,14 +211,14 @@ def _resizing(side: int, length: int, device: torch.device) -> Tensor:
     )[0, 0]
 
 
-def _ramp(edges: tuple[int, int], size: int, feather: float, device: torch.device) -> Tensor:
+def _ramp(edges: tuple[int, int], size: int, soft: float, device: torch.device) -> Tensor:
     """A value for each pixel from one edge to the other: 1, and at an edge that lies inside of the
-    `size` pixels of the image a smooth ramp from 0, over this share of the way to the other."""
+    `size` pixels of the image a smooth ramp from 0, over `soft` pixels where there is room."""
     start, stop = edges
     length = stop - start
     places = torch.arange(length, device=device) + 0.5
     ramp = torch.ones(length, device=device)
-    wide = min(max(feather * length, 1.0), length / 4)
+    wide = min(max(soft, 1.0), length / 4)
     if start > 0:
         ramp = ramp * (places / wide).clamp(0, 1)
     if stop < size:

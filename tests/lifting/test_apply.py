@@ -227,3 +227,11 @@ def test_a_thin_part_of_a_padded_square_changes_as_a_wide_one_does(smooth_noise,
         change = (image - result)[inside].mean(0)
         shares.append(float((change > 0.2).float().mean()))
     assert shares[0] > 0.7 * shares[2] and shares[1] > 0.7 * shares[2]
+
+
+def test_the_seam_of_a_long_part_is_as_soft_across_as_along(smooth_noise) -> None:
+    darker = find_difference(smooth_noise(1), smooth_noise(1) - 0.6)
+    image = torch.full((3, 512, 512), 0.5)
+    region = Region(16, 16, 480, 480, within=(16, 226, 480, 60))
+    column = apply_change(image, darker, region)[0, 220:256, 256]
+    assert float((column[1:] - column[:-1]).abs().max()) < 0.08
