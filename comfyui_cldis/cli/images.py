@@ -180,6 +180,8 @@ def _edit(options: argparse.Namespace) -> int:
         )
     if options.size == "original":
         photograph.save(output, result)
+        if note := _left_out(width, height, options):
+            complain(note)
     else:
         write_image(output, to_image(result * 2 - 1))
     report(output, (result.shape[2], result.shape[1]), start)
@@ -277,6 +279,17 @@ def _check_free(output: Path, force: bool) -> None:
             f"The output {output} is there already. Choose another --output, or add --force to "
             "replace it."
         )
+
+
+def _left_out(width: int, height: int, options: argparse.Namespace) -> str:
+    """A note where only the central square of an image can change, else ""."""
+    side = min(width, height)
+    if width == height or options.crop is not None or options.resize != "crop":
+        return ""
+    return (
+        f"Note: only the central {side} x {side} pixels of {width} x {height} can change. Choose "
+        "another part with --crop, or show the model all of it with --resize pad."
+    )
 
 
 def _limited(direction: Direction, amount: float) -> float:

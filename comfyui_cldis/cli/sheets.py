@@ -76,7 +76,8 @@ def traverse_sheet(
     direction = model.direction(name)
     amounts = amounts_over_range(direction, 3)
     images = _images(_variants(model, latent, name, amounts, progress, **options))
-    captions = tuple(_caption(amount) if amount else "original" for amount in amounts)
+    middle = "original" if options.get("seed") is None else "drawn anew"
+    captions = tuple(_caption(amount) if amount else middle for amount in amounts)
     row = Row(direction_label(direction), images, captions)
     return contact_sheet([row], scale=_scale(images))
 

@@ -93,7 +93,11 @@ def test_edit(
         tiny_checkpoint, "--steps", 2,
     )  # fmt: skip
     captured = capsys.readouterr()
-    assert (code, captured.err) == (0, "")
+    assert (code, captured.err) == (
+        0,
+        "Note: only the central 40 x 40 pixels of 40 x 50 can change. Choose another part with "
+        "--crop, or show the model all of it with --resize pad.\n",
+    )
     assert captured.out.startswith("wrote me at home_edited.jpg (40 x 50) in ")
     assert captured.out.count("\n") == 1
     with Image.open(tmp_path / "me at home_edited.jpg") as image:
@@ -175,6 +179,27 @@ def test_a_seed_draws_the_square_anew(portrait: Path, tiny_checkpoint: Path) -> 
     assert run("traverse", portrait, "--direction", "yaw", *arguments[:4], "--seed", 0) == 0
 
 
+@pytest.mark.parametrize(("seed", "middle"), [([], "original"), (["--seed", "3"], "drawn anew")])
+def test_a_sheet_calls_original_only_what_is(
+    portrait: Path,
+    tiny_checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: list[str],
+    middle: str,
+) -> None:
+    rows = []
+
+    def note(given: list, **options: object) -> Image.Image:
+        rows.extend(given)
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr("comfyui_cldis.cli.sheets.contact_sheet", note)
+    arguments = ["--model", tiny_checkpoint, "--steps", 1, *seed]
+    assert run("traverse", portrait, "--direction", "yaw", *arguments) == 0
+    (row,) = rows
+    assert row.captions[len(row.captions) // 2] == middle
+
+
 def test_edit_beyond_the_range_warns_and_works(
     portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,7 +222,7 @@ def test_an_extreme_edit_is_limited_with_a_note(
             "edit", portrait, "--set", f"yaw={amount}", *arguments, "--output", "x.png", "--force"
         )
         note = "-1.50 to 1.50. Applied is 15.00: at most 10 times the range.\n"
-        assert code == 0 and capsys.readouterr().err.endswith(note)
+        assert code == 0 and note in capsys.readouterr().err
         assert Path("x.png").read_bytes() == Path("limit.png").read_bytes()
 
 
@@ -290,9 +315,11 @@ def test_an_image_that_is_read_smaller_is_announced(
     arguments = ("--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint)
     assert run("edit", "large.jpg", *arguments, "--output", "out.png") == 0
     printed = capsys.readouterr()
-    assert printed.err == (
-        "Note: large.jpg has 160 x 120 pixels; it is read, and results are written, at 80 x 60.\n"
-    )
+    assert printed.err.splitlines() == [
+        "Note: large.jpg has 160 x 120 pixels; it is read, and results are written, at 80 x 60.",
+        "Note: only the central 60 x 60 pixels of 80 x 60 can change. Choose another part with "
+        "--crop, or show the model all of it with --resize pad.",
+    ]
     assert printed.out.startswith("wrote out.png (80 x 60)")
 
 
@@ -302,8 +329,25 @@ def test_metadata_of_an_image_are_no_reason_to_refuse_or_to_warn(
     exif = Image.Exif()
     exif[0x0131] = "a camera"
     Image.open(portrait).save("odd.png", exif=exif.tobytes().replace(b"a camera", b"a came"))
-    arguments = ("--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint)
+    arguments = ("--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint, "--resize", "pad")
     assert run("edit", "odd.png", *arguments, "--output", "out.png") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "more"),
+    [((40, 40), []), ((60, 40), ["--crop", "0,0,30,20"]), ((60, 40), ["--size", "model"])],
+)
+def test_nothing_is_said_where_all_can_change_or_the_part_was_chosen(
+    tiny_checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    size: tuple[int, int],
+    more: list[str],
+) -> None:
+    save_ramp(tmp_path / "in.png", *size)
+    arguments = ["--set", "yaw=1", "--steps", 1, "--model", tiny_checkpoint, *more]
+    assert run("edit", tmp_path / "in.png", *arguments, "--output", "out.png") == 0
     assert capsys.readouterr().err == ""
 
 
