@@ -12,10 +12,11 @@ from ..editing.facts import MONOTONE_SHARE, ModelQuality
 
 WEAK_SHARE = 0.25  # of the strongest effect: directions below are called weak
 INVERTED, NUM_MONOTONE = "psnr_inverted_noise_db", "num_visible_monotone"
+ONE_DRAW = "explained_variance_random_noise"
 CAPTION = "the noise map alone gives as much with a useless code, so it is no sign of quality"
 NAMES = {
     "explained_variance_code": "code explains",
-    "explained_variance_random_noise": "one image drawn from the code explains",
+    ONE_DRAW: "one image drawn from the code explains",
     "explained_variance_preview": "co-pilot explains",
     NUM_MONOTONE: "monotone directions",
     INVERTED: "inverted noise",
@@ -53,9 +54,14 @@ def describe_quality(
     return lines
 
 
+def explains_nothing(share: float) -> bool:
+    """Whether an explained variance is that of something further away than the mean image."""
+    return share < 0
+
+
 def explained(share: float) -> str:
     """An explained variance (1 perfect, 0 as good as the mean image) as part of a sentence."""
-    if share < 0:
+    if explains_nothing(share):
         return f"nothing: the mean image of the training set is nearer ({share:.2f})"
     return f"{100 * share:.0f} % of how the images differ from their mean"
 

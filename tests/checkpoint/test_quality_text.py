@@ -4,6 +4,7 @@ from comfyui_cldis.checkpoint.quality_text import (
     describe_quality,
     evaluated_on,
     explained,
+    explains_nothing,
     weakness,
 )
 from comfyui_cldis.editing.direction import Direction
@@ -55,6 +56,7 @@ def test_no_figure_is_lost():
         ("psnr db", "12.5"),
     ]
     assert explained(0.0).startswith("0 %") and explained(-1e-9).startswith("nothing")
+    assert not explains_nothing(0.0) and explains_nothing(-1e-9)
 
 
 def test_weak_directions():

@@ -495,6 +495,8 @@ def test_images_held_out_are_not_trained_on_and_are_evaluated(folder, tmp_path, 
     assert run_command(folder, tmp_path / "run") == 0
     said = capfd.readouterr().err
     assert "4 of them are not trained on" in said and "images will be learned by heart" in said
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "20 images will be learned by heart" in page and "No warnings." not in page
     facts = read_header(tmp_path / "run" / "model.safetensors").facts
     assert facts.quality == ModelQuality(images="not seen in training", num_images=4)
     assert "16 images from" in facts.data_card

@@ -3,7 +3,7 @@
 from .holdout import Images, Split, hold_out, num_held_out
 from .images import ImageSet, open_images
 from .report import DataReport
-from .report_files import write_report
+from .report_files import read_report, write_report
 from .sources import BUILT_IN_SOURCES, SOURCES, Source
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "hold_out",
     "num_held_out",
     "open_images",
+    "read_report",
     "write_report",
 ]

@@ -1,4 +1,4 @@
-"""Writes the data report into a run's folder: figures, a sample sheet, the skipped files."""
+"""The data report in a run's folder: figures, a sample sheet, the skipped files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image
 from comfyui_cldis.atomic_write import replacing, write_text
 
 from .images import ImageSet
+from .report import DataReport
 
 REPORT_NAME = "data_report.json"
 SHEET_NAME = "data_report.png"
@@ -38,6 +39,15 @@ def write_report(image_set: ImageSet, folder: Path) -> None:
         skipped_path.unlink(missing_ok=True)
     with replacing(folder / SHEET_NAME) as temporary:
         _draw_sheet(image_set).save(temporary, "PNG")
+
+
+def read_report(folder: Path) -> DataReport | None:
+    """The figures that `write_report` wrote; None where there are none of this version."""
+    path = folder / REPORT_NAME
+    try:
+        return DataReport.from_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _draw_sheet(image_set: ImageSet) -> Image.Image:

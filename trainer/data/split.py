@@ -22,6 +22,11 @@ def few_images(count: int) -> str:
     )
 
 
+def few_images_used(report: DataReport) -> str:
+    """`few_images` of all that was used of a source; "" of built-in sets."""
+    return "" if report.source in BUILT_IN_SOURCES else few_images(report.used)
+
+
 def split_images(source: str, images: ImageSet, held_out: float, seed: int) -> Split:
     """Hold images out, as `TrainConfig.held_out` asks; built-in sets draw others for that instead.
 

@@ -1,4 +1,4 @@
-"""Warnings that follow from the settings alone, before a run starts."""
+"""Warnings that follow from the settings or the images alone, before a run starts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..data import DataReport
+from ..data.split import few_images_used
 from .finding import Finding
 from .history import Run
 
@@ -22,6 +24,12 @@ def check_settings(config: Mapping[str, Any]) -> list[Finding]:
     run = Run([], [], config)
     rules = (joint_capacity, capacity_out_of_reach, feedback_unheard, nothing_decoded)
     return [found for rule in rules if (found := rule(run))]
+
+
+def few_images(data: DataReport) -> Finding | None:
+    """Images that are too few to find sliders for others in."""
+    text = few_images_used(data)
+    return Finding("warning", "few_images", text) if text else None
 
 
 def joint_capacity(run: Run) -> Finding | None:

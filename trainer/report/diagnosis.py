@@ -16,9 +16,16 @@ import numpy as np
 from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.wording import counted
 
+from ..data import DataReport
 from ..training.controller import KL_WEIGHT_RANGE
 from ..training.record import TrainingRecord
-from .checks import capacity_out_of_reach, feedback_unheard, joint_capacity, nothing_decoded
+from .checks import (
+    capacity_out_of_reach,
+    feedback_unheard,
+    few_images,
+    joint_capacity,
+    nothing_decoded,
+)
 from .finding import Finding
 from .history import (
     END_SHARE,
@@ -31,7 +38,7 @@ from .history import (
     last_change,
     series,
 )
-from .verdict import no_sliders
+from .verdict import no_sliders, nothing_drawn
 
 FEW_DIMENSIONS = 0.3  # share of used dimensions below which there are few
 CAPACITY_ERROR = (1.0, 0.2)  # nats, and share of C: KL further from C than both does not follow
@@ -52,6 +59,7 @@ def diagnose(
     records: Sequence[TrainingRecord],
     config: Mapping[str, Any] | None,
     model: Described | None = None,
+    data: DataReport | None = None,
 ) -> list[Finding]:
     """Findings about a run, warnings first.
 
@@ -60,11 +68,11 @@ def diagnose(
             rule whose keys are missing stays silent.
         config: nested mapping as in config.json; without it, rules that need it stay silent.
         model: what was exported; None where nothing was.
+        data: what became of the images; None where it is not known.
     """
-    found: list[Finding] = []
-    useless = None if model is None else no_sliders(model)
-    if useless is not None:
-        found.append(useless)
+    of_model = [] if model is None else [no_sliders(model), nothing_drawn(model)]
+    of_data = [] if data is None else [few_images(data)]
+    found = [finding for finding in (*of_model, *of_data) if finding is not None]
     if not records:
         text = "There are no statistics yet. Train for some steps."
         return [*found, Finding("note", "no_records", text)]

@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image
 
 from comfyui_cldis.atomic_write import write_text
-from comfyui_cldis.checkpoint.quality_text import evaluated_on
+from comfyui_cldis.checkpoint.quality_text import evaluated_on, explains_nothing
 from comfyui_cldis.directions.verdict import why_no_sliders
 from comfyui_cldis.editing.editable import Described
 from comfyui_cldis.editing.facts import ModelFacts
 from comfyui_cldis.wording import counted
 
+from ..data import DataReport, read_report
 from ..monitor.metrics_file import STATS_NAME, images_per_second, read_records
 from ..monitor.progress import describe_duration
 from ..monitor.run_log import SAMPLES_NAME
@@ -47,7 +48,7 @@ def write_report(
     model: Described | None,
     images: Sequence[tuple[str, Image.Image]],
 ) -> Path:
-    """Write `folder`/report.html from the run's statistics, configuration and images.
+    """Write `folder`/report.html from the run's statistics, configuration, data and images.
 
     Args:
         folder: the folder of a run.
@@ -76,6 +77,7 @@ def write_report(
         settings_shown(folder / CONFIG_NAME),
         model,
         [*images] or last_sheet(folder),
+        read_report(folder),
     )
     report = folder / REPORT_NAME
     # the run, its data or its folder may have a name that is not UTF-8
@@ -118,11 +120,13 @@ def render_page(
     config: Mapping[str, Any],
     model: Described | None,
     images: Sequence[tuple[str, Image.Image]],
+    data: DataReport | None,
 ) -> str:
     """The HTML text of a report.
 
     Args:
         name: of the run, when neither the facts nor the configuration know one.
+        data: what became of the images; None where it is not known.
     """
     facts = ModelFacts() if model is None else model.facts
     run = Run(records, [], config)
@@ -138,7 +142,7 @@ def render_page(
         [
             render_title(f"Training of {name}", " · ".join(str(note) for note in notes if note)),
             render_facts(headline(records, config, model)),
-            render_findings(diagnose(records, config, model)),
+            render_findings(diagnose(records, config, model, data)),
             render_images(images),
             render_directions(model),
             render_curves(draw_curves(records, config)),
@@ -190,7 +194,7 @@ def headline(
     found.append(sliders_fact(model))
     quality = model.facts.quality
     explained = quality.code_explains
-    if explained is not None and explained >= 0:
+    if explained is not None and not explains_nothing(explained):
         found.append(("Code explains", f"{100 * explained:.0f} %", f"of {evaluated_on(quality)}"))
     elif explained is not None:
         small = f"of {evaluated_on(quality)}: the mean image is nearer ({explained:.2f})"

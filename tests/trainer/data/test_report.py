@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.data import DataReport, open_images, write_report
+from trainer.data import DataReport, open_images, read_report, write_report
 from trainer.data.decode import Decoded
 from trainer.data.survey import Survey, survey_drawn, take_fingerprint
 
@@ -234,7 +234,8 @@ def test_written_report_holds_everything(folder, tmp_path):
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"data_report.json", "data_report.png", "skipped_files.txt"}
     text = (tmp_path / "run" / "data_report.json").read_text(encoding="utf-8")
-    assert DataReport.from_json(text) == opened.report
+    assert DataReport.from_json(text) == read_report(tmp_path / "run") == opened.report
+    assert read_report(tmp_path / "elsewhere") is None
     assert (tmp_path / "run" / "skipped_files.txt").read_text(encoding="utf-8") == (
         "broken.png\tnot an image of an accepted format, or its first bytes are damaged\n"
         "empty.jpg\tthe file is empty (0 bytes)\n"

@@ -12,6 +12,8 @@ import pytest
 from comfyui_cldis.editing.direction import Direction
 from comfyui_cldis.editing.facts import DirectionQuality, ModelFacts, ModelQuality
 from trainer.config.settings import load_preset, preset_names
+from trainer.data import DataReport
+from trainer.data.split import FEW
 from trainer.monitor.metrics_file import read_records
 from trainer.report import diagnosis as rules
 from trainer.report.checks import check_settings
@@ -66,10 +68,10 @@ def healthy(steps: int = STEPS, every: int = 10) -> list[dict]:
     return records
 
 
-def diagnose(rows, config, facts=None):
+def diagnose(rows, config, facts=None, data=None):
     """The findings of records, which may be given as in stats.jsonl."""
     records = [TrainingRecord.from_json(each) if type(each) is dict else each for each in rows]
-    return rules.diagnose(records, config, facts)
+    return rules.diagnose(records, config, facts, data)
 
 
 def with_loop(**values) -> dict:
@@ -525,6 +527,43 @@ def test_a_perfect_sampler_of_a_fair_code_is_not_held_against_it(by_code, is_wea
     slider = Direction("a", (1.0,), -1, 1, quality=DirectionQuality(monotone=1.0))
     model = SimpleNamespace(directions=(slider,), facts=ModelFacts(quality=quality))
     assert [each.rule for each in diagnose(healthy(), CONFIG, model)] == ["weak_code"] * is_weak
+
+
+@pytest.mark.parametrize(
+    ("by_code", "drawn", "rules_found"),
+    [
+        (0.35, -0.29, ["nothing_drawn"]),
+        (0.35, -0.001, ["nothing_drawn"]),
+        (0.35, 0.0, []),
+        (0.35, None, []),
+        (0.1, -0.29, ["weak_code"]),  # says the same, and more
+        (None, -0.29, ["weak_code"]),
+    ],
+)
+def test_images_drawn_from_the_code_that_are_no_nearer_than_the_mean(by_code, drawn, rules_found):
+    quality = ModelQuality(explained_variance_code=by_code, explained_variance_random_noise=drawn)
+    slider = Direction("a", (1.0,), -1, 1, quality=DirectionQuality(monotone=1.0))
+    model = SimpleNamespace(directions=(slider,), facts=ModelFacts(quality=quality))
+    items = diagnose(healthy(), CONFIG, model)
+    assert [(each.severity, each.rule) for each in items] == [("warning", r) for r in rules_found]
+    if rules_found == ["nothing_drawn"]:
+        assert items[0].text == (
+            "One image drawn from the code explains nothing: the mean image of the training set "
+            f"is nearer ({drawn:.2f}). Train longer, and give more images."
+        )
+
+
+def test_few_images_are_a_warning_unless_a_built_in_set_draws_them():
+    def of(source, used):
+        return diagnose(healthy(), CONFIG, data=DataReport(source, found=500, used=used))
+
+    (item,) = of("faces", 40)
+    assert (item.severity, item.rule) == ("warning", "few_images")
+    assert item.text.startswith("40 images will be learned by heart")
+    assert item.text.endswith("Give some hundreds of one kind, better 2,000.")
+    assert of("faces", FEW - 1) and of("faces", FEW) == [] and of("heads", 40) == []
+    rules_found = [each.rule for each in diagnose([], None, data=DataReport("faces", 40, 40))]
+    assert rules_found == ["few_images", "no_records"]
 
 
 EVEN, NOT_MONOTONE = 0.9, 0.89  # shares of the images, on both sides of the threshold

@@ -24,6 +24,7 @@ from comfyui_cldis.imaging.sheet import Row
 from comfyui_cldis.model import DiffusionAutoencoder
 from trainer.assemble import describe_run
 from trainer.config.settings import load_preset
+from trainer.data import DataReport
 from trainer.monitor.metrics_file import read_records
 from trainer.report.html import encode_image
 from trainer.report.model_card import write_card
@@ -287,6 +288,24 @@ def test_warnings_come_first_and_replace_the_good_news(run, quick):
     assert "No warnings." not in page.texts
     assert page.texts.index("Warning.") < page.texts.index("Note.")
     assert "The co-pilot uses 3 of 20 dimensions" in page.text
+
+
+def test_few_images_and_drawings_that_show_nothing_replace_the_good_news(run, quick):
+    data = DataReport("/home/somebody/private/faces", found=40, used=40)
+    quality = ModelQuality(explained_variance_code=0.35, explained_variance_random_noise=-0.29)
+    known = DirectionQuality(monotone=1.0)
+    model = exported(Direction("x", (1.0,), -1, 1, quality=known), quality=quality)
+    page = Page(write_report(run, model, []).read_text("utf-8"))
+    assert "No warnings." not in page.texts and page.texts.count("Warning.") == 1
+    assert "drawn from the code explains nothing: the mean image" in page.text
+    (run / "data_report.json").write_text(data.to_json())
+    page = Page(write_report(run, None, []).read_text("utf-8"))
+    assert "No warnings." not in page.texts and page.texts.count("Warning.") == 1
+    assert "40 images will be learned by heart" in page.text and "/home/" not in page.text
+    # of another version, whose fields may mean something else
+    (run / "data_report.json").write_text('{"version": 1, "used": 40}')
+    page = Page(write_report(run, None, []).read_text("utf-8"))
+    assert "No warnings." in page.texts
 
 
 def test_a_folder_without_statistics_is_refused(tmp_path):
