@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,11 @@ def run_sweep(
                     reason = f"{reason.rstrip('.')}. {less_memory(config)}"
                 result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
                 log(f"{row}, seed {seed} failed: {result['error']}")
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / ERROR_NAME).write_text(
-                    traceback.format_exc(), encoding="utf-8", errors="backslashreplace"
-                )
+                with suppress(OSError):  # the reason is in the table as well
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / ERROR_NAME).write_text(
+                        traceback.format_exc(), encoding="utf-8", errors="backslashreplace"
+                    )
             results.append(result)
             if on_results is not None:
                 on_results(results)

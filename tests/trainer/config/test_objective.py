@@ -133,6 +133,8 @@ def test_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match=r"discrete_sizes \(4, 3\) needs 7 dimensions.* is 6"):
         build_objective(config("joint", discrete_sizes=(4, 3)), 6, 100)
     build_objective(config("joint", discrete_sizes=(3, 3)), 6, 100)
+    with pytest.raises(ValueError, match="interaction_weight is set and latent_dim is 1. Use 2"):
+        build_objective(config("plain", interaction_weight=0.1), 1, 100)
     with pytest.raises(ValueError, match="latent_dim is 0"):
         build_objective(config("plain"), 0, 100)
     with pytest.raises(ValueError, match="num_images is 0"):

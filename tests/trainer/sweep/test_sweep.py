@@ -221,6 +221,25 @@ def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypa
         read_results(output)
 
 
+def test_a_row_whose_folder_cannot_be_written_is_passed_over(sweep, tmp_path):
+    class Writing(StandIn):
+        def __call__(self, settings, log):
+            settings.output.mkdir(parents=True, exist_ok=True)
+            return super().__call__(settings, log)
+
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "ramp").write_text("a file in its place")
+    results = run_sweep(sweep, output, "cpu", lambda text: None, Writing())
+    assert results is not None
+    assert [(each["row"], "error" in each) for each in results] == [
+        ("ramp", True),
+        ("ramp", True),
+        ("Diff-AE only", False),
+        ("Diff-AE only", False),
+    ]
+
+
 def test_a_run_that_failed_and_then_did_not_has_no_error(sweep, tmp_path):
     class Failing(StandIn):
         def __call__(self, settings, log):

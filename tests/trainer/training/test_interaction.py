@@ -1,5 +1,6 @@
 """The interaction penalty against numbers worked out by hand, and in a run."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +119,22 @@ def test_a_run_pays_it_in_proportion_to_its_weight(images):
     assert once[0].penalty > 0.0
     assert twice[0].penalty == pytest.approx(2 * once[0].penalty, rel=1e-5)
     assert once[0].reconstruction == without[0].reconstruction
+
+
+def test_a_run_measures_it_in_units_of_the_reconstruction_error(images, monkeypatch):
+    """The variance that the likelihood of the same step tells: 3072 / 2 (ln 2 pi s^2 + 1)."""
+    given = []
+
+    def note(decode, z, image, exchanged, variance):
+        torch.testing.assert_close(decode(z), image)
+        assert exchanged.shape == z.shape and exchanged.dtype == torch.bool
+        given.append(variance.item())
+        return torch.tensor(5.0)
+
+    monkeypatch.setattr("trainer.training.step.interaction", note)
+    _, (losses,) = train(images, 1, interaction_weight=0.1)
+    variance = math.exp(2 * losses.reconstruction / 3072 - 1) / (2 * math.pi)
+    assert losses.penalty == pytest.approx(0.5) and given[-1] == pytest.approx(variance, rel=1e-4)
 
 
 def test_a_run_with_it_resumes_as_if_it_had_never_stopped(images, tmp_path):

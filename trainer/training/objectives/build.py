@@ -33,6 +33,11 @@ def build_objective(config: ObjectiveConfig, latent_dim: int, num_images: int) -
     if config.vne_weight != 0:
         objective = WithEntropy(objective, config.vne_weight)
     if config.interaction_weight != 0:
+        require(
+            latent_dim >= 2,
+            "objective.interaction_weight is set and latent_dim is 1",
+            "Use 2 or more dimensions, or a weight of 0",
+        )
         objective.interaction_weight = config.interaction_weight
         objective.smallest_batch = max(SMALLEST_BATCH, objective.smallest_batch)
     return objective
