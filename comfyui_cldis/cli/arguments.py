@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports wrong arguments as one sentence, like every other wrong input."""
+    """Reports wrong arguments as one sentence, like every other wrong input.
+
+    Attributes:
+        commands: the words it may begin with, where it has some.
+    """
+
+    commands: tuple[str, ...] = ()
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{self.prog}: {message}. Run `{self.prog} --help` for the usage.")

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..console import on_console
 from ..shortage import explain_missing, full_disk, is_out_of_memory
+from ..wording import did_you_mean, nearest_name
 from . import images, importing, models, scores
 from .arguments import Parser
 from .terminal import complain
@@ -48,7 +49,9 @@ def _run(arguments: list[str]) -> int:
     try:
         if arguments and arguments[0] in TRAINER_COMMANDS:  # flags are its own, also `--help`
             return _train(arguments)
-        options = build_parser().parse_args(arguments)
+        parser = build_parser()
+        _check_command(arguments[:1], parser.commands)
+        options = parser.parse_args(arguments)
         code = options.run(options)
         print(end="", flush=True)  # here, so that a full disk is an error like others
         return code
@@ -74,6 +77,15 @@ def _run(arguments: list[str]) -> int:
     return WRONG_INPUT
 
 
+def _check_command(words: Sequence[str], commands: Sequence[str]) -> None:
+    """Raise ValueError for a first word that is no command, with what it may have meant."""
+    for word in words:
+        if word not in commands and not word.startswith("-"):
+            near = did_you_mean(nearest_name(word, commands))
+            remedy = near or f" Use one of {', '.join(commands)}."
+            raise ValueError(f"There is no command '{word}'.{remedy}")
+
+
 def _train(arguments: list[str]) -> int:
     """Hands all arguments to the trainer, wherever this installation has it."""
     from ..trainer_door import load_trainer
@@ -81,7 +93,7 @@ def _train(arguments: list[str]) -> int:
     return load_trainer("__main__").main(arguments)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     parser = Parser(
         prog="cldis",
         description="Move the factors of an image.",
@@ -95,4 +107,5 @@ def build_parser() -> argparse.ArgumentParser:
         group.add_commands(commands)
     for name, text in TRAINER_COMMANDS.items():
         commands.add_parser(name, help=text)
+    parser.commands = tuple(commands.choices)
     return parser

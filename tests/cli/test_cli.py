@@ -782,7 +782,10 @@ def test_other_runtime_errors_are_not_hidden(
 
 def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert_wrong_input(capsys, run(), "COMMAND", "cldis --help")
-    assert_wrong_input(capsys, run("paint"), "invalid choice: 'paint'")
+    assert_wrong_input(capsys, run("xyzzy"), "There is no command 'xyzzy'. Use one of demo, edit,")
+    assert_wrong_input(capsys, run("eidt"), "There is no command 'eidt'. Did you mean 'edit'?")
+    assert_wrong_input(capsys, run("Traverse", "x.png"), "Did you mean 'traverse'?")
+    assert_wrong_input(capsys, run("trian", "--data", "x"), "Did you mean 'train'?")
 
 
 def test_help_needs_no_torch() -> None:
