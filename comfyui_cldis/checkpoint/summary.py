@@ -7,6 +7,7 @@ from typing import Any
 
 from ..directions.naming import describe_ends
 from ..editing.direction import Direction, count_monotone
+from ..editing.verdict import no_sliders_text
 from ..wording import printable
 from .header import Header
 from .quality_text import NUM_MONOTONE, describe_quality, weakness
@@ -76,6 +77,7 @@ def as_text(header: Header, file_name: str) -> str:
         f"(effect {each.effect:.3f}{notes[each.name]})"
         for each in header.directions
     ] or ["  none"]
+    lines += [f"  {text}"] if (text := no_sliders_text(header)) else []
     training = facts.training.to_dict()
     if training:
         lines += ["", "Training:"]

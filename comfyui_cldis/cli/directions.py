@@ -31,6 +31,7 @@ from ..editing.direction import Direction
 from ..editing.editable import EditableModel
 from ..editing.latent import Latent
 from ..editing.pipeline import decode, encode, traverse
+from ..editing.verdict import no_sliders_text, why_none
 from ..imaging.sheet import Row, contact_sheet, largest_size
 from ..imaging.tensors import from_pixels
 from .sheets import TILE, amounts_over_range
@@ -57,11 +58,13 @@ class Done(NamedTuple):
 def directions_table(header: Header, measured: Mapping[str, Measured] | None = None) -> str:
     """A line for each direction: name, range with ends, effect, quality and what speaks against it.
 
+    Where none of them is a slider, it says why.
+
     Args:
         measured: by name; adds what each direction seems to change.
     """
     if not header.directions:
-        return "The model has no directions."
+        return no_sliders_text(header)
     notes = direction_notes(header.directions)
     qualities = {each.name: each.quality.to_dict() for each in header.directions}
     shown = [key for key in COLUMNS if any(key in quality for quality in qualities.values())]
@@ -81,7 +84,8 @@ def directions_table(header: Header, measured: Mapping[str, Measured] | None = N
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", *([LEGEND] if shown else [])]).rstrip()
+    below = (LEGEND if shown else "", no_sliders_text(header))
+    return "\n\n".join(["\n".join(lines), *filter(None, below)])
 
 
 def directions_sheet(
@@ -211,7 +215,7 @@ def check_name(name: str) -> str:
 
 def _check_drawable(model: EditableModel) -> None:
     if not model.directions:
-        raise ValueError(f"{model.name} has no directions to draw. Choose another model.")
+        raise ValueError(f"{model.name} has no directions to draw, as {why_none(model)}")
     channels = model.networks.config.in_channels
     if channels not in (1, 3):
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from ..editing.framing import RESIZE_RULES
 from ..typed_path import typed_path
+from ..wording import command_line
 from .arguments import add_device, parse_crop, parse_seed, parse_share, parse_steps
 from .loading import encoded, load_model, open_photograph
 from .terminal import complain, progress_bar, progress_lines, report
 
 if TYPE_CHECKING:
     from ..editing.direction import Direction
+    from ..editing.editable import EditableModel
     from .arguments import Commands
 
 DEFAULT_STEPS = 20
@@ -27,6 +30,8 @@ LONGEST_TILE, LONGEST_FRAME = 256, 512  # pixels of an image on a sheet, and in 
 SAMPLERS = ("ddim_2m", "ddim", "dpmpp_2m", "unipc")
 METHODS = ("auto", "tracked", "decoded")
 SIZES = ("original", "model")
+SEPARATORS = ",; "
+PAIR = re.compile(rf"[^=]+= *[-+.\deE]+(?:[{SEPARATORS}]+|$)")  # one of several in a text
 
 
 def add_commands(commands: Commands) -> None:
@@ -157,7 +162,7 @@ def _edit(options: argparse.Namespace) -> int:
     edits = _edits(options.set)
     output = _output(options, "edited")
     model = load_model(options.model, options.device)
-    edits = {name: _limited(model.direction(name), amount) for name, amount in edits.items()}
+    edits = {name: _limited(_known(model, name, amount), amount) for name, amount in edits.items()}
     kept_in = output if options.size == "original" else None
     photograph = open_photograph(model, options.image, kept_in)
     height, width = photograph.pixels.shape[1:]
@@ -242,6 +247,22 @@ def _edits(pairs: Sequence[str]) -> dict[str, float]:
             raise ValueError(f"--set names '{name}' twice. Give each direction once.")
         edits[name] = amount
     return edits
+
+
+def _known(model: EditableModel, name: str, amount: float) -> Direction:
+    """The direction called `name`; ValueError without it, also where one --set holds several."""
+    try:
+        return model.direction(name)
+    except ValueError:
+        given = f"{name}={amount:g}"
+        pairs = PAIR.findall(given)
+        if len(pairs) < 2 or "".join(pairs) != given:
+            raise
+    words = [word for pair in pairs for word in ("--set", pair.strip(SEPARATORS))]
+    raise ValueError(
+        f"--set {given!r} holds {len(pairs)} amounts. Give one amount per slider, each on its "
+        f"own: {command_line(*words)}."
+    )
 
 
 def _output(options: argparse.Namespace, kind: str) -> Path:

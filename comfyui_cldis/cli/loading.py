@@ -18,18 +18,23 @@ if TYPE_CHECKING:
     from ..imaging.photograph import Photograph
 
 
-def load_model(path: Path | None, device: str) -> EditableModel:
+def load_model(path: Path | None, device: str, *, is_quiet: bool = False) -> EditableModel:
+    """Reads a model, or the demo model.
+
+    Args:
+        is_quiet: leave out the line on stderr that says why its directions are no sliders.
+    """
     import torch
 
     from ..checkpoint import demo_model_path, load_checkpoint
-    from ..directions.verdict import no_sliders_text
+    from ..editing.verdict import no_sliders_text
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     elif device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device is cuda, but no CUDA device is there. Use --device cpu.")
     model = load_checkpoint(path or demo_model_path())
-    if model.directions and (text := no_sliders_text(model)):
+    if not is_quiet and model.directions and (text := no_sliders_text(model)):
         complain(f"Note: {text}")
     model.networks.to(device)
     return model

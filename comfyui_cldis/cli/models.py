@@ -110,7 +110,7 @@ def _directions(options: argparse.Namespace) -> int:
         if options.sheet is not None:
             num_images = min(len(options.image) or command.NUM_SHOWN, command.NUM_SHOWN)
             check_size(options.sheet, *command.directions_sheet_size(header, num_images))
-        model = load_model(path, options.device)
+        model = load_model(path, options.device, is_quiet=True)  # the table says it
         latent = command.base_latent(
             model, [framed(model, each) for each in options.image], options.steps
         )

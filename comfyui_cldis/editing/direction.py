@@ -10,6 +10,7 @@ from typing import SupportsFloat
 import torch
 from torch import Tensor
 
+from ..wording import did_you_mean, nearest_name
 from .amount_scale import AmountScale
 from .code_path import CodePath
 from .facts import DirectionQuality
@@ -184,21 +185,30 @@ def _check_thumbnails(name: str, thumbnails: Tensor) -> None:
         )
 
 
-def find_direction(directions: Sequence[Direction], name: str, owner: str) -> Direction:
+def find_direction(
+    directions: Sequence[Direction], name: str, owner: str, why_none: str = ""
+) -> Direction:
     """The direction called `name`, or the one that the model file calls so, as it is there.
 
     So what was written down before a slider got another name, or was turned round, means the same
     afterwards. Errors as of `find_slider`.
     """
-    found = find_slider(directions, name, owner)
+    found = find_slider(directions, name, owner, why_none)
     return found if found.name == name else found.as_in_file()
 
 
-def find_slider(directions: Sequence[Direction], name: str, owner: str) -> Direction:
+def find_slider(
+    directions: Sequence[Direction], name: str, owner: str, why_none: str = ""
+) -> Direction:
     """The one of `directions` that is called `name`, or else the one that its file calls so.
 
+    Args:
+        owner: the model, as the message is to call it.
+        why_none: where there are none: the reason as a clause, and a sentence on what to do.
+
     Raises:
-        ValueError: none has that name; the message lists those there are.
+        ValueError: none has that name; the message lists those there are, and names the one that
+            is spelt nearly so.
     """
     for direction in directions:
         if direction.name == name:
@@ -206,8 +216,14 @@ def find_slider(directions: Sequence[Direction], name: str, owner: str) -> Direc
     for direction in directions:
         if name and direction.file_name == name:
             return direction
-    names = ", ".join(direction.name for direction in directions) or "none"
-    raise ValueError(f"Direction '{name}' is not in {owner}. It has: {names}.")
+    fact = f"Direction '{name}' is not in {owner}"
+    names = [direction.name for direction in directions]
+    listed = ", ".join(names) or "none"
+    if hint := did_you_mean(nearest_name(name, names)):
+        raise ValueError(f"{fact}, which has: {listed}.{hint}")
+    if why_none:
+        raise ValueError(f"{fact}, which has none, as {why_none}")
+    raise ValueError(f"{fact}. It has: {listed}.")
 
 
 def count_monotone(directions: Sequence[Direction]) -> int | None:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,12 +14,13 @@ from ..diffusion.schedule import NoiseSchedule
 from ..model import Networks
 from ..wording import printable
 from .direction import Direction, find_direction, find_slider
-from .facts import ModelFacts
+from .facts import IMPORTED, ModelFacts
+from .verdict import why_none
 
 COLUMNS = 64  # of codes that are sorted at a time
 STD_LIMIT = 1e6  # no code is spread so far
-IMPORTED, STATISTICS = "imported", "statistics"  # where the facts of an imported model say how
-ASSUMED = "assumed"  # its statistics are known: not at all, so they are mean 0 and deviation 1
+STATISTICS = "statistics"  # how they are known of an imported model, in its facts
+ASSUMED = "assumed"  # not at all, so they are mean 0 and deviation 1
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,6 @@ class LatentStatistics:
         )
 
 
-class Described(Protocol):
-    """What is known of a model without its networks: an `EditableModel`, or a file's header."""
-
-    @property
-    def directions(self) -> tuple[Direction, ...]:
-        """Sliders, strongest effect first."""
-        ...
-
-    @property
-    def facts(self) -> ModelFacts:
-        """What is recorded of it."""
-        ...
-
-
 @dataclass(frozen=True)
 class EditableModel:
     """Everything a checkpoint holds, ready to use.
@@ -98,6 +84,10 @@ class EditableModel:
         """Name of the model, for messages."""
         return printable(self.facts.name) or "the model"
 
+    @property
+    def _quoted_name(self) -> str:
+        return f"'{self.name}'" if self.facts.name else self.name
+
     @cached_property
     def fingerprint(self) -> str:
         """Tells codes of this model from those of others: a hash of its latent statistics, which
@@ -112,13 +102,13 @@ class EditableModel:
     def direction(self, name: str) -> Direction:
         """The direction called `name`, also by its name in the file (`find_direction`).
 
-        Raises: ValueError naming the model's directions.
+        Raises: ValueError naming the model's directions, or saying why there are none.
         """
-        return find_direction(self.directions, name, self.name)
+        return find_direction(self.directions, name, self._quoted_name, why_none(self))
 
     def slider(self, name: str) -> Direction:
         """The one of `directions` that `name` belongs to; errors as of `direction`."""
-        return find_slider(self.directions, name, self.name)
+        return find_slider(self.directions, name, self._quoted_name, why_none(self))
 
     def renamed(
         self, old: str, new: str, labels: tuple[str, str] | None = None, *, reverse: bool = False

@@ -14,6 +14,7 @@ from .framing import RESIZE_RULES, ResizeRule
 
 # Objectives of the co-pilot whose code is made of what its encoder gives, by the trainer alone.
 CODED_BY_OBJECTIVE = ("joint", "qlae")
+IMPORTED = "imported"  # where the facts of an imported model say how
 MONOTONE_SHARE = 0.9  # of the images: from here on a direction counts as monotone
 
 T = TypeVar("T", bound="_Facts")

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..checkpoint import save_checkpoint
 from ..diffusion.schedule import NoiseSchedule
-from ..editing.editable import ASSUMED, IMPORTED, STATISTICS, EditableModel
-from ..editing.facts import ModelFacts, TrainingFacts
+from ..editing.editable import ASSUMED, STATISTICS, EditableModel
+from ..editing.facts import IMPORTED, ModelFacts, TrainingFacts
 from .architecture import Architecture, read_architecture
 from .errors import ForeignFileError
 from .statistics import read_statistics

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..editing.editable import ASSUMED, IMPORTED, STATISTICS, EditableModel, LatentStatistics
+from ..editing.editable import ASSUMED, STATISTICS, EditableModel, LatentStatistics
+from ..editing.facts import IMPORTED
 from .errors import ForeignFileError
 from .stored import StoredTensor, as_mapping
 from .torch_file import TorchFile

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checkpoint.slider_names import PARKED
-from ..editing.direction import as_number
+from ..editing.direction import as_number, find_slider
 from ..editing.latent import Latent, are_of_one_model
+from ..editing.verdict import why_none
 from ..typed_json import read_json
 from .sockets import LoadedModel
 
@@ -111,15 +112,9 @@ def limited_amounts(model: LoadedModel, amounts: Mapping[str, float]) -> Amounts
 
 def check_directions(model: LoadedModel, names: Mapping[str, Any] | tuple[str, ...]) -> None:
     """Raises ValueError naming the first direction that the model lacks, and those it has."""
-    directions = model.editable.directions
-    known = [direction.name for direction in directions]
-    in_file = {each.file_name for each in directions if each.file_name}
+    directions, why = model.editable.directions, why_none(model.editable)
     for name in names:
-        if name not in known and name not in in_file:
-            has = f"it has: {', '.join(known)}" if known else "it has no directions"
-            raise ValueError(
-                f"Direction '{name}' is not in {model.label}; {has}. Use one of the model's names."
-            )
+        find_slider(directions, name, f"'{model.label}'", why)
 
 
 def check_latent(model: LoadedModel, latent: Latent) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..checkpoint.summary import NO_COPILOT, direction_notes, ranges_in_words
 from ..directions.naming import describe_ends
+from ..editing.verdict import no_sliders_text
 from .packages import BASE, require
 from .sockets import CATEGORY, LoadedModel, model_input
 
@@ -63,6 +64,8 @@ def describe(model: LoadedModel) -> str:
         )
     if not editable.directions:
         lines.append("- none")
+    if text := no_sliders_text(editable):
+        lines.append(text)
     for key, value in facts.items():
         lines += ["", *_paragraph(key.replace("_", " ").capitalize(), value)]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import logging
 import torch
 
 from ..checkpoint import load_checkpoint
-from ..directions.verdict import no_sliders_text
+from ..editing.verdict import no_sliders_text
 from . import host
 from .checks import accepted
 from .model_files import BUNDLED, find_model, fingerprint, model_names

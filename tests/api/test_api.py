@@ -509,9 +509,9 @@ def test_what_is_no_image_is_refused_in_words(
 
 def test_other_bad_input(model: cldis.Model, path: Path, pixels: np.ndarray) -> None:
     latent = model.encode([path, pixels[:20]], inversion_steps=0)
-    with pytest.raises(ValueError, match="'age' is not in tiny. It has: hair length, yaw."):
+    with pytest.raises(ValueError, match="'age' is not in 'tiny'. It has: hair length, yaw."):
         model.edit(latent, {"age": 1})
-    with pytest.raises(ValueError, match="'age' is not in tiny. It has: hair length, yaw."):
+    with pytest.raises(ValueError, match="'age' is not in 'tiny'. It has: hair length, yaw."):
         model.traverse(latent, "age", [1])
     with pytest.raises(ValueError, match="Unknown resize rule 'fill'. Use one of crop, pad"):
         model.encode(path, resize="fill")

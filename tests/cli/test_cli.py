@@ -27,6 +27,7 @@ from comfyui_cldis.editing.editable import EditableModel
 from comfyui_cldis.editing.facts import DirectionQuality
 from comfyui_cldis.editing.pipeline import SAMPLERS
 from comfyui_cldis.imaging.reading import StoredImage
+from comfyui_cldis.wording import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -236,7 +237,16 @@ def test_an_extreme_edit_is_limited_with_a_note(
         (["--set", "yaw=nan"], "finite number"),
         (["--set", "yaw=1e999"], "finite number"),
         (["--set", "yaw=1", "--set", "yaw=2"], "names 'yaw' twice"),
-        (["--set", "smlie=1"], "'smlie' is not in tiny. It has: hair length, yaw."),
+        (["--set", "smlie=1"], "'smlie' is not in 'tiny'. It has: hair length, yaw."),
+        (["--set", "Yaw=1"], "'tiny', which has: hair length, yaw. Did you mean 'yaw'?"),
+        (["--set", "hairlength=1"], "Did you mean 'hair length'?"),
+        (
+            ["--set", "hair length=-1.5,yaw=1"],
+            "holds 2 amounts. Give one amount per slider, each on its own: "
+            f"{command_line('--set', 'hair length=-1.5', '--set', 'yaw=1')}.",
+        ),
+        (["--set", "yaw=1; hair=2"], "on its own: --set yaw=1 --set hair=2."),
+        (["--set", "a=b=1"], "Direction 'a=b' is not in 'tiny'. It has:"),
         (["--set", "yaw=1", "--steps", "0"], "--steps: '0' is not a whole number from 1"),
         (["--set", "yaw=1", "--steps", "many"], "'many' is not"),
         (["--set", "yaw=1", "--seed", "-1"], "'-1' is not"),
@@ -473,8 +483,36 @@ def test_traverse_an_unknown_direction(
     portrait: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = run("traverse", portrait, "--direction", "age", "--model", tiny_checkpoint)
-    assert_wrong_input(capsys, code, "Direction 'age' is not in tiny. It has: hair length, yaw.")
+    assert_wrong_input(capsys, code, "Direction 'age' is not in 'tiny'. It has: hair length, yaw.")
     assert_wrong_input(capsys, run("traverse", portrait), "--direction")
+
+
+def test_a_model_without_sliders_says_why(
+    portrait: Path,
+    make_model: Callable[..., EditableModel],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, path = make_model(), tmp_path / "bare.safetensors"
+    save_checkpoint(path, dataclasses.replace(model, directions=()))
+    why = "he images do not follow the code yet: no latent changes them visibly"
+    for command in (
+        ("edit", portrait, "--set", "axis=1"),
+        ("traverse", portrait, "--direction=axis"),
+    ):
+        said = f"'axis' is not in 'tiny', which has none, as t{why}. Train longer."
+        assert_wrong_input(capsys, run(*command, "--model", path), said)
+    text = f"  T{why}, so there are no sliders. Train longer."
+    assert run("info", path) == 0
+    assert f"  none\n{text}\n" in capsys.readouterr().out
+    assert run("info", path, "--json") == 0
+    assert "sliders" not in capsys.readouterr().out
+    quality = dataclasses.replace(model.facts.quality, explained_variance_code=0.05)
+    facts = dataclasses.replace(model.facts, quality=quality)
+    save_checkpoint(path, dataclasses.replace(model, facts=facts))
+    assert run("info", path) == 0
+    text = capsys.readouterr().out
+    assert text.index("yaw") < text.index("so the 2 directions found are no sliders yet.")
 
 
 def test_info(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,7 +204,7 @@ def test_pruning_by_name_and_by_effect(path: Path, capsys: pytest.CaptureFixture
     [
         ((), "Give either NAMES or --below EFFECT"),
         (("yaw", "--below", "0.1"), "Give either NAMES or --below EFFECT"),
-        (("nose",), "'nose' is not in tiny. It has: hair length, yaw, third"),
+        (("nose",), "'nose' is not in 'tiny'. It has: hair length, yaw, third"),
         (("hair length", "yaw", "third"), "Keep at least one"),
         (("--below", "2"), "Keep at least one"),
         (("--below", "0.005"), "The weakest has 0.010"),
@@ -232,5 +232,22 @@ def test_directions_that_cannot_be_shown(
     bare = tmp_path / "bare.safetensors"
     save_checkpoint(bare, replace(make_model(), directions=()))
     assert run("directions", bare) == 0
-    assert capsys.readouterr().out == "The model has no directions.\n"
-    refused(capsys, run("directions", bare, "--sheet", tmp_path / "a.png"), "no directions to draw")
+    why = "he images do not follow the code yet: no latent changes them visibly"
+    said = f"T{why}, so there are no sliders. Train longer.\n"
+    assert capsys.readouterr().out == said
+    for flags in (("--sheet", tmp_path / "a.png"), ("--measure",)):
+        said = f"tiny has no directions to draw, as t{why}. Train longer."
+        refused(capsys, run("directions", bare, *flags), said)
+
+
+def test_directions_that_are_no_sliders_yet_are_listed_with_the_reason(
+    path: Path, tmp_path: Path, capsys
+) -> None:
+    model = load_checkpoint(path)
+    quality = replace(model.facts.quality, explained_variance_code=0.05)
+    save_checkpoint(path, replace(model, facts=replace(model.facts, quality=quality)))
+    for flags in ((), ("--sheet", tmp_path / "a.png", "--steps", 1)):
+        assert run("directions", path, *flags) == 0
+        printed = capsys.readouterr()
+        assert printed.out.count("the 3 directions found are no sliders yet. Train longer.") == 1
+        assert "no sliders" not in printed.err

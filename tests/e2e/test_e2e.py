@@ -162,12 +162,12 @@ STOPPED = [
     (
         tiny_graph('{"smlie": 1}'),
         "ValueError",
-        "Direction 'smlie' is not in tiny.safetensors; it has: hair length, yaw.",
+        "Direction 'smlie' is not in 'tiny.safetensors'. It has: hair length, yaw.",
     ),
     (
         direction_graph("smlie", 1.0),
         "ValueError",
-        "Direction 'smlie' is not in tiny.safetensors; it has: hair length, yaw.",
+        "Direction 'smlie' is not in 'tiny.safetensors'. It has: hair length, yaw.",
     ),
     (
         direction_graph("yaw", float("nan")),

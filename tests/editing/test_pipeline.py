@@ -79,7 +79,7 @@ def test_each_item_may_have_edits_of_its_own(tiny_model, latent):
     assert torch.equal(edit(tiny_model, latent, ({}, own[1])).z[0], latent.z[0])
     with pytest.raises(ValueError, match="edits for 3 images and 2 in the latent. Give one"):
         edit(tiny_model, latent, [{}, {}, {}])
-    with pytest.raises(ValueError, match="'smlie' is not in tiny"):
+    with pytest.raises(ValueError, match="'smlie' is not in 'tiny'"):
         edit(tiny_model, latent, [{}, {"smlie": 1}])
     with pytest.warns(AmountWarning):
         edit(tiny_model, latent, [{}, {"yaw": 1e9}])
@@ -271,7 +271,7 @@ def test_large_amounts_are_applied_as_far_as_the_limit(tiny_model, latent):
 @pytest.mark.parametrize(
     ("edits", "words"),
     [
-        ({"smlie": 1.0}, "Direction 'smlie' is not in tiny. It has: hair length, yaw"),
+        ({"smlie": 1.0}, "Direction 'smlie' is not in 'tiny'. It has: hair length, yaw"),
         ({"yaw": float("nan")}, "amount of direction 'yaw' is nan. Give a finite"),
         ({"yaw": float("inf")}, "'yaw' is inf"),
         ({"yaw": 10**400}, "'yaw' is inf. Give a finite"),

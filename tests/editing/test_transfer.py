@@ -126,7 +126,7 @@ def test_a_dimension_that_never_varied_counts_for_nothing(tiny_model):
 
 def test_what_is_refused(tiny_model):
     start = latent()
-    with pytest.raises(ValueError, match="'smlie' is not in tiny. It has: hair length, yaw"):
+    with pytest.raises(ValueError, match="'smlie' is not in 'tiny'. It has: hair length, yaw"):
         transfer(tiny_model, start, start, ["smlie"])
     with pytest.raises(TypeError, match="names are the text 'yaw'. Give a list"):
         transfer(tiny_model, start, start, "yaw")

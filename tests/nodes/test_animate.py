@@ -67,7 +67,7 @@ def test_right_or_linked_keyframes_pass() -> None:
 
 def test_what_is_refused(loaded, run, latent) -> None:
     unknown = '[{"frame": 0, "edits": {"smlie": 1}}]'
-    with pytest.raises(ValueError, match="'smlie' is not in tiny.safetensors; it has: hair"):
+    with pytest.raises(ValueError, match="'smlie' is not in 'tiny.safetensors'. It has: hair"):
         run("CLDIS_Animate", model=loaded, latent=latent[:1], keyframes=unknown)
     with pytest.raises(ValueError, match="has 3 images and an animation is of one"):
         run("CLDIS_Animate", model=loaded, latent=latent, keyframes=THERE)

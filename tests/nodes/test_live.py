@@ -75,7 +75,7 @@ def test_what_was_never_offered_is_gone_and_what_is_wrong_is_said(fresh, latent)
     live = Previews()
     with pytest.raises(GoneError):
         live.draw("guess", {})
-    with pytest.raises(ValueError, match="'smile' is not in tiny"):
+    with pytest.raises(ValueError, match="'smile' is not in 'tiny"):
         live.draw(live.show(fresh, latent), {"smile": 1})
     bare = SimpleNamespace(sources=())  # it has nothing to draw
     with pytest.raises(GoneError):

@@ -15,7 +15,7 @@ from comfyui_cldis.nodes.checks import parse_edits
 from comfyui_cldis.nodes.live import LivePreviews
 from comfyui_cldis.nodes.sockets import LoadedModel
 
-UNKNOWN = "Direction 'smlie' is not in tiny.safetensors; it has: hair length, yaw."
+UNKNOWN = "Direction 'smlie' is not in 'tiny.safetensors'. It has: hair length, yaw."
 EDITS = [
     ('{"smlie": 1}', UNKNOWN),
     ('{"yaw": NaN}', "The amount of direction 'yaw' is nan; expected a finite number"),
@@ -97,7 +97,7 @@ def test_large_amounts_are_limited_and_logged(loaded, run, latent, caplog) -> No
 @pytest.mark.parametrize("direction", ["smlie", ""])
 def test_unknown_direction(loaded, run, latent, direction) -> None:
     for node_id in ("CLDIS_EditDirection", "CLDIS_Traverse"):
-        with pytest.raises(ValueError, match=f"Direction '{direction}' is not in tiny"):
+        with pytest.raises(ValueError, match=f"Direction '{direction}' is not in 'tiny"):
             run(node_id, model=loaded, latent=latent, direction=direction)
 
 
@@ -111,9 +111,16 @@ def test_amounts_that_are_not_finite(loaded, run, latent, amount) -> None:
 
 def test_a_model_without_directions(make_model, run, latent) -> None:
     bare = LoadedModel("bare.safetensors", dataclasses.replace(make_model(), directions=()))
-    with pytest.raises(ValueError, match="is not in bare.safetensors; it has no directions"):
+    said = "is not in 'bare.safetensors', which has none, as the images .* visibly. Train longer."
+    with pytest.raises(ValueError, match=said):
         run("CLDIS_EditSliders", model=bare, latent=latent, edits='{"yaw": 1}')
-    assert "- none" in run("CLDIS_ModelInfo", model=bare)
+    info = run("CLDIS_ModelInfo", model=bare)
+    assert "- none\nThe images do not follow" in info and "so there are no sliders. Train" in info
+
+
+def test_a_mistyped_direction_names_the_nearest(loaded, run, latent) -> None:
+    with pytest.raises(ValueError, match="'tiny.safetensors', which has: .* Did you mean 'yaw'?"):
+        run("CLDIS_EditSliders", model=loaded, latent=latent, edits='{"Yaw": 1}')
 
 
 def test_inverted_noise_that_is_not_there(loaded, run, images) -> None:

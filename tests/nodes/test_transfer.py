@@ -38,7 +38,7 @@ def test_the_change_is_an_edit_of_the_own_image(loaded, run, images, latent) -> 
 
 def test_what_is_refused(loaded, run, latent, make_model) -> None:
     given = {"model": loaded, "latent": latent, "reference": latent}
-    sentence = "Direction 'smlie' is not in tiny.safetensors; it has: hair length, yaw."
+    sentence = "Direction 'smlie' is not in 'tiny.safetensors'. It has: hair length, yaw."
     with pytest.raises(ValueError, match=sentence):
         run("CLDIS_TransferFactors", factors="yaw,smlie", **given)
     with pytest.raises(ValueError, match="reference has 2 images and the latent 3"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from comfyui_cldis.editing.editable import Described
+from comfyui_cldis.editing.described import Described
 from comfyui_cldis.wording import counted
 
 from ..data import DataReport

@@ -15,8 +15,8 @@ from PIL import Image
 from comfyui_cldis.checkpoint.quality_text import describe_quality
 from comfyui_cldis.checkpoint.summary import direction_notes, ranges_in_words
 from comfyui_cldis.directions.naming import describe_ends
-from comfyui_cldis.directions.verdict import why_no_sliders
-from comfyui_cldis.editing.editable import Described
+from comfyui_cldis.editing.described import Described
+from comfyui_cldis.editing.verdict import why_no_sliders
 
 from .samples import latent_of
 

@@ -9,7 +9,7 @@ from comfyui_cldis.checkpoint import read_header
 from comfyui_cldis.checkpoint.quality_text import describe_quality
 from comfyui_cldis.checkpoint.summary import ranges_in_words
 from comfyui_cldis.directions.naming import describe_ends
-from comfyui_cldis.editing.editable import Described
+from comfyui_cldis.editing.described import Described
 
 from .verdict import no_sliders
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from comfyui_cldis.atomic_write import write_text
 from comfyui_cldis.checkpoint.quality_text import evaluated_on, explains_nothing
-from comfyui_cldis.directions.verdict import why_no_sliders
-from comfyui_cldis.editing.editable import Described
+from comfyui_cldis.editing.described import Described
 from comfyui_cldis.editing.facts import ModelFacts
+from comfyui_cldis.editing.verdict import why_no_sliders
 from comfyui_cldis.wording import counted
 
 from ..data import DataReport, read_report

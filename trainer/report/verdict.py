@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from comfyui_cldis.checkpoint.quality_text import NAMES, ONE_DRAW, explained, explains_nothing
-from comfyui_cldis.directions.verdict import no_sliders_text, why_no_sliders
-from comfyui_cldis.editing.editable import Described
+from comfyui_cldis.editing.described import Described
+from comfyui_cldis.editing.verdict import no_sliders_text, why_no_sliders
 
 from .finding import Finding
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..editing.editable import Described
-from ..editing.facts import MONOTONE_SHARE
 from ..wording import counted
+from .described import Described
+from .facts import IMPORTED, MONOTONE_SHARE
 
 WEAK_CODE = 0.2  # variance explained by the code up to which directions show little
 
@@ -17,7 +17,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         rule: short name of what is wrong.
-        fact: a clause with the fact, without a full stop.
+        fact: a clause with the fact, without a full stop; "as" may go before it.
         remedy: a sentence.
     """
 
@@ -45,6 +45,9 @@ def why_no_sliders(model: Described) -> Verdict | None:
             f"{share} of what differs between the images"
         )
         return Verdict("weak_code", fact, "Train longer.")
+    if not model.directions and explained is None and IMPORTED in model.facts.other:
+        fact = "no directions were looked for since the model was imported"
+        return Verdict("not_looked_for", fact, "Find some with cldis navigate.")
     if not model.directions:
         fact = "the images do not follow the code yet: no latent changes them visibly"
         return Verdict("weak_code", fact, "Train longer.")
@@ -53,6 +56,12 @@ def why_no_sliders(model: Described) -> Verdict | None:
     fact = f"no direction is monotone on {100 * MONOTONE_SHARE:.0f} % of the images"
     remedy = "Train longer, or look for other directions with cldis navigate."
     return Verdict("no_monotone_direction", fact, remedy)
+
+
+def why_none(model: Described) -> str:
+    """Why a model has no directions, and what to do, to follow ", as"; "" where it has some."""
+    verdict = None if model.directions else why_no_sliders(model)
+    return "" if verdict is None else f"{verdict.fact}. {verdict.remedy}"
 
 
 def no_sliders_text(model: Described) -> str:
