@@ -154,7 +154,7 @@ STOPPED = [
     (changed(encode__crop_x=5000), "ValueError", "5000"),
     (changed(decode__strength=NAN), "ValueError", "strength is nan."),
     (masked(3), "ValueError", "There are 3 masks and 1 images."),
-    (traversed(direction=""), "ValueError", "it has: "),
+    (traversed(direction=""), "ValueError", "It has: "),
     (traversed(from_amount=NAN), "ValueError", "yaw"),
     (transferred(factors="smlie"), "ValueError", "smlie"),
     (transferred(strength=NAN), "ValueError", "nan"),
