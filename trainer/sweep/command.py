@@ -13,7 +13,8 @@ from ..data.cache import remove_unfinished
 from ..lock import locked
 from ..run import train
 from ..training.distributed import choose_device, num_launched
-from .sweep import CACHE_NAME, control_rows, pending, publish, run_sweep
+from .earlier import check_in_file, check_settings, joined
+from .sweep import CACHE_NAME, control_rows, publish, run_sweep
 from .sweep_file import Sweep, load_sweep
 from .table import FIGURE_NAME, JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
 
@@ -63,11 +64,12 @@ def _train(
     output = arguments.output
     remove_unfinished(output / CACHE_NAME)
     earlier = read_results(output)
-    known: list[Result] = [*pending(sweep, [], earlier)]
+    check_in_file(sweep, output, earlier)
+    known: list[Result] = joined(sweep, [], earlier)
     controls: list[Result] = []
 
     def on_results(results: Sequence[Result]) -> None:
-        known[:] = [*results, *pending(sweep, results, earlier)]
+        known[:] = joined(sweep, results, earlier)
         publish(sweep, output, [*known, *controls], log)
 
     try:
@@ -80,11 +82,15 @@ def _train(
     if results is None:
         log(describe_stop(sweep, arguments, known))
         return 130
-    text = publish(sweep, output, [*results, *controls], log)
+    known = joined(sweep, results, earlier)
+    text = publish(sweep, output, [*known, *controls], log)
     log(f"{text}{describe_written(output)}")
-    failed = [f"{each['row']} (seed {each['seed']})" for each in results if "error" in each]
+    failed = [each for each in results if "error" in each]
     if failed:
-        log(f"Failed: {', '.join(failed)}. Fix the reason and run the same command again.")
+        named = ", ".join(f"{each['row']} (seed {each['seed']})" for each in failed)
+        has_earlier = any(each not in known for each in failed)
+        earlier_stay = " Results of an earlier call stay in the tables." if has_earlier else ""
+        log(f"Failed: {named}.{earlier_stay} Fix the reason and run the same command again.")
         return 1
     return 0
 
@@ -94,18 +100,15 @@ def publish_again(sweep: Sweep, output: Path, log: Callable[[str], None]) -> str
 
     Raises:
         FileNotFoundError: no table.json, or an empty one.
-        ValueError: it is damaged, or has runs that the sweep lacks, which would be lost.
+        ValueError: it is damaged, or has runs that the sweep lacks or that had other settings.
     """
-    path, stored = output / JSON_NAME, read_table(output)
+    stored = read_table(output)
     if not stored:
-        raise FileNotFoundError(f"There are no results in {path}. Train the sweep first.")
-    for each in stored:
-        is_known = each["row"] in sweep.rows and each["seed"] in sweep.seeds
-        if not is_known and not each.get("control"):
-            raise ValueError(
-                f"{path} has the row '{each['row']}' with seed {each['seed']}, which the sweep "
-                "file lacks. Add it there, so that the result is not lost."
-            )
+        raise FileNotFoundError(
+            f"There are no results in {output / JSON_NAME}. Train the sweep first."
+        )
+    check_in_file(sweep, output, stored)
+    check_settings(sweep, output, stored)
     return publish(sweep, output, stored, log)
 
 

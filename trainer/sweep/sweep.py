@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from .figure import draw_results
 from .paired import describe_differences, paired_differences
 from .scores import score, score_keys
 from .sweep_file import Sweep
-from .table import FIGURE_NAME, MARKDOWN_NAME, Result, table, write_table
+from .table import COMMAND, FIGURE_NAME, MARKDOWN_NAME, Result, table, write_table
 
 FIGURE_COLUMNS = (
     "explained_variance_random_noise",
@@ -89,7 +89,7 @@ def run_sweep(
                 use_tensorboard=False,
                 cache=output / CACHE_NAME,
             )
-            result: dict[str, Any] = {"row": row, "seed": seed}
+            result: dict[str, Any] = {"row": row, "seed": seed, COMMAND: settings.command}
             try:
                 check_length(folder, config.steps)
                 outcome = trainer(settings, log)
@@ -104,8 +104,9 @@ def run_sweep(
                 reason = " ".join(str(error).split()) or "no reason given"
                 if is_out_of_memory(error):
                     reason = f"{reason.rstrip('.')}. {less_memory(config)}"
-                result = {"row": row, "seed": seed, "error": f"{type(error).__name__}: {reason}"}
-                log(f"{row}, seed {seed} failed: {result['error']}")
+                reason = f"{type(error).__name__}: {reason}"
+                result = {"row": row, "seed": seed, COMMAND: settings.command, "error": reason}
+                log(f"{row}, seed {seed} failed: {reason}")
                 with suppress(OSError):  # the reason is in the table as well
                     folder.mkdir(parents=True, exist_ok=True)
                     (folder / ERROR_NAME).write_text(
@@ -253,12 +254,3 @@ def publish(
         log(f"{FIGURE_NAME} cannot be drawn ({reason}). {MARKDOWN_NAME} has the same numbers.")
     write_table(output, results, text, figure, differences)
     return text
-
-
-def pending(sweep: Sweep, results: Sequence[Result], earlier: Sequence[Result]) -> Iterator[Result]:
-    """What an earlier call wrote of the runs that this one has not come to yet."""
-    done = {(each["row"], each["seed"]) for each in results}
-    for each in earlier:
-        place = (each["row"], each["seed"])
-        if place not in done and each["row"] in sweep.rows and each["seed"] in sweep.seeds:
-            yield each

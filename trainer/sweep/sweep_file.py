@@ -10,7 +10,9 @@ from typing import Any
 from comfyui_cldis.typed_path import expand
 from comfyui_cldis.wording import did_you_mean, nearest_name
 
+from ..config.reproduce import training_command
 from ..config.settings import TrainConfig, flatten, load_preset, read_toml
+from ..data.sources import source_name
 from .columns import COLUMNS, COPILOT, COUNTS
 from .scores import score_keys
 
@@ -49,6 +51,11 @@ class Sweep:
     def columns(self) -> tuple[str, ...]:
         """Columns of the table: the scores first."""
         return (*self.scores, *COLUMNS)
+
+    def command(self, row: str, seed: int) -> str:
+        """The command that trains a row with a seed, where the data lie in the current folder."""
+        config = replace(self.rows[row], seed=seed)
+        return training_command(config, source_name(self.data), Path(self.preset).name)
 
 
 def load_sweep(path: Path) -> Sweep:

@@ -1,8 +1,9 @@
 """The table of a sweep: table.md, table.json and table.png, written after every run.
 
-A result is a mapping with "row" and "seed", and either numbers, or "error" with the reason why the
-run failed. The two controls have "control" set; they come last. table.json is a list of them, and
-behind them, where the sweep has baselines, {"differences": [...]} with the fields of `Difference`.
+A result is a mapping with "row" and "seed", the command that trains the run, and either numbers, or
+"error" with the reason why the run failed. The two controls have "control" set; they come last.
+table.json is a list of them, and behind them, where the sweep has baselines,
+{"differences": [...]} with the fields of `Difference`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .columns import HOURS, column_name, in_cell, time_unit
 from .paired import Difference
 
 Result = Mapping[str, Any]
+COMMAND = "command"  # key of the command that trains a run
 JSON_NAME, MARKDOWN_NAME, FIGURE_NAME = "table.json", "table.md", "table.png"
 
 

@@ -23,7 +23,7 @@ from trainer.sweep.command import run
 from trainer.sweep.figure import draw_results
 from trainer.sweep.paired import describe_differences, paired_differences
 from trainer.sweep.scores import score_keys
-from trainer.sweep.sweep import pending, publish, run_sweep
+from trainer.sweep.sweep import publish, run_sweep
 from trainer.sweep.sweep_file import CONTROLS, load_sweep
 from trainer.sweep.table import read_results, table
 from trainer.training.checkpoint import check_config, write_config
@@ -207,15 +207,11 @@ def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypa
     assert f"- ramp, seed 3: {reason}" in text
     assert "Failed: ramp (seed 3)." in logged[-1]
     stored = json.loads((output / "table.json").read_text("utf-8"))
+    trains = "cldis train --data heads --output DIR --preset tiny32 --steps 20 --seed 3 --set "
+    assert stored[1].pop("command").startswith(trains)
     assert stored[1] == {"row": "ramp", "seed": 3, "error": reason}
     assert [each["seed"] for each in read_results(output)] == [0, 0, 3]
     assert "FloatingPointError" in (output / "ramp" / "seed_3" / "error.txt").read_text("utf-8")
-    # again, and killed before the third run: what was known of it and the fourth stays
-    known = list(pending(sweep, stored[:2], read_results(output)))
-    assert [(each["row"], each["seed"]) for each in known] == [
-        ("Diff-AE only", 0),
-        ("Diff-AE only", 3),
-    ]
     (output / "table.json").write_text("[{")
     with pytest.raises(ValueError, match=r"table\.json is damaged .* Delete it"):
         read_results(output)
@@ -515,11 +511,7 @@ def test_the_tables_are_written_anew_without_training(tmp_path, file_text, write
     assert not stand_in.trained
 
 
-def test_tables_are_not_written_anew_from_nothing_or_from_another_sweep(sweep, tmp_path):
+def test_tables_are_not_written_anew_from_nothing(sweep, tmp_path):
     command_line = ["sweep", str(tmp_path / "s.toml"), "--output", str(tmp_path), "--table-only"]
     with pytest.raises(FileNotFoundError, match=r"no results in .*table\.json\. Train the sweep"):
-        run(parse(command_line), print)
-    results = [{"row": "ramp", "seed": 0}, {"row": "gone", "seed": 3}]
-    (tmp_path / "table.json").write_text(json.dumps(results))
-    with pytest.raises(ValueError, match=r"has the row 'gone' with seed 3, which the sweep file"):
         run(parse(command_line), print)
