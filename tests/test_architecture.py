@@ -162,13 +162,14 @@ def module_of(path: Path) -> str:
 def used_modules(path: Path, modules: Mapping[str, Path]) -> Iterator[str]:
     """The files that a file imports: modules, and packages whose names it takes."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+    parsed = tree(path)
     typing_only = {
         id(inner)
-        for node in ast.walk(tree(path))
+        for node in ast.walk(parsed)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in _names(node.test)
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree(path)):
+    for node in ast.walk(parsed):
         if not isinstance(node, ast.ImportFrom) or id(node) in typing_only:
             continue
         base = package[: len(package) - node.level + 1] if node.level else ()

@@ -47,14 +47,14 @@ def why_no_sliders(model: Described) -> Verdict | None:
         return Verdict("weak_code", fact, "Train longer.")
     if not model.directions and explained is None and IMPORTED in model.facts.other:
         fact = "no directions were looked for since the model was imported"
-        return Verdict("not_looked_for", fact, "Find some with cldis navigate.")
+        return Verdict("not_looked_for", fact, "Find some with the trainer: cldis navigate.")
     if not model.directions:
         fact = "the images do not follow the code yet: no latent changes them visibly"
         return Verdict("weak_code", fact, "Train longer.")
     if any(each.quality.is_monotone in (None, True) for each in model.directions):
         return None
     fact = f"no direction is monotone on {100 * MONOTONE_SHARE:.0f} % of the images"
-    remedy = "Train longer, or look for other directions with cldis navigate."
+    remedy = "Train longer, or look for others with the trainer: cldis navigate."
     return Verdict("no_monotone_direction", fact, remedy)
 
 

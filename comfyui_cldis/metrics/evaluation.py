@@ -25,7 +25,9 @@ from . import (
 from .pool import Pooled
 from .representation import CodesOf, NotApplicable, Report, Representation
 
-VERSION = 2  # one more whenever a metric gives other numbers; 2: OMES with all of its pairs
+# One more whenever a metric gives other numbers. 2: OMES with all of its pairs; 3: FactorVAE has
+# none for one factor, where noise had 1.
+VERSION = 3
 Progress = Callable[[str, float], None]  # the metric's name, the fraction of it that is done
 
 

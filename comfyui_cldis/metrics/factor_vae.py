@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .active import MIN_SD
-from .representation import Report, Representation, ignore, standard_deviations
+from .representation import NotApplicable, Report, Representation, ignore, standard_deviations
 
 _VOTES_AT_ONCE = 128
 
@@ -37,7 +37,13 @@ def factor_vae(
     settings: FactorVaeSettings = FULL,
     report: Report = ignore,
 ) -> dict[str, float]:
-    """{"factor_vae": accuracy on the test votes}; 0 when no dimension is active."""
+    """{"factor_vae": accuracy on the test votes}; 0 when no dimension is active.
+
+    Raises:
+        NotApplicable: there is one factor, which every vote names.
+    """
+    if len(source.sizes) == 1:
+        raise NotApplicable("needs at least 2 factors to tell apart, got 1")
     deviations = standard_deviations(source.sample(rng, settings.num_variance).codes)
     active = np.flatnonzero(deviations >= settings.min_sd)
     if not len(active):

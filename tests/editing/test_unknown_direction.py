@@ -61,7 +61,7 @@ def test_a_name_that_is_like_none_gets_the_list(tiny_model, typed):
         (
             ModelFacts(other={"imported": {"file": "last.ckpt"}}),
             "no directions were looked for since the model was imported. Find some with "
-            "cldis navigate.",
+            "the trainer: cldis navigate.",
         ),
     ],
 )

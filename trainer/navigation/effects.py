@@ -57,7 +57,7 @@ def axis_effects(
     for dimension in dimensions.tolist():
         shift = torch.zeros_like(base[0])
         shift[dimension] = REACH
-        low, high = _measured(scene(base - shift)), _measured(scene(base + shift))
+        low, high = measured_images(scene(base - shift)), measured_images(scene(base + shift))
         rows.append(measure_effects(method, low, high).signed / (2 * REACH))
         on_axis()
     effects = torch.stack(rows).double()  # (M, B, NUM_SIGNED, GRID, GRID)
@@ -67,8 +67,15 @@ def axis_effects(
     return (effects / torch.where(is_empty, torch.inf, scale)).flatten(1)
 
 
-def _measured(images: Tensor) -> Tensor:
-    """CIELAB (B, 3, H, W) on the CPU of at most LARGEST_SIDE pixels."""
+def measured_images(images: Tensor) -> Tensor:
+    """What effects are measured on: CIELAB (B, 3, H, W) on the CPU of at most LARGEST_SIDE pixels.
+
+    Args:
+        images: (B, C, H, W) in [-1, 1].
+
+    Raises:
+        ValueError: images of fewer than GRID pixels.
+    """
     height, width = images.shape[-2:]
     if min(height, width) < GRID:
         raise ValueError(
@@ -78,5 +85,6 @@ def _measured(images: Tensor) -> Tensor:
     lab = to_lab(images).cpu()
     factor = LARGEST_SIDE / max(height, width)
     if factor < 1:
-        lab = functional.interpolate(lab, scale_factor=factor, mode="area")
+        size = [round(factor * side) for side in (height, width)]
+        lab = functional.interpolate(lab, size=size, mode="area")
     return lab

@@ -164,8 +164,8 @@ class LearnedSearch:
             contender.optimizer.zero_grad(set_to_none=True)
             if not bool(torch.isfinite(found["loss"])):
                 raise FloatingPointError(
-                    f"The loss of the search is not finite at step {self.step}. Use a lower rate, "
-                    "or another finder."
+                    f"The loss of the search is not finite at step {self.step}. Use another "
+                    "finder, such as axes or ica."
                 )
             found["loss"].backward(inputs=contender.parameters)
             contender.optimizer.step()

@@ -14,17 +14,19 @@ from torch import Tensor
 from .basis import spectrum, top_eigenvectors
 
 LEAST_VARIANCE = 0.02  # of the largest; below it dimensions only repeat each other
+LEAST_RANK = 1e-6  # of the largest; below it the components cannot be scaled to variance 1
 ROUNDS = 500
 TOLERANCE = 1e-9
 
 
-def num_distinct(codes: Tensor) -> int:
-    """How many dimensions the codes (n, M) fill: principal components above `LEAST_VARIANCE`.
+def num_distinct(codes: Tensor, least: float = LEAST_VARIANCE) -> int:
+    """How many dimensions the codes (n, M) fill: principal components with at least the share
+    `least` of the largest one's variance.
 
     Two dimensions that always move together fill one; the other would be turned into the rest.
     """
     values = torch.linalg.eigvalsh(_covariance(codes))
-    return int((values >= LEAST_VARIANCE * values.max()).sum())
+    return int((values >= least * values.max()).sum())
 
 
 def principal(codes: Tensor, count: int) -> tuple[Tensor, dict[str, Any]]:

@@ -18,7 +18,7 @@ from .jacobian import jacobian_directions
 from .joint import WEIGHT, joint_directions
 from .learned import LearnedSearch
 from .paths import bends, spread
-from .pca import independent, num_distinct, principal, varimax
+from .pca import LEAST_RANK, independent, num_distinct, principal, varimax
 from .progress import Watch
 from .settings import STEPPED, NavigationSettings
 from .space import ENOUGH_CODES, Space
@@ -26,6 +26,7 @@ from .weights import weight_directions
 
 OF_IMAGES = {"pca": principal, "varimax": varimax, "ica": independent}
 WEIGHTS = {"sparse": 0.0, "joint": WEIGHT}  # of independence
+WHITENING = ("ica", *WEIGHTS)  # they divide by the deviations of the principal components
 NEED_IMAGES = (*OF_IMAGES, *WEIGHTS, "auto")
 REPORTING = (*STEPPED, *WEIGHTS, "auto", "jacobian")  # finders that tell of their progress
 MOST_DIRECTIONS = 64  # of a code of more dimensions, where no number is asked for
@@ -89,6 +90,8 @@ def _search(
         size = min(len(dimensions), num_distinct(codes))
         if not settings.directions:
             count = min(count, size)
+        elif finder in WHITENING:
+            _check_rank(codes, count)
         if finder in OF_IMAGES:
             return *OF_IMAGES[finder](codes, count), None
         size = max(size, count)
@@ -126,6 +129,15 @@ def check_images(finder: str, are_given: bool) -> None:
         raise ValueError(
             f"The finder '{finder}' looks at how the codes of images are spread, and there are no "
             "images. Give a folder of some."
+        )
+
+
+def _check_rank(codes: Tensor, count: int) -> None:
+    rank = num_distinct(codes, LEAST_RANK)
+    if count > rank:
+        raise ValueError(
+            f"{count} directions are asked for, but the codes of the images differ in only {rank} "
+            f"ways; further dimensions repeat these. Ask for {rank} or fewer."
         )
 
 

@@ -9,7 +9,7 @@ import torch
 
 from comfyui_cldis.tracking.effects import GRID, NUM_SIGNED
 from trainer.navigation import NavigationSettings, RendererSpace, Watch, find
-from trainer.navigation.effects import axis_effects
+from trainer.navigation.effects import LARGEST_SIDE, axis_effects, measured_images
 from trainer.navigation.joint import Turned, best_angle, objective, settle
 
 IDENTITY = torch.eye(3, dtype=torch.float64)
@@ -147,3 +147,11 @@ def test_what_cannot_be_searched_is_refused_in_a_sentence(mixed_space):
     small = RendererSpace(lambda codes: codes.view(-1, 1, 2, 2) / 4, torch.randn(50, 4))
     with pytest.raises(ValueError, match="images are 2 x 2 pixels.* another finder"):
         find(small, NavigationSettings(finder="joint"))
+
+
+def test_larger_images_are_measured_at_the_largest_side():
+    """By a factor some sides came out a pixel smaller: floor(49 * (128 / 49)) is 127."""
+    sides = range(LARGEST_SIDE, 3 * LARGEST_SIDE, 3)
+    sizes = [measured_images(torch.zeros(1, 3, side, side // 2)).shape[-2:] for side in sides]
+    assert {height for height, _ in sizes} == {LARGEST_SIDE}
+    assert {width for _, width in sizes} == {LARGEST_SIDE // 2}

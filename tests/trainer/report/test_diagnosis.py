@@ -573,7 +573,7 @@ EVEN, NOT_MONOTONE = 0.9, 0.89  # shares of the images, on both sides of the thr
     ("shares", "words"),
     [
         ((NOT_MONOTONE, 0.0), "monotone on 90 % of the images, so the 2 directions found are no"),
-        ((NOT_MONOTONE, NOT_MONOTONE), "look for other directions with cldis navigate"),
+        ((NOT_MONOTONE, NOT_MONOTONE), "look for others with the trainer: cldis navigate"),
         ((EVEN, 0.0), None),
         ((NOT_MONOTONE, None), None),  # the second was not measured
         ((None, None), None),
