@@ -1,1 +1,1 @@
-"""Noise schedule, samplers, loss weights and information estimate, for any callable denoiser."""
+"""Noise schedule, samplers and loss weights, for any callable denoiser."""

@@ -219,15 +219,15 @@ def capacity_not_followed(run: Run) -> Finding | None:
 
 
 def decoder_use(run: Run) -> Finding | None:
-    """The image decoder makes use of too little of the code."""
+    """The image decoder makes use of too little of the code, at most."""
     used = series(last(run.joint, 0.5), "used")
     if len(run.joint) < MINIMUM_RECORDS or not len(used):
         return None
     if (used < USED_LOW).mean() < LONG_SHARE:
         return None
     text = (
-        f"The image decoder makes use of only {100 * np.median(used):.0f} % of what the co-pilot "
-        "stores, so sliders will change little. Train longer; if it stays so, "
+        f"The image decoder makes use of at most {100 * np.median(used):.0f} % of what the "
+        "co-pilot stores, so sliders will change little. Train longer; if it stays so, "
         + less_code(run)
         + "."
     )

@@ -81,7 +81,7 @@ WORDS = (
     ("co-pilot", "a small network that learns which few numbers describe an image best"),
     ("KL", "how much the co-pilot stores about an image, in nats (1 nat = 1.44 bits)"),
     ("C", "how much it is allowed to store; it grows during the training"),
-    ("code in use", "the share of what is stored that makes the decoder's images better"),
+    ("code in use", "the share of what is stored in numbers that the decoder does not ignore"),
     (
         "dimension",
         "one number of the code; used ones, those that store more than 0.1 nat, can become sliders",

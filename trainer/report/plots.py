@@ -161,7 +161,7 @@ def draw_stored(run: Run, span: Span) -> Curve | None:
 
 
 def draw_control(run: Run, span: Span) -> Curve | None:
-    """kl_weight where it moves, and the share of the code that the decoder makes use of."""
+    """kl_weight where it moves, and the share of the code whose loss the decoder notices."""
     weight = points(run.records, "kl_weight", positive=True)
     share = points(run.records, "used")
     is_moved = has_capacity(run)
@@ -181,7 +181,8 @@ def draw_control(run: Run, span: Span) -> Curve | None:
     dress(bottom, "share of the code in use; the green band is healthy", "", span)
     caption = (
         "In use: a dimension of the code counts for as many of its nats as it saves the image "
-        "decoder, measured by borrowing it from another image."
+        "decoder, measured by borrowing it from another image. One that matters saves far more, so "
+        "1 means that no dimension is ignored, not that all of what is stored is drawn."
     )
     if not is_moved:
         return Curve("The code in use", caption, to_png(figure))

@@ -37,7 +37,8 @@ class TrainingRecord:
         capacity, kl_weight: C in nats and the weight that holds KL at it.
         usage_per_dimension: how much worse the diffusion decoder gets without a dimension, (N,)
             nats of its likelihood, averaged (`feedback.usage`).
-        used: share of the co-pilot's nats that the decoder makes use of, in [0, 1].
+        used: share of the co-pilot's nats in dimensions whose loss the decoder notices, in [0, 1]:
+            at most so much of them is made use of.
     """
 
     step: int

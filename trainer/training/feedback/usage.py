@@ -2,8 +2,9 @@
 
 u_i = D / 2 ln(L_i / L), L the weighted diffusion loss with the code of the image and L_i with
 dimension i taken from another image: the price of the dimension in the likelihood of `gradient`.
-A decoder that ignores a dimension has u_i = 0; nothing else bounds u_i, so that it is no
-information: an image of D values may gain hundreds of nats from one bit.
+A decoder that ignores a dimension has u_i = 0 up to the noise of the measurement, about a nat;
+nothing else bounds u_i, so that it is no information: an image of D values may gain hundreds of
+nats from one bit.
 """
 
 from __future__ import annotations
