@@ -39,6 +39,7 @@ WITHOUT_LAUNCHER = (
     "for an estimate start the same command without the launcher and divide by the number of "
     "devices"
 )
+BUSY_SHARE = 0.5  # of the processors in the last minute, from which on a time is a bad guess
 MONTH = 30 * 86400.0  # seconds; what would take longer gets no number
 
 
@@ -56,6 +57,7 @@ class Plan:
         program_bytes: memory that the program holds without a model, 0 for that of a GPU.
         free_memory: bytes that are free on the device without the model.
         free_disk: bytes that are free for the output.
+        is_busy: whether other programs use the processor that was timed.
     """
 
     settings: RunSettings
@@ -71,6 +73,7 @@ class Plan:
     program_bytes: int
     free_memory: int
     free_disk: int
+    is_busy: bool
 
 
 def make_plan(settings: RunSettings) -> Plan:
@@ -99,6 +102,7 @@ def make_plan(settings: RunSettings) -> Plan:
     costs, is_cpu = count_costs(config), device == "cpu"
     program = psutil.Process().memory_info().rss if is_cpu else 0
     free = psutil.virtual_memory().available if is_cpu else torch.cuda.mem_get_info()[0]
+    load = psutil.getloadavg()[0] / (psutil.cpu_count() or 1)  # of the minute before the trial
     timed = None if num_processes > 1 else time_step(config, costs, part_size, device, free)
     return Plan(
         settings=settings,
@@ -114,6 +118,7 @@ def make_plan(settings: RunSettings) -> Plan:
         program_bytes=program,
         free_memory=free,
         free_disk=shutil.disk_usage(disk).free,
+        is_busy=is_cpu and load > BUSY_SHARE,
     )
 
 
@@ -305,6 +310,8 @@ def _time(plan: Plan) -> str:
             text += f" instead of {config.batch_size}"
     else:
         text += "; a step takes too long to be tried: rough, from the speed of the encoder just now"
+    if plan.is_busy:
+        text += "; other programs use the processor, without which it is quicker"
     if config.use_compile and timed.num_images:
         text += "; timed without torch.compile, which the run uses where it works"
     return f"{text}; sample images on the way and saving are not counted"

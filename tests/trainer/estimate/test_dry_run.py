@@ -201,6 +201,9 @@ def test_a_plan_states_what_was_not_tried(folder, quick):
     facts = comments(write_plan(replace(made, time=StepTime(2.0, 0))))
     assert "a step takes too long to be tried: rough, from the speed of the encoder" in facts
     assert "timed just now" not in facts and "torch.compile" not in facts
+    facts = comments(write_plan(replace(made, is_busy=True)))
+    assert "; other programs use the processor, without which it is quicker" in facts
+    assert "other programs" not in comments(write_plan(replace(made, is_busy=False)))
     facts = comments(write_plan(replace(made, time=None)))
     assert "not timed, because not even 2 images fit into the memory" in facts
 
@@ -484,3 +487,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     program = make_plan(RunSettings("heads", Path("run"), TINY)).program_bytes
     estimated = program + count_costs(config).step_bytes(config.batch_size)
     assert 0.8 < estimated / measured < 1.2
+
+
+def test_the_speed_of_the_encoder_is_that_of_its_fastest_try(monkeypatch):
+    """A single one beside other programs put a step at half an hour in place of two seconds."""
+    times = iter([9.0, 0.5, 7.0, 3.0, 8.0])
+    monkeypatch.setattr(costs, "_seconds", lambda work, device: next(times))
+    monkeypatch.setattr(costs, "_seconds_per_step", lambda config, count, device: 1.0)
+    counted = costs.count_costs(TINY)
+    first = costs.time_step(TINY, counted, 2, "cpu", 10**12)
+    assert first is not None
+    monkeypatch.setattr(costs, "LONGEST_STEP", 0.0)
+    times = iter([9.0, 0.5, 7.0, 3.0, 8.0])
+    slow = costs.time_step(TINY, counted, 2, "cpu", 10**12)
+    times = iter([0.5] * 5)
+    assert costs.time_step(TINY, counted, 2, "cpu", 10**12) == slow
+    assert slow is not None and slow.num_images == 0

@@ -197,7 +197,7 @@ def test_kl_within_the_tolerance_follows_capacity():
 
 def test_used_must_be_low_for_long():
     severity, text = found(changed(used=0.29))["used_low"]
-    assert severity == "warning" and "only 29 %" in text
+    assert severity == "warning" and "at most 29 %" in text
     assert "used_low" not in found(changed(used=0.31))
     # the second half of the joint phase starts at progress .6: low until .75 is not for long
     assert "used_low" not in found(changed(used=lambda p: 0.1 if p < 0.75 else 0.9))
