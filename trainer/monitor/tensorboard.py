@@ -36,6 +36,7 @@ GROUPS = {
     "optimizer": ("gradient_norm", "learning_rate"),
 }
 GROUP_OF = {key: group for group, keys in GROUPS.items() for key in keys}
+PER_DIMENSION = ("kl_per_dimension", "usage_per_dimension")
 NOT_CURVES = ("step", "images", "seconds", "planned_steps")  # the axis itself, and its length
 TOGETHER = ["loop/capacity", "loop/kl", "loop/encoder_kl"]
 
@@ -66,8 +67,9 @@ class TensorBoardLog:
                 self.writer.add_scalar(f"{GROUP_OF.get(key, 'other')}/{key}", value, record.step)
         if images_per_sec is not None:
             self.writer.add_scalar("speed/images_per_sec", images_per_sec, record.step)
-        for index, value in enumerate(record.kl_per_dimension or ()):
-            self.writer.add_scalar(f"kl_per_dimension/{index:02d}", value, record.step)
+        for key in PER_DIMENSION:
+            for index, value in enumerate(getattr(record, key) or ()):
+                self.writer.add_scalar(f"{key}/{index:02d}", value, record.step)
 
     def image(self, name: str, image: Image.Image, step: int) -> None:
         """Add an image under samples/."""

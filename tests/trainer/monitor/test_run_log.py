@@ -45,6 +45,7 @@ def record(step: int, seconds: float | None = None, **values) -> TrainingRecord:
         kl=7.08,
         encoder_kl=8.3,
         kl_per_dimension=(3.5, 3.58),
+        usage_per_dimension=(40.0, 0.5),
         gradient_norm=0.14,
         learning_rate=1e-3,
         capacity=7.02,
@@ -329,7 +330,7 @@ def test_scalars_by_group_and_images(tmp_path):
     board = read_tensorboard(tmp_path)
     tags = set(board.Tags()["scalars"])
     assert {"loss/diffusion", "loop/capacity", "loop/kl", "speed/images_per_sec"} <= tags
-    assert {"optimizer/gradient_norm", "kl_per_dimension/01"} <= tags
+    assert {"optimizer/gradient_norm", "kl_per_dimension/01", "usage_per_dimension/01"} <= tags
     assert not {"loop/used", "loop/encoder_kl"} & tags
     assert not [tag for tag in tags if tag.startswith("other/")]  # no curve: images, planned_steps
     (value,) = board.Scalars("loop/capacity")
