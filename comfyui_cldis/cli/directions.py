@@ -34,7 +34,7 @@ from ..editing.pipeline import decode, encode, traverse
 from ..editing.verdict import no_sliders_text, why_none
 from ..imaging.sheet import Row, contact_sheet, largest_size
 from ..imaging.tensors import from_pixels
-from .sheets import TILE, amounts_over_range
+from .sheets import TILE, amount_text, amounts_over_range
 
 Progress = Callable[[str], AbstractContextManager[Callable[[Any], None]]]
 NUM_DRAWN = 4  # images that directions are measured on when none are given
@@ -103,7 +103,7 @@ def directions_sheet(
             walk = traverse(model, latent, direction.name, amounts)
             images = decode(model, walk, sampler=MEASURING_SAMPLER, num_steps=num_steps)
             on_step(Done(index, len(model.directions)))
-            captions = tuple(_caption(amount) for amount in amounts)
+            captions = tuple(amount_text(amount) for amount in amounts)
             rows.append(Row(_label(direction, notes), images, captions * len(latent)))
     scale = max(1, TILE // model.networks.config.image_size)
     return contact_sheet(rows, scale=scale, group_size=STEPS_SHOWN)
@@ -127,7 +127,7 @@ def thumbnail_sheet(header: Header) -> Image.Image | None:
         if direction.thumbnails is None:
             return None
         images = from_pixels(direction.thumbnails)
-        captions = tuple(_caption(amount) for amount in evaluation_amounts(direction)[::2])
+        captions = tuple(amount_text(amount) for amount in evaluation_amounts(direction)[::2])
         rows.append(Row(_label(direction, notes), images, captions))
     if not rows:
         return None
@@ -228,10 +228,6 @@ def _write(path: Path, model: EditableModel, output: Path | None, done: str) -> 
     check_new_file(path, output)
     write_model(path, model, output or path)
     return f"{output or path}: {done}"
-
-
-def _caption(amount: float) -> str:
-    return f"{amount:+.1f} sd" if amount else "0"
 
 
 def _label(direction: Direction, notes: Mapping[str, str]) -> str:

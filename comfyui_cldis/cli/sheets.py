@@ -57,7 +57,7 @@ def demo_sheet(
         drawn = render(model, Latent.cat(parts), num_steps=num_steps, on_step=on_step)
     tiles = _images(drawn).split([len(part) for part in parts])
     for direction, amounts, images in zip(directions, all_amounts, tiles, strict=True):
-        captions = [_caption(amount) if amount else "original" for amount in amounts]
+        captions = [amount_text(amount) if amount else "original" for amount in amounts]
         rows.append(Row(direction_label(direction), images, tuple(captions)))
     return contact_sheet(rows, scale=_scale(rows[0].images))
 
@@ -77,7 +77,7 @@ def traverse_sheet(
     amounts = amounts_over_range(direction, 3)
     images = _images(_variants(model, latent, name, amounts, progress, **options))
     middle = "original" if options.get("seed") is None else "drawn anew"
-    captions = tuple(_caption(amount) if amount else middle for amount in amounts)
+    captions = tuple(amount_text(amount) if amount else middle for amount in amounts)
     row = Row(direction_label(direction), images, captions)
     return contact_sheet([row], scale=_scale(images))
 
@@ -135,5 +135,6 @@ def direction_label(direction: Direction) -> str:
     return f"{direction.name}\n{ends}" if ends else direction.name
 
 
-def _caption(amount: float) -> str:
-    return f"{amount:+.1f} sd" if amount else "0"
+def amount_text(amount: float) -> str:
+    """An amount as it is typed: "+1.5", "0"."""
+    return f"{amount:+.1f}" if amount else "0"

@@ -148,7 +148,7 @@ def test_thumbnails_have_their_amounts(path: Path, monkeypatch: pytest.MonkeyPat
     assert run("directions", path, "--measure", "--output", path, "--steps", 1) == 0
     module.thumbnail_sheet(read_header(path))
     ranges = [(each.minimum, each.maximum) for each in read_header(path).directions]
-    expected = [(f"{max(low, -2):+.1f} sd", "0", f"{min(high, 2):+.1f} sd") for low, high in ranges]
+    expected = [(f"{max(low, -2):+.1f}", "0", f"{min(high, 2):+.1f}") for low, high in ranges]
     assert [row.captions for row in rows] == expected
 
 
