@@ -18,7 +18,7 @@ from .config.reproduce import adapting_command, training_command
 from .config.settings import TrainConfig
 from .data import BUILT_IN_SOURCES, Split, open_images, write_report
 from .data.cache import remove_unfinished
-from .data.sources import require_source, source_name
+from .data.sources import require_source
 from .data.split import describe_split, split_images
 from .errors import NotFinite, NothingFound, OutputInData, TooFewSteps
 from .export import MODEL_NAME, export, is_export_of
@@ -139,7 +139,7 @@ class RunSettings:
     @property
     def source_name(self) -> str:
         """The data, as it may be written into a model file."""
-        return source_name(self.data)
+        return self.data if self.data in BUILT_IN_SOURCES else printable(Path(self.data).name)
 
     @property
     def command(self) -> str:

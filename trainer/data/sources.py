@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from comfyui_cldis.datasets.names import DSPRITES_NAME, HEADS_NAME, SHAPES3D_NAME
-from comfyui_cldis.wording import hint, printable
+from comfyui_cldis.wording import hint
 
 DRAWN_CARD = (
     "Images from a procedural generator of this project (comfyui_cldis/datasets), in the manner of "
@@ -94,11 +94,6 @@ SOURCES = {
     )
 }
 BUILT_IN_SOURCES = tuple(SOURCES)
-
-
-def source_name(source: str) -> str:
-    """The data's name, as it may be written into a file: without the folders it lies in."""
-    return source if source in BUILT_IN_SOURCES else printable(Path(source).name)
 
 
 def require_source(source: str) -> None:

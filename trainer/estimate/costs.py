@@ -216,8 +216,8 @@ def _seconds_per_step(config: TrainConfig, count: int, device: str) -> float:
         0, 256, (max(count, 2), size, size, channels), dtype=np.uint8
     )
     trainer = Trainer(tried, images, device)
-    seconds = _seconds(trainer.train_step, device)
-    return seconds if seconds > LONGEST_STEP else _seconds(trainer.train_step, device)
+    seconds = measured_seconds(trainer.train_step, device)
+    return seconds if seconds > LONGEST_STEP else measured_seconds(trainer.train_step, device)
 
 
 def _seconds_per_operation(config: TrainConfig, device: str) -> float:
@@ -233,15 +233,17 @@ def _seconds_per_operation(config: TrainConfig, device: str) -> float:
     with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=is_half):
         with FlopCounterMode(display=False) as counter:
             encoder(x)
-        seconds = _seconds(lambda: encoder(x), device)
+        seconds = measured_seconds(lambda: encoder(x), device)
         if seconds < QUICK:
             together = x.repeat(SPEED_IMAGES, 1, 1, 1)
-            tries = [_seconds(lambda: encoder(together), device) for _ in range(SPEED_TRIES)]
+            tries = [
+                measured_seconds(lambda: encoder(together), device) for _ in range(SPEED_TRIES)
+            ]
             seconds = min(seconds, min(tries) / SPEED_IMAGES)
     return seconds / counter.get_total_flops()
 
 
-def _seconds(work: Callable[[], object], device: str) -> float:
+def measured_seconds(work: Callable[[], object], device: str) -> float:
     """How long `work` takes, with what it left to a GPU."""
     began = time.perf_counter()
     work()

@@ -57,7 +57,7 @@ class Plan:
         program_bytes: memory that the program holds without a model, 0 for that of a GPU.
         free_memory: bytes that are free on the device without the model.
         free_disk: bytes that are free for the output.
-        is_busy: whether other programs use the processor that was timed.
+        is_busy: whether programs kept the processor busy before it was timed.
     """
 
     settings: RunSettings
@@ -311,7 +311,7 @@ def _time(plan: Plan) -> str:
     else:
         text += "; a step takes too long to be tried: rough, from the speed of the encoder just now"
     if plan.is_busy:
-        text += "; other programs use the processor, without which it is quicker"
+        text += "; the processor was busy in the last minute, and an idle one is quicker"
     if config.use_compile and timed.num_images:
         text += "; timed without torch.compile, which the run uses where it works"
     return f"{text}; sample images on the way and saving are not counted"

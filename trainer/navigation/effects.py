@@ -85,6 +85,6 @@ def measured_images(images: Tensor) -> Tensor:
     lab = to_lab(images).cpu()
     factor = LARGEST_SIDE / max(height, width)
     if factor < 1:
-        size = [round(factor * side) for side in (height, width)]
+        size = [max(1, round(factor * side)) for side in (height, width)]
         lab = functional.interpolate(lab, size=size, mode="area")
     return lab

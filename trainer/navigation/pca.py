@@ -26,6 +26,8 @@ def num_distinct(codes: Tensor, least: float = LEAST_VARIANCE) -> int:
     Two dimensions that always move together fill one; the other would be turned into the rest.
     """
     values = torch.linalg.eigvalsh(_covariance(codes))
+    if values.max() <= 0:  # all codes are the same
+        return 0
     return int((values >= least * values.max()).sum())
 
 

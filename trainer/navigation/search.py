@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from comfyui_cldis.tracking.flow import flow_method
+from comfyui_cldis.wording import counted
 
 from .active import Active, active_dimensions
 from .auto import best_of
@@ -26,7 +27,6 @@ from .weights import weight_directions
 
 OF_IMAGES = {"pca": principal, "varimax": varimax, "ica": independent}
 WEIGHTS = {"sparse": 0.0, "joint": WEIGHT}  # of independence
-WHITENING = ("ica", *WEIGHTS)  # they divide by the deviations of the principal components
 NEED_IMAGES = (*OF_IMAGES, *WEIGHTS, "auto")
 REPORTING = (*STEPPED, *WEIGHTS, "auto", "jacobian")  # finders that tell of their progress
 MOST_DIRECTIONS = 64  # of a code of more dimensions, where no number is asked for
@@ -90,8 +90,7 @@ def _search(
         size = min(len(dimensions), num_distinct(codes))
         if not settings.directions:
             count = min(count, size)
-        elif finder in WHITENING:
-            _check_rank(codes, count)
+        _check_rank(codes, count)
         if finder in OF_IMAGES:
             return *OF_IMAGES[finder](codes, count), None
         size = max(size, count)
@@ -134,10 +133,12 @@ def check_images(finder: str, are_given: bool) -> None:
 
 def _check_rank(codes: Tensor, count: int) -> None:
     rank = num_distinct(codes, LEAST_RANK)
+    if not rank:
+        raise ValueError("All images have the same code. Give images that differ.")
     if count > rank:
         raise ValueError(
-            f"{count} directions are asked for, but the codes of the images differ in only {rank} "
-            f"ways; further dimensions repeat these. Ask for {rank} or fewer."
+            f"{counted(count, 'direction')} are asked for, but the codes of the images differ in "
+            f"only {counted(rank, 'way')}. Ask for {rank} or fewer."
         )
 
 

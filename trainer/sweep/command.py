@@ -14,8 +14,8 @@ from ..lock import locked
 from ..run import train
 from ..training.distributed import choose_device, num_launched
 from .earlier import check_in_file, check_settings, joined
-from .sweep import CACHE_NAME, control_rows, publish, run_sweep
-from .sweep_file import Sweep, load_sweep
+from .sweep import control_rows, publish, run_sweep
+from .sweep_file import CACHE_NAME, Sweep, load_sweep
 from .table import FIGURE_NAME, JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
 
 
@@ -65,11 +65,12 @@ def _train(
     remove_unfinished(output / CACHE_NAME)
     earlier = read_results(output)
     check_in_file(sweep, output, earlier)
-    known: list[Result] = joined(sweep, [], earlier)
+    check_settings(sweep, output, earlier, is_training=True)
+    known: list[Result] = joined(sweep, output, [], earlier)
     controls: list[Result] = []
 
     def on_results(results: Sequence[Result]) -> None:
-        known[:] = joined(sweep, results, earlier)
+        known[:] = joined(sweep, output, results, earlier)
         publish(sweep, output, [*known, *controls], log)
 
     try:
@@ -82,15 +83,15 @@ def _train(
     if results is None:
         log(describe_stop(sweep, arguments, known))
         return 130
-    known = joined(sweep, results, earlier)
+    known = joined(sweep, output, results, earlier)
     text = publish(sweep, output, [*known, *controls], log)
     log(f"{text}{describe_written(output)}")
     failed = [each for each in results if "error" in each]
     if failed:
-        named = ", ".join(f"{each['row']} (seed {each['seed']})" for each in failed)
-        has_earlier = any(each not in known for each in failed)
-        earlier_stay = " Results of an earlier call stay in the tables." if has_earlier else ""
-        log(f"Failed: {named}.{earlier_stay} Fix the reason and run the same command again.")
+        text = f"Failed: {_named(failed)}."
+        if kept := [each for each in failed if each not in known]:
+            text += f" Results of an earlier call stay in the tables for {_named(kept)}."
+        log(f"{text} Fix the reason and run the same command again.")
         return 1
     return 0
 
@@ -107,9 +108,14 @@ def publish_again(sweep: Sweep, output: Path, log: Callable[[str], None]) -> str
         raise FileNotFoundError(
             f"There are no results in {output / JSON_NAME}. Train the sweep first."
         )
-    check_in_file(sweep, output, stored)
-    check_settings(sweep, output, stored)
+    results = [each for each in stored if "error" not in each and not each.get("control")]
+    check_in_file(sweep, output, results)
+    check_settings(sweep, output, results, is_training=False)
     return publish(sweep, output, stored, log)
+
+
+def _named(results: Sequence[Result]) -> str:
+    return ", ".join(f"{each['row']} (seed {each['seed']})" for each in results)
 
 
 def describe_written(output: Path) -> str:

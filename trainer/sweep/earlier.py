@@ -1,26 +1,32 @@
-"""Which results of an earlier call still count, so that a new one loses none of them."""
+"""Which results of an earlier call still count, so that a new one loses and relabels none."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from comfyui_cldis.wording import counted
+
+from ..errors import OutputTaken
+from ..export import MODEL_NAME
+from ..run import RunSettings
+from ..training.checkpoint import CONFIG_NAME, check_config, read_config, state_files
 from .sweep_file import Sweep
-from .table import COMMAND, JSON_NAME, Result
+from .table import COMMAND, JSON_NAME, REFUSED, Result
 
 
 def check_in_file(sweep: Sweep, output: Path, results: Iterable[Result]) -> None:
     """Refuse results of rows or seeds that the sweep's file lacks: its tables would lose them.
 
     Args:
-        results: of table.json in `output`; controls count for nothing here.
+        results: of table.json in `output`, without failures and controls.
 
     Raises:
         ValueError: a row was renamed or taken out, or a seed was.
     """
     for each in results:
-        is_there = each["row"] in sweep.rows and each["seed"] in sweep.seeds
-        if not is_there and not each.get("control"):
+        if each["row"] not in sweep.rows or each["seed"] not in sweep.seeds:
             raise ValueError(
                 f"{output / JSON_NAME} has the row '{each['row']}' with seed {each['seed']}, which "
                 "the sweep file lacks, so that the new tables would lose it. Add it there, choose "
@@ -28,43 +34,104 @@ def check_in_file(sweep: Sweep, output: Path, results: Iterable[Result]) -> None
             )
 
 
-def check_settings(sweep: Sweep, output: Path, results: Iterable[Result]) -> None:
-    """Refuse results of other settings or data than the sweep's file has now.
+def check_settings(
+    sweep: Sweep, output: Path, results: Iterable[Result], *, is_training: bool
+) -> None:
+    """Refuse results whose runs have other settings than the sweep's file has now.
+
+    Args:
+        is_training: whether the runs are opened next, so that one that is gone is trained anew,
+            and one of other images is found out. Else the first are compared by the command that
+            trained them, and the others by the name of the data.
 
     Raises:
-        ValueError: the tables would show old numbers under new settings.
+        OutputTaken: there is a run of other settings.
+        ValueError: there is a result of other settings or data.
     """
     for each in results:
-        if not each.get("control") and not _is_of(sweep, each):
+        settings = sweep.run_settings(each["row"], each["seed"], output)
+        is_there = has_run(settings.output)
+        if is_there:
+            check_run(settings)
+        if is_training or each.get(COMMAND, settings.command) == settings.command:
+            continue
+        before, now = data_name(each[COMMAND]), settings.source_name
+        if before != now:
             raise ValueError(
-                f"{output / JSON_NAME} has the row '{each['row']}' with seed {each['seed']} as "
-                f"this command trained it: {each[COMMAND]}. The sweep file says otherwise by now. "
-                "Put back what was changed, or train the sweep."
+                f"{output / JSON_NAME} has results on {before}, and the sweep asks for {now}. "
+                "Put the data back in the sweep file, or choose another output folder."
+            )
+        if not is_there:
+            raise ValueError(
+                f"{output / JSON_NAME} has the row '{each['row']}' with seed {each['seed']} of "
+                "other settings, and its run is gone. Put back what was changed in the sweep "
+                f"file, or delete {JSON_NAME}."
             )
 
 
-def joined(sweep: Sweep, results: Sequence[Result], earlier: Sequence[Result]) -> list[Result]:
+def check_run(settings: RunSettings) -> None:
+    """Refuse a folder whose run has other settings or another number of steps.
+
+    A run whose length is changed keeps warm-ups and a schedule of C that are not those of a run
+    that had this length from the start, so one mean of both would mean nothing.
+
+    Raises:
+        OutputTaken: the folder holds states or a model of such a run.
+        ValueError: they are there, and config.json is damaged.
+    """
+    folder, steps = settings.output, settings.config.steps
+    if not has_run(folder) or not (folder / CONFIG_NAME).is_file():
+        return
+    stored = read_config(folder).config.steps
+    if stored != steps:
+        raise of_another_length(folder, counted(stored, "step"), steps)
+    check_config(folder, settings.config, settings.source)
+
+
+def data_name(command: str) -> str:
+    """The data in a command that trains a run."""
+    words = shlex.split(command)
+    return words[words.index("--data") + 1]
+
+
+def of_another_length(folder: Path, length: str, steps: int) -> OutputTaken:
+    """Args: length: what the run was planned for, such as "20 steps"; steps: what is asked for."""
+    return OutputTaken(
+        f"{folder} holds a run that was planned for {length}, and the sweep asks for {steps:,}: "
+        "with its length changed it is not comparable with the others.",
+        "Delete the folder to train it anew",
+    )
+
+
+def has_run(folder: Path) -> bool:
+    """Whether states or a model lie in the folder of a run."""
+    return bool(state_files(folder)) or (folder / MODEL_NAME).is_file()
+
+
+def joined(
+    sweep: Sweep, output: Path, results: Sequence[Result], earlier: Sequence[Result]
+) -> list[Result]:
     """The results so far, and of what an earlier call wrote whatever still counts.
 
-    That is the result of a run that this call has not come to yet, or at which it failed (a folder
-    that cannot be read for the moment, too little memory), if the run has the same settings.
+    That is the result of a run that this call has not come to yet, or at which it failed for a
+    reason that says nothing of the result (no space, too little memory). Where the folder was
+    refused the reason takes its place.
 
     Args:
         results: of this call.
-        earlier: of the call before, without failures.
+        earlier: of the call before, without failures, of runs that `check_settings` took.
     """
-    kept = {(each["row"], each["seed"]): each for each in earlier if _is_of(sweep, each)}
+    kept = {
+        (each["row"], each["seed"]): each
+        for each in earlier
+        if has_run((settings := sweep.run_settings(each["row"], each["seed"], output)).output)
+        or each.get(COMMAND, settings.command) == settings.command
+    }
     done = {(each["row"], each["seed"]) for each in results}
     here = [
-        kept.get((each["row"], each["seed"]), each) if "error" in each else each for each in results
+        kept.get((each["row"], each["seed"]), each)
+        if "error" in each and not each.get(REFUSED)
+        else each
+        for each in results
     ]
     return here + [each for place, each in kept.items() if place not in done]
-
-
-def _is_of(sweep: Sweep, result: Result) -> bool:
-    """Whether a result is of a run of the sweep as its file is now, as far as table.json says."""
-    row, seed = result["row"], result["seed"]
-    if row not in sweep.rows or seed not in sweep.seeds:
-        return False
-    command = sweep.command(row, seed)
-    return result.get(COMMAND, command) == command

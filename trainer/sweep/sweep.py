@@ -6,11 +6,9 @@ trained all the same.
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +21,16 @@ from comfyui_cldis.wording import counted
 from ..config.settings import TrainConfig
 from ..data.cache import remove_files
 from ..errors import OutputTaken
-from ..export import MODEL_NAME
 from ..monitor.metrics_file import STATS_NAME, read_records
 from ..report.history import END_SHARE, last, series, used_dimensions
-from ..run import RunSettings, train
-from ..training.checkpoint import CONFIG_NAME, read_config, state_files
+from ..run import train
 from .columns import COPILOT, COUNTS, HOURS, QUALITY_COLUMNS, RUN_COLUMNS
+from .earlier import check_run, of_another_length
 from .figure import draw_results
 from .paired import describe_differences, paired_differences
 from .scores import score, score_keys
-from .sweep_file import Sweep
-from .table import COMMAND, FIGURE_NAME, MARKDOWN_NAME, Result, table, write_table
+from .sweep_file import Sweep, folder_name
+from .table import COMMAND, FIGURE_NAME, MARKDOWN_NAME, REFUSED, Result, table, write_table
 
 FIGURE_COLUMNS = (
     "explained_variance_random_noise",
@@ -43,13 +40,7 @@ FIGURE_COLUMNS = (
     "used",
 )
 DIFFUSION_COLUMNS = ("diffusion", "used", "encoder_kl", "num_directions", *QUALITY_COLUMNS)
-CACHE_NAME = "cache"  # the decoded images of all runs
 ERROR_NAME = "error.txt"  # the traceback of a run that failed
-
-
-def folder_name(row: str) -> str:
-    """The row's name as a folder name."""
-    return re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_") or "row"
 
 
 def run_sweep(
@@ -64,7 +55,7 @@ def run_sweep(
 
     A finished run is not trained again, so the same call resumes an interrupted sweep. A run
     that fails gives a result with its reason under "error", and the next one follows; so does one
-    whose folder holds a run of another length (`check_length`).
+    whose folder holds a run of other settings (`check_run`).
 
     Args:
         on_results: called after every run with the results so far.
@@ -78,20 +69,12 @@ def run_sweep(
     results: list[dict[str, Any]] = []
     for row, config in sweep.rows.items():
         for seed in sweep.seeds:
-            folder = output / folder_name(row) / f"seed_{seed}"
+            settings = sweep.run_settings(row, seed, output, device)
+            folder = settings.output
             log(f"== {row}, seed {seed}: {folder}")
-            settings = RunSettings(
-                data=sweep.data,
-                output=folder,
-                config=replace(config, seed=seed),
-                device=device,
-                preset=Path(sweep.preset).name,
-                use_tensorboard=False,
-                cache=output / CACHE_NAME,
-            )
             result: dict[str, Any] = {"row": row, "seed": seed, COMMAND: settings.command}
             try:
-                check_length(folder, config.steps)
+                check_run(settings)
                 outcome = trainer(settings, log)
                 if not outcome.finished:
                     return None
@@ -106,6 +89,8 @@ def run_sweep(
                     reason = f"{reason.rstrip('.')}. {less_memory(config)}"
                 reason = f"{type(error).__name__}: {reason}"
                 result = {"row": row, "seed": seed, COMMAND: settings.command, "error": reason}
+                if isinstance(error, OutputTaken):
+                    result[REFUSED] = True
                 log(f"{row}, seed {seed} failed: {reason}")
                 with suppress(OSError):  # the reason is in the table as well
                     folder.mkdir(parents=True, exist_ok=True)
@@ -126,32 +111,6 @@ def less_memory(config: TrainConfig) -> str:
             "file or a smaller preset"
         )
     return "Set accumulation_steps = 2 or more in the file of the sweep"
-
-
-def check_length(folder: Path, steps: int) -> None:
-    """Refuse a folder whose run has another number of steps, for training would change its length.
-
-    A run whose length is changed keeps warm-ups and a schedule of C that are not those of a run
-    that had this length from the start, so one mean of both would mean nothing.
-
-    Raises:
-        OutputTaken: `folder` holds states or a model of a run of another length.
-        ValueError: they are there, and its config.json is damaged.
-    """
-    is_there = bool(state_files(folder)) or (folder / MODEL_NAME).is_file()
-    if not is_there or not (folder / CONFIG_NAME).is_file():
-        return
-    stored = read_config(folder).config.steps
-    if stored != steps:
-        raise _of_another_length(folder, counted(stored, "step"), steps)
-
-
-def _of_another_length(folder: Path, length: str, steps: int) -> OutputTaken:
-    return OutputTaken(
-        f"{folder} holds a run that was planned for {length}, and the sweep asks for {steps:,}: "
-        "with its length changed it is not comparable with the others.",
-        "Delete the folder to train it anew",
-    )
 
 
 def scores(
@@ -207,7 +166,7 @@ def measure(folder: Path, model: Path, config: TrainConfig) -> dict[str, Any]:
     lengths = {header.facts.training.planned_steps, *(each.planned_steps for each in records)}
     changed = sorted(each for each in lengths if each not in (None, config.steps))
     if changed:
-        raise _of_another_length(folder, counted(changed[0], "step"), config.steps)
+        raise of_another_length(folder, counted(changed[0], "step"), config.steps)
     figures = quality_figures(header.facts.quality, header.directions)
     values["used_dimensions"] = used_dimensions(records)
     values["num_directions"] = len(header.directions)

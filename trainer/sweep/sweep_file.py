@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 from comfyui_cldis.typed_path import expand
 from comfyui_cldis.wording import did_you_mean, nearest_name
 
-from ..config.reproduce import training_command
 from ..config.settings import TrainConfig, flatten, load_preset, read_toml
-from ..data.sources import source_name
+from ..run import RunSettings
 from .columns import COLUMNS, COPILOT, COUNTS
 from .scores import score_keys
 
 CONTROLS = ("oracle", "random rotation")  # rows that every table with scores has beside its own
+CACHE_NAME = "cache"  # the decoded images of all runs
 KEYS = ("data", "preset", "seeds", "metrics", "baseline", "settings", "rows")
 
 
@@ -52,10 +53,22 @@ class Sweep:
         """Columns of the table: the scores first."""
         return (*self.scores, *COLUMNS)
 
-    def command(self, row: str, seed: int) -> str:
-        """The command that trains a row with a seed, where the data lie in the current folder."""
-        config = replace(self.rows[row], seed=seed)
-        return training_command(config, source_name(self.data), Path(self.preset).name)
+    def run_settings(self, row: str, seed: int, output: Path, device: str = "cpu") -> RunSettings:
+        """How a row is trained with a seed: in a folder of its own, with the images of all."""
+        return RunSettings(
+            data=self.data,
+            output=output / folder_name(row) / f"seed_{seed}",
+            config=replace(self.rows[row], seed=seed),
+            device=device,
+            preset=Path(self.preset).name,
+            use_tensorboard=False,
+            cache=output / CACHE_NAME,
+        )
+
+
+def folder_name(row: str) -> str:
+    """The row's name as a folder name."""
+    return re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_") or "row"
 
 
 def load_sweep(path: Path) -> Sweep:

@@ -24,6 +24,7 @@ from .paired import Difference
 
 Result = Mapping[str, Any]
 COMMAND = "command"  # key of the command that trains a run
+REFUSED = "is_refused"  # key of a failure whose folder cannot be used
 JSON_NAME, MARKDOWN_NAME, FIGURE_NAME = "table.json", "table.md", "table.png"
 
 

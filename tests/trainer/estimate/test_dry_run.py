@@ -203,8 +203,8 @@ def test_a_plan_states_what_was_not_tried(folder, quick):
     assert "a step takes too long to be tried: rough, from the speed of the encoder" in facts
     assert "timed just now" not in facts and "torch.compile" not in facts
     facts = comments(write_plan(replace(made, is_busy=True)))
-    assert "; other programs use the processor, without which it is quicker" in facts
-    assert "other programs" not in comments(write_plan(replace(made, is_busy=False)))
+    assert "; the processor was busy in the last minute, and an idle one is quicker" in facts
+    assert "was busy" not in comments(write_plan(replace(made, is_busy=False)))
     facts = comments(write_plan(replace(made, time=None)))
     assert "not timed, because not even 2 images fit into the memory" in facts
 
@@ -505,7 +505,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_the_speed_of_the_encoder_is_that_of_its_fastest_try(counted, monkeypatch, times, seconds):
     """Beside other programs one image alone put a step at half an hour in place of two seconds."""
     left, costly = list(times), replace(counted, operations=1e9 * counted.operations)
-    monkeypatch.setattr(costs, "_seconds", lambda work, device: left.pop(0))
+    monkeypatch.setattr(costs, "measured_seconds", lambda work, device: left.pop(0))
     timed = time_step(TINY, costly, 2, "cpu", 2**60)
     with FlopCounterMode(display=False) as counter:
         size, model = TINY.model.image_size, DiffusionAutoencoder(TINY.model)

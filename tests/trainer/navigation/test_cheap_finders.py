@@ -106,12 +106,12 @@ def test_dimensions_that_repeat_each_other_give_one_direction(mixed_space, facto
     assert asked.vectors.shape == (5, 5)
 
 
-@pytest.mark.parametrize("finder", ["ica", "sparse", "joint"])
+@pytest.mark.parametrize("finder", ["pca", "varimax", "ica", "sparse", "joint"])
 def test_more_directions_than_the_codes_have_are_refused(mixed_space, finder):
     """They were not numbers, or the same direction twice."""
     space = mixed_space(40.0, "uniform")
     twin = torch.cat([space.codes, -space.codes[:, 3:]], dim=1)
-    words = r"5 directions are asked for, but .* in only 4 ways; .* Ask for 4 or fewer"
+    words = r"5 directions are asked for, but .* in only 4 ways\. Ask for 4 or fewer"
     repeating = RendererSpace(
         lambda codes: space.render(torch.cat([codes[:, :3], codes[:, 3:4] - codes[:, 4:]], 1)),
         twin,
@@ -120,6 +120,9 @@ def test_more_directions_than_the_codes_have_are_refused(mixed_space, finder):
         find(repeating, NavigationSettings(finder=finder, directions=5))
     found = find(repeating, NavigationSettings(finder=finder, directions=4))
     assert found.vectors.shape == (4, 5) and bool(found.vectors.isfinite().all())
+    same = RendererSpace(repeating.render, torch.ones_like(twin))
+    with pytest.raises(ValueError, match="All images have the same code. Give images that differ"):
+        find(same, NavigationSettings(finder=finder))
 
 
 def test_varimax_makes_loadings_sparse_within_their_span():

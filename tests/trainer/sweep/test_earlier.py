@@ -1,17 +1,21 @@
 """What becomes of an earlier call's results when the sweep's file, or a run, is another by now."""
 
 import json
-import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from trainer.arguments import parse
+from trainer.errors import OutputTaken
 from trainer.run import Outcome
 from trainer.sweep import sweep as module
 from trainer.sweep.command import run
 from trainer.sweep.earlier import joined
 from trainer.sweep.sweep_file import load_sweep
+from trainer.training.checkpoint import check_config, write_config
+
+NONE: dict[tuple[str, int], Exception] = {}
 
 
 @pytest.fixture
@@ -24,12 +28,17 @@ def call(tmp_path, monkeypatch, file_text, write):
 
     monkeypatch.setattr(module, "measure", measure)
 
-    def sweep(text=file_text, *more, fails=()):
+    def sweep(text=file_text, *more, fails=NONE):
         def trainer(settings, log):
             place = (settings.output.parent.name, settings.config.seed)
             if place in fails:
-                raise OSError("no space")
+                raise fails[place]
+            settings.output.mkdir(parents=True, exist_ok=True)
             calls.append(place)
+            write_config(
+                settings.output, check_config(settings.output, settings.config, settings.source)
+            )
+            (settings.output / "state.pt").touch()
             return Outcome(True, 20, Path("model.safetensors"))
 
         path, logged = write(tmp_path / "s.toml", text), []
@@ -69,40 +78,86 @@ def test_a_row_or_seed_that_the_file_lacks_stops_the_call(
     assert call.table.read_bytes() == stored and len(call.calls) == trained
 
 
-def test_other_settings_do_not_get_the_numbers_of_the_old_ones(call, file_text):
+@pytest.mark.parametrize("more", [[], ["--table-only"]], ids=["train", "table-only"])
+@pytest.mark.parametrize(
+    ("before", "now", "fact"),
+    [
+        ("ramp_fraction = 0.5", "ramp_fraction = 0.25", "other settings .loop.ramp_fraction was"),
+        ("steps = 20", "steps = 30", "planned for 20 steps, and the sweep asks for 30"),
+    ],
+)
+def test_other_settings_stop_the_call(call, file_text, before, now, fact, more):
     """Under the name of a row and a seed, its old numbers went into a table of the new settings."""
     call()
-    text = file_text.replace("ramp_fraction = 0.5", "ramp_fraction = 0.25")
-    words = r"row 'ramp' with seed 0 as this command .* cldis train .*=0\.5.* Put back what was"
-    with pytest.raises(ValueError, match=words):
+    stored, trained = call.table.read_bytes(), len(call.calls)
+    with pytest.raises(OutputTaken, match=f"ramp.seed_0 holds a run .*{fact}"):
+        call(file_text.replace(before, now), *more)
+    assert call.table.read_bytes() == stored and len(call.calls) == trained
+
+
+def test_a_run_whose_folder_was_deleted_is_trained_anew(call, file_text):
+    call()
+    for folder in call.table.parent.glob("*/seed_*"):
+        shutil.rmtree(folder)
+    text = file_text.replace("steps = 20", "steps = 30")
+    with pytest.raises(ValueError, match="seed 0 of other settings, and its run is gone. Put back"):
         call(text, "--table-only")
-    assert call(text, fails=[("ramp", 3)])[0] == 1
-    first, second, third, fourth = call.stored()
-    assert [each.get("hours") for each in (first, second, third, fourth)] == [5, None, 6, 7]
-    assert second["error"] == "OSError: no space"
+    code, _ = call(text, fails={("ramp", 3): OSError("no space")})
+    assert code == 1
+    assert hours(call.stored()) == {
+        ("ramp", 0): 5,
+        ("ramp", 3): None,  # its old number was of another length
+        ("Diff-AE only", 0): 6,
+        ("Diff-AE only", 3): 7,
+    }
+
+
+def test_a_table_is_not_published_as_one_of_other_data(call, file_text, tmp_path):
+    (tmp_path / "photos").mkdir()
+    text = file_text.replace('"heads"', json.dumps(str(tmp_path / "photos")))
+    call(text)
+    with pytest.raises(
+        ValueError, match="results on photos, and the sweep asks for birds. Put the"
+    ):
+        call(text.replace("photos", "birds"), "--table-only")
     assert call(text, "--table-only")[0] == 0
 
 
-def test_other_data_are_other_settings(call, file_text):
+def test_a_run_that_is_refused_leaves_the_tables_with_its_reason(call):
+    """Such as one of other images: its numbers are not of what the sweep asks for."""
     call()
-    text = file_text.replace('"heads"', '"photos"')
-    with pytest.raises(ValueError, match="cldis train --data heads .* train the sweep"):
-        call(text, "--table-only")
+    refusal = OutputTaken("The images are not those.", "Put them back")
+    assert call(fails={("ramp", 3): refusal})[0] == 1
+    assert hours(call.stored())["ramp", 3] is None
+    assert "The images are not those" in call.table.with_name("table.md").read_text("utf-8")
+    assert call()[0] == 0 and hours(call.stored())["ramp", 3] is not None
+
+
+def test_failures_stop_no_table(call, file_text):
+    """Neither those of rows that were taken out, nor those of other settings."""
+    gone = "[rows.gone]\nloop.distillation_weight = 2.0\n"
+    call(file_text + gone, fails={("gone", 0): OSError("no"), ("gone", 3): OSError("no")})
+    assert call(file_text, "--table-only")[0] == 0
+    assert call(file_text)[0] == 0
+    assert len(call.stored()) == 4
 
 
 def test_a_failure_does_not_replace_the_result_of_the_same_settings(call):
     """A folder that cannot be read for a moment, or too little memory for the scores."""
     call()
-    code, logged = call(fails=[("ramp", 3)])
+    code, logged = call(fails={("ramp", 3): OSError("no space")})
     assert code == 1
-    assert "ramp (seed 3). Results of an earlier call stay in the tables." in logged[-1]
+    assert (
+        "ramp (seed 3). Results of an earlier call stay in the tables for ramp (seed 3)."
+        in logged[-1]
+    )
     places = [("ramp", 0), ("ramp", 3), ("Diff-AE only", 0), ("Diff-AE only", 3)]
     assert hours(call.stored()) == dict(zip(places, [5, 2, 6, 7], strict=True))
     assert "Failed" not in call.table.with_name("table.md").read_text("utf-8")
 
 
 def test_a_failure_without_an_earlier_result_says_nothing_of_one(call):
-    code, logged = call(fails=[("ramp", 3)])
+    code, logged = call(fails={("ramp", 3): OSError("no space")})
     assert code == 1 and logged[-1].startswith("Failed: ramp (seed 3). Fix the reason")
 
 
@@ -115,17 +170,20 @@ def test_what_is_known_of_the_runs_to_come_stays_meanwhile(tmp_path, file_text, 
         for seed in (0, 3)
     ]
     now = [{"row": "ramp", "seed": 0, "hours": 2}, {"row": "ramp", "seed": 3, "error": "no"}]
-    assert hours(joined(sweep, now, earlier)) == {
+    output = tmp_path / "out"
+    assert hours(joined(sweep, output, now, earlier)) == {
         ("ramp", 0): 2,
         ("ramp", 3): 1,
         ("Diff-AE only", 0): 1,
         ("Diff-AE only", 3): 1,
     }
-    assert hours(joined(sweep, now, [])) == {("ramp", 0): 2, ("ramp", 3): None}
+    assert hours(joined(sweep, output, now, [])) == {("ramp", 0): 2, ("ramp", 3): None}
 
 
 def test_the_command_of_a_row_names_no_folder_of_this_machine(tmp_path, file_text, write):
-    text = re.sub('"heads"', f"'{tmp_path / 'photos'}'", file_text)
-    command = load_sweep(write(tmp_path / "s.toml", text)).command("ramp", 3)
+    (tmp_path / "photos").mkdir()
+    text = file_text.replace('"heads"', json.dumps(str(tmp_path / "photos")))
+    sweep = load_sweep(write(tmp_path / "s.toml", text))
+    command = sweep.run_settings("ramp", 3, tmp_path / "out").command
     assert command.startswith("cldis train --data photos --output DIR --preset tiny32 --steps 20")
     assert "--seed 3" in command and str(tmp_path) not in command
