@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ..export import MODEL_NAME
 from ..run import RunSettings
 from ..training.checkpoint import CONFIG_NAME, check_config, read_config, state_files
 from .sweep_file import Sweep
-from .table import COMMAND, JSON_NAME, REFUSED, Result
+from .table import COMMAND, DATA, JSON_NAME, REFUSED, Result
 
 
 def check_in_file(sweep: Sweep, output: Path, results: Iterable[Result]) -> None:
@@ -53,15 +52,15 @@ def check_settings(
         is_there = has_run(settings.output)
         if is_there:
             check_run(settings)
-        if is_training or each.get(COMMAND, settings.command) == settings.command:
+        if is_training:
             continue
-        before, now = data_name(each[COMMAND]), settings.source_name
-        if before != now:
+        now = settings.source_name
+        if (before := each.get(DATA, now)) != now:
             raise ValueError(
                 f"{output / JSON_NAME} has results on {before}, and the sweep asks for {now}. "
                 "Put the data back in the sweep file, or choose another output folder."
             )
-        if not is_there:
+        if not is_there and each.get(COMMAND, settings.command) != settings.command:
             raise ValueError(
                 f"{output / JSON_NAME} has the row '{each['row']}' with seed {each['seed']} of "
                 "other settings, and its run is gone. Put back what was changed in the sweep "
@@ -86,12 +85,6 @@ def check_run(settings: RunSettings) -> None:
     if stored != steps:
         raise of_another_length(folder, counted(stored, "step"), steps)
     check_config(folder, settings.config, settings.source)
-
-
-def data_name(command: str) -> str:
-    """The data in a command that trains a run."""
-    words = shlex.split(command)
-    return words[words.index("--data") + 1]
 
 
 def of_another_length(folder: Path, length: str, steps: int) -> OutputTaken:

@@ -30,7 +30,7 @@ from .figure import draw_results
 from .paired import describe_differences, paired_differences
 from .scores import score, score_keys
 from .sweep_file import Sweep, folder_name
-from .table import COMMAND, FIGURE_NAME, MARKDOWN_NAME, REFUSED, Result, table, write_table
+from .table import COMMAND, DATA, FIGURE_NAME, MARKDOWN_NAME, REFUSED, Result, table, write_table
 
 FIGURE_COLUMNS = (
     "explained_variance_random_noise",
@@ -72,7 +72,13 @@ def run_sweep(
             settings = sweep.run_settings(row, seed, output, device)
             folder = settings.output
             log(f"== {row}, seed {seed}: {folder}")
-            result: dict[str, Any] = {"row": row, "seed": seed, COMMAND: settings.command}
+            known = {
+                "row": row,
+                "seed": seed,
+                DATA: settings.source_name,
+                COMMAND: settings.command,
+            }
+            result: dict[str, Any] = {**known}
             try:
                 check_run(settings)
                 outcome = trainer(settings, log)
@@ -88,7 +94,7 @@ def run_sweep(
                 if is_out_of_memory(error):
                     reason = f"{reason.rstrip('.')}. {less_memory(config)}"
                 reason = f"{type(error).__name__}: {reason}"
-                result = {"row": row, "seed": seed, COMMAND: settings.command, "error": reason}
+                result = {**known, "error": reason}
                 if isinstance(error, OutputTaken):
                     result[REFUSED] = True
                 log(f"{row}, seed {seed} failed: {reason}")

@@ -1,8 +1,8 @@
 """The table of a sweep: table.md, table.json and table.png, written after every run.
 
-A result is a mapping with "row" and "seed", the command that trains the run, and either numbers, or
-"error" with the reason why the run failed. The two controls have "control" set; they come last.
-table.json is a list of them, and behind them, where the sweep has baselines,
+A result is a mapping with "row" and "seed", the data's name, the command that trains the run, and
+either numbers, or "error" with the reason why the run failed. The two controls have "control" set;
+they come last. table.json is a list of them, and behind them, where the sweep has baselines,
 {"differences": [...]} with the fields of `Difference`.
 """
 
@@ -24,6 +24,7 @@ from .paired import Difference
 
 Result = Mapping[str, Any]
 COMMAND = "command"  # key of the command that trains a run
+DATA = "data"  # key of the data's name
 REFUSED = "is_refused"  # key of a failure whose folder cannot be used
 JSON_NAME, MARKDOWN_NAME, FIGURE_NAME = "table.json", "table.md", "table.png"
 

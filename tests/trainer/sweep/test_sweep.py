@@ -209,7 +209,7 @@ def test_a_failing_run_is_listed_and_the_others_resume(sweep, tmp_path, monkeypa
     stored = json.loads((output / "table.json").read_text("utf-8"))
     trains = "cldis train --data heads --output DIR --preset tiny32 --steps 20 --seed 3 --set "
     assert stored[1].pop("command").startswith(trains)
-    assert stored[1] == {"row": "ramp", "seed": 3, "error": reason}
+    assert stored[1] == {"row": "ramp", "seed": 3, "data": "heads", "error": reason}
     assert [each["seed"] for each in read_results(output)] == [0, 0, 3]
     assert "FloatingPointError" in (output / "ramp" / "seed_3" / "error.txt").read_text("utf-8")
     (output / "table.json").write_text("[{")
