@@ -38,6 +38,8 @@ def check_settings(
 ) -> None:
     """Refuse results whose runs have other settings than the sweep's file has now.
 
+    A run whose settings cannot be read stops no other.
+
     Args:
         is_training: whether the runs are opened next, so that one that is gone is trained anew,
             and one of other images is found out. Else the first are compared by the command that
@@ -51,7 +53,12 @@ def check_settings(
         settings = sweep.run_settings(each["row"], each["seed"], output)
         is_there = has_run(settings.output)
         if is_there:
-            check_run(settings)
+            try:
+                check_run(settings)
+            except OutputTaken:
+                raise
+            except ValueError:  # a damaged config.json, which the run itself will tell of
+                continue
         if is_training:
             continue
         now = settings.source_name

@@ -187,3 +187,13 @@ def test_the_command_of_a_row_names_no_folder_of_this_machine(tmp_path, file_tex
     command = sweep.run_settings("ramp", 3, tmp_path / "out").command
     assert command.startswith("cldis train --data photos --output DIR --preset tiny32 --steps 20")
     assert "--seed 3" in command and str(tmp_path) not in command
+
+
+def test_a_run_whose_settings_cannot_be_read_stops_no_other(call, file_text):
+    call()
+    (call.table.parent / "ramp" / "seed_3" / "config.json").write_text("{")
+    assert call(file_text, "--table-only")[0] == 0
+    code, logged = call()
+    assert code == 1
+    assert "Results of an earlier call stay in the tables for ramp (seed 3)" in logged[-1]
+    assert list(hours(call.stored()).values()) == [5, 2, 6, 7]
