@@ -10,7 +10,13 @@ from comfyui_cldis.wording import counted
 from ..errors import OutputTaken
 from ..export import MODEL_NAME
 from ..run import RunSettings
-from ..training.checkpoint import CONFIG_NAME, check_config, read_config, state_files
+from ..training.checkpoint import (
+    CONFIG_NAME,
+    as_trained,
+    check_config,
+    read_config,
+    state_files,
+)
 from .sweep_file import Sweep
 from .table import COMMAND, DATA, JSON_NAME, REFUSED, Result
 
@@ -91,7 +97,7 @@ def check_run(settings: RunSettings) -> None:
     stored = read_config(folder).config.steps
     if stored != steps:
         raise of_another_length(folder, counted(stored, "step"), steps)
-    check_config(folder, settings.config, settings.source)
+    check_config(folder, as_trained(folder, settings.config), settings.source)
 
 
 def of_another_length(folder: Path, length: str, steps: int) -> OutputTaken:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from trainer.arguments import parse
 from trainer.errors import OutputTaken
@@ -13,7 +14,7 @@ from trainer.sweep import sweep as module
 from trainer.sweep.command import run
 from trainer.sweep.earlier import joined
 from trainer.sweep.sweep_file import load_sweep
-from trainer.training.checkpoint import check_config, write_config
+from trainer.training.checkpoint import as_trained, check_config, write_config
 
 NONE: dict[tuple[str, int], Exception] = {}
 
@@ -35,10 +36,10 @@ def call(tmp_path, monkeypatch, file_text, write):
                 raise fails[place]
             settings.output.mkdir(parents=True, exist_ok=True)
             calls.append(place)
-            write_config(
-                settings.output, check_config(settings.output, settings.config, settings.source)
-            )
-            (settings.output / "state.pt").touch()
+            config = as_trained(settings.output, settings.config)
+            values = check_config(settings.output, config, settings.source)
+            write_config(settings.output, values)
+            torch.save({"step": settings.config.steps}, settings.output / "state.pt")
             return Outcome(True, 20, Path("model.safetensors"))
 
         path, logged = write(tmp_path / "s.toml", text), []
@@ -197,3 +198,11 @@ def test_a_run_whose_settings_cannot_be_read_stops_no_other(call, file_text):
     assert code == 1
     assert "Results of an earlier call stay in the tables for ramp (seed 3)" in logged[-1]
     assert list(hours(call.stored()).values()) == [5, 2, 6, 7]
+
+
+def test_finished_runs_whose_objective_compares_images_may_get_other_parts(call, file_text):
+    """They play no part in what is trained already, as for a run by itself (`as_trained`)."""
+    text = file_text.replace("steps = 20", 'steps = 20\nobjective.name = "dip_i"\nbatch_size = 16')
+    call(text)
+    parted = text.replace("batch_size = 16", "batch_size = 16\naccumulation_steps = 2")
+    assert call(parted)[0] == 0 and call(parted, "--table-only")[0] == 0
