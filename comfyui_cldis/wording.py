@@ -60,6 +60,14 @@ def did_you_mean(near: str | None) -> str:
     return "" if near is None else f" Did you mean {near!r}?"
 
 
+def suggest(text: str, names: Sequence[str]) -> str:
+    """What to use in place of a wrong `text`, to follow a sentence: the name it may mean, or all.
+
+    Such as " Did you mean 'heads'?" or " Use one of heads, hands."
+    """
+    return did_you_mean(nearest_name(text, names)) or f" Use one of {', '.join(names)}."
+
+
 def _alike(text: str, names: Sequence[str], cutoff: float = 0.6) -> str | None:
     """The name most like `text`, small letters and capitals alike."""
     by_small = {name.lower(): name for name in reversed(names)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from comfyui_cldis.datasets.names import FACTOR_NAMES
 from comfyui_cldis.typed_path import expand, typed_path
-from comfyui_cldis.wording import did_you_mean, nearest_name
+from comfyui_cldis.wording import suggest
 
 DEFAULT = "train"
 # A test compares these with the modules that they come from, which are slow to import.
@@ -217,8 +217,7 @@ def _add_sweep(parser: argparse.ArgumentParser) -> None:
 
 def _unknown_command(name: str) -> str:
     """What a mistyped command may have meant."""
-    hint = did_you_mean(nearest_name(name, [*COMMANDS])) or f" Use one of {', '.join(COMMANDS)}."
     return (
-        f"There is no command '{name}'.{hint} A training run starts with "
+        f"There is no command '{name}'.{suggest(name, [*COMMANDS])} A training run starts with "
         "--data FOLDER --output DIR."
     )

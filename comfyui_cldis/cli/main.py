@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..console import on_console
 from ..shortage import explain_missing, full_disk, is_out_of_memory
-from ..wording import did_you_mean, nearest_name
+from ..wording import suggest
 from . import images, importing, models, scores
 from .arguments import Parser
 from .terminal import complain
@@ -81,9 +81,7 @@ def _check_command(words: Sequence[str], commands: Sequence[str]) -> None:
     """Raise ValueError for a first word that is no command, with what it may have meant."""
     for word in words:
         if word not in commands and not word.startswith("-"):
-            near = did_you_mean(nearest_name(word, commands))
-            remedy = near or f" Use one of {', '.join(commands)}."
-            raise ValueError(f"There is no command '{word}'.{remedy}")
+            raise ValueError(f"There is no command '{word}'.{suggest(word, commands)}")
 
 
 def _train(arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ from ..training.distributed import choose_device, num_launched
 from .earlier import check_in_file, check_settings, joined
 from .sweep import control_rows, publish, run_sweep
 from .sweep_file import CACHE_NAME, Sweep, load_sweep
-from .table import FIGURE_NAME, JSON_NAME, MARKDOWN_NAME, Result, read_results, read_table
+from .table import FIGURE_NAME, JSON_NAME, MARKDOWN_NAME, Result, of_runs, read_results, read_table
 
 
 def run(
@@ -83,7 +83,6 @@ def _train(
     if results is None:
         log(describe_stop(sweep, arguments, known))
         return 130
-    known = joined(sweep, output, results, earlier)
     text = publish(sweep, output, [*known, *controls], log)
     log(f"{text}{describe_written(output)}")
     failed = [each for each in results if "error" in each]
@@ -108,7 +107,7 @@ def publish_again(sweep: Sweep, output: Path, log: Callable[[str], None]) -> str
         raise FileNotFoundError(
             f"There are no results in {output / JSON_NAME}. Train the sweep first."
         )
-    results = [each for each in stored if "error" not in each and not each.get("control")]
+    results = of_runs(stored)
     check_in_file(sweep, output, results)
     check_settings(sweep, output, results, is_training=False)
     return publish(sweep, output, stored, log)

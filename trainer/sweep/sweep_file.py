@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from comfyui_cldis.typed_path import expand
-from comfyui_cldis.wording import did_you_mean, nearest_name
+from comfyui_cldis.wording import suggest
 
 from ..config.settings import TrainConfig, flatten, load_preset, read_toml
 from ..run import RunSettings
@@ -156,6 +156,7 @@ def _baselines(value: Any, rows: Sequence[str], has_metrics: bool, file: str) ->
         )
     for name in names:
         if name not in rows:
-            hint = did_you_mean(nearest_name(name, rows)) or f" Use one of {', '.join(rows)}."
-            raise ValueError(f"The baseline '{name}' of {file} is none of its rows.{hint}")
+            raise ValueError(
+                f"The baseline '{name}' of {file} is none of its rows.{suggest(name, rows)}"
+            )
     return tuple(names)

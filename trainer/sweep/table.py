@@ -110,7 +110,12 @@ def read_results(folder: Path) -> list[Result]:
     Raises:
         ValueError: table.json is damaged.
     """
-    return [each for each in read_table(folder) if "error" not in each and not each.get("control")]
+    return of_runs(read_table(folder))
+
+
+def of_runs(results: Sequence[Result]) -> list[Result]:
+    """Those of runs that were done, without failures and controls."""
+    return [each for each in results if "error" not in each and not each.get("control")]
 
 
 def read_table(folder: Path) -> list[Result]:
